@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# GNU make front end: "make help" says what there is. The work is done by
+# configure, by ninja in build/, and by scripts/.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+ARCH ?= x86_64
+CONFIGURE_FLAGS ?=
+DESTDIR ?=
+-include build/xenpv-kvm.mak
+PREFIX ?= /usr/local
+
+PYTHON := /usr/bin/python3
+CACHE := .cache
+PARTS := unit qtest guest functional kvm
+
+libdir = $(DESTDIR)$(PREFIX)/lib/xenpv-kvm
+datadir = $(DESTDIR)$(PREFIX)/share/xenpv-kvm
+bindir = $(DESTDIR)$(PREFIX)/bin
+
+.PHONY: all
+all: build/build.ninja
+	@scripts/build emulators
+
+# Only the first time: later on, ninja sees for itself what has changed.
+build/build.ninja:
+	./configure $(CONFIGURE_FLAGS)
+
+.PHONY: help
+help:
+	@sed -n 's/^## \?//p' Makefile
+## make                    build build/qemu-system-{i386,x86_64} and qemu-img
+## make demo [ARCH=i386]   boot a real PV guest; installs what is needed
+## make check              all tests; installs what is needed. In parts:
+##   make check-unit           data structures, without a VM
+##   make check-qtest          devices, without a guest
+##   make check-guest          tiny PV kernels of our own, under TCG
+##   make check-functional     real guests, under TCG
+##   make check-kvm            real guests, under real KVM (nested where needed)
+## make bench              what each operation costs a guest
+## make assets             fetch real guests into .cache/assets
+## make deps               install the Debian packages needed, and nothing else
+## make install            into PREFIX (./configure --prefix), DESTDIR obeyed
+## make uninstall          take that away again
+## make clean              remove what was built
+## make distclean          remove what was built, fetched and configured
+
+# --- What has to be there ----------------------------------------------------
+
+.PHONY: deps deps-demo deps-check assets
+deps: deps-check
+deps-demo:
+	@scripts/packages --install build demo
+deps-check:
+	@scripts/packages --install build check
+assets: deps-demo
+	@scripts/assets
+
+# The same as "all", after the packages it needs are there.
+.PHONY: emulators-demo tests
+emulators-demo: deps-demo
+	@$(MAKE) --no-print-directory all
+tests: deps-check
+	@$(MAKE) --no-print-directory build/build.ninja
+	@scripts/build emulators tests
+
+# --- Demo and tests ----------------------------------------------------------
+
+.PHONY: demo
+demo: emulators-demo
+	@scripts/demo $(ARCH)
+
+.PHONY: check $(PARTS:%=check-%) bench
+check: tests
+	@scripts/run-tests $(PARTS)
+$(PARTS:%=check-%): check-%: tests
+	@scripts/run-tests $*
+bench: tests
+	@tests/guest/bench
+
+# --- Installation ------------------------------------------------------------
+#
+# The emulators keep their names but live in a directory of their own, and the
+# links to them have names that no distribution uses.
+
+.PHONY: install uninstall
+install: all
+	install -d "$(libdir)/bin" "$(datadir)/keymaps" "$(bindir)"
+	install -s build/qemu-system-i386 build/qemu-system-x86_64 "$(libdir)/bin"
+	install -m 644 build/pc-bios/xenpv/*.bin "$(datadir)"
+	install -m 644 $$(find $(CACHE)/qemu/pc-bios/keymaps/ -type f \
+	    ! -name meson.build) "$(datadir)/keymaps"
+	ln -sf ../lib/xenpv-kvm/bin/qemu-system-i386 \
+	    "$(bindir)/qemu-xenpv-i386"
+	ln -sf ../lib/xenpv-kvm/bin/qemu-system-x86_64 \
+	    "$(bindir)/qemu-xenpv-x86_64"
+
+uninstall:
+	rm -f "$(bindir)/qemu-xenpv-i386" "$(bindir)/qemu-xenpv-x86_64"
+	rm -rf "$(libdir)" "$(datadir)"
+
+# --- Cleaning ----------------------------------------------------------------
+
+.PHONY: clean distclean
+clean:
+	@if [ -f build/build.ninja ]; then ninja -C build -t clean; fi
+	rm -rf build/results build/guest build/demo
+distclean:
+	rm -rf build $(CACHE)
