@@ -63,7 +63,7 @@
 
 /*
  * struct start_info of Xen's public xen.h, for both widths whatever the host's
- * is. All members are little-endian. console is the domU member of its union.
+ * is. All members are little-endian.
  */
 struct start_info_x86_32 {
     char magic[32];
@@ -72,8 +72,12 @@ struct start_info_x86_32 {
     uint32_t flags;
     uint32_t store_mfn;
     uint32_t store_evtchn;
-    uint32_t console_mfn;
-    uint32_t console_evtchn;
+    struct {
+        struct {
+            uint32_t mfn;
+            uint32_t evtchn;
+        } domU;
+    } console;
     uint32_t pt_base;
     uint32_t nr_pt_frames;
     uint32_t mfn_list;
@@ -93,9 +97,13 @@ struct start_info_x86_64 {
     uint64_t store_mfn;
     uint32_t store_evtchn;
     uint32_t pad1;
-    uint64_t console_mfn;
-    uint32_t console_evtchn;
-    uint32_t pad2;
+    struct {
+        struct {
+            uint64_t mfn;
+            uint32_t evtchn;
+            uint32_t pad2;
+        } domU;
+    } console;
     uint64_t pt_base;
     uint64_t nr_pt_frames;
     uint64_t mfn_list;
@@ -212,6 +220,14 @@ uint8_t *xenpv_decompress(const uint8_t *in, size_t in_len, uint64_t max,
                           bool trailer, size_t *out_len, const char **format,
                           Error **errp);
 
+/*
+ * xenpv_virt_range_ok: may a guest of this width have [@start, @end) mapped?
+ *
+ * That is: is it not empty, and is neither the hypervisor's nor, in 64-bit
+ * mode, not canonical?
+ */
+bool xenpv_virt_range_ok(bool is_64bit, uint64_t start, uint64_t end);
+
 typedef struct XenPVDomainConfig {
     const XenPVKernel *kernel;
 
@@ -228,7 +244,8 @@ typedef struct XenPVDomainConfig {
     const char *cmdline;        /* NULL: "" */
 
     uint64_t shared_info_mfn;
-    uint32_t console_evtchn;
+    /* Not console_*: Xen's headers have macros of that name */
+    uint32_t xencons_evtchn;
     uint32_t xenstore_evtchn;
     uint32_t flags;             /* SIF_*; MOD_START_PFN is the builder's own */
 
@@ -270,7 +287,7 @@ typedef struct XenPVDomain {
 
     uint64_t start_info_mfn;
     uint64_t xenstore_mfn;
-    uint64_t console_mfn;
+    uint64_t xencons_mfn;
     uint64_t hypercall_page_mfn;    /* or XENPV_UNSET; the caller fills it */
 
     uint64_t mfn_list;          /* vaddr */
