@@ -157,6 +157,7 @@ typedef struct XenPVKernel {
     bool unmapped_initrd;       /* MOD_START_PFN */
     bool bsd_symtab;            /* the symbols are among the segments */
     bool suspend_cancel;
+    bool has_phys32_entry;      /* it could be started as a PVH guest, too */
     bool has_l1_mfn_valid;
     uint64_t l1_mfn_mask, l1_mfn_value;
     uint32_t features_supported, features_required; /* bits XENFEAT_* */

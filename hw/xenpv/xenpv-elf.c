@@ -1,0 +1,1593 @@
+/*
+ * Find the paravirtualised kernel in a file, and understand it
+ *
+ * The first half of the domain builder (see xenpv-domain-builder.h): it turns
+ * the file of -kernel into a struct XenPVKernel, called once, before the
+ * machine is first reset. A kernel may be wrapped: an ELF file as the payload
+ * of a bzImage, each of them compressed by one of the programs that Linux's
+ * build or a user may choose. Each is unpacked by the library of its format.
+ * The ELF file tells in Xen's ELF notes how it wants to be started, or, before
+ * there were notes, in the text of a section named __xen_guest. What is read
+ * from them and what holds for what they leave out is as in Xen's libelf.
+ *
+ * Nothing in the file is trusted. All reads of the ELF file go through a
+ * checked range, all outputs have a limit.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <bzlib.h>
+#include <lz4.h>
+#include <lz4frame.h>
+#include <lzma.h>
+#include <lzo/lzo1x.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "elf.h"
+#include "qapi/error.h"
+#include "qemu/bswap.h"
+#include "qemu/cutils.h"
+#include "qemu/units.h"
+#include "hw/xen/interface/features.h"
+#include "hw/xenpv/xenpv-domain-builder.h"
+#include "hw/xenpv/xenpv-monitor.h"
+
+/* bzImage (payload of the bzImage) (compressed) ELF, compressed as a whole */
+#define MAX_NESTING         4
+/* The memory that a decompressor may take for itself */
+#define MAX_DECODER_MEMORY  (256 * MiB)
+/* Limits of libelf */
+#define MAX_NOTES           65536
+#define MAX_NOTE_TEXT       4096
+/* The text of __xen_guest is some hundred bytes long */
+#define MAX_GUEST_INFO      (64 * KiB)
+#define XEN_GUEST_SECTION   "__xen_guest"
+
+/* ------------------------------------------------------------------------ */
+/* Reading files                                                            */
+
+uint8_t *xenpv_file_load(const char *filename, uint64_t max, size_t *len,
+                         Error **errp)
+{
+    g_autofree uint8_t *buf = NULL;
+    struct stat st;
+    size_t size = 1 * MiB;
+    size_t used = 0;
+    int fd;
+
+    fd = qemu_open(filename, O_RDONLY | O_BINARY, errp);
+    if (fd < 0) {
+        return NULL;
+    }
+    if (fstat(fd, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) {
+            error_setg(errp, "Could not read '%s': it is a directory",
+                       filename);
+            goto fail;
+        }
+        if (S_ISREG(st.st_mode) && st.st_size >= 0) {
+            if ((uint64_t)st.st_size > max) {
+                goto too_large;
+            }
+            /* One more byte, so that the end is seen without growing */
+            size = (size_t)st.st_size + 1;
+        }
+    }
+    buf = g_try_malloc(size);
+    while (buf) {
+        ssize_t n = read(fd, buf + used, size - used);
+
+        if (n < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            error_setg_errno(errp, errno, "Could not read '%s'", filename);
+            goto fail;
+        }
+        if (n == 0) {
+            close(fd);
+            *len = used;
+            return g_steal_pointer(&buf);
+        }
+        used += n;
+        if (used > max) {
+            goto too_large;
+        }
+        if (used == size) {
+            uint8_t *bigger;
+
+            size += MIN(size, max - used + 1);
+            bigger = g_try_realloc(buf, size);
+            if (!bigger) {
+                break;
+            }
+            buf = bigger;
+        }
+    }
+    error_setg(errp, "Could not read '%s': not enough memory", filename);
+    goto fail;
+
+too_large:
+    error_setg(errp, "Could not read '%s': it is larger than %" PRIu64 " bytes",
+               filename, max);
+fail:
+    close(fd);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Decompression                                                            */
+
+/* What a decompressor writes to: it grows, until there is .max + 1 of it */
+typedef struct Output {
+    uint8_t *buf;
+    size_t len;         /* filled */
+    size_t size;        /* allocated */
+    uint64_t max;
+} Output;
+
+/*
+ * Make room for @want more bytes, or for as many as there may be (at least 1).
+ * One byte beyond .max may be filled: that is how a decompressor that is at
+ * .max shows whether it was at its end.
+ */
+static bool output_reserve(Output *out, size_t want, Error **errp)
+{
+    uint64_t limit = out->max + 1;
+    uint64_t size;
+    uint8_t *bigger;
+
+    if (out->len > out->max) {
+        error_setg(errp, "unpacks to more than %" PRIu64 " bytes", out->max);
+        return false;
+    }
+    if (out->size - out->len >= want) {
+        return true;
+    }
+    size = MAX((uint64_t)out->size * 2, (uint64_t)out->len + want);
+    size = MIN(size, limit);
+    if (size > out->size) {
+        bigger = g_try_realloc(out->buf, size);
+        if (!bigger) {
+            error_setg(errp, "not enough memory to unpack it");
+            return false;
+        }
+        out->buf = bigger;
+        out->size = size;
+    }
+    return true;
+}
+
+#define OUTPUT_STEP (1 * MiB)
+
+static bool unpack_gzip(const uint8_t *in, size_t len, size_t *used,
+                        bool trailer, Output *out, Error **errp)
+{
+    z_stream s = { .next_in = (uint8_t *)in, .avail_in = len };
+    bool ok = false;
+    int ret;
+
+    if (inflateInit2(&s, MAX_WBITS + 16) != Z_OK) {
+        error_setg(errp, "zlib does not start");
+        return false;
+    }
+    do {
+        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+            goto out;
+        }
+        s.next_out = out->buf + out->len;
+        s.avail_out = out->size - out->len;
+        ret = inflate(&s, Z_NO_FLUSH);
+        out->len = out->size - s.avail_out;
+    } while (ret == Z_OK && (s.avail_in || s.avail_out == 0));
+
+    if (ret == Z_STREAM_END) {
+        *used = len - s.avail_in;
+        ok = true;
+    } else if (ret == Z_OK || ret == Z_BUF_ERROR) {
+        error_setg(errp, "gzip: it is truncated");
+    } else {
+        error_setg(errp, "gzip: %s", s.msg ?: "it is damaged");
+    }
+out:
+    inflateEnd(&s);
+    return ok;
+}
+
+static bool unpack_bzip2(const uint8_t *in, size_t len, size_t *used,
+                         bool trailer, Output *out, Error **errp)
+{
+    bz_stream s = { .next_in = (char *)in, .avail_in = len };
+    bool ok = false;
+    int ret;
+
+    if (BZ2_bzDecompressInit(&s, 0, 0) != BZ_OK) {
+        error_setg(errp, "libbz2 does not start");
+        return false;
+    }
+    do {
+        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+            goto out;
+        }
+        s.next_out = (char *)out->buf + out->len;
+        s.avail_out = out->size - out->len;
+        ret = BZ2_bzDecompress(&s);
+        out->len = out->size - s.avail_out;
+    } while (ret == BZ_OK && (s.avail_in || s.avail_out == 0));
+
+    if (ret == BZ_STREAM_END) {
+        *used = len - s.avail_in;
+        ok = true;
+    } else {
+        error_setg(errp, "bzip2: it is %s",
+                   ret == BZ_OK ? "truncated" : "damaged");
+    }
+out:
+    BZ2_bzDecompressEnd(&s);
+    return ok;
+}
+
+static bool unpack_liblzma(lzma_stream *s, const char *name, const uint8_t *in,
+                           size_t len, size_t *used, Output *out, Error **errp)
+{
+    bool ok = false;
+    lzma_ret ret;
+
+    s->next_in = in;
+    s->avail_in = len;
+    do {
+        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+            goto out;
+        }
+        s->next_out = out->buf + out->len;
+        s->avail_out = out->size - out->len;
+        ret = lzma_code(s, LZMA_RUN);
+        out->len = out->size - s->avail_out;
+    } while (ret == LZMA_OK);
+
+    switch (ret) {
+    case LZMA_STREAM_END:
+        *used = len - s->avail_in;
+        ok = true;
+        break;
+    case LZMA_BUF_ERROR:
+        error_setg(errp, "%s: it is truncated", name);
+        break;
+    case LZMA_MEM_ERROR:
+    case LZMA_MEMLIMIT_ERROR:
+        error_setg(errp, "%s: it takes too much memory to unpack", name);
+        break;
+    case LZMA_OPTIONS_ERROR:
+        error_setg(errp, "%s: it uses features that liblzma lacks", name);
+        break;
+    default:
+        error_setg(errp, "%s: it is damaged", name);
+        break;
+    }
+out:
+    lzma_end(s);
+    return ok;
+}
+
+static bool unpack_xz(const uint8_t *in, size_t len, size_t *used,
+                      bool trailer, Output *out, Error **errp)
+{
+    lzma_stream s = LZMA_STREAM_INIT;
+
+    if (lzma_stream_decoder(&s, MAX_DECODER_MEMORY, 0) != LZMA_OK) {
+        error_setg(errp, "liblzma does not start");
+        return false;
+    }
+    return unpack_liblzma(&s, "xz", in, len, used, out, errp);
+}
+
+static bool unpack_lzma(const uint8_t *in, size_t len, size_t *used,
+                        bool trailer, Output *out, Error **errp)
+{
+    lzma_stream s = LZMA_STREAM_INIT;
+
+    if (lzma_alone_decoder(&s, MAX_DECODER_MEMORY) != LZMA_OK) {
+        error_setg(errp, "liblzma does not start");
+        return false;
+    }
+    return unpack_liblzma(&s, "lzma", in, len, used, out, errp);
+}
+
+static bool unpack_zstd(const uint8_t *in, size_t len, size_t *used,
+                        bool trailer, Output *out, Error **errp)
+{
+    ZSTD_DStream *s = ZSTD_createDStream();
+    ZSTD_inBuffer ib = { .src = in, .size = len };
+    bool ok = false;
+    size_t ret;
+
+    if (!s) {
+        error_setg(errp, "libzstd does not start");
+        return false;
+    }
+    do {
+        ZSTD_outBuffer ob;
+
+        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+            goto out;
+        }
+        ob.dst = out->buf;
+        ob.size = out->size;
+        ob.pos = out->len;
+        ret = ZSTD_decompressStream(s, &ob, &ib);
+        out->len = ob.pos;
+    } while (!ZSTD_isError(ret) && ret != 0 &&
+             (ib.pos < ib.size || out->len == out->size));
+
+    if (ret == 0) {
+        *used = ib.pos;
+        ok = true;
+    } else if (ZSTD_isError(ret)) {
+        error_setg(errp, "zstd: %s", ZSTD_getErrorName(ret));
+    } else {
+        error_setg(errp, "zstd: it is truncated");
+    }
+out:
+    ZSTD_freeDStream(s);
+    return ok;
+}
+
+/* The format of lz4 -l, which Linux's build uses: blocks with their sizes */
+#define LZ4_LEGACY_MAGIC    0x184c2102
+#define LZ4_LEGACY_BLOCK    (8 * MiB)
+
+static bool unpack_lz4_legacy(const uint8_t *in, size_t len, size_t *used,
+                              bool trailer, Output *out, Error **errp)
+{
+    /* Nothing but the size tells a block from what follows the last one */
+    size_t end = trailer ? len - 4 : len;
+    size_t pos = 4;
+
+    while (pos < end) {
+        uint32_t block;
+        int n;
+
+        if (end - pos < 4) {
+            error_setg(errp, "lz4: it is truncated");
+            return false;
+        }
+        block = ldl_le_p(in + pos);
+        pos += 4;
+        if (block == LZ4_LEGACY_MAGIC) {
+            continue;
+        }
+        if (block > end - pos) {
+            error_setg(errp, "lz4: it is truncated");
+            return false;
+        }
+        if (block > LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK)) {
+            error_setg(errp, "lz4: it is damaged");
+            return false;
+        }
+        if (!output_reserve(out, LZ4_LEGACY_BLOCK, errp)) {
+            return false;
+        }
+        n = LZ4_decompress_safe((const char *)in + pos,
+                                (char *)out->buf + out->len, block,
+                                MIN(out->size - out->len, LZ4_LEGACY_BLOCK));
+        if (n < 0) {
+            if (out->size - out->len < LZ4_LEGACY_BLOCK) {
+                error_setg(errp, "lz4: it is damaged, or unpacks to more than "
+                           "%" PRIu64 " bytes", out->max);
+            } else {
+                error_setg(errp, "lz4: it is damaged");
+            }
+            return false;
+        }
+        out->len += n;
+        pos += block;
+    }
+    *used = pos;
+    return true;
+}
+
+static bool unpack_lz4_frame(const uint8_t *in, size_t len, size_t *used,
+                             bool trailer, Output *out, Error **errp)
+{
+    LZ4F_dctx *s;
+    size_t pos = 0;
+    bool ok = false;
+    size_t ret;
+
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&s, LZ4F_VERSION))) {
+        error_setg(errp, "liblz4 does not start");
+        return false;
+    }
+    do {
+        size_t n_in = len - pos;
+        size_t n_out;
+
+        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+            goto out;
+        }
+        n_out = out->size - out->len;
+        ret = LZ4F_decompress(s, out->buf + out->len, &n_out, in + pos, &n_in,
+                              NULL);
+        if (LZ4F_isError(ret)) {
+            error_setg(errp, "lz4: %s", LZ4F_getErrorName(ret));
+            goto out;
+        }
+        out->len += n_out;
+        pos += n_in;
+    } while (ret != 0 && (pos < len || out->len == out->size));
+
+    if (ret == 0) {
+        *used = pos;
+        ok = true;
+    } else {
+        error_setg(errp, "lz4: it is truncated");
+    }
+out:
+    LZ4F_freeDecompressionContext(s);
+    return ok;
+}
+
+/* The file format of lzop: a header, then blocks, all in big-endian */
+#define LZOP_ADLER32_D      0x00000001
+#define LZOP_ADLER32_C      0x00000002
+#define LZOP_EXTRA_FIELD    0x00000040
+#define LZOP_CRC32_D        0x00000100
+#define LZOP_CRC32_C        0x00000200
+#define LZOP_FILTER         0x00000800
+#define LZOP_VERSION_LEVEL  0x0940
+#define LZOP_MAX_BLOCK      (64 * MiB)
+
+typedef struct LzopReader {
+    const uint8_t *in;
+    size_t left;
+    bool truncated;
+} LzopReader;
+
+static const uint8_t *lzop_skip(LzopReader *r, size_t n)
+{
+    const uint8_t *p = r->in;
+
+    if (r->truncated || r->left < n) {
+        r->truncated = true;
+        return NULL;
+    }
+    r->in += n;
+    r->left -= n;
+    return p;
+}
+
+/* A big-endian number; 0 once the data is at its end */
+static uint32_t lzop_get(LzopReader *r, size_t n)
+{
+    const uint8_t *p = lzop_skip(r, n);
+
+    return p ? ldn_be_p(p, n) : 0;
+}
+
+static uint32_t lzop_header(LzopReader *r, Error **errp)
+{
+    uint32_t version, flags, method;
+
+    lzop_skip(r, 9);                        /* magic */
+    version = lzop_get(r, 2);
+    lzop_skip(r, 2);                        /* the library's version */
+    if (version >= LZOP_VERSION_LEVEL) {
+        lzop_skip(r, 2);                    /* needed to extract */
+    }
+    method = lzop_get(r, 1);
+    if (version >= LZOP_VERSION_LEVEL) {
+        lzop_skip(r, 1);                    /* level */
+    }
+    flags = lzop_get(r, 4);
+    if (flags & LZOP_FILTER) {
+        lzop_skip(r, 4);
+    }
+    lzop_skip(r, 8);                        /* mode, mtime */
+    if (version >= LZOP_VERSION_LEVEL) {
+        lzop_skip(r, 4);                    /* mtime, high half */
+    }
+    lzop_skip(r, lzop_get(r, 1));           /* name */
+    lzop_skip(r, 4);                        /* checksum */
+    if (flags & LZOP_EXTRA_FIELD) {
+        lzop_skip(r, lzop_get(r, 4));
+        lzop_skip(r, 4);
+    }
+    if (r->truncated) {
+        error_setg(errp, "lzo: it is truncated");
+    } else if (method < 1 || method > 3 || (flags & LZOP_FILTER)) {
+        error_setg(errp, "lzo: it uses features that liblzo2 lacks");
+        r->truncated = true;
+    }
+    return flags;
+}
+
+static bool unpack_lzop(const uint8_t *in, size_t len, size_t *used,
+                        bool trailer, Output *out, Error **errp)
+{
+    LzopReader r = { .in = in, .left = len };
+    uint32_t flags = lzop_header(&r, errp);
+
+    if (r.truncated) {
+        return false;
+    }
+    while (true) {
+        uint32_t out_len = lzop_get(&r, 4);
+        uint32_t in_len, adler = 0, crc = 0;
+        const uint8_t *data;
+        lzo_uint n = out_len;
+
+        if (r.truncated) {
+            break;
+        }
+        if (out_len == 0) {
+            *used = r.in - in;
+            return true;
+        }
+        in_len = lzop_get(&r, 4);
+        if (out_len > LZOP_MAX_BLOCK || in_len > out_len) {
+            error_setg(errp, "lzo: it is damaged");
+            return false;
+        }
+        if (flags & LZOP_ADLER32_D) {
+            adler = lzop_get(&r, 4);
+        }
+        if (flags & LZOP_CRC32_D) {
+            crc = lzop_get(&r, 4);
+        }
+        if (in_len < out_len) {
+            lzop_skip(&r, (flags & LZOP_ADLER32_C) ? 4 : 0);
+            lzop_skip(&r, (flags & LZOP_CRC32_C) ? 4 : 0);
+        }
+        data = lzop_skip(&r, in_len);
+        if (!data) {
+            break;
+        }
+        if (!output_reserve(out, out_len, errp)) {
+            return false;
+        }
+        if (out->size - out->len < out_len) {
+            error_setg(errp, "unpacks to more than %" PRIu64 " bytes",
+                       out->max);
+            return false;
+        }
+        if (in_len == out_len) {
+            memcpy(out->buf + out->len, data, out_len);
+        } else if (lzo1x_decompress_safe(data, in_len, out->buf + out->len,
+                                         &n, NULL) != LZO_E_OK ||
+                   n != out_len) {
+            error_setg(errp, "lzo: it is damaged");
+            return false;
+        }
+        data = out->buf + out->len;
+        if (((flags & LZOP_ADLER32_D) &&
+             adler != adler32(adler32(0, NULL, 0), data, out_len)) ||
+            ((flags & LZOP_CRC32_D) &&
+             crc != crc32(crc32(0, NULL, 0), data, out_len))) {
+            error_setg(errp, "lzo: it is damaged");
+            return false;
+        }
+        out->len += out_len;
+    }
+    error_setg(errp, "lzo: it is truncated");
+    return false;
+}
+
+#define MAGIC(s) (const uint8_t *)(s), sizeof(s) - 1
+
+static const struct Compression {
+    const char *name;
+    const uint8_t *magic;
+    size_t magic_len;
+    bool concatenated;      /* several streams in a row are one output */
+    bool (*unpack)(const uint8_t *in, size_t len, size_t *used, bool trailer,
+                   Output *out, Error **errp);
+} compressions[] = {
+    { "gzip", MAGIC("\x1f\x8b"), true, unpack_gzip },
+    { "bzip2", MAGIC("BZh"), true, unpack_bzip2 },
+    { "xz", MAGIC("\xfd" "7zXZ\0"), true, unpack_xz },
+    { "zstd", MAGIC("\x28\xb5\x2f\xfd"), true, unpack_zstd },
+    { "lzo", MAGIC("\x89LZO\0\r\n\x1a\n"), false, unpack_lzop },
+    { "lz4", MAGIC("\x02\x21\x4c\x18"), false, unpack_lz4_legacy },
+    { "lz4", MAGIC("\x04\x22\x4d\x18"), true, unpack_lz4_frame },
+    { "lzma", MAGIC("\x5d\0\0"), false, unpack_lzma },
+};
+
+uint8_t *xenpv_decompress(const uint8_t *in, size_t in_len, uint64_t max,
+                          bool trailer, size_t *out_len, const char **format,
+                          Error **errp)
+{
+    const struct Compression *c = NULL;
+    Output out = { .max = max };
+    size_t used;
+
+    *format = NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(compressions); i++) {
+        const struct Compression *p = &compressions[i];
+
+        if (in_len >= p->magic_len + 4 &&
+            memcmp(in, p->magic, p->magic_len) == 0) {
+            c = p;
+            break;
+        }
+    }
+    if (!c) {
+        return NULL;
+    }
+    *format = c->name;
+    if (in_len > XENPV_KERNEL_MAX_SIZE || max >= UINT32_MAX) {
+        /* Some libraries count in 32 bits */
+        error_setg(errp, "%s: it is too large", c->name);
+        return NULL;
+    }
+
+    do {
+        if (!c->unpack(in, in_len, &used, trailer, &out, errp)) {
+            g_free(out.buf);
+            return NULL;
+        }
+        in += used;
+        in_len -= used;
+    } while (c->concatenated && in_len > c->magic_len + 4 &&
+             memcmp(in, c->magic, c->magic_len) == 0);
+
+    if (out.len > max) {
+        error_setg(errp, "unpacks to more than %" PRIu64 " bytes", max);
+        g_free(out.buf);
+        return NULL;
+    }
+    *out_len = out.len;
+    /* Never NULL on success, even if there was no output */
+    return g_realloc(out.buf, MAX(out.len, 1));
+}
+
+/* ------------------------------------------------------------------------ */
+/* ELF: the file's structure                                                */
+
+typedef struct Elf {
+    const uint8_t *data;
+    size_t size;
+    bool is_64bit;
+    const uint8_t *ehdr;
+    unsigned phnum, phentsize, shnum, shentsize;
+    uint64_t phoff, shoff;
+    const uint8_t *shstrtab;    /* section names, or NULL */
+    uint64_t shstrtab_size;
+} Elf;
+
+/* A member of the structure @type (Ehdr, Phdr, ...) of either width at @p */
+#define ELF_GET(elf, p, type, member) \
+    ((elf)->is_64bit \
+     ? ldn_le_p((p) + offsetof(Elf64_##type, member), \
+                sizeof_field(Elf64_##type, member)) \
+     : ldn_le_p((p) + offsetof(Elf32_##type, member), \
+                sizeof_field(Elf32_##type, member)))
+#define ELF_SET(elf, p, type, member, value) \
+    ((elf)->is_64bit \
+     ? stn_le_p((p) + offsetof(Elf64_##type, member), \
+                sizeof_field(Elf64_##type, member), (value)) \
+     : stn_le_p((p) + offsetof(Elf32_##type, member), \
+                sizeof_field(Elf32_##type, member), (value)))
+#define ELF_SIZE(elf, type) \
+    ((elf)->is_64bit ? sizeof(Elf64_##type) : sizeof(Elf32_##type))
+
+/* The @len bytes at @offset of the file, or NULL if they are not all there */
+static const uint8_t *elf_range(const Elf *elf, uint64_t offset, uint64_t len)
+{
+    if (offset > elf->size || len > elf->size - offset) {
+        return NULL;
+    }
+    return elf->data + offset;
+}
+
+/* The header of segment or section @i: the tables were checked as a whole */
+static const uint8_t *elf_phdr(const Elf *elf, unsigned i)
+{
+    return elf->data + elf->phoff + (size_t)i * elf->phentsize;
+}
+
+static const uint8_t *elf_shdr(const Elf *elf, unsigned i)
+{
+    return elf->data + elf->shoff + (size_t)i * elf->shentsize;
+}
+
+/* The content of a section, or NULL if it is not all in the file */
+static const uint8_t *elf_section(const Elf *elf, const uint8_t *shdr,
+                                  uint64_t *size)
+{
+    *size = ELF_GET(elf, shdr, Shdr, sh_size);
+    return elf_range(elf, ELF_GET(elf, shdr, Shdr, sh_offset), *size);
+}
+
+static bool elf_open(Elf *elf, const uint8_t *data, size_t size, Error **errp)
+{
+    unsigned machine, shstrndx;
+
+    *elf = (Elf) { .data = data, .size = size, .ehdr = data };
+    if (size < EI_NIDENT) {
+        error_setg(errp, "the ELF file is truncated");
+        return false;
+    }
+    if (data[EI_DATA] != ELFDATA2LSB ||
+        (data[EI_CLASS] != ELFCLASS32 && data[EI_CLASS] != ELFCLASS64)) {
+        error_setg(errp, "the ELF file is not one for x86");
+        return false;
+    }
+    elf->is_64bit = data[EI_CLASS] == ELFCLASS64;
+    if (size < ELF_SIZE(elf, Ehdr)) {
+        error_setg(errp, "the ELF file is truncated");
+        return false;
+    }
+    machine = ELF_GET(elf, data, Ehdr, e_machine);
+    if (machine != (elf->is_64bit ? EM_X86_64 : EM_386)) {
+        error_setg(errp, "the ELF file is not one for x86");
+        return false;
+    }
+
+    elf->phnum = ELF_GET(elf, data, Ehdr, e_phnum);
+    elf->phentsize = ELF_GET(elf, data, Ehdr, e_phentsize);
+    elf->phoff = ELF_GET(elf, data, Ehdr, e_phoff);
+    if (elf->phnum &&
+        (elf->phentsize < ELF_SIZE(elf, Phdr) ||
+         !elf_range(elf, elf->phoff, (uint64_t)elf->phnum * elf->phentsize))) {
+        error_setg(errp, "the ELF file's program headers are not all in it");
+        return false;
+    }
+    elf->shnum = ELF_GET(elf, data, Ehdr, e_shnum);
+    elf->shentsize = ELF_GET(elf, data, Ehdr, e_shentsize);
+    elf->shoff = ELF_GET(elf, data, Ehdr, e_shoff);
+    if (elf->shnum &&
+        (elf->shentsize < ELF_SIZE(elf, Shdr) ||
+         !elf_range(elf, elf->shoff, (uint64_t)elf->shnum * elf->shentsize))) {
+        error_setg(errp, "the ELF file's section headers are not all in it");
+        return false;
+    }
+    shstrndx = ELF_GET(elf, data, Ehdr, e_shstrndx);
+    if (shstrndx < elf->shnum) {
+        elf->shstrtab = elf_section(elf, elf_shdr(elf, shstrndx),
+                                    &elf->shstrtab_size);
+    }
+    return true;
+}
+
+/* The header of the section named @name, or NULL */
+static const uint8_t *elf_shdr_by_name(const Elf *elf, const char *name)
+{
+    size_t len = strlen(name) + 1;
+
+    for (unsigned i = 1; elf->shstrtab && i < elf->shnum; i++) {
+        const uint8_t *shdr = elf_shdr(elf, i);
+        uint64_t offset = ELF_GET(elf, shdr, Shdr, sh_name);
+
+        if (offset < elf->shstrtab_size &&
+            len <= elf->shstrtab_size - offset &&
+            memcmp(elf->shstrtab + offset, name, len) == 0) {
+            return shdr;
+        }
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------ */
+/* What the kernel says about itself                                        */
+
+/* Copy untrusted text that may end up on a terminal */
+static void copy_text(char *dst, size_t size, const char *src, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len && i < size - 1 && src[i]; i++) {
+        dst[i] = g_ascii_isprint(src[i]) ? src[i] : '?';
+    }
+    dst[i] = 0;
+}
+
+#define COPY_TEXT(array, src, len) copy_text(array, sizeof(array), src, len)
+
+/*
+ * "feature|!feature|...", with ! where the kernel requires the feature. One
+ * that has no name here can be ignored unless it is required.
+ */
+static bool parse_features(XenPVKernel *k, const char *text, Error **errp)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = {
+        { "writable_page_tables", XENFEAT_writable_page_tables },
+        { "writable_descriptor_tables", XENFEAT_writable_descriptor_tables },
+        { "auto_translated_physmap", XENFEAT_auto_translated_physmap },
+        { "supervisor_mode_kernel", XENFEAT_supervisor_mode_kernel },
+        { "pae_pgdir_above_4gb", XENFEAT_pae_pgdir_above_4gb },
+        { "hvm_callback_vector", XENFEAT_hvm_callback_vector },
+        { "dom0", XENFEAT_dom0 },
+    };
+    g_auto(GStrv) items = g_strsplit(text, "|", -1);
+
+    for (char **item = items; *item; item++) {
+        bool required = **item == '!';
+        const char *name = *item + required;
+        unsigned i;
+
+        for (i = 0; i < ARRAY_SIZE(names); i++) {
+            if (strcmp(name, names[i].name) == 0) {
+                k->features_supported |= 1U << names[i].bit;
+                k->features_required |= (uint32_t)required << names[i].bit;
+                break;
+            }
+        }
+        if (i == ARRAY_SIZE(names) && required) {
+            char printable[32];
+
+            COPY_TEXT(printable, name, strlen(name));
+            error_setg(errp, "it requires the unknown Xen feature '%s'",
+                       printable);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The kinds of content that notes have */
+typedef enum NoteKind {
+    NOTE_IGNORED,
+    NOTE_NUMBER,
+    NOTE_TEXT,
+    NOTE_BYTES,
+} NoteKind;
+
+/*
+ * @descsz is the note's idea of its size, @avail what the file has of it. GRUB's
+ * last note, a text, claims some bytes beyond the end of the file.
+ */
+static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
+                       uint32_t descsz, uint32_t avail, Error **errp)
+{
+    static const uint8_t kinds[] = {
+        [XEN_ELFNOTE_ENTRY] = NOTE_NUMBER,
+        [XEN_ELFNOTE_HYPERCALL_PAGE] = NOTE_NUMBER,
+        [XEN_ELFNOTE_VIRT_BASE] = NOTE_NUMBER,
+        [XEN_ELFNOTE_PADDR_OFFSET] = NOTE_NUMBER,
+        [XEN_ELFNOTE_XEN_VERSION] = NOTE_TEXT,
+        [XEN_ELFNOTE_GUEST_OS] = NOTE_TEXT,
+        [XEN_ELFNOTE_GUEST_VERSION] = NOTE_TEXT,
+        [XEN_ELFNOTE_LOADER] = NOTE_TEXT,
+        [XEN_ELFNOTE_PAE_MODE] = NOTE_TEXT,
+        [XEN_ELFNOTE_FEATURES] = NOTE_TEXT,
+        [XEN_ELFNOTE_BSD_SYMTAB] = NOTE_TEXT,
+        [XEN_ELFNOTE_HV_START_LOW] = NOTE_NUMBER,
+        [XEN_ELFNOTE_L1_MFN_VALID] = NOTE_BYTES,
+        [XEN_ELFNOTE_SUSPEND_CANCEL] = NOTE_NUMBER,
+        [XEN_ELFNOTE_INIT_P2M] = NOTE_NUMBER,
+        [XEN_ELFNOTE_MOD_START_PFN] = NOTE_NUMBER,
+        [XEN_ELFNOTE_SUPPORTED_FEATURES] = NOTE_BYTES,
+        [XEN_ELFNOTE_PHYS32_ENTRY] = NOTE_NUMBER,
+    };
+    NoteKind kind = type < ARRAY_SIZE(kinds) ? kinds[type] : NOTE_IGNORED;
+    g_autofree char *text = NULL;
+    uint64_t number = 0;
+
+    if (avail < descsz && !(kind == NOTE_TEXT && memchr(desc, 0, avail))) {
+        error_setg(errp, "its ELF notes are not all in the file");
+        return false;
+    }
+    if (kind == NOTE_NUMBER) {
+        if (descsz != 1 && descsz != 2 && descsz != 4 && descsz != 8) {
+            error_setg(errp, "its Xen ELF note %u is a number of %u bytes",
+                       type, descsz);
+            return false;
+        }
+        number = ldn_le_p(desc, descsz);
+    } else if (kind == NOTE_TEXT) {
+        text = g_strndup((const char *)desc, MIN(avail, MAX_NOTE_TEXT));
+    }
+
+    switch (type) {
+    case XEN_ELFNOTE_ENTRY:
+        k->virt_entry = number;
+        break;
+    case XEN_ELFNOTE_HYPERCALL_PAGE:
+        k->virt_hypercall = number;
+        break;
+    case XEN_ELFNOTE_VIRT_BASE:
+        k->virt_base = number;
+        break;
+    case XEN_ELFNOTE_PADDR_OFFSET:
+        k->paddr_offset = number;
+        break;
+    case XEN_ELFNOTE_XEN_VERSION:
+        COPY_TEXT(k->xen_version, text, strlen(text));
+        break;
+    case XEN_ELFNOTE_GUEST_OS:
+        COPY_TEXT(k->guest_os, text, strlen(text));
+        break;
+    case XEN_ELFNOTE_GUEST_VERSION:
+        COPY_TEXT(k->guest_version, text, strlen(text));
+        break;
+    case XEN_ELFNOTE_LOADER:
+        COPY_TEXT(k->loader, text, strlen(text));
+        break;
+    case XEN_ELFNOTE_PAE_MODE:
+        /* "yes" in a note is what yes[extended-cr3] is in __xen_guest */
+        if (strstr(text, "bimodal")) {
+            k->pae = XENPV_PAE_BIMODAL;
+        } else if (g_str_has_prefix(text, "yes")) {
+            k->pae = XENPV_PAE_EXTCR3;
+        }
+        break;
+    case XEN_ELFNOTE_FEATURES:
+        return parse_features(k, text, errp);
+    case XEN_ELFNOTE_BSD_SYMTAB:
+        if (strcmp(text, "yes") == 0) {
+            k->bsd_symtab = true;
+        }
+        break;
+    case XEN_ELFNOTE_HV_START_LOW:
+        k->hv_start_low = number;
+        break;
+    case XEN_ELFNOTE_L1_MFN_VALID:
+        /* Pairs of a mask and a value; all kernels have just one */
+        if (descsz >= 16) {
+            k->has_l1_mfn_valid = true;
+            k->l1_mfn_mask = ldq_le_p(desc);
+            k->l1_mfn_value = ldq_le_p(desc + 8);
+        } else if (descsz >= 8) {
+            k->has_l1_mfn_valid = true;
+            k->l1_mfn_mask = ldl_le_p(desc);
+            k->l1_mfn_value = ldl_le_p(desc + 4);
+        }
+        break;
+    case XEN_ELFNOTE_SUSPEND_CANCEL:
+        k->suspend_cancel = number != 0;
+        break;
+    case XEN_ELFNOTE_INIT_P2M:
+        k->init_p2m = number;
+        break;
+    case XEN_ELFNOTE_MOD_START_PFN:
+        k->unmapped_initrd = number != 0;
+        break;
+    case XEN_ELFNOTE_SUPPORTED_FEATURES:
+        /* An array of 32-bit words, of which only the first is in use */
+        if (descsz >= 4) {
+            k->features_supported |= ldl_le_p(desc);
+        }
+        break;
+    case XEN_ELFNOTE_PHYS32_ENTRY:
+        k->has_phys32_entry = true;
+        break;
+    }
+    return true;
+}
+
+/*
+ * Parse the notes that start in the @size bytes at @offset. As in libelf, the
+ * last one may reach beyond, but not out of the file.
+ * @nr_notes counts all notes seen so far, @nr_xen_notes those of Xen.
+ */
+static bool parse_notes(const Elf *elf, XenPVKernel *k, uint64_t offset,
+                        uint64_t size, unsigned *nr_notes,
+                        unsigned *nr_xen_notes, Error **errp)
+{
+    const size_t header = sizeof(Elf32_Nhdr);
+    uint64_t end = offset + size;
+
+    if (!elf_range(elf, offset, size)) {
+        error_setg(errp, "its ELF notes are not all in the file");
+        return false;
+    }
+    while (offset < end) {
+        const uint8_t *note = elf_range(elf, offset, header);
+        uint32_t namesz, descsz, type;
+        uint64_t desc_offset;
+        const uint8_t *name, *desc;
+
+        if (!note) {
+            /* Padding at the end of the file */
+            break;
+        }
+        if (++*nr_notes > MAX_NOTES) {
+            error_setg(errp, "it has too many ELF notes");
+            return false;
+        }
+        namesz = ldl_le_p(note + offsetof(Elf32_Nhdr, n_namesz));
+        descsz = ldl_le_p(note + offsetof(Elf32_Nhdr, n_descsz));
+        type = ldl_le_p(note + offsetof(Elf32_Nhdr, n_type));
+        desc_offset = offset + header + ROUND_UP((uint64_t)namesz, 4);
+        name = elf_range(elf, offset + header, namesz);
+        desc = elf_range(elf, desc_offset, 0);
+        if (!name || !desc) {
+            error_setg(errp, "its ELF notes are not all in the file");
+            return false;
+        }
+        if (namesz == sizeof("Xen") && memcmp(name, "Xen", sizeof("Xen")) == 0) {
+            if (!parse_note(k, type, desc, descsz,
+                            MIN(descsz, elf->size - desc_offset), errp)) {
+                return false;
+            }
+            ++*nr_xen_notes;
+        }
+        offset = desc_offset + ROUND_UP((uint64_t)descsz, 4);
+    }
+    return true;
+}
+
+/* A number of __xen_guest, decimal or 0x... */
+static bool parse_guest_number(const char *name, const char *value,
+                               uint64_t *number, Error **errp)
+{
+    const char *end;
+
+    if (qemu_strtou64(value, &end, 0, number) < 0) {
+        error_setg(errp, "%s in its " XEN_GUEST_SECTION
+                   " section is not a number", name);
+        return false;
+    }
+    return true;
+}
+
+/* "NAME=VALUE,NAME=VALUE,..." */
+static bool parse_guest_info(XenPVKernel *k, const char *text, Error **errp)
+{
+    g_auto(GStrv) items = g_strsplit(text, ",", -1);
+
+    for (char **item = items; *item; item++) {
+        char *value = strchr(*item, '=');
+        const char *name = *item;
+        uint64_t number;
+        bool ok = true;
+
+        if (value) {
+            *value++ = 0;
+        } else {
+            value = *item + strlen(*item);
+        }
+
+        if (strcmp(name, "LOADER") == 0) {
+            COPY_TEXT(k->loader, value, strlen(value));
+        } else if (strcmp(name, "GUEST_OS") == 0) {
+            COPY_TEXT(k->guest_os, value, strlen(value));
+        } else if (strcmp(name, "GUEST_VER") == 0) {
+            COPY_TEXT(k->guest_version, value, strlen(value));
+        } else if (strcmp(name, "XEN_VER") == 0) {
+            COPY_TEXT(k->xen_version, value, strlen(value));
+        } else if (strcmp(name, "PAE") == 0) {
+            if (strcmp(value, "yes[extended-cr3]") == 0) {
+                k->pae = XENPV_PAE_EXTCR3;
+            } else if (g_str_has_prefix(value, "yes")) {
+                k->pae = XENPV_PAE_YES;
+            }
+        } else if (strcmp(name, "BSD_SYMTAB") == 0) {
+            k->bsd_symtab = true;
+        } else if (strcmp(name, "VIRT_BASE") == 0) {
+            ok = parse_guest_number(name, value, &k->virt_base, errp);
+        } else if (strcmp(name, "VIRT_ENTRY") == 0) {
+            ok = parse_guest_number(name, value, &k->virt_entry, errp);
+        } else if (strcmp(name, "ELF_PADDR_OFFSET") == 0) {
+            ok = parse_guest_number(name, value, &k->paddr_offset, errp);
+        } else if (strcmp(name, "HYPERCALL_PAGE") == 0) {
+            /* The number of the page, from VIRT_BASE on */
+            ok = parse_guest_number(name, value, &number, errp);
+            k->virt_hypercall = number << XENPV_PAGE_SHIFT;
+        } else if (strcmp(name, "FEATURES") == 0) {
+            ok = parse_features(k, value, errp);
+        }
+        if (!ok) {
+            return false;
+        }
+    }
+    if (k->virt_base != XENPV_UNSET && k->virt_hypercall != XENPV_UNSET) {
+        k->virt_hypercall += k->virt_base;
+    }
+    return true;
+}
+
+/* Find and parse the notes or __xen_guest; @source tells which it was */
+static bool parse_metadata(const Elf *elf, XenPVKernel *k, const char **source,
+                           Error **errp)
+{
+    unsigned nr_notes = 0;
+    unsigned nr_xen_notes = 0;
+    const uint8_t *shdr;
+
+    for (unsigned i = 0; i < elf->phnum; i++) {
+        const uint8_t *phdr = elf_phdr(elf, i);
+        uint64_t offset = ELF_GET(elf, phdr, Phdr, p_offset);
+
+        /* Some versions of binutils left the offset of notes 0 */
+        if (ELF_GET(elf, phdr, Phdr, p_type) == PT_NOTE && offset &&
+            !parse_notes(elf, k, offset, ELF_GET(elf, phdr, Phdr, p_filesz),
+                         &nr_notes, &nr_xen_notes, errp)) {
+            return false;
+        }
+    }
+    *source = "ELF notes";
+    if (nr_xen_notes) {
+        return true;
+    }
+
+    for (unsigned i = 1; i < elf->shnum; i++) {
+        shdr = elf_shdr(elf, i);
+        if (ELF_GET(elf, shdr, Shdr, sh_type) == SHT_NOTE &&
+            !parse_notes(elf, k, ELF_GET(elf, shdr, Shdr, sh_offset),
+                         ELF_GET(elf, shdr, Shdr, sh_size),
+                         &nr_notes, &nr_xen_notes, errp)) {
+            return false;
+        }
+    }
+    if (nr_xen_notes) {
+        return true;
+    }
+
+    shdr = elf_shdr_by_name(elf, XEN_GUEST_SECTION);
+    if (shdr) {
+        g_autofree char *text = NULL;
+        uint64_t size;
+        const uint8_t *section = elf_section(elf, shdr, &size);
+
+        if (!section) {
+            error_setg(errp, "its " XEN_GUEST_SECTION " section is not all in "
+                       "the file");
+            return false;
+        }
+        text = g_strndup((const char *)section, MIN(size, MAX_GUEST_INFO));
+        *source = XEN_GUEST_SECTION;
+        return parse_guest_info(k, text, errp);
+    }
+
+    error_setg(errp, "it is not a Xen paravirtualised kernel: it has neither "
+               "Xen ELF notes nor a section " XEN_GUEST_SECTION);
+    return false;
+}
+
+/* ------------------------------------------------------------------------ */
+/* The image                                                                */
+
+/*
+ * BSD kernels want their symbols behind the kernel, from @paddr on, in the
+ * form of a small ELF file that has only them: its size in 4 bytes, an ELF
+ * header, the headers of the sections 0, SYMTAB and STRTAB, and the sections.
+ * libelf reserves room for the larger width's structures in both.
+ */
+#define SYMTAB_EHDR         4
+#define SYMTAB_SHDRS        (SYMTAB_EHDR + sizeof(Elf64_Ehdr))
+#define SYMTAB_HEADERS_END  (SYMTAB_SHDRS + 3 * sizeof(Elf64_Shdr))
+
+static bool build_symtab(const Elf *elf, XenPVKernel *k, uint64_t paddr,
+                         XenPVSegment *segment, Error **errp)
+{
+    const uint8_t *symtab_shdr = NULL, *strtab_shdr = NULL;
+    const uint8_t *symtab, *strtab;
+    size_t align = elf->is_64bit ? 8 : 4;
+    size_t shdr_size = ELF_SIZE(elf, Shdr);
+    uint64_t symtab_size, strtab_size;
+    size_t symtab_at, strtab_at, size;
+    uint8_t *blob, *ehdr, *shdr;
+
+    for (unsigned i = 1; i < elf->shnum && !strtab_shdr; i++) {
+        uint32_t link;
+
+        symtab_shdr = elf_shdr(elf, i);
+        link = ELF_GET(elf, symtab_shdr, Shdr, sh_link);
+        if (ELF_GET(elf, symtab_shdr, Shdr, sh_type) == SHT_SYMTAB &&
+            link != 0 && link < elf->shnum &&
+            ELF_GET(elf, elf_shdr(elf, link), Shdr, sh_type) == SHT_STRTAB) {
+            strtab_shdr = elf_shdr(elf, link);
+        }
+    }
+    if (!strtab_shdr) {
+        /* A kernel that was stripped: it starts, and does without */
+        k->bsd_symtab = false;
+        return true;
+    }
+    symtab = elf_section(elf, symtab_shdr, &symtab_size);
+    strtab = elf_section(elf, strtab_shdr, &strtab_size);
+    if (!symtab || !strtab) {
+        error_setg(errp, "its ELF symbols are not all in the file");
+        return false;
+    }
+
+    symtab_at = ROUND_UP(SYMTAB_HEADERS_END, align);
+    strtab_at = ROUND_UP(symtab_at + symtab_size, align);
+    size = ROUND_UP(strtab_at + strtab_size, align);
+    blob = g_try_malloc0(size);
+    if (!blob) {
+        error_setg(errp, "not enough memory for its symbols");
+        return false;
+    }
+    k->symtab = blob;
+
+    stl_le_p(blob, strtab_at + strtab_size - SYMTAB_EHDR);
+
+    ehdr = blob + SYMTAB_EHDR;
+    memcpy(ehdr, elf->ehdr, ELF_SIZE(elf, Ehdr));
+    ELF_SET(elf, ehdr, Ehdr, e_version, EV_CURRENT);
+    ELF_SET(elf, ehdr, Ehdr, e_ehsize, ELF_SIZE(elf, Ehdr));
+    ELF_SET(elf, ehdr, Ehdr, e_phoff, 0);
+    ELF_SET(elf, ehdr, Ehdr, e_phentsize, 0);
+    ELF_SET(elf, ehdr, Ehdr, e_phnum, 0);
+    ELF_SET(elf, ehdr, Ehdr, e_shoff, SYMTAB_SHDRS - SYMTAB_EHDR);
+    ELF_SET(elf, ehdr, Ehdr, e_shentsize, shdr_size);
+    ELF_SET(elf, ehdr, Ehdr, e_shnum, 3);
+    ELF_SET(elf, ehdr, Ehdr, e_shstrndx, 0);
+
+    shdr = blob + SYMTAB_SHDRS + shdr_size;
+    memcpy(shdr, symtab_shdr, shdr_size);
+    ELF_SET(elf, shdr, Shdr, sh_offset, symtab_at - SYMTAB_EHDR);
+    ELF_SET(elf, shdr, Shdr, sh_link, 2);
+    shdr += shdr_size;
+    memcpy(shdr, strtab_shdr, shdr_size);
+    ELF_SET(elf, shdr, Shdr, sh_offset, strtab_at - SYMTAB_EHDR);
+
+    memcpy(blob + symtab_at, symtab, symtab_size);
+    memcpy(blob + strtab_at, strtab, strtab_size);
+
+    *segment = (XenPVSegment) {
+        .paddr = ROUND_UP(paddr, align),
+        .memsz = size, .data = blob, .filesz = size,
+    };
+    return true;
+}
+
+/* Collect what has to be loaded; *pstart to *pend is the range of p_paddr */
+static bool parse_segments(const Elf *elf, XenPVKernel *k, uint64_t *pstart,
+                           uint64_t *pend, Error **errp)
+{
+    uint64_t budget;
+
+    /* One more for the symbols */
+    k->segments = g_new0(XenPVSegment, elf->phnum + 1);
+    *pstart = UINT64_MAX;
+    *pend = 0;
+    for (unsigned i = 0; i < elf->phnum; i++) {
+        const uint8_t *phdr = elf_phdr(elf, i);
+        XenPVSegment *seg = &k->segments[k->nr_segments];
+
+        if (ELF_GET(elf, phdr, Phdr, p_type) != PT_LOAD ||
+            !(ELF_GET(elf, phdr, Phdr, p_flags) & (PF_R | PF_W | PF_X))) {
+            continue;
+        }
+        seg->paddr = ELF_GET(elf, phdr, Phdr, p_paddr);
+        seg->memsz = ELF_GET(elf, phdr, Phdr, p_memsz);
+        seg->filesz = ELF_GET(elf, phdr, Phdr, p_filesz);
+        seg->data = elf_range(elf, ELF_GET(elf, phdr, Phdr, p_offset),
+                              seg->filesz);
+        if (!seg->data) {
+            error_setg(errp, "its ELF segments are not all in the file");
+            return false;
+        }
+        if (seg->filesz > seg->memsz ||
+            seg->memsz > UINT64_MAX - seg->paddr) {
+            error_setg(errp, "its ELF segments have impossible sizes");
+            return false;
+        }
+        *pstart = MIN(*pstart, seg->paddr);
+        *pend = MAX(*pend, seg->paddr + seg->memsz);
+        k->nr_segments++;
+    }
+    if (*pstart >= *pend) {
+        error_setg(errp, "it has no ELF segments to load");
+        return false;
+    }
+
+    /*
+     * Xen does not mind segments that overlap a bit, so there may be kernels
+     * that need it. But loading must not take more than twice the time that
+     * the image's size justifies.
+     */
+    budget = (*pend - *pstart) > UINT64_MAX / 2 ? UINT64_MAX
+                                                : (*pend - *pstart) * 2;
+    for (unsigned i = 0; i < k->nr_segments; i++) {
+        if (k->segments[i].memsz > budget) {
+            error_setg(errp, "its ELF segments overlap");
+            return false;
+        }
+        budget -= k->segments[i].memsz;
+    }
+    return true;
+}
+
+bool xenpv_virt_range_ok(bool is_64bit, uint64_t start, uint64_t end)
+{
+    if (start >= end) {
+        return false;
+    }
+    if (!is_64bit) {
+        return end <= XENPV_M2P_VIRT_32;
+    }
+    return end <= (1ULL << 47) || start >= XENPV_HV_VIRT_END_64;
+}
+
+/* Derive and check the addresses; all of it as libelf does */
+static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
+                            Error **errp)
+{
+    uint64_t pstart, pend, virt_offset;
+
+    if (!parse_segments(elf, k, &pstart, &pend, errp)) {
+        return false;
+    }
+    if (k->paddr_offset != XENPV_UNSET && k->virt_base == XENPV_UNSET) {
+        error_setg(errp, "it has a PADDR_OFFSET, but no VIRT_BASE");
+        return false;
+    }
+    if (k->virt_base == XENPV_UNSET) {
+        k->virt_base = 0;
+    }
+    if (k->paddr_offset == XENPV_UNSET) {
+        /*
+         * Kernels from before the notes have virtual addresses in p_paddr:
+         * that was all that the hypervisors of their time looked at.
+         */
+        k->paddr_offset = legacy ? k->virt_base : 0;
+    }
+    if (k->virt_entry == XENPV_UNSET) {
+        k->virt_entry = ELF_GET(elf, elf->ehdr, Ehdr, e_entry);
+    }
+    virt_offset = k->virt_base - k->paddr_offset;
+    k->virt_kstart = pstart + virt_offset;
+    k->virt_kend = pend + virt_offset;
+
+    for (unsigned i = 0; i < k->nr_segments; i++) {
+        k->segments[i].paddr -= k->paddr_offset;
+    }
+    if (k->bsd_symtab) {
+        XenPVSegment *seg = &k->segments[k->nr_segments];
+
+        if (!build_symtab(elf, k, pend - k->paddr_offset, seg, errp)) {
+            return false;
+        }
+        if (k->bsd_symtab) {
+            k->virt_kend = seg->paddr + seg->memsz + k->virt_base;
+            k->nr_segments++;
+        }
+    }
+
+    if (k->virt_base & (XENPV_PAGE_SIZE - 1)) {
+        error_setg(errp, "its VIRT_BASE 0x%" PRIx64 " is not page aligned",
+                   k->virt_base);
+        return false;
+    }
+    if (k->virt_kstart < k->virt_base || k->virt_kstart >= k->virt_kend ||
+        !xenpv_virt_range_ok(k->is_64bit, k->virt_base, k->virt_kend)) {
+        error_setg(errp, "its image is at 0x%" PRIx64 " to 0x%" PRIx64
+                   ", where it cannot be (VIRT_BASE is 0x%" PRIx64 ")",
+                   k->virt_kstart, k->virt_kend, k->virt_base);
+        return false;
+    }
+    if (k->virt_entry < k->virt_kstart || k->virt_entry >= k->virt_kend) {
+        error_setg(errp, "its entry point 0x%" PRIx64 " is outside of its "
+                   "image at 0x%" PRIx64 " to 0x%" PRIx64,
+                   k->virt_entry, k->virt_kstart, k->virt_kend);
+        return false;
+    }
+    if (k->init_p2m != XENPV_UNSET) {
+        if (k->init_p2m >= k->virt_kstart && k->init_p2m < k->virt_kend) {
+            error_setg(errp, "its INIT_P2M 0x%" PRIx64 " is inside its image",
+                       k->init_p2m);
+            return false;
+        }
+        /* In all other cases that cannot be done Xen ignores the note */
+        if (!k->is_64bit || k->init_p2m >= k->virt_base ||
+            (k->init_p2m & (XENPV_PAGE_SIZE - 1))) {
+            k->init_p2m = XENPV_UNSET;
+        }
+    }
+    return true;
+}
+
+/* Is this a kernel that can be a domU, and one for this machine? */
+static bool check_metadata(const XenPVKernel *k, bool allow_64bit, Error **errp)
+{
+    if (!g_str_has_prefix(k->loader, "generic") &&
+        !g_str_has_prefix(k->guest_os, "linux")) {
+        if (k->has_phys32_entry) {
+            error_setg(errp, "it is a PVH kernel without paravirtualisation: "
+                       "start it with -M pc, q35 or microvm");
+            return false;
+        }
+        error_setg(errp, "it is not a Xen paravirtualised kernel: it is "
+                   "neither for the generic loader (LOADER is '%s') nor Linux "
+                   "(GUEST_OS is '%s')", k->loader, k->guest_os);
+        return false;
+    }
+    if (!g_str_has_prefix(k->xen_version, "xen-3.0")) {
+        error_setg(errp, "it is not for xen-3.0 (its version of Xen is '%s')",
+                   k->xen_version);
+        return false;
+    }
+    if (k->is_64bit && !allow_64bit) {
+        error_setg(errp, "it is a 64-bit kernel: use qemu-system-x86_64");
+        return false;
+    }
+    if (!k->is_64bit && k->pae == XENPV_PAE_NO) {
+        error_setg(errp, "it is a 32-bit kernel without PAE: only PAE kernels "
+                   "are supported");
+        return false;
+    }
+    if (k->features_required & (1U << XENFEAT_dom0)) {
+        error_setg(errp, "it can only be a dom0, the control domain of Xen");
+        return false;
+    }
+    if (k->features_required & (1U << XENFEAT_auto_translated_physmap)) {
+        error_setg(errp, "it requires auto_translated_physmap, which "
+                   "paravirtualised guests no longer have");
+        return false;
+    }
+    if (k->features_required & (1U << XENFEAT_supervisor_mode_kernel)) {
+        error_setg(errp, "it requires supervisor_mode_kernel, to run at ring "
+                   "0, which is not supported");
+        return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Finding the ELF file                                                     */
+
+/* The header of a bzImage, from Linux's Documentation/arch/x86/boot.rst */
+#define BZ_SETUP_SECTS      0x1f1
+#define BZ_HEADER           0x202
+#define BZ_VERSION          0x206
+#define BZ_PAYLOAD_OFFSET   0x248
+#define BZ_PAYLOAD_LENGTH   0x24c
+#define BZ_HEADER_END       0x250
+
+static bool is_bzimage(const uint8_t *data, size_t len)
+{
+    return len >= BZ_HEADER_END && memcmp(data + BZ_HEADER, "HdrS", 4) == 0;
+}
+
+static bool bzimage_payload(const uint8_t *data, size_t len, size_t *offset,
+                            size_t *payload_len, Error **errp)
+{
+    unsigned version = lduw_le_p(data + BZ_VERSION);
+    unsigned sects = data[BZ_SETUP_SECTS] ?: 4;
+    uint64_t start = (sects + 1) * 512 +
+                     (uint64_t)ldl_le_p(data + BZ_PAYLOAD_OFFSET);
+    uint32_t length = ldl_le_p(data + BZ_PAYLOAD_LENGTH);
+
+    if (version < 0x208) {
+        error_setg(errp, "this bzImage is of before Linux 2.6.26 and cannot be "
+                   "started under Xen: use the vmlinux that comes with it");
+        return false;
+    }
+    if (length == 0 || start > len || length > len - start) {
+        error_setg(errp, "the payload of the bzImage is not all in the file");
+        return false;
+    }
+    *offset = start;
+    *payload_len = length;
+    return true;
+}
+
+static void append_format(char *format, size_t size, const char *s)
+{
+    if (format[0]) {
+        pstrcat(format, size, ", ");
+    }
+    pstrcat(format, size, s);
+}
+
+/* Take @data, which was allocated by g_malloc(), apart */
+static XenPVKernel *kernel_parse(uint8_t *data, size_t len, bool allow_64bit,
+                                 Error **errp)
+{
+    g_autoptr(XenPVKernel) k = g_new0(XenPVKernel, 1);
+    const char *source;
+    size_t offset = 0;
+    bool trailer = false;
+    Elf elf;
+
+    k->image = data;
+    k->virt_base = XENPV_UNSET;
+    k->virt_entry = XENPV_UNSET;
+    k->virt_hypercall = XENPV_UNSET;
+    k->paddr_offset = XENPV_UNSET;
+    k->init_p2m = XENPV_UNSET;
+    k->hv_start_low = XENPV_UNSET;
+
+    for (unsigned i = 0; ; i++) {
+        const uint8_t *p = k->image + offset;
+        const char *format;
+        size_t out_len = 0;
+        uint8_t *out;
+
+        if (len >= SELFMAG && memcmp(p, ELFMAG, SELFMAG) == 0) {
+            break;
+        }
+        if (i >= MAX_NESTING) {
+            error_setg(errp, "it is wrapped too often");
+            return NULL;
+        }
+        if (!trailer && is_bzimage(p, len)) {
+            size_t payload;
+
+            if (!bzimage_payload(p, len, &payload, &len, errp)) {
+                return NULL;
+            }
+            offset += payload;
+            trailer = true;
+            append_format(k->format, sizeof(k->format), "bzImage");
+            continue;
+        }
+        out = xenpv_decompress(p, len, XENPV_KERNEL_MAX_SIZE, trailer,
+                               &out_len, &format, errp);
+        if (!out) {
+            if (!format) {
+                error_setg(errp, trailer
+                           ? "the payload of the bzImage is neither ELF nor "
+                             "compressed in a known format"
+                           : "it is neither an ELF file nor a bzImage, nor "
+                             "one of them compressed in a known format");
+            }
+            return NULL;
+        }
+        g_free(k->image);
+        k->image = out;
+        offset = 0;
+        len = out_len;
+        trailer = false;
+        append_format(k->format, sizeof(k->format), format);
+    }
+
+    if (!elf_open(&elf, k->image + offset, len, errp)) {
+        return NULL;
+    }
+    k->is_64bit = elf.is_64bit;
+    if (!parse_metadata(&elf, k, &source, errp) ||
+        !check_metadata(k, allow_64bit, errp) ||
+        !parse_addresses(&elf, k, strcmp(source, XEN_GUEST_SECTION) == 0,
+                         errp)) {
+        return NULL;
+    }
+    if (k->is_64bit) {
+        k->pae = XENPV_PAE_NO;
+    }
+    append_format(k->format, sizeof(k->format),
+                  k->is_64bit ? "64-bit ELF" : "32-bit ELF");
+    append_format(k->format, sizeof(k->format), source);
+    return g_steal_pointer(&k);
+}
+
+XenPVKernel *xenpv_kernel_parse(const void *data, size_t len, bool allow_64bit,
+                                Error **errp)
+{
+    if (len > XENPV_KERNEL_MAX_SIZE) {
+        error_setg(errp, "it is too large");
+        return NULL;
+    }
+    /* g_memdup2() gives NULL for nothing */
+    return kernel_parse(len ? g_memdup2(data, len) : g_malloc(1), len,
+                        allow_64bit, errp);
+}
+
+XenPVKernel *xenpv_kernel_load(const char *filename, bool allow_64bit,
+                               Error **errp)
+{
+    ERRP_GUARD();
+    XenPVKernel *k;
+    uint8_t *data;
+    size_t len;
+
+    data = xenpv_file_load(filename, XENPV_KERNEL_MAX_SIZE, &len, errp);
+    if (!data) {
+        error_prepend(errp, "-kernel: ");
+        return NULL;
+    }
+    k = kernel_parse(data, len, allow_64bit, errp);
+    if (!k) {
+        error_prepend(errp, "-kernel '%s': ", filename);
+    }
+    return k;
+}
+
+void xenpv_kernel_free(XenPVKernel *k)
+{
+    if (k) {
+        g_free(k->segments);
+        g_free(k->symtab);
+        g_free(k->image);
+        g_free(k);
+    }
+}
