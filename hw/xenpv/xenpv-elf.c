@@ -934,8 +934,8 @@ static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
             k->l1_mfn_value = ldq_le_p(desc + 8);
         } else if (descsz >= 8) {
             k->has_l1_mfn_valid = true;
-            k->l1_mfn_mask = ldl_le_p(desc);
-            k->l1_mfn_value = ldl_le_p(desc + 4);
+            k->l1_mfn_mask = ldn_le_p(desc, 4);
+            k->l1_mfn_value = ldn_le_p(desc + 4, 4);
         }
         break;
     case XEN_ELFNOTE_SUSPEND_CANCEL:
@@ -1443,8 +1443,9 @@ static bool bzimage_payload(const uint8_t *data, size_t len, size_t *offset,
 {
     unsigned version = lduw_le_p(data + BZ_VERSION);
     unsigned sects = data[BZ_SETUP_SECTS] ?: 4;
+    /* ldl_le_p() is signed */
     uint64_t start = (sects + 1) * 512 +
-                     (uint64_t)ldl_le_p(data + BZ_PAYLOAD_OFFSET);
+                     ldn_le_p(data + BZ_PAYLOAD_OFFSET, 4);
     uint32_t length = ldl_le_p(data + BZ_PAYLOAD_LENGTH);
 
     if (version < 0x208) {
