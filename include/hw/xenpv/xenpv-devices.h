@@ -1,0 +1,68 @@
+/*
+ * Xen's platform devices of the xenpv-kvm machine: what the machine sees
+ *
+ * The machine makes them all by one call and then, at each reset, goes
+ *
+ *   xenpv_devices_reset()   back to a domain without connections; allocates
+ *                           the two ports that start_info tells the guest
+ *   ...                     the domain builder writes the guest's memory
+ *   xenpv_devices_start()   the rings are where the builder has put them
+ *
+ * The devices' own files:
+ *
+ *   xenpv-call.c       I/O ports, mailboxes, console_io, shutdown
+ *   xenpv-evtchn.c     event channels
+ *   xenpv-gnttab.c     grant tables, foreign memory
+ *   xenpv-xenstore.c   xenstore: its ring, its tree, and what back ends see
+ *   xenpv-devices.c    makes them, and the primary console
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_XENPV_DEVICES_H
+#define HW_XENPV_DEVICES_H
+
+#include "exec/memory.h"
+#include "qemu/uuid.h"
+
+typedef struct XenPVDevices XenPVDevices;
+
+typedef struct XenPVDevicesConfig {
+    MemoryRegion *core;     /* RAM of XENPV_CORE_SIZE bytes, for good */
+    unsigned domid;
+    bool is_64bit;          /* the guest's width */
+    unsigned nr_vcpus;
+    const char *name;
+    QemuUUID uuid;
+    uint64_t ram_size;      /* bytes */
+} XenPVDevicesConfig;
+
+/* The guest's ends of the channels of its console and of xenstore */
+typedef struct XenPVDevicePorts {
+    uint32_t console;
+    uint32_t xenstore;
+} XenPVDevicePorts;
+
+/*
+ * At the machine's init, before any -device is made: from here on there is a
+ * Xen bus. There can be only one set of devices. Errors are fatal.
+ */
+XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg);
+
+/*
+ * Closes all that the guest had open, and puts xenstore back to what a
+ * toolstack leaves for a new domain. The core region's event channel and
+ * grant tables are made anew: clear the core region before this, not after.
+ */
+void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports);
+
+void xenpv_devices_start(XenPVDevices *d, uint64_t console_mfn,
+                         uint64_t xenstore_mfn);
+
+/*
+ * The host's address of a frame of guest RAM, NULL if mfn is not one. The
+ * machine's: it has laid the memory out. Callable from any thread.
+ */
+void *xenpv_frame_to_host(uint64_t mfn);
+
+#endif /* HW_XENPV_DEVICES_H */
