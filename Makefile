@@ -56,7 +56,7 @@ deps-demo:
 	@scripts/packages --install build demo
 deps-check:
 	@scripts/packages --install build check
-assets: deps-demo
+assets: deps-check
 	@scripts/assets
 
 # The same as "all", after the packages it needs are there.
@@ -74,12 +74,14 @@ demo: emulators-demo
 	@scripts/demo $(ARCH)
 
 .PHONY: check $(PARTS:%=check-%) bench
-check: tests
+check: tests assets
 	@scripts/run-tests $(PARTS)
+check-guest check-functional check-kvm bench: assets
 $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
 bench: tests
 	@tests/guest/bench
+	@$(PYTHON) tests/functional/run.py bench-kvm
 
 # --- Installation ------------------------------------------------------------
 #
