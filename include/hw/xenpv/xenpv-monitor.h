@@ -92,6 +92,9 @@
 /* IPIs between monitors */
 #define XENPV_IPI_VECTOR        0xf4
 
+#define XENPV_IMAGE_MAGIC       0x4d565058  /* "XPVM" */
+#define XENPV_ABI_VERSION       1
+
 #ifndef __ASSEMBLY__
 
 /*
@@ -103,8 +106,6 @@
  * monitor, and EFER = SCE|LME|LMA|NXE; 32-bit: EFER = NXE where there is
  * NX), interrupts off, and EBX/RBX = the vCPU's number.
  */
-#define XENPV_IMAGE_MAGIC       0x4d565058  /* "XPVM" */
-#define XENPV_ABI_VERSION       1
 struct xenpv_image_header {
     uint32_t magic;         /* XENPV_IMAGE_MAGIC */
     uint32_t abi_version;   /* XENPV_ABI_VERSION */
@@ -153,7 +154,8 @@ struct xenpv_boot_info {
     uint64_t system_time;   /* ns */
     uint32_t tsc_to_system_mul;
     int32_t tsc_shift;
-    uint64_t apic_timer_hz; /* of the local APIC's timer, divisor 1 */
+    uint32_t apic_timer_mhz; /* of the local APIC's timer, divisor 1 */
+    uint32_t reserved0;
 
     /* What xen_version and CPUID report */
     uint32_t xen_major, xen_minor;

@@ -1,0 +1,190 @@
+/*
+ * What a Xen PV guest learns from CPUID
+ *
+ * The CPU model of the vCPU decides, less what a PV kernel cannot use because
+ * it does not run in ring 0, plus Xen's own leaves. The monitor answers the
+ * emulated CPUID (ud2, "xen") from the table that is made here; a program's
+ * own CPUID instruction sees the vCPU as it is.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "hw/xenpv/xenpv-kvm.h"
+
+#define XEN_CPUID_BASE      0x40000000
+#define XEN_CPUID_LEAVES    5
+
+/* A feature word, and the bits of it that a PV guest may see */
+typedef struct {
+    uint32_t leaf, subleaf;
+    int reg;
+    uint32_t mask;
+} PVFeatures;
+
+/*
+ * The features that Xen's public/arch-x86/cpufeatureset.h grants to all
+ * guests, without those that need MSRs the monitor does not have: machine
+ * check, thermal control, speculation control, breakpoint extensions, AMX.
+ */
+static const PVFeatures pv_features[] = {
+    { 0x00000001, 0, R_EDX, 0x1f898b75 },
+    { 0x00000001, 0, R_ECX, 0xf6d83203 },
+    { 0x00000007, 0, R_EBX, 0xf1af0b29 },
+    { 0x00000007, 0, R_ECX, 0x02405f42 },
+    { 0x00000007, 0, R_EDX, 0x00804410 },
+    { 0x00000007, 1, R_EAX, 0x00801c37 },
+    { 0x0000000d, 1, R_EAX, 0x00000007 },
+    { 0x80000001, 0, R_EDX, 0xea500800 },
+    { 0x80000001, 0, R_ECX, 0x002109e3 },
+    { 0x80000007, 0, R_EDX, 0x00000100 },   /* the TSC is invariant */
+    { 0x80000008, 0, R_EBX, 0x00000005 },
+};
+
+#define EXT_EDX_SHARED      0x0183f3ff  /* AMD's copy of leaf 1's EDX */
+
+static void add(struct xenpv_cpuid *table, unsigned *n, uint32_t leaf,
+                uint32_t subleaf, const uint32_t regs[4])
+{
+    if (*n < XENPV_CPUID_MAX) {
+        table[(*n)++] = (struct xenpv_cpuid) {
+            .leaf = cpu_to_le32(leaf),
+            .subleaf = cpu_to_le32(subleaf),
+            .eax = cpu_to_le32(regs[R_EAX]),
+            .ebx = cpu_to_le32(regs[R_EBX]),
+            .ecx = cpu_to_le32(regs[R_ECX]),
+            .edx = cpu_to_le32(regs[R_EDX]),
+        };
+    }
+}
+
+static void restrict_features(uint32_t leaf, uint32_t subleaf, bool is_64bit,
+                              uint32_t regs[4])
+{
+    static const int order[4] = { R_EAX, R_EBX, R_ECX, R_EDX };
+    bool known = false;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(pv_features); i++) {
+        const PVFeatures *f = &pv_features[i];
+
+        if (f->leaf == leaf && f->subleaf == subleaf) {
+            regs[f->reg] &= f->mask;
+            known = true;
+        }
+    }
+    switch (leaf) {
+    case 0x1:
+        regs[R_ECX] |= CPUID_EXT_HYPERVISOR;
+        if (!is_64bit) {
+            regs[R_EDX] &= ~CPUID_SEP;
+        }
+        break;
+    case 0x7:
+        if (!known) {
+            memset(regs, 0, 4 * sizeof(regs[0]));
+        }
+        if (subleaf == 1) {
+            regs[R_EBX] = regs[R_ECX] = regs[R_EDX] = 0;
+        }
+        break;
+    case 0x5:               /* MWAIT */
+    case 0x6:               /* power management */
+    case 0xa:               /* performance counters */
+    case 0x12:              /* SGX */
+    case 0x14:              /* processor trace */
+    case 0x8000000a:        /* SVM */
+    case 0x8000001f:        /* memory encryption */
+    case 0x80000021:
+        for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+            regs[order[i]] = 0;
+        }
+        break;
+    case 0x80000001:
+        if (!is_64bit) {
+            regs[R_EDX] &= ~(CPUID_EXT2_LM | CPUID_EXT2_SYSCALL);
+            regs[R_ECX] &= ~CPUID_EXT3_LAHF_LM;
+        }
+        break;
+    }
+}
+
+static void add_xen_leaves(struct xenpv_cpuid *table, unsigned *n,
+                           unsigned xen_major, unsigned xen_minor)
+{
+    /* public/arch-x86/cpuid.h */
+    const uint32_t leaves[][4] = {
+        [0] = { [R_EAX] = XEN_CPUID_BASE + XEN_CPUID_LEAVES,
+                [R_EBX] = 0x566e6558, [R_ECX] = 0x65584d4d,
+                [R_EDX] = 0x4d4d566e },     /* "XenVMMXenVMM" */
+        [1] = { [R_EAX] = xen_major << 16 | xen_minor },
+        [2] = { 0 },        /* no hypercall-page MSRs for a PV guest */
+        [3] = { 0 },        /* the TSC is not emulated */
+        [4] = { 0 },
+        [5] = { [R_EBX] = 40 },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++) {
+        add(table, n, XEN_CPUID_BASE + i, XENPV_CPUID_ANY, leaves[i]);
+    }
+}
+
+static void add_leaf(X86CPU *cpu, bool is_64bit, uint32_t leaf,
+                     uint32_t subleaf, bool any, struct xenpv_cpuid *table,
+                     unsigned *n)
+{
+    uint32_t regs[4] = { 0 };
+
+    cpu_x86_cpuid(&cpu->env, leaf, subleaf, &regs[R_EAX], &regs[R_EBX],
+                  &regs[R_ECX], &regs[R_EDX]);
+    restrict_features(leaf, subleaf, is_64bit, regs);
+    add(table, n, leaf, any ? XENPV_CPUID_ANY : subleaf, regs);
+}
+
+unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
+                           unsigned xen_minor,
+                           struct xenpv_cpuid table[XENPV_CPUID_MAX])
+{
+    CPUX86State *env = &cpu->env;
+    unsigned n = 0;
+    uint32_t leaf, sub;
+
+    for (leaf = 0; leaf <= MIN(env->cpuid_level, 0x1f); leaf++) {
+        switch (leaf) {
+        case 0x4:
+            for (sub = 0; sub < 6; sub++) {
+                add_leaf(cpu, is_64bit, leaf, sub, false, table, &n);
+            }
+            break;
+        case 0x7:
+            for (sub = 0; sub < 3; sub++) {
+                add_leaf(cpu, is_64bit, leaf, sub, false, table, &n);
+            }
+            break;
+        case 0xb:
+        case 0x1f:
+            for (sub = 0; sub < 4; sub++) {
+                add_leaf(cpu, is_64bit, leaf, sub, false, table, &n);
+            }
+            break;
+        case 0xd:
+            for (sub = 0; sub < 20; sub++) {
+                add_leaf(cpu, is_64bit, leaf, sub, false, table, &n);
+            }
+            break;
+        default:
+            add_leaf(cpu, is_64bit, leaf, 0, true, table, &n);
+        }
+    }
+    add_xen_leaves(table, &n, xen_major, xen_minor);
+    for (leaf = 0x80000000; leaf <= MIN(env->cpuid_xlevel, 0x80000021); leaf++) {
+        if (leaf == 0x8000001d) {
+            for (sub = 0; sub < 5; sub++) {
+                add_leaf(cpu, is_64bit, leaf, sub, false, table, &n);
+            }
+        } else {
+            add_leaf(cpu, is_64bit, leaf, 0, true, table, &n);
+        }
+    }
+    return n;
+}

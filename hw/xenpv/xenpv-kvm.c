@@ -1,0 +1,741 @@
+/*
+ * The xenpv-kvm machine: Xen paravirtualised guests without Xen
+ *
+ * This file wires: RAM, the monitor's memory, vCPUs, Xen's platform devices;
+ * and at each reset it lets the domain builder make the guest's memory anew
+ * and sets the first vCPU to the monitor's entry point. The monitor, in
+ * pc-bios/xenpv/, does the rest inside the VM; include/hw/xenpv/
+ * xenpv-monitor.h says what it finds there.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/datadir.h"
+#include "qemu/error-report.h"
+#include "qemu/option.h"
+#include "qemu/config-file.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "exec/address-spaces.h"
+#include "system/cpu-timers.h"
+#include "system/cpus.h"
+#include "system/kvm.h"
+#include "system/qtest.h"
+#include "system/reset.h"
+#include "system/runstate.h"
+#include "system/system.h"
+#include "system/tcg.h"
+#include "hw/boards.h"
+#include "hw/loader.h"
+#include "migration/blocker.h"
+#include "cpu.h"
+#include "kvm/kvm_i386.h"
+#include "hw/xenpv/xenpv-kvm.h"
+#include "hw/xenpv/xenpv-devices.h"
+#include "hw/xen/interface/xen.h"
+
+#define XENPV_DEFAULT_XEN_VERSION   "4.17"
+#define XENPV_TABLES_ALIGN          (2 * MiB)
+#define FOUR_GIB_MFN                (4 * GiB >> XENPV_PAGE_SHIFT)
+
+struct XenPVKVMState {
+    X86MachineState parent_obj;
+
+    /* Properties */
+    char *xen_version;
+    char *monitor_file;
+    char *domain_name;
+    unsigned xen_major, xen_minor;
+
+    bool accel_by_default;
+
+    /* Memory */
+    MemoryRegion ram_low, ram_high;
+    MemoryRegion core;              /* see xenpv-monitor.h */
+    MemoryRegion tables;
+    uint64_t tables_gpa, m2p_size, frame_table_size, max_mfn;
+
+    /* The guest */
+    XenPVKernel *kernel;
+    uint8_t *initrd;
+    size_t initrd_len;
+    uint8_t *monitor;
+    size_t monitor_len;
+    struct xenpv_image_header header;
+
+    XenPVDevices *devices;
+    Error *migration_blocker;
+
+    /* For the rate of the TSC under TCG: when the machine was made */
+    int64_t start_ticks, start_ns;
+};
+
+static uint64_t ram_pages(XenPVKVMState *s)
+{
+    return MACHINE(s)->ram_size >> XENPV_PAGE_SHIFT;
+}
+
+static uint64_t low_pages(XenPVKVMState *s)
+{
+    return MIN(ram_pages(s), XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
+}
+
+void *xenpv_frame_to_host(uint64_t mfn)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(qdev_get_machine());
+    uint64_t low = low_pages(s), high = ram_pages(s) - low;
+    uint8_t *ram = memory_region_get_ram_ptr(MACHINE(s)->ram);
+
+    if (mfn < low) {
+        return ram + (mfn << XENPV_PAGE_SHIFT);
+    }
+    if (mfn >= FOUR_GIB_MFN && mfn - FOUR_GIB_MFN < high) {
+        return ram + ((low + mfn - FOUR_GIB_MFN) << XENPV_PAGE_SHIFT);
+    }
+    return NULL;
+}
+
+static void *builder_frame(void *opaque, uint64_t mfn)
+{
+    return xenpv_frame_to_host(mfn);
+}
+
+static void *core_ptr(XenPVKVMState *s, uint64_t offset)
+{
+    return (uint8_t *)memory_region_get_ram_ptr(&s->core) + offset;
+}
+
+/* Memory */
+
+static void xenpv_memory_init(XenPVKVMState *s)
+{
+    MachineState *machine = MACHINE(s);
+    MemoryRegion *sysmem = get_system_memory();
+    uint64_t low = low_pages(s) << XENPV_PAGE_SHIFT;
+    uint64_t end = machine->ram_size;
+    unsigned entry = s->kernel && s->kernel->is_64bit ? 8 : 4;
+
+    memory_region_init_alias(&s->ram_low, OBJECT(s), "xenpv.ram-low",
+                             machine->ram, 0, low);
+    memory_region_add_subregion(sysmem, 0, &s->ram_low);
+    if (machine->ram_size > low) {
+        memory_region_init_alias(&s->ram_high, OBJECT(s), "xenpv.ram-high",
+                                 machine->ram, low, machine->ram_size - low);
+        memory_region_add_subregion(sysmem, 4 * GiB, &s->ram_high);
+        end = 4 * GiB + machine->ram_size - low;
+    }
+    memory_region_init_ram(&s->core, NULL, "xenpv.core", XENPV_CORE_SIZE,
+                           &error_fatal);
+    memory_region_add_subregion(sysmem, XENPV_CORE_GPA, &s->core);
+
+    /* Also frames below 4 GiB that are not RAM have an M2P entry: invalid */
+    s->max_mfn = MAX(end, 4 * GiB) >> XENPV_PAGE_SHIFT;
+    s->tables_gpa = ROUND_UP(MAX(end, 4 * GiB), XENPV_TABLES_ALIGN);
+    s->m2p_size = ROUND_UP(s->max_mfn * entry, XENPV_TABLES_ALIGN);
+    s->frame_table_size = ROUND_UP(s->max_mfn * 4, XENPV_TABLES_ALIGN);
+    memory_region_init_ram(&s->tables, NULL, "xenpv.tables",
+                           s->m2p_size + s->frame_table_size, &error_fatal);
+    memory_region_add_subregion(sysmem, s->tables_gpa, &s->tables);
+}
+
+/* All of guest RAM and nothing else has a pfn */
+static void xenpv_fill_m2p(XenPVKVMState *s)
+{
+    uint8_t *m2p = memory_region_get_ram_ptr(&s->tables);
+    uint64_t low = low_pages(s), pages = ram_pages(s);
+
+    memset(m2p, 0xff, s->m2p_size);
+    for (uint64_t pfn = 0; pfn < pages; pfn++) {
+        uint64_t mfn = pfn < low ? pfn : pfn + XENPV_HOLE_PAGES;
+
+        if (s->kernel->is_64bit) {
+            stq_le_p(m2p + mfn * 8, pfn);
+        } else {
+            stl_le_p(m2p + mfn * 4, pfn);
+        }
+    }
+    memset(m2p + s->m2p_size, 0, s->frame_table_size);
+    memory_region_set_dirty(&s->tables, 0, s->m2p_size + s->frame_table_size);
+}
+
+/* Files */
+
+static bool xenpv_load_monitor(XenPVKVMState *s, Error **errp)
+{
+    const char *name = s->monitor_file ?:
+                       s->kernel->is_64bit ? "xenpv-x86_64.bin" :
+                                             "xenpv-i386.bin";
+    g_autofree char *path = qemu_find_file(QEMU_FILE_TYPE_BIOS, name);
+    unsigned width = s->kernel->is_64bit ? 64 : 32;
+
+    if (!path) {
+        error_setg(errp, "the monitor '%s' was not found in QEMU's data "
+                   "directories", name);
+        return false;
+    }
+    if (!g_file_get_contents(path, (char **)&s->monitor, &s->monitor_len,
+                             NULL)) {
+        error_setg(errp, "the monitor '%s' cannot be read", path);
+        return false;
+    }
+    if (s->monitor_len < sizeof(s->header) ||
+        s->monitor_len > XENPV_CORE_IMAGE_MAX) {
+        error_setg(errp, "'%s' is not a monitor", path);
+        return false;
+    }
+    memcpy(&s->header, s->monitor, sizeof(s->header));
+    if (le32_to_cpu(s->header.magic) != XENPV_IMAGE_MAGIC ||
+        le32_to_cpu(s->header.image_size) > XENPV_CORE_IMAGE_MAX) {
+        error_setg(errp, "'%s' is not a monitor", path);
+        return false;
+    }
+    if (le32_to_cpu(s->header.abi_version) != XENPV_ABI_VERSION ||
+        le32_to_cpu(s->header.width) != width) {
+        error_setg(errp, "the monitor '%s' is for %u-bit guests and version %u "
+                   "of the ABI, needed is %u-bit and version %u", path,
+                   le32_to_cpu(s->header.width),
+                   le32_to_cpu(s->header.abi_version), width,
+                   XENPV_ABI_VERSION);
+        return false;
+    }
+    return true;
+}
+
+static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
+{
+    MachineState *machine = MACHINE(s);
+    uint64_t max_ram;
+
+    if (!machine->kernel_filename) {
+        if (machine->initrd_filename) {
+            error_setg(errp, "-initrd needs -kernel");
+            return false;
+        }
+        if (qtest_enabled()) {
+            return true;        /* devices alone */
+        }
+        error_setg(errp, "-M xenpv-kvm needs a kernel: -kernel FILE");
+        return false;
+    }
+    s->kernel = xenpv_kernel_load(machine->kernel_filename,
+                                  TARGET_LONG_BITS == 64, errp);
+    if (!s->kernel) {
+        return false;
+    }
+    max_ram = s->kernel->is_64bit ? XENPV_MAX_RAM_64 : XENPV_MAX_RAM_32;
+    if (machine->ram_size > max_ram) {
+        error_setg(errp, "-m: a %d-bit guest can have at most %" PRIu64 " GiB",
+                   s->kernel->is_64bit ? 64 : 32, max_ram / GiB);
+        return false;
+    }
+    if (machine->initrd_filename) {
+        g_autofree char *why = NULL;
+        Error *local_err = NULL;
+
+        s->initrd = xenpv_file_load(machine->initrd_filename,
+                                    machine->ram_size, &s->initrd_len,
+                                    &local_err);
+        if (!s->initrd) {
+            error_propagate_prepend(errp, local_err, "-initrd ");
+            return false;
+        }
+    }
+    return xenpv_load_monitor(s, errp);
+}
+
+/* Reset */
+
+/*
+ * How the TSC runs. Under KVM the monitor uses kvmclock; TCG's TSC is the
+ * host's, which is measured since the machine was made, and counts
+ * nanoseconds with -icount.
+ */
+static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
+{
+    uint64_t hz = NANOSECONDS_PER_SECOND, scaled;
+    int shift = 0;
+
+    if (!icount_enabled()) {
+        int64_t best = INT64_MAX, ticks = 0, ns = 0;
+
+        while (get_clock() - s->start_ns < 20 * SCALE_MS) {
+            g_usleep(1000);
+        }
+        for (int i = 0; i < 8; i++) {
+            int64_t t0 = get_clock(), t = cpu_get_host_ticks(), t1 = get_clock();
+
+            if (t1 - t0 < best) {
+                best = t1 - t0;
+                ticks = t - s->start_ticks;
+                ns = t0 + (t1 - t0) / 2 - s->start_ns;
+            }
+        }
+        hz = muldiv64(ticks, NANOSECONDS_PER_SECOND, ns);
+    }
+    /* ns = ((ticks << shift) * mul) >> 32, mul between 2^31 and 2^32 */
+    scaled = hz;
+    while (scaled > 2 * (uint64_t)NANOSECONDS_PER_SECOND) {
+        scaled >>= 1;
+        shift--;
+    }
+    while (scaled <= NANOSECONDS_PER_SECOND) {
+        scaled <<= 1;
+        shift++;
+    }
+    info->tsc_to_system_mul =
+        cpu_to_le32(muldiv64(1ULL << 32, NANOSECONDS_PER_SECOND,
+                             shift < 0 ? hz >> -shift : hz << shift));
+    info->tsc_shift = cpu_to_le32(shift);
+    info->tsc_timestamp = cpu_to_le64(cpus_get_elapsed_ticks());
+    info->system_time = cpu_to_le64(qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    info->apic_timer_mhz = cpu_to_le32(1000);
+}
+
+static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
+{
+    struct xenpv_boot_info *info = core_ptr(s, XENPV_CORE_BOOT_INFO);
+    MachineState *machine = MACHINE(s);
+    X86CPU *cpu = X86_CPU(first_cpu);
+    uint32_t flags = 0;
+
+    QEMU_BUILD_BUG_ON(sizeof(*info) > 64 * KiB);
+    if (cpu->env.features[FEAT_1_ECX] & CPUID_EXT_X2APIC) {
+        flags |= XENPV_BOOT_X2APIC;
+    }
+    if (kvm_enabled() &&
+        (cpu->env.features[FEAT_KVM] & (1 << KVM_FEATURE_CLOCKSOURCE2))) {
+        flags |= XENPV_BOOT_KVM_CLOCK;
+    }
+    if (qemu_loglevel_mask(LOG_UNIMP)) {
+        flags |= XENPV_BOOT_TRACE;
+    }
+    info->abi_version = cpu_to_le32(XENPV_ABI_VERSION);
+    info->flags = cpu_to_le32(flags);
+    info->nr_vcpus = cpu_to_le32(machine->smp.cpus);
+    info->domid = cpu_to_le32(XENPV_DOMID);
+    info->nr_pages = cpu_to_le64(ram_pages(s));
+    info->max_mfn = cpu_to_le64(s->max_mfn);
+    info->tables_gpa = cpu_to_le64(s->tables_gpa);
+    info->m2p_size = cpu_to_le64(s->m2p_size);
+    info->frame_table_size = cpu_to_le64(s->frame_table_size);
+    info->top_table_mfn = cpu_to_le64(dom->top_table_mfn);
+    info->entry = cpu_to_le64(dom->entry);
+    info->stack = cpu_to_le64(dom->stack);
+    info->start_info = cpu_to_le64(dom->start_info);
+    info->xen_major = cpu_to_le32(s->xen_major);
+    info->xen_minor = cpu_to_le32(s->xen_minor);
+    pstrcpy(info->extraversion, sizeof(info->extraversion), ".0-xenpv-kvm");
+    pstrcpy(info->capabilities, sizeof(info->capabilities),
+            s->kernel->is_64bit ? "xen-3.0-x86_64 " : "xen-3.0-x86_32p ");
+    memcpy(info->uuid, qemu_uuid.data, sizeof(info->uuid));
+    info->nr_cpuid = cpu_to_le32(xenpv_cpuid_table(cpu, s->kernel->is_64bit,
+                                                   s->xen_major, s->xen_minor,
+                                                   info->cpuid));
+    xenpv_set_clock(s, info);
+}
+
+/* The guest's shared_info: all that is not zero at start is the wall clock */
+static void xenpv_fill_shared_info(XenPVKVMState *s)
+{
+    uint8_t *shared_info = core_ptr(s, XENPV_CORE_SHARED_INFO);
+    /* offsets of wc_version, the same in both widths but for evtchn_* */
+    size_t wc = s->kernel->is_64bit ? 32 * 64 + 2 * 512 : 32 * 64 + 2 * 128;
+    int64_t ns = g_get_real_time() * 1000 -
+                 qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+
+    stl_le_p(shared_info + wc + 4, ns / NANOSECONDS_PER_SECOND);
+    stl_le_p(shared_info + wc + 8, ns % NANOSECONDS_PER_SECOND);
+    stl_le_p(shared_info + wc, 2);
+}
+
+static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
+{
+    MachineState *machine = MACHINE(s);
+    XenPVDomainConfig cfg = {
+        .kernel = s->kernel,
+        .nr_pages = ram_pages(s),
+        .hole_pfn = XENPV_HOLE_START >> XENPV_PAGE_SHIFT,
+        .hole_pages = XENPV_HOLE_PAGES,
+        .initrd = s->initrd,
+        .initrd_len = s->initrd_len,
+        .cmdline = machine->kernel_cmdline,
+        .shared_info_mfn = (XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO) >>
+                           XENPV_PAGE_SHIFT,
+        .frame = builder_frame,
+    };
+    XenPVDevicePorts ports;
+
+    memset(core_ptr(s, 0), 0, XENPV_CORE_SIZE);
+    memcpy(core_ptr(s, XENPV_CORE_IMAGE), s->monitor, s->monitor_len);
+    xenpv_devices_reset(s->devices, &ports);
+    cfg.xencons_evtchn = ports.console;
+    cfg.xenstore_evtchn = ports.xenstore;
+    /* It was built once without error, see xenpv_machine_done() */
+    xenpv_domain_build(&cfg, dom, &error_fatal);
+    if (dom->hypercall_page_mfn != XENPV_UNSET) {
+        xenpv_fill_hypercall_page(xenpv_frame_to_host(dom->hypercall_page_mfn),
+                                  s->kernel->is_64bit);
+    }
+    xenpv_fill_m2p(s);
+    xenpv_fill_boot_info(s, dom);
+    xenpv_fill_shared_info(s);
+    memory_region_set_dirty(&s->core, 0, XENPV_CORE_SIZE);
+    memory_region_set_dirty(machine->ram, 0, machine->ram_size);
+    xenpv_devices_start(s->devices, dom->xencons_mfn, dom->xenstore_mfn);
+}
+
+/* The state in which the monitor is entered: struct xenpv_image_header */
+static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
+{
+    CPUX86State *env = &cpu->env;
+    bool is_64bit = s->kernel->is_64bit;
+    uint32_t data = DESC_G_MASK | DESC_B_MASK | DESC_P_MASK | DESC_S_MASK |
+                    DESC_W_MASK | DESC_A_MASK;
+    uint32_t code = DESC_G_MASK | DESC_P_MASK | DESC_S_MASK | DESC_CS_MASK |
+                    DESC_R_MASK | DESC_A_MASK |
+                    (is_64bit ? DESC_L_MASK : DESC_B_MASK);
+    uint64_t efer = 0;
+
+    if (env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_NX) {
+        efer |= MSR_EFER_NXE;
+    }
+    if (is_64bit) {
+        efer |= MSR_EFER_LME | MSR_EFER_LMA | MSR_EFER_SCE;
+    }
+    cpu_x86_load_seg_cache(env, R_CS, 8, 0, 0xffffffff, code);
+    for (int seg = 0; seg < 6; seg++) {
+        if (seg != R_CS) {
+            cpu_x86_load_seg_cache(env, seg, 16, 0, 0xffffffff, data);
+        }
+    }
+    cpu_load_efer(env, efer);
+    cpu_x86_update_cr4(env, CR4_PAE_MASK);
+    env->cr[3] = le32_to_cpu(s->header.cr3);
+    cpu_x86_update_cr0(env, CR0_PE_MASK | CR0_MP_MASK | CR0_ET_MASK |
+                            CR0_NE_MASK | CR0_WP_MASK | CR0_PG_MASK);
+    env->eip = le64_to_cpu(s->header.entry);
+    env->eflags = 2;
+    env->regs[R_EBX] = index;
+    env->mp_state = KVM_MP_STATE_RUNNABLE;
+    CPU(cpu)->halted = 0;
+}
+
+static void xenpv_machine_reset(MachineState *machine, ResetType type)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(machine);
+    XenPVDomain dom;
+    CPUState *cs;
+    unsigned i = 0;
+
+    qemu_devices_reset(type);
+    if (!s->kernel) {
+        XenPVDevicePorts ports;
+
+        xenpv_devices_reset(s->devices, &ports);
+        return;
+    }
+    xenpv_build_domain(s, &dom);
+    CPU_FOREACH(cs) {
+        xenpv_start_cpu(s, X86_CPU(cs), i++);
+    }
+}
+
+/* Machine */
+
+static void xenpv_check_config(XenPVKVMState *s, Error **errp)
+{
+    MachineState *machine = MACHINE(s);
+
+    if (machine->ram_size < XENPV_MIN_RAM) {
+        error_setg(errp, "-m: a guest needs at least %" PRIu64 " MiB",
+                   XENPV_MIN_RAM / MiB);
+        return;
+    }
+    if (machine->ram_size % XENPV_PAGE_SIZE) {
+        error_setg(errp, "-m: the size must be a multiple of 4 KiB");
+        return;
+    }
+    if (kvm_enabled() && !kvm_irqchip_in_kernel()) {
+        error_setg(errp, "-accel kvm,kernel-irqchip=off has no local APIC for "
+                   "this machine: use kernel-irqchip=split");
+        return;
+    }
+    if (sscanf(s->xen_version, "%u.%u", &s->xen_major, &s->xen_minor) != 2) {
+        error_setg(errp, "xen-version: '%s' is not of the form MAJOR.MINOR",
+                   s->xen_version);
+        return;
+    }
+}
+
+static void xenpv_machine_init(MachineState *machine)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(machine);
+    XenPVDevicesConfig cfg = { 0 };
+    Error *err = NULL;
+
+    s->start_ns = get_clock();
+    s->start_ticks = cpu_get_host_ticks();
+
+    if (s->accel_by_default && tcg_enabled() && !qtest_enabled()) {
+        warn_report("KVM is not usable here (no /dev/kvm, or no VMX or SVM "
+                    "behind it): using TCG, which is slower");
+    }
+    xenpv_check_config(s, &err);
+    if (err) {
+        error_report_err(err);
+        exit(EXIT_FAILURE);
+    }
+    if (!xenpv_load_guest(s, &err)) {
+        error_report_err(err);
+        exit(EXIT_FAILURE);
+    }
+    xenpv_memory_init(s);
+    x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
+
+    cfg.core = &s->core;
+    cfg.domid = XENPV_DOMID;
+    cfg.is_64bit = s->kernel ? s->kernel->is_64bit : TARGET_LONG_BITS == 64;
+    cfg.nr_vcpus = machine->smp.cpus;
+    cfg.name = s->domain_name ?: qemu_name ?: "xenpv";
+    cfg.uuid = qemu_uuid;
+    cfg.ram_size = machine->ram_size;
+    s->devices = xenpv_devices_create(&cfg);
+
+    error_setg(&s->migration_blocker,
+               "the xenpv-kvm machine cannot be migrated or saved yet");
+    migrate_add_blocker(&s->migration_blocker, &error_fatal);
+
+    if (s->kernel) {
+        /* What does not fit is said now, and not when the guest resets */
+        XenPVDomainConfig dom_cfg = {
+            .kernel = s->kernel,
+            .nr_pages = ram_pages(s),
+            .hole_pfn = XENPV_HOLE_START >> XENPV_PAGE_SHIFT,
+            .hole_pages = XENPV_HOLE_PAGES,
+            .initrd = s->initrd,
+            .initrd_len = s->initrd_len,
+            .cmdline = machine->kernel_cmdline,
+            .frame = builder_frame,
+        };
+        XenPVDomain dom;
+
+        if (!xenpv_domain_build(&dom_cfg, &dom, &err)) {
+            error_report_err(err);
+            exit(EXIT_FAILURE);
+        }
+    }
+}
+
+static void xenpv_cpu_pre_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
+                               Error **errp)
+{
+    /* Writes to x2APIC MSRs do not count as I/O for -icount */
+    if (icount_enabled()) {
+        object_property_set_bool(OBJECT(dev), "x2apic", false, &error_abort);
+    }
+    x86_cpu_pre_plug(hotplug_dev, dev, errp);
+}
+
+static void xenpv_cpu_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
+                           Error **errp)
+{
+    X86CPU *cpu = X86_CPU(dev);
+    XenPVKVMState *s = XENPV_KVM_MACHINE(hotplug_dev);
+
+    if (s->kernel && s->kernel->is_64bit &&
+        !(cpu->env.features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        error_setg(errp, "-cpu: a 64-bit guest needs a CPU with long mode");
+        return;
+    }
+    if (!(cpu->env.features[FEAT_1_EDX] & CPUID_APIC) ||
+        !(cpu->env.features[FEAT_1_EDX] & CPUID_PAE)) {
+        error_setg(errp, "-cpu: this machine needs a CPU with a local APIC and "
+                   "PAE");
+        return;
+    }
+    x86_cpu_plug(hotplug_dev, dev, errp);
+}
+
+static HotplugHandler *xenpv_get_hotplug_handler(MachineState *machine,
+                                                 DeviceState *dev)
+{
+    if (object_dynamic_cast(OBJECT(dev), TYPE_CPU)) {
+        return HOTPLUG_HANDLER(machine);
+    }
+    return NULL;
+}
+
+static char *xenpv_get_xen_version(Object *obj, Error **errp)
+{
+    return g_strdup(XENPV_KVM_MACHINE(obj)->xen_version);
+}
+
+static void xenpv_set_xen_version(Object *obj, const char *value, Error **errp)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
+
+    g_free(s->xen_version);
+    s->xen_version = g_strdup(value);
+}
+
+static char *xenpv_get_monitor(Object *obj, Error **errp)
+{
+    return g_strdup(XENPV_KVM_MACHINE(obj)->monitor_file);
+}
+
+static void xenpv_set_monitor(Object *obj, const char *value, Error **errp)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
+
+    g_free(s->monitor_file);
+    s->monitor_file = g_strdup(value);
+}
+
+static char *xenpv_get_domain_name(Object *obj, Error **errp)
+{
+    return g_strdup(XENPV_KVM_MACHINE(obj)->domain_name);
+}
+
+static void xenpv_set_domain_name(Object *obj, const char *value, Error **errp)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
+
+    g_free(s->domain_name);
+    s->domain_name = g_strdup(value);
+}
+
+static char *xenpv_get_domain_uuid(Object *obj, Error **errp)
+{
+    return qemu_uuid_unparse_strdup(&qemu_uuid);
+}
+
+static void xenpv_set_domain_uuid(Object *obj, const char *value, Error **errp)
+{
+    if (qemu_uuid_parse(value, &qemu_uuid) < 0) {
+        error_setg(errp, "domain-uuid: '%s' is not a UUID", value);
+        return;
+    }
+    qemu_uuid_set = true;
+}
+
+/*
+ * Can KVM run ring-0 code at the CPU's speed? A /dev/kvm without VMX or SVM
+ * behind it emulates every instruction of the monitor.
+ */
+static bool xenpv_kvm_usable(void)
+{
+    uint32_t ecx = 0, max;
+
+    if (access("/dev/kvm", R_OK | W_OK)) {
+        return false;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    host_cpuid(1, 0, NULL, NULL, &ecx, NULL);
+    if (ecx & CPUID_EXT_VMX) {
+        return true;
+    }
+    host_cpuid(0x80000000, 0, &max, NULL, NULL, NULL);
+    if (max >= 0x80000001) {
+        host_cpuid(0x80000001, 0, NULL, NULL, &ecx, NULL);
+        return ecx & CPUID_EXT3_SVM;
+    }
+#endif
+    return false;
+}
+
+static void xenpv_machine_instance_init(Object *obj)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
+    MachineClass *mc = MACHINE_GET_CLASS(obj);
+
+    s->xen_version = g_strdup(XENPV_DEFAULT_XEN_VERSION);
+    /*
+     * The default accelerator is this machine's choice and not QEMU's, but
+     * only if there is no -accel; "-machine accel=" overrides it later.
+     */
+    if (!qemu_opts_find(qemu_find_opts("accel"), NULL)) {
+        s->accel_by_default = !xenpv_kvm_usable();
+        mc->default_machine_opts = s->accel_by_default ? "accel=tcg:kvm"
+                                                       : "accel=kvm:tcg";
+    }
+}
+
+static void xenpv_machine_finalize(Object *obj)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
+
+    xenpv_kernel_free(s->kernel);
+    g_free(s->xen_version);
+    g_free(s->monitor_file);
+    g_free(s->domain_name);
+    g_free(s->initrd);
+    g_free(s->monitor);
+}
+
+static void xenpv_machine_class_init(ObjectClass *oc, void *data)
+{
+    MachineClass *mc = MACHINE_CLASS(oc);
+    HotplugHandlerClass *hc = HOTPLUG_HANDLER_CLASS(oc);
+
+    mc->desc = "Xen paravirtualised guests without Xen";
+    mc->init = xenpv_machine_init;
+    mc->reset = xenpv_machine_reset;
+    mc->max_cpus = 1;
+    mc->default_cpu_type = X86_CPU_TYPE_NAME("max");
+    mc->default_ram_id = "xenpv.ram";
+    mc->default_ram_size = 512 * MiB;
+    mc->default_kernel_irqchip_split = true;
+    mc->block_default_type = IF_XEN;
+    mc->default_nic = "xen-net-device";
+    mc->has_hotpluggable_cpus = false;
+    mc->nvdimm_supported = false;
+    mc->no_floppy = 1;
+    mc->no_cdrom = 1;
+    mc->no_parallel = 1;
+
+    mc->get_hotplug_handler = xenpv_get_hotplug_handler;
+    hc->pre_plug = xenpv_cpu_pre_plug;
+    hc->plug = xenpv_cpu_plug;
+
+    object_class_property_add_str(oc, "xen-version", xenpv_get_xen_version,
+                                  xenpv_set_xen_version);
+    object_class_property_set_description(oc, "xen-version",
+        "The Xen version that the guest is told, MAJOR.MINOR (default: "
+        XENPV_DEFAULT_XEN_VERSION ")");
+    object_class_property_add_str(oc, "monitor", xenpv_get_monitor,
+                                  xenpv_set_monitor);
+    object_class_property_set_description(oc, "monitor",
+        "The monitor's file (default: xenpv-i386.bin or xenpv-x86_64.bin, by "
+        "the guest's width)");
+    object_class_property_add_str(oc, "domain-name", xenpv_get_domain_name,
+                                  xenpv_set_domain_name);
+    object_class_property_set_description(oc, "domain-name",
+        "The domain's name in xenstore (default: that of -name, or \"xenpv\")");
+    object_class_property_add_str(oc, "domain-uuid", xenpv_get_domain_uuid,
+                                  xenpv_set_domain_uuid);
+    object_class_property_set_description(oc, "domain-uuid",
+        "The domain's UUID (default: that of -uuid, or all zeroes)");
+}
+
+static const TypeInfo xenpv_machine_info = {
+    .name = TYPE_XENPV_KVM_MACHINE,
+    .parent = TYPE_X86_MACHINE,
+    .instance_size = sizeof(XenPVKVMState),
+    .instance_init = xenpv_machine_instance_init,
+    .instance_finalize = xenpv_machine_finalize,
+    .class_init = xenpv_machine_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_HOTPLUG_HANDLER },
+        { }
+    },
+};
+
+static void xenpv_machine_register_types(void)
+{
+    type_register_static(&xenpv_machine_info);
+}
+
+type_init(xenpv_machine_register_types)

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Compiles and links one width of the monitor.
+#
+# build-monitor.sh WIDTH OUTPUT WORKDIR SRCDIR INCLUDEDIR SOURCE... -- CC...
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+set -e
+width=$1 output=$2 work=$3 src=$4 include=$5
+shift 5
+sources=
+while [ "$1" != -- ]; do
+    sources="$sources $1"
+    shift
+done
+shift
+
+if [ "$width" = i386 ]; then
+    arch="-m32 -march=i686" ld=elf_i386 base=0xf7800000 pic=-fno-pic
+else
+    arch="-m64 -march=x86-64" ld=elf_x86_64 base=0xffff808000000000
+    pic="-fPIC -fvisibility=hidden"
+fi
+flags="$arch $pic -std=gnu11 -O2 -g -Wall -Werror -ffreestanding -fno-builtin-printf
+    -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer
+    -fcf-protection=none -mno-red-zone -mgeneral-regs-only
+    -fno-strict-aliasing -fno-jump-tables -I$src -I$include"
+
+mkdir -p "$work"
+objects=
+for source in $sources; do
+    object=$work/$(basename "$source").o
+    case $source in
+    *.S) asm=-D__ASSEMBLY__ ;;
+    *) asm= ;;
+    esac
+    "$@" $flags $asm -c -o "$object" "$source"
+    objects="$objects $object"
+done
+"$@" -E -P -xc -DCORE_VIRT=$base "$src/xenpv.lds" -o "$work/xenpv.lds"
+ld -m $ld -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+    -T "$work/xenpv.lds" -o "$output.elf" $objects
+objcopy -O binary "$output.elf" "$output"

@@ -1,0 +1,910 @@
+/*
+ * Instructions that trap and that the monitor carries out
+ *
+ * Three kinds: privileged instructions which a PV kernel may still use, the
+ * CPUID with Xen's prefix (ud2, "xen"), and direct writes to page tables.
+ * The guest kernel's code segment is taken to be flat.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+#include "frame.h"
+
+/* A decoded instruction; only what can trap here is decoded in full */
+struct insn {
+    u8 bytes[16];
+    u8 len;                 /* bytes used so far */
+    u8 avail;               /* bytes that could be read */
+    u8 rex;
+    u8 op_size;             /* 2, 4 or 8 */
+    bool lock, rep, repne, two_byte;
+    u8 opcode;
+    u8 modrm;
+    ulong imm;
+};
+
+static ulong *reg_ptr(struct regs *regs, unsigned nr)
+{
+#ifdef __x86_64__
+    switch (nr) {
+    case 8:
+        return &regs->r8;
+    case 9:
+        return &regs->r9;
+    case 10:
+        return &regs->r10;
+    case 11:
+        return &regs->r11;
+    case 12:
+        return &regs->r12;
+    case 13:
+        return &regs->r13;
+    case 14:
+        return &regs->r14;
+    case 15:
+        return &regs->r15;
+    }
+#endif
+    switch (nr) {
+    case 0:
+        return &regs->ax;
+    case 1:
+        return &regs->cx;
+    case 2:
+        return &regs->dx;
+    case 3:
+        return &regs->bx;
+    case 4:
+        return &regs->sp;
+    case 5:
+        return &regs->bp;
+    case 6:
+        return &regs->si;
+    }
+    return &regs->di;
+}
+
+static bool fetch(struct insn *in, struct regs *regs)
+{
+    memset(in, 0, sizeof(*in));
+    for (in->avail = 0; in->avail < 15; in->avail += sizeof(ulong)) {
+        ulong val;
+
+        if (!access_ok(regs->ip + in->avail, sizeof(ulong)) ||
+            read_guest_long(regs->ip + in->avail, &val)) {
+            break;
+        }
+        memcpy(in->bytes + in->avail, &val, sizeof(val));
+    }
+    /* The end of the code may be nearer to the page's end than a long is */
+    while (in->avail < 15 &&
+           !copy_from_guest(in->bytes + in->avail, regs->ip + in->avail, 1)) {
+        in->avail++;
+    }
+    return in->avail;
+}
+
+static inline u8 next(struct insn *in)
+{
+    return in->len < in->avail && in->len < 16 ? in->bytes[in->len++] : 0;
+}
+
+static bool decode_prefixes(struct insn *in, struct regs *regs)
+{
+    if (!fetch(in, regs)) {
+        return false;
+    }
+    in->op_size = 4;
+    for (;;) {
+        u8 b = next(in);
+
+        switch (b) {
+        case 0x66:
+            in->op_size = 2;
+            continue;
+        case 0xf0:
+            in->lock = true;
+            continue;
+        case 0xf2:
+            in->repne = true;
+            continue;
+        case 0xf3:
+            in->rep = true;
+            continue;
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
+        case 0x64:
+        case 0x65:
+            continue;
+#ifdef __x86_64__
+        case 0x40 ... 0x4f:
+            in->rex = b;
+            b = next(in);
+            break;
+#endif
+        }
+        if (in->rex & 8) {
+            in->op_size = 8;
+        }
+        if (b == 0x0f) {
+            in->two_byte = true;
+            b = next(in);
+        }
+        in->opcode = b;
+        return in->len <= in->avail;
+    }
+}
+
+/* Skip over the memory operand: its address is known from the fault */
+static void skip_modrm(struct insn *in)
+{
+    unsigned mod, rm;
+
+    in->modrm = next(in);
+    mod = in->modrm >> 6;
+    rm = in->modrm & 7;
+    if (mod == 3) {
+        return;
+    }
+    if (rm == 4) {
+        u8 sib = next(in);
+
+        if (mod == 0 && (sib & 7) == 5) {
+            in->len += 4;
+        }
+    } else if (mod == 0 && rm == 5) {
+        in->len += 4;
+    }
+    in->len += mod == 1 ? 1 : mod == 2 ? 4 : 0;
+}
+
+static ulong immediate(struct insn *in, unsigned size)
+{
+    long val = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        val |= (ulong)next(in) << (8 * i);
+    }
+    switch (size) {
+    case 1:
+        return (signed char)val;
+    case 2:
+        return (short)val;
+    }
+    return (int)val;
+}
+
+static inline unsigned modrm_reg(struct insn *in)
+{
+    return (in->modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0);
+}
+
+static inline unsigned modrm_rm(struct insn *in)
+{
+    return (in->modrm & 7) | (in->rex & 1 ? 8 : 0);
+}
+
+static void set_reg32(struct regs *regs, unsigned nr, u32 val)
+{
+    *reg_ptr(regs, nr) = val;
+}
+
+/* CPUID: the machine's table, made at its start */
+void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+{
+    struct xenpv_boot_info *b = boot_info;
+    unsigned lo = 0, hi = b->nr_cpuid;
+
+    /* The table is sorted by leaf: find the leaf's first entry */
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+
+        if (b->cpuid[mid].leaf < leaf) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    out[0] = out[1] = out[2] = out[3] = 0;
+    for (; lo < b->nr_cpuid && b->cpuid[lo].leaf == leaf; lo++) {
+        struct xenpv_cpuid *c = &b->cpuid[lo];
+
+        if (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf) {
+            out[0] = c->eax;
+            out[1] = c->ebx;
+            out[2] = c->ecx;
+            out[3] = c->edx;
+            break;
+        }
+    }
+    /* OSXSAVE is what the guest has made of CR4 */
+    if (leaf == 1) {
+        out[2] = (out[2] & ~(1u << 27)) | (read_cr4() >> 18 & 1) << 27;
+    } else if (leaf == 7 && subleaf == 0) {
+        out[2] &= ~(1u << 4);
+    }
+}
+
+static void emulate_cpuid(struct vcpu *v, struct regs *regs)
+{
+    u32 out[4];
+
+    guest_cpuid(v, regs->ax, regs->cx, out);
+    regs->ax = out[0];
+    regs->bx = out[1];
+    regs->cx = out[2];
+    regs->dx = out[3];
+}
+
+/* ud2; .ascii "xen"; cpuid, from the kernel or from a program */
+bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
+{
+    static const u8 code[] = { 0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2 };
+    ulong lo, hi;
+    u8 bytes[8];
+
+    /* Read as a whole if that is possible without a fault beyond its end */
+    if (access_ok(regs->ip, 8) && !read_guest_long(regs->ip, &lo)) {
+        memcpy(bytes, &lo, sizeof(lo));
+        if (sizeof(lo) == 4) {
+            if (read_guest_long(regs->ip + 4, &hi) &&
+                copy_from_guest(&hi, regs->ip + 4, 3)) {
+                return false;
+            }
+            memcpy(bytes + 4, &hi, sizeof(hi));
+        }
+    } else if (copy_from_guest(bytes, regs->ip, sizeof(code))) {
+        return false;
+    }
+    for (unsigned i = 0; i < sizeof(code); i++) {
+        if (bytes[i] != code[i]) {
+            return false;
+        }
+    }
+    emulate_cpuid(v, regs);
+    regs->ip += sizeof(code);
+    return true;
+}
+
+#define MSR_TSC             0x10
+#define MSR_APIC_BASE       0x1b
+#define MSR_MISC_ENABLE     0x1a0
+#define MSR_PAT             0x277
+#define MSR_EFER            0xc0000080
+#define MSR_FS_BASE         0xc0000100
+#define MSR_GS_BASE         0xc0000101
+#define MSR_KERNEL_GS_BASE  0xc0000102
+#define MSR_TSC_AUX         0xc0000103
+#define MSR_PLATFORM_INFO   0xce
+#define MSR_MISC_FEATURES   0x140
+
+static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
+{
+    switch (msr) {
+#ifdef __x86_64__
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+        *val = rdmsr(msr);
+        return true;
+    case MSR_EFER:
+        /* Long mode is on, system calls are there; what else is the CPU's */
+        *val = 0xd01;
+        return true;
+#else
+    case MSR_EFER:
+        *val = 0x800;
+        return true;
+#endif
+    case MSR_PAT:
+        *val = 0x0000050100070406ULL;
+        return true;
+    case MSR_APIC_BASE:
+        *val = 0xfee00000 | (v->id == 0) << 8;
+        return true;
+    case MSR_TSC:
+        *val = rdtsc();
+        return true;
+    case MSR_PLATFORM_INFO:
+    case MSR_MISC_FEATURES:
+        *val = 0;
+        return true;
+    }
+    if (boot_info->flags & XENPV_BOOT_TRACE) {
+        printk("rdmsr %x\n", msr);
+    }
+    return false;
+}
+
+/* What the guest may not write it may write in vain, as under Xen */
+static bool write_msr(struct vcpu *v, u32 msr, u64 val)
+{
+    switch (msr) {
+#ifdef __x86_64__
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+        if ((s64)val >> 47 != 0 && (s64)val >> 47 != -1) {
+            return false;
+        }
+        wrmsr(msr, val);
+        return true;
+#endif
+    case MSR_PAT:
+        return val == 0x0000050100070406ULL;
+    case MSR_EFER:
+    case MSR_APIC_BASE:
+    case MSR_TSC:
+    case MSR_MISC_ENABLE:
+    case MSR_TSC_AUX:
+        return true;
+    }
+    if (boot_info->flags & XENPV_BOOT_TRACE) {
+        printk("wrmsr %x\n", msr);
+    }
+    return false;
+}
+
+/* CR4 bits that a guest kernel decides on, for its programs' sake */
+#define CR4_GUEST   (0x4 /* TSD */ | 0x8 /* DE */ | 0x10000 /* FSGSBASE */ | \
+                     0x40000 /* OSXSAVE */)
+
+static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
+{
+    switch (nr) {
+    case 0:
+        if ((val ^ read_cr0()) & ~8UL) {
+            return (val & 0x80000001) == 0x80000001;    /* others: ignored */
+        }
+        do_fpu_taskswitch(!!(val & 8), 0, 0, 0, 0, 0);
+        return true;
+    case 2:
+        v->vcpu_info->arch.cr2 = val;
+        return true;
+    case 3:
+        return !set_base_table(v, xen_cr3_to_pfn(val), false);
+    case 4:
+        {
+            u32 features[4];
+            ulong allowed = 0x4 | 0x8;
+
+            guest_cpuid(v, 1, 0, features);
+            if (features[2] & 1 << 26) {
+                allowed |= 0x40000;
+            }
+            guest_cpuid(v, 7, 0, features);
+            if (features[1] & 1) {
+                allowed |= 0x10000;
+            }
+            v->cr4 = (v->cr4 & ~allowed) | (val & allowed);
+            write_cr4((read_cr4() & ~CR4_GUEST) | (v->cr4 & CR4_GUEST));
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_guest_cr(struct vcpu *v, unsigned nr, ulong *val)
+{
+    switch (nr) {
+    case 0:
+        *val = read_cr0();
+        return true;
+    case 2:
+        *val = v->vcpu_info->arch.cr2;
+        return true;
+    case 3:
+        *val = xen_pfn_to_cr3(v->top_mfn);
+        return true;
+    case 4:
+        *val = v->cr4;
+        return true;
+    }
+    return false;
+}
+
+static bool emulate_xsetbv(struct regs *regs)
+{
+    bool bad = false;
+
+    if (!(read_cr4() & 0x40000)) {
+        return false;
+    }
+    asm volatile("1: .byte 0x0f, 0x01, 0xd1\n\t"
+                 "2:\n\t"
+                 ".pushsection .fixup, \"ax\"\n\t"
+                 "3: movb $1, %b0\n\t"
+                 "jmp 2b\n\t"
+                 ".popsection\n\t"
+                 EX_TABLE(1b, 3b)
+                 : "+q" (bad)
+                 : "a" ((u32)regs->ax), "c" ((u32)regs->cx),
+                   "d" ((u32)regs->dx));
+    return !bad;
+}
+
+/* I/O of a domain that has no ports: reads give ones, writes go nowhere */
+static bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in)
+{
+    unsigned size = in->opcode & 1 ? in->op_size : 1;
+
+    if (v->iopl < 1) {
+        return false;
+    }
+    switch (in->opcode) {
+    case 0xe4:
+    case 0xe5:
+        next(in);
+        /* fall through */
+    case 0xec:
+    case 0xed:
+        if (size >= 4) {
+            regs->ax = 0xffffffff;
+        } else {
+            regs->ax |= size == 1 ? 0xff : 0xffff;
+        }
+        return true;
+    case 0xe6:
+    case 0xe7:
+        next(in);
+        /* fall through */
+    case 0xee:
+    case 0xef:
+        return true;
+    }
+    return false;
+}
+
+bool emulate_privileged(struct vcpu *v, struct regs *regs)
+{
+    struct insn in;
+    ulong val;
+    u64 msr;
+
+    if (!decode_prefixes(&in, regs)) {
+        return false;
+    }
+    if (!in.two_byte) {
+        switch (in.opcode) {
+        case 0xfa:          /* cli */
+        case 0xfb:          /* sti: events have their own mask */
+            break;
+        case 0xf4:          /* hlt */
+            do_sched_op(SCHEDOP_block, 0, 0, 0, 0, 0);
+            break;
+        default:
+            if (!emulate_io(v, regs, &in)) {
+                return false;
+            }
+        }
+        goto done;
+    }
+    switch (in.opcode) {
+    case 0x01:
+        in.modrm = next(&in);
+        if (in.modrm == 0xd1) {
+            if (!emulate_xsetbv(regs)) {
+                return false;
+            }
+            break;
+        }
+        if (in.modrm >> 6 != 3 && (in.modrm >> 3 & 7) == 7) {
+            return false;       /* invlpg: a PV kernel has a hypercall */
+        }
+        return false;
+    case 0x06:              /* clts */
+        do_fpu_taskswitch(0, 0, 0, 0, 0, 0);
+        break;
+    case 0x08:              /* invd */
+    case 0x09:              /* wbinvd */
+        break;
+    case 0x20:              /* mov %crN, reg */
+        in.modrm = next(&in);
+        if (!read_guest_cr(v, modrm_reg(&in), &val)) {
+            return false;
+        }
+        *reg_ptr(regs, modrm_rm(&in)) = val;
+        break;
+    case 0x22:              /* mov reg, %crN */
+        in.modrm = next(&in);
+        if (!write_guest_cr(v, modrm_reg(&in), *reg_ptr(regs, modrm_rm(&in)))) {
+            return false;
+        }
+        break;
+    case 0x21:              /* mov %dbN, reg */
+        in.modrm = next(&in);
+        *reg_ptr(regs, modrm_rm(&in)) =
+            do_get_debugreg(modrm_reg(&in), 0, 0, 0, 0, 0);
+        break;
+    case 0x23:              /* mov reg, %dbN */
+        in.modrm = next(&in);
+        if (do_set_debugreg(modrm_reg(&in), *reg_ptr(regs, modrm_rm(&in)),
+                            0, 0, 0, 0)) {
+            return false;
+        }
+        break;
+    case 0x30:              /* wrmsr */
+        if (!write_msr(v, regs->cx, (u32)regs->ax | (u64)regs->dx << 32)) {
+            return false;
+        }
+        break;
+    case 0x31:              /* rdtsc, with CR4.TSD set by the guest */
+        msr = rdtsc();
+        set_reg32(regs, 0, msr);
+        set_reg32(regs, 2, msr >> 32);
+        break;
+    case 0x32:              /* rdmsr */
+        if (!read_msr(v, regs->cx, &msr)) {
+            return false;
+        }
+        set_reg32(regs, 0, msr);
+        set_reg32(regs, 2, msr >> 32);
+        break;
+    case 0xa2:
+        emulate_cpuid(v, regs);
+        break;
+    default:
+        return false;
+    }
+done:
+    if (in.len > in.avail) {
+        return false;
+    }
+    regs->ip += in.len;
+    regs->flags &= ~(ulong)EFL_RF;
+    return true;
+}
+
+/*
+ * Direct writes to page-table entries
+ *
+ * The guest kernel has its page tables mapped read-only and writes to them
+ * all the same; the CPU's fault address is that of the operand. The write is
+ * done with the operation's own instruction on the monitor's mapping, atomic
+ * as the CPU's would be; entries of upper levels go through the checks.
+ */
+
+#define ARITH_FLAGS     0x8d5UL     /* CF PF AF ZF SF OF */
+
+#define RMW(insn, type, ptr, val, flags) \
+    asm volatile("lock; " insn " %2, %0\n\t" \
+                 "pushf; pop %1" \
+                 : "+m" (*(volatile type *)(ptr)), "=r" (flags) \
+                 : "r" ((type)(val)) : "memory", "cc")
+
+#ifdef __x86_64__
+#define RMW_SIZED(insn, size, ptr, val, flags) \
+    do { \
+        switch (size) { \
+        case 1: RMW(insn "b", u8, ptr, val, flags); break; \
+        case 2: RMW(insn "w", u16, ptr, val, flags); break; \
+        case 4: RMW(insn "l", u32, ptr, val, flags); break; \
+        case 8: RMW(insn "q", u64, ptr, val, flags); break; \
+        } \
+    } while (0)
+#else
+#define RMW_SIZED(insn, size, ptr, val, flags) \
+    do { \
+        switch (size) { \
+        case 1: \
+            asm volatile("lock; " insn "b %b2, %0\n\tpushf; pop %1" \
+                         : "+m" (*(volatile u8 *)(ptr)), "=r" (flags) \
+                         : "q" ((u32)(val)) : "memory", "cc"); \
+            break; \
+        case 2: RMW(insn "w", u16, ptr, val, flags); break; \
+        case 4: RMW(insn "l", u32, ptr, val, flags); break; \
+        } \
+    } while (0)
+#endif
+
+static ulong read_sized(volatile void *p, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return *(volatile u8 *)p;
+    case 2:
+        return *(volatile u16 *)p;
+    case 4:
+        return *(volatile u32 *)p;
+    }
+    return *(volatile ulong *)p;
+}
+
+static void write_sized(volatile void *p, unsigned size, ulong val)
+{
+    switch (size) {
+    case 1:
+        *(volatile u8 *)p = val;
+        break;
+    case 2:
+        *(volatile u16 *)p = val;
+        break;
+    case 4:
+        *(volatile u32 *)p = val;
+        break;
+    default:
+        *(volatile ulong *)p = val;
+    }
+}
+
+static void write_reg(ulong *reg, unsigned size, ulong val)
+{
+    switch (size) {
+    case 1:
+        *reg = (*reg & ~0xffUL) | (val & 0xff);
+        break;
+    case 2:
+        *reg = (*reg & ~0xffffUL) | (val & 0xffff);
+        break;
+    case 4:
+        *reg = (u32)val;
+        break;
+    default:
+        *reg = val;
+    }
+}
+
+/* Byte registers 4 to 7 are the high bytes of 0 to 3, without REX */
+static ulong byte_reg(struct regs *regs, struct insn *in, unsigned nr)
+{
+    return nr >= 4 && !in->rex ? *reg_ptr(regs, nr - 4) >> 8 & 0xff
+                               : *reg_ptr(regs, nr) & 0xff;
+}
+
+/*
+ * The operation on *p, which holds (a part of) an entry. False: not one that
+ * can be emulated.
+ */
+static bool write_op(struct regs *regs, struct insn *in, volatile void *p)
+{
+    unsigned size, reg;
+    ulong val, old, flags = regs->flags;
+    ulong mask;
+
+    if (!in->two_byte) {
+        size = in->opcode & 1 ? in->op_size : 1;
+        switch (in->opcode) {
+        case 0x00: case 0x01:       /* op reg, mem */
+        case 0x08: case 0x09:
+        case 0x20: case 0x21:
+        case 0x28: case 0x29:
+        case 0x30: case 0x31:
+        case 0x86: case 0x87:
+        case 0x88: case 0x89:
+            skip_modrm(in);
+            reg = modrm_reg(in);
+            val = size == 1 ? byte_reg(regs, in, reg) : *reg_ptr(regs, reg);
+            break;
+        case 0x80: case 0x81: case 0x83:    /* op imm, mem */
+        case 0xc6: case 0xc7:
+            if (in->opcode == 0x80) {
+                size = 1;
+            }
+            skip_modrm(in);
+            val = immediate(in, in->opcode == 0x83 || size == 1 ? 1 :
+                                size == 2 ? 2 : 4);
+            break;
+        case 0xa4: case 0xa5:               /* movs */
+            if (in->rep && !regs->cx) {
+                goto done;
+            }
+            if (copy_from_guest(&val, regs->si, size)) {
+                return false;
+            }
+            break;
+        case 0xaa: case 0xab:               /* stos */
+            val = regs->ax;
+            break;
+        default:
+            return false;
+        }
+        switch (in->opcode) {
+        case 0x88: case 0x89: case 0xc6: case 0xc7:
+            write_sized(p, size, val);
+            goto done;
+        case 0xa4: case 0xa5: case 0xaa: case 0xab:
+            write_sized(p, size, val);
+            val = regs->flags & EFL_DF ? -(ulong)size : size;
+            regs->di += val;
+            if (in->opcode < 0xa8) {
+                regs->si += val;
+            }
+            if (in->rep && --regs->cx) {
+                return true;                /* the next one may fault again */
+            }
+            goto done;
+        case 0x86: case 0x87:               /* xchg */
+            switch (size) {
+            case 1:
+                return false;
+            case 2:
+                old = __atomic_exchange_n((u16 *)p, val, __ATOMIC_SEQ_CST);
+                break;
+            case 4:
+                old = __atomic_exchange_n((u32 *)p, val, __ATOMIC_SEQ_CST);
+                break;
+            default:
+                old = __atomic_exchange_n((ulong *)p, val, __ATOMIC_SEQ_CST);
+            }
+            write_reg(reg_ptr(regs, modrm_reg(in)), size, old);
+            goto done;
+        }
+        switch (in->opcode >= 0x80 ? in->modrm >> 3 & 7 : in->opcode >> 3) {
+        case 0:
+            RMW_SIZED("add", size, p, val, flags);
+            break;
+        case 1:
+            RMW_SIZED("or", size, p, val, flags);
+            break;
+        case 4:
+            RMW_SIZED("and", size, p, val, flags);
+            break;
+        case 5:
+            RMW_SIZED("sub", size, p, val, flags);
+            break;
+        case 6:
+            RMW_SIZED("xor", size, p, val, flags);
+            break;
+        default:
+            return false;
+        }
+        goto flags;
+    }
+    size = in->op_size;
+    switch (in->opcode) {
+    case 0xab:                              /* bts reg */
+    case 0xb3:                              /* btr reg */
+    case 0xbb:                              /* btc reg */
+        skip_modrm(in);
+        val = *reg_ptr(regs, modrm_reg(in));
+        reg = in->opcode == 0xab ? 5 : in->opcode == 0xb3 ? 6 : 7;
+        goto bit;
+    case 0xba:
+        skip_modrm(in);
+        reg = in->modrm >> 3 & 7;
+        val = immediate(in, 1);
+        if (reg < 5) {
+            return false;
+        }
+    bit:
+        mask = 1UL << (val & (8 * size - 1));
+        old = read_sized(p, size);
+        flags = (flags & ~1UL) | !!(old & mask);
+        {
+            ulong ignored;
+
+            if (reg == 5) {
+                RMW_SIZED("or", size, p, mask, ignored);
+            } else if (reg == 6) {
+                RMW_SIZED("and", size, p, ~mask, ignored);
+            } else {
+                RMW_SIZED("xor", size, p, mask, ignored);
+            }
+            (void)ignored;
+        }
+        goto flags;
+    case 0xb1:                              /* cmpxchg */
+        skip_modrm(in);
+        val = *reg_ptr(regs, modrm_reg(in));
+        old = regs->ax;
+        {
+            bool ok;
+
+            if (size == 4) {
+                u32 expected = old;
+
+                ok = __atomic_compare_exchange_n((u32 *)p, &expected, (u32)val,
+                                                 false, __ATOMIC_SEQ_CST,
+                                                 __ATOMIC_SEQ_CST);
+                old = expected;
+            } else if (size == sizeof(ulong)) {
+                ok = __atomic_compare_exchange_n((ulong *)p, &old, val, false,
+                                                 __ATOMIC_SEQ_CST,
+                                                 __ATOMIC_SEQ_CST);
+            } else {
+                return false;
+            }
+            if (!ok) {
+                write_reg(&regs->ax, size, old);
+            }
+            flags = (flags & ~0x40UL) | (ok ? 0x40 : 0);
+        }
+        goto flags;
+    case 0xc1:                              /* xadd */
+        skip_modrm(in);
+        if (size == 4) {
+            old = __atomic_fetch_add((u32 *)p,
+                                     (u32)*reg_ptr(regs, modrm_reg(in)),
+                                     __ATOMIC_SEQ_CST);
+        } else if (size == sizeof(ulong)) {
+            old = __atomic_fetch_add((ulong *)p, *reg_ptr(regs, modrm_reg(in)),
+                                     __ATOMIC_SEQ_CST);
+        } else {
+            return false;
+        }
+        write_reg(reg_ptr(regs, modrm_reg(in)), size, old);
+        goto done;
+    case 0xc7:                              /* cmpxchg8b */
+        skip_modrm(in);
+        if ((in->modrm >> 3 & 7) != 1 || size == 8 || ((ulong)p & 7)) {
+            return false;
+        }
+        {
+            u32 eax = regs->ax, edx = regs->dx;
+            u8 ok;
+
+            asm volatile("lock; cmpxchg8b %0; setz %3"
+                         : "+m" (*(volatile u64 *)p), "+a" (eax), "+d" (edx),
+                           "=q" (ok)
+                         : "b" ((u32)regs->bx), "c" ((u32)regs->cx)
+                         : "memory", "cc");
+            if (!ok) {
+                set_reg32(regs, 0, eax);
+                set_reg32(regs, 2, edx);
+            }
+            flags = (flags & ~0x40UL) | (ok ? 0x40 : 0);
+        }
+        goto flags;
+    case 0xc3:                              /* movnti */
+        skip_modrm(in);
+        write_sized(p, size, *reg_ptr(regs, modrm_reg(in)));
+        goto done;
+    }
+    return false;
+
+flags:
+    regs->flags = (regs->flags & ~ARITH_FLAGS) | (flags & ARITH_FLAGS);
+done:
+    if (in->len > in->avail) {
+        return false;
+    }
+    regs->ip += in->len;
+    return true;
+}
+
+bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
+{
+    u64 *pte, *entry, val, old;
+    struct regs saved;
+    struct insn in;
+    ulong mfn;
+
+    if (!access_ok(addr, 8)) {
+        return false;
+    }
+    pte = walk_to_l1(v, addr, NULL);
+    if (!pte || !(*pte & PTE_P) || (*pte & PTE_RW)) {
+        return false;
+    }
+    mfn = PTE_MFN(*pte);
+    if (!mfn_is_table(mfn) || !decode_prefixes(&in, regs)) {
+        return false;
+    }
+    entry = (u64 *)((ulong)frame(mfn) + (addr & (PAGE_SIZE - 1) & ~7UL));
+    if (likely(FI_TYPE(frame_table[mfn]) == 1)) {
+        /*
+         * Level 1: on the entry itself. What the checks of a hypercall would
+         * refuse hurts nobody but the guest.
+         */
+        if (addr % 8 + (in.op_size < 4 ? 4 : in.op_size) > 8 && in.op_size > 4) {
+            return false;
+        }
+        return write_op(regs, &in, (char *)entry + addr % 8);
+    }
+    saved = *regs;
+    old = val = *entry;
+    if (!write_op(regs, &in, (char *)&val + addr % 8)) {
+        return false;
+    }
+    if (val != old &&
+        write_table_entry(v, mfn,
+                          (u64 *)((ulong)frame(mfn) +
+                                  (addr & (PAGE_SIZE - 1) & ~7UL)), val)) {
+        *regs = saved;
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,235 @@
+/*
+ * Entry and exit of the 32-bit PAE monitor
+ *
+ * Everything that enters ring 0 comes in here, through the IDT: hypercalls
+ * by int $0x82 from ring 1, exceptions and interrupts. (The guest's system
+ * call gate may go straight to ring 1, see set_trap_gate in traps.c.)
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "layout.h"
+
+#define V(x)    ((x) * 4)
+#define AREA_V(x) (VCPU_OFFSET + (x) * 4)
+
+    .macro EX from, to
+    .pushsection __ex_table, "a"
+    .long \from, \to
+    .popsection
+    .endm
+
+    /* Header: struct xenpv_image_header */
+    .section .header, "a"
+    .long XENPV_IMAGE_MAGIC, XENPV_ABI_VERSION, 32, image_size
+    .long start, 0
+    .long boot_pdpt - XENPV_CORE_VIRT_32 + XENPV_CORE_GPA, 0
+
+    .text
+    .code32
+start:
+    mov $boot_stack_end, %esp
+    push %ebx
+    call start_monitor
+    ud2
+
+    .macro SAVE_REGS
+    push %es
+    push %ds
+    push %eax
+    push %ebp
+    push %edi
+    push %esi
+    push %edx
+    push %ecx
+    push %ebx
+    .endm
+
+    .macro MONITOR_SEGMENTS reg
+    mov $MON_DS, %\reg
+    mov %\reg, %ds
+    mov %\reg, %es
+    .endm
+
+    .macro AREA_TO_EBX
+    mov %esp, %ebx
+    and $-VCPU_AREA_SIZE, %ebx
+    .endm
+
+    .align 16
+    .globl trap_stubs
+trap_stubs:
+    vector = 0
+    .rept 256
+    .align 16
+    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
+    .else
+    push $0
+    .endif
+    movw $vector, 2(%esp)
+    jmp trap_entry
+    vector = vector + 1
+    .endr
+
+    .align 16
+trap_entry:
+    cld
+    SAVE_REGS
+    MONITOR_SEGMENTS eax
+    testl $EFL_VM, V(FRAME_CS + 1)(%esp)
+    jnz 1f
+    testb $3, V(FRAME_CS)(%esp)
+    jz trap_in_monitor
+1:  AREA_TO_EBX
+    push %esp
+    call do_trap
+    add $4, %esp
+ret_to_guest:
+    mov AREA_V(V_VCPU_INFO)(%ebx), %eax
+    movzwl (%eax), %eax         /* upcall_pending, upcall_mask << 8 */
+    dec %eax
+    cmp $0xfe, %eax
+    jbe 3f
+2:  pop %ebx
+    pop %ecx
+    pop %edx
+    pop %esi
+    pop %edi
+    pop %ebp
+    pop %eax
+4:  pop %ds
+5:  pop %es
+    add $4, %esp
+6:  iret
+    EX 4b, bad_pop_ds
+    EX 5b, bad_pop_es
+    EX 6b, bad_iret
+3:  push %esp
+    call deliver_events
+    add $4, %esp
+    jmp 2b
+
+    /* The guest's DS, ES or CS:EIP cannot be loaded: the failsafe callback */
+bad_iret:
+    sub $4, %esp
+    push %es
+    push %ds
+    jmp 1f
+bad_pop_es:
+    push %ds
+1:
+bad_pop_ds:
+    push %eax
+    push %ebp
+    push %edi
+    push %esi
+    push %edx
+    push %ecx
+    push %ebx
+    MONITOR_SEGMENTS eax
+    AREA_TO_EBX
+    push %esp
+    call do_bad_iret
+    add $4, %esp
+    jmp ret_to_guest
+
+trap_in_monitor:
+    push %esp
+    call do_monitor_trap
+    add $4, %esp
+    pop %ebx
+    pop %ecx
+    pop %edx
+    pop %esi
+    pop %edi
+    pop %ebp
+    pop %eax
+    pop %ds
+    pop %es
+    add $4, %esp
+    iret
+
+    /*
+     * A hypercall. The registers are saved in the order of the arguments, so
+     * what is on the stack is struct regs and the argument list at once: a
+     * handler may change its arguments, which Xen's ABI allows.
+     */
+    .globl hypercall_entry
+    .align 16
+hypercall_entry:
+    cld
+    push $0
+    SAVE_REGS
+    MONITOR_SEGMENTS ebp
+    cmp $NR_HYPERCALLS, %eax
+    jae unknown_hypercall
+    call *hypercall_table(, %eax, 4)
+hypercall_done:
+    mov %eax, 6 * 4(%esp)
+    AREA_TO_EBX
+    jmp ret_to_guest
+
+unknown_hypercall:
+    push %eax
+    call unknown_hypercall_trace
+    add $4, %esp
+    jmp hypercall_done
+
+    /* HYPERVISOR_iret, called from the table above */
+    .globl do_iret
+do_iret:
+    add $4, %esp
+    AREA_TO_EBX
+    push %esp
+    call iret_hypercall
+    add $4, %esp
+    jmp ret_to_guest
+
+    /* enter_guest(regs): load the guest's state, from C */
+    .globl enter_guest
+enter_guest:
+    mov 4(%esp), %esp
+    AREA_TO_EBX
+    jmp ret_to_guest
+
+    /* run_on_stack(function, stack) */
+    .globl run_on_stack
+run_on_stack:
+    mov 4(%esp), %eax
+    mov 8(%esp), %esp
+    xor %ebp, %ebp
+    call *%eax
+    ud2
+
+    /* Where the double-fault task starts */
+    .globl double_fault_task
+double_fault_task:
+    push $double_fault_text
+    push $0
+    call monitor_crash
+
+    .section .rodata
+double_fault_text:
+    .asciz "double fault"
+
+    /* The page tables the monitor starts with */
+    .section .data
+    .align 4096
+    .globl boot_hv_l2
+boot_hv_l2:
+    .fill 444, 8, 0
+    .quad XENPV_CORE_GPA + 0x000083
+    .quad XENPV_CORE_GPA + 0x200083
+    .quad XENPV_CORE_GPA + 0x400083
+    .quad XENPV_CORE_GPA + 0x600083
+    .fill 512 - 448, 8, 0
+    .align 32
+boot_pdpt:
+    .quad 0, 0, 0
+    .long boot_hv_l2 - XENPV_CORE_VIRT_32 + XENPV_CORE_GPA + 1, 0
+
+    .section .bss
+    .align 16
+    .skip 8192
+boot_stack_end:
+    .section .note.GNU-stack, "", @progbits

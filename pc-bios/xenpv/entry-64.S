@@ -1,0 +1,494 @@
+/*
+ * Entry and exit of the 64-bit monitor
+ *
+ * Everything that enters ring 0 comes in here: SYSCALL, from the guest
+ * kernel (a hypercall) or from guest user mode, exceptions and interrupts.
+ * While C code runs, CR3 is the guest kernel's and GS the guest kernel's,
+ * and V_MODE says in which mode the guest is (and will go on).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "layout.h"
+
+#define V(x)    ((x) * 8)
+#define AREA_V(x) (VCPU_OFFSET + (x) * 8)
+
+    .macro EX from, to
+    .pushsection __ex_table, "a"
+    .quad \from, \to
+    .popsection
+    .endm
+
+    /* Header: struct xenpv_image_header */
+    .section .header, "a"
+    .long XENPV_IMAGE_MAGIC, XENPV_ABI_VERSION, 64, image_size
+    .quad start
+    .long boot_l4 - XENPV_CORE_VIRT_64 + XENPV_CORE_GPA, 0
+
+    .text
+    .code64
+start:
+    lea boot_stack_end(%rip), %rsp
+    mov %ebx, %edi
+    call start_monitor
+    ud2
+
+    .macro SAVE_REGS
+    push %rdi
+    push %rsi
+    push %rdx
+    push %rcx
+    push %rax
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    .endm
+
+    .macro RESTORE_REGS
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rax
+    pop %rcx
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    add $8, %rsp
+    .endm
+
+    /* rbx = the vCPU's area; needs the frame of struct regs on the stack */
+    .macro AREA_TO_RBX
+    mov %rsp, %rbx
+    and $-VCPU_AREA_SIZE, %rbx
+    .endm
+
+    /* One entry stub a vector, 16 bytes each */
+    .align 16
+    .globl trap_stubs
+trap_stubs:
+    vector = 0
+    .rept 256
+    .align 16
+    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
+    .else
+    push $0
+    .endif
+    movl $vector, 4(%rsp)
+    .if vector == 1
+    jmp debug_entry
+    .elseif vector == 2
+    jmp nmi_entry
+    .elseif vector == 8
+    jmp double_fault_entry
+    .else
+    jmp trap_entry
+    .endif
+    vector = vector + 1
+    .endr
+
+    .align 16
+trap_entry:
+    cld
+    SAVE_REGS
+    testb $3, V(FRAME_CS)(%rsp)
+    jz trap_in_monitor
+    AREA_TO_RBX
+from_guest:
+    cmpb $0, AREA_V(V_MODE)(%rbx)
+    je from_user
+    testb $2, V(FRAME_CS)(%rsp)
+    jnz kernel_in_ring3
+1:  mov %rsp, %rdi
+    call do_trap
+ret_to_guest:
+    mov AREA_V(V_VCPU_INFO)(%rbx), %rax
+    movzwl (%rax), %eax         /* upcall_pending, upcall_mask << 8 */
+    dec %eax
+    cmp $0xfe, %eax
+    jbe 3f
+2:  cmpb $0, AREA_V(V_MODE)(%rbx)
+    je ret_to_user
+    RESTORE_REGS
+iret_to_kernel:
+    iretq
+    EX iret_to_kernel, bad_iret
+3:  mov %rsp, %rdi
+    call deliver_events
+    jmp 2b
+
+from_user:
+    swapgs
+    mov AREA_V(V_KERNEL_CR3)(%rbx), %rax
+    mov %rax, %cr3
+    jmp 1b
+
+    /*
+     * The guest kernel returned to itself by IRET with RPL 3, as Xen's ABI
+     * allows: it runs in ring 3 until it needs ring 1.
+     */
+kernel_in_ring3:
+    movq $RING1_CS, V(FRAME_CS)(%rsp)
+    movq $RING1_SS, V(FRAME_CS + 3)(%rsp)
+    mov %rsp, %rdi
+    call kernel_trap_in_ring3
+    jmp ret_to_guest
+
+ret_to_user:
+    swapgs
+    mov AREA_V(V_USER_CR3)(%rbx), %rax
+    mov %rax, %cr3
+    RESTORE_REGS
+iret_to_user:
+    iretq
+    EX iret_to_user, bad_iret
+
+    /* IRET refused what the guest wants to return to */
+bad_iret:
+    push $0
+    SAVE_REGS
+    AREA_TO_RBX
+    cmpb $0, AREA_V(V_MODE)(%rbx)
+    jne 1f
+    swapgs
+    mov AREA_V(V_KERNEL_CR3)(%rbx), %rax
+    mov %rax, %cr3
+1:  mov %rsp, %rdi
+    call do_bad_iret
+    jmp ret_to_guest
+
+trap_in_monitor:
+    mov %rsp, %rdi
+    call do_monitor_trap
+    RESTORE_REGS
+    iretq
+
+    /* The IST entries: from the guest, go on as a usual trap */
+    .macro IST_ENTRY name
+\name:
+    cld
+    SAVE_REGS
+    testb $3, V(FRAME_CS)(%rsp)
+    jz trap_in_monitor
+    AREA_TO_RBX
+    lea AREA_V(0)(%rbx), %rdi   /* the end of the usual stack */
+    sub $V(FRAME_CS + 4), %rdi
+    mov %rsp, %rsi
+    mov %rdi, %rsp
+    mov $(FRAME_CS + 4), %ecx
+    rep movsq
+    jmp from_guest
+    .endm
+    IST_ENTRY debug_entry
+    IST_ENTRY nmi_entry
+
+double_fault_entry:
+    SAVE_REGS
+    mov %rsp, %rdi
+    lea double_fault_text(%rip), %rsi
+    call monitor_crash
+
+    /*
+     * SYSCALL. The stub, copied into each vCPU's area, finds the stack
+     * without a register to spare: it addresses the area relative to itself.
+     */
+    .globl syscall_stub, syscall_stub_end
+    .align 16
+syscall_stub:
+    .set stub_vcpu, syscall_stub + (AREA_VCPU - AREA_STUB) * 4096
+    mov %rsp, stub_vcpu + V(V_SCRATCH)(%rip)
+    lea stub_vcpu(%rip), %rsp
+    jmp *stub_vcpu + V(V_SYSCALL_ENTRY)(%rip)
+syscall_stub_end:
+
+    /* SYSCALL from a compatibility-mode program: a trap with a made-up vector */
+    .globl syscall32_stub, syscall32_stub_end
+    .align 16
+syscall32_stub:
+    .set stub32_vcpu, syscall32_stub + (AREA_VCPU - AREA_STUB) * 4096 - SYSCALL32_STUB
+    mov %rsp, stub32_vcpu + V(V_SCRATCH)(%rip)
+    lea stub32_vcpu(%rip), %rsp
+    push $USER_SS
+    push V(V_SCRATCH) + 8(%rsp)
+    push %r11
+    push $USER_CS32
+    push %rcx
+    push $0
+    movl $VECTOR_SYSCALL32, 4(%rsp)
+    push %rax
+    movabs $trap_entry, %rax
+    xchg %rax, (%rsp)
+    ret
+syscall32_stub_end:
+
+    /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
+    .globl syscall_entry
+    .align 16
+syscall_entry:
+    cmpb $0, V(V_MODE)(%rsp)
+    je user_syscall
+    push $RING1_SS
+    push V(V_SCRATCH) + 8(%rsp)
+    push %r11
+    push $RING1_CS
+    push %rcx
+    push %rdi
+    push %rsi
+    push %rdx
+    push %r10
+    push %r8
+    push %r9
+    cmp $NR_HYPERCALLS, %rax
+    jae unknown_hypercall
+    mov %r10, %rcx
+    lea hypercall_table(%rip), %r11
+    call *(%r11, %rax, 8)
+hypercall_done:
+    pop %r9
+    pop %r8
+    pop %r10
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    mov 5 * 8 + V(V_VCPU_INFO)(%rsp), %rcx
+    movzwl (%rcx), %ecx
+    dec %ecx
+    cmp $0xfe, %ecx
+    jbe hypercall_events
+iret_hypercall:
+    iretq
+    EX iret_hypercall, bad_iret
+
+unknown_hypercall:
+    mov %rax, %rdi
+    call unknown_hypercall_trace
+    jmp hypercall_done
+
+    /* An event is deliverable: leave as from a trap */
+hypercall_events:
+    push $0
+    SAVE_REGS
+    AREA_TO_RBX
+    jmp 3b
+
+    /*
+     * HYPERVISOR_iret, struct iret_context on the guest's stack. Called from
+     * the table above, does not return there. Only rax, rcx, r11, and rdx
+     * and r10 (which are saved) may be used.
+     */
+    .globl do_iret
+    .align 16
+do_iret:
+    add $8, %rsp                /* 48(%rsp): the frame, 88(%rsp): the vCPU */
+    mov 72(%rsp), %rcx
+1:  mov 40(%rcx), %rax          /* cs */
+2:  mov 48(%rcx), %rdx          /* rflags */
+3:  mov 32(%rcx), %r11
+    mov %r11, 48(%rsp)          /* rip */
+4:  mov 56(%rcx), %r11
+    mov %r11, 72(%rsp)          /* rsp */
+    mov %edx, %r10d
+    not %r10d
+    shr $9, %r10d
+    and $1, %r10d               /* the new upcall mask: !IF */
+    and $~(EFL_IOPL | EFL_VM | EFL_NT), %edx
+    or $EFL_IF, %edx
+    mov %rdx, 64(%rsp)          /* rflags */
+    mov 88 + V(V_VCPU_INFO)(%rsp), %r11
+    mov %r10b, 1(%r11)
+    movzwl (%r11), %r10d
+    not %eax
+    test $3, %al
+    jz 8f
+    /* to the guest kernel */
+    dec %r10d
+    cmp $0xfe, %r10d
+    jbe 9f
+5:  mov (%rcx), %rax
+6:  mov 8(%rcx), %r11
+7:  mov 16(%rcx), %rcx
+    mov 24(%rsp), %rdx
+    mov 16(%rsp), %r10
+    add $48, %rsp
+    jmp iret_hypercall
+
+    /* to guest user mode */
+8:  not %eax
+    mov %rax, 56(%rsp)          /* cs */
+11: mov 64(%rcx), %rax
+    or $3, %eax
+    mov %rax, 80(%rsp)          /* ss */
+    cmpq $0, 88 + V(V_USER_CR3)(%rsp)
+    je no_user_table
+    movb $0, 88 + V(V_MODE)(%rsp)
+    dec %r10d
+    cmp $0xfe, %r10d
+    jbe 9f
+12: mov (%rcx), %rax
+    mov %rax, (%rsp)
+13: testl $0x100, 24(%rcx)      /* VGCF_in_syscall */
+    jnz 16f
+14: mov 8(%rcx), %r11
+15: mov 16(%rcx), %rcx
+    swapgs
+    mov 88 + V(V_USER_CR3)(%rsp), %rax
+    mov %rax, %cr3
+    mov (%rsp), %rax
+    mov 24(%rsp), %rdx
+    mov 16(%rsp), %r10
+    add $48, %rsp
+    jmp iret_to_user
+    /* by SYSRET, unless it would fault here for a non-canonical rip */
+16: mov 64(%rsp), %r11
+    mov 48(%rsp), %rcx
+    movq $USER_CS, 56(%rsp)
+    movq $USER_SS, 80(%rsp)
+    swapgs
+    mov 88 + V(V_USER_CR3)(%rsp), %rax
+    mov %rax, %cr3
+    mov %rcx, %rax
+    shr $47, %rax
+    jnz 17f
+    mov (%rsp), %rax
+    mov 24(%rsp), %rdx
+    mov 16(%rsp), %r10
+    mov 72(%rsp), %rsp
+    sysretq
+17: mov (%rsp), %rax
+    mov 24(%rsp), %rdx
+    mov 16(%rsp), %r10
+    add $48, %rsp
+    jmp iret_to_user
+
+    /* an event is due before the guest goes on */
+9:  mov (%rcx), %rax
+18: mov 8(%rcx), %r11
+19: mov 16(%rcx), %rcx
+    mov 24(%rsp), %rdx
+    mov 16(%rsp), %r10
+    add $48, %rsp
+    jmp hypercall_events
+
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 11b, 12b, 13b, 14b, 15b, 9b, 18b, 19b
+    EX \l, bad_iret_stack
+    .endr
+
+bad_iret_stack:
+    lea bad_iret_stack_text(%rip), %rsi
+    jmp 1f
+no_user_table:
+    lea no_user_table_text(%rip), %rsi
+    jmp 1f
+bad_kernel_stack:
+    lea bad_kernel_stack_text(%rip), %rsi
+1:  xor %edi, %edi
+    call domain_crash
+
+    /*
+     * SYSCALL from guest user mode: to the handler that the guest kernel
+     * registered, on its stack, with Xen's frame.
+     */
+    .align 16
+user_syscall:
+    push %rax
+    mov 8 + V(V_KERNEL_CR3)(%rsp), %rax
+    mov %rax, %cr3
+    swapgs
+    mov 8 + V(V_KERNEL_SP)(%rsp), %rax
+    and $-16, %rax
+    sub $56, %rax
+1:  mov %rcx, (%rax)
+2:  mov %r11, 8(%rax)
+3:  mov %rcx, 16(%rax)
+4:  mov %r11, 32(%rax)
+    mov 8 + V(V_SCRATCH)(%rsp), %rcx
+5:  mov %rcx, 40(%rax)
+6:  movq $USER_SS, 48(%rax)
+7:  movq $USER_CS, 24(%rax)
+    mov 8 + V(V_VCPU_INFO)(%rsp), %rcx
+    movzbl 1(%rcx), %r11d
+    test %r11d, %r11d
+    jnz 10f
+8:  cmpb $0, 8 + V(V_SYSCALL_MASKS)(%rsp)
+    je 9f
+    movb $1, 1(%rcx)
+9:  movb $V_MODE_KERNEL, 8 + V(V_MODE)(%rsp)
+    mov %rax, %rcx
+    pop %rax
+    push $RING1_SS
+    push %rcx
+    push $(EFL_IF | 2)
+    push $RING1_CS
+    push 4 * 8 + V(V_SYSCALL_CB)(%rsp)
+iret_user_syscall:
+    iretq
+10: movb $1, 28(%rax)           /* saved_upcall_mask */
+11: andl $~EFL_IF, 32(%rax)
+    jmp 8b
+    EX iret_user_syscall, bad_iret
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 10b, 11b
+    EX \l, bad_kernel_stack
+    .endr
+
+    /* enter_guest(regs): load the guest's state, from C */
+    .globl enter_guest
+enter_guest:
+    mov %rdi, %rsp
+    AREA_TO_RBX
+    jmp ret_to_guest
+
+    /* run_on_stack(function, stack) */
+    .globl run_on_stack
+run_on_stack:
+    mov %rsi, %rsp
+    xor %ebp, %ebp
+    call *%rdi
+    ud2
+
+    .section .rodata
+double_fault_text:
+    .asciz "double fault"
+bad_iret_stack_text:
+    .asciz "HYPERVISOR_iret: the guest's stack is not readable"
+no_user_table_text:
+    .asciz "HYPERVISOR_iret to user mode with no user page tables"
+bad_kernel_stack_text:
+    .asciz "SYSCALL from user mode: the guest kernel's stack is not writable"
+
+    /* The page tables the monitor starts with */
+    .section .data
+    .align 4096
+    .globl boot_l4
+boot_l4:
+    .fill 257, 8, 0
+    .quad boot_l3 - XENPV_CORE_VIRT_64 + XENPV_CORE_GPA + 3
+    .fill 512 - 258, 8, 0
+boot_l3:
+    .quad boot_l2 - XENPV_CORE_VIRT_64 + XENPV_CORE_GPA + 3
+    .fill 511, 8, 0
+boot_l2:
+    .quad XENPV_CORE_GPA + 0x000083
+    .quad XENPV_CORE_GPA + 0x200083
+    .quad XENPV_CORE_GPA + 0x400083
+    .quad XENPV_CORE_GPA + 0x600083
+    .fill 508, 8, 0
+
+    .section .bss
+    .align 16
+    .skip 8192
+boot_stack_end:
+    .section .note.GNU-stack, "", @progbits

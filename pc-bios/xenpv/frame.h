@@ -1,0 +1,51 @@
+/*
+ * Access to guest frames by machine frame number
+ *
+ * The 64-bit monitor has all of guest memory mapped. The 32-bit one maps a
+ * frame in a window of the vCPU's area, picked by the low bits of its number:
+ * there a pointer that frame() returned is good until frame() is called again.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef XENPV_FRAME_H
+#define XENPV_FRAME_H
+
+#include "monitor.h"
+
+/* What the monitor knows about each frame of guest memory */
+typedef u32 frame_info_t;
+#define FI_TYPE_SHIFT   28
+#define FI_TYPE(fi)     ((fi) >> FI_TYPE_SHIFT & 7)   /* 0, or a table's level */
+#define FI_PINNED       (1u << 31)
+#define FI_COUNT_MASK   0x07ffffffu
+#define FI_PAE_XEN_L2   (1u << 27)      /* a level-2 table with our entries */
+
+#ifdef __x86_64__
+extern frame_info_t *frame_table;
+
+static inline void *frame(ulong mfn)
+{
+    return (void *)(XENPV_DIRECT_VIRT_64 + (mfn << 12));
+}
+#else
+#define frame_table ((frame_info_t *)FRAME_TABLE_VIRT)
+
+static inline void *frame(ulong mfn)
+{
+    ulong base = area_base();
+    struct vcpu *v = (struct vcpu *)(base + VCPU_OFFSET);
+    unsigned i = mfn % AREA_WINDOW_PAGES;
+    ulong virt = base + (AREA_WINDOW + i) * PAGE_SIZE;
+
+    if (unlikely(v->window[i] != mfn + 1)) {
+        v->window[i] = mfn + 1;
+        v->area_l1[AREA_WINDOW + i] = (u64)mfn << 12 | PTE_P | PTE_RW |
+                                      PTE_A | PTE_D;
+        invlpg(virt);
+    }
+    return (void *)virt;
+}
+#endif
+
+#endif

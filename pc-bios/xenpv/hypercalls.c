@@ -1,0 +1,274 @@
+/*
+ * The hypercall table, and the hypercalls that belong nowhere else
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+#include "hw/xen/interface/version.h"
+#include "hw/xen/interface/features.h"
+#include "hw/xen/interface/physdev.h"
+
+#define CONSOLEIO_write     0
+#define CONSOLEIO_read      1
+
+long unknown_hypercall_trace(ulong nr)
+{
+    if (boot_info->flags & XENPV_BOOT_TRACE) {
+        printk("unknown hypercall %lu\n", nr);
+    }
+    return -ENOSYS;
+}
+
+static HYPERCALL(do_nothing)
+{
+    return unknown_hypercall_trace(~0UL);
+}
+
+/* What an unprivileged domain may not do */
+static HYPERCALL(do_denied)
+{
+    return -EPERM;
+}
+
+static long put_string(ulong to, const char *s, ulong size)
+{
+    char buf[1024];
+    ulong n = 0;
+
+    memset(buf, 0, size);
+    while (n + 1 < size && s[n]) {
+        buf[n] = s[n];
+        n++;
+    }
+    return copy_to_guest(to, buf, size);
+}
+
+static HYPERCALL(do_xen_version)
+{
+    union {
+        struct xen_platform_parameters params;
+        struct xen_feature_info features;
+        char compile[64 + 16 + 32 + 32];
+    } u;
+
+    switch (a1) {
+    case XENVER_version:
+        return boot_info->xen_major << 16 | boot_info->xen_minor;
+    case XENVER_extraversion:
+        return put_string(a2, boot_info->extraversion, 16);
+    case XENVER_compile_info:
+        memset(&u, 0, sizeof(u));
+        return copy_to_guest(a2, &u, sizeof(u.compile));
+    case XENVER_capabilities:
+        return put_string(a2, boot_info->capabilities, 1024);
+    case XENVER_changeset:
+        return put_string(a2, "xenpv-kvm", 64);
+    case XENVER_platform_parameters:
+        u.params.virt_start = M2P_VIRT;
+        return copy_to_guest(a2, &u.params, sizeof(u.params));
+    case XENVER_get_features:
+        if (copy_from_guest(&u.features, a2, sizeof(u.features))) {
+            return -EFAULT;
+        }
+        switch (u.features.submap_idx) {
+        case 0:
+            u.features.submap = 1u << XENFEAT_mmu_pt_update_preserve_ad |
+                                1u << XENFEAT_highmem_assist |
+                                1u << XENFEAT_gnttab_map_avail_bits |
+                                1u << XENFEAT_pae_pgdir_above_4gb;
+            break;
+        default:
+            return -EINVAL;
+        }
+        return copy_to_guest(a2, &u.features, sizeof(u.features));
+    case XENVER_pagesize:
+        return a2 ? -EINVAL : PAGE_SIZE;
+    case XENVER_guest_handle:
+        return copy_to_guest(a2, boot_info->uuid, sizeof(boot_info->uuid));
+    case XENVER_commandline:
+        return put_string(a2, "", 1024);
+    case 10: /* XENVER_build_id */
+        return -ENODATA;
+    }
+    return -ENOSYS;
+}
+
+static HYPERCALL(do_console_io)
+{
+    char buf[1024];
+
+    if (a1 == CONSOLEIO_write) {
+        for (ulong left = (u32)a2; left;) {
+            ulong n = left < sizeof(buf) ? left : sizeof(buf);
+            long ret;
+
+            if (copy_from_guest(buf, a3, n)) {
+                return -EFAULT;
+            }
+            ret = machine_call(XENPV_CALL_CONSOLE, a1, buf, n);
+            if (ret < 0) {
+                return ret;
+            }
+            left -= n;
+            a3 += n;
+        }
+        return 0;
+    }
+    return a1 == CONSOLEIO_read ? -EPERM : -ENOSYS;
+}
+
+static HYPERCALL(do_multicall)
+{
+    struct multicall_entry *calls = (void *)a1;
+
+    if (!access_ok(a1, a2 * sizeof(*calls)) || a2 > 0x100000) {
+        return -EFAULT;
+    }
+    for (ulong i = 0; i < a2; i++) {
+        ulong e = (ulong)&calls[i], op, arg[6];
+        bool bad = read_guest_long(e, &op);
+        long ret;
+
+        for (int j = 0; j < 6; j++) {
+            bad |= read_guest_long((ulong)&calls[i].args[j], &arg[j]);
+        }
+        if (unlikely(bad)) {
+            return -EFAULT;
+        }
+        if (unlikely(op >= NR_HYPERCALLS || op == __HYPERVISOR_iret)) {
+            ret = -ENOSYS;
+        } else {
+            ret = hypercall_table[op](arg[0], arg[1], arg[2], arg[3], arg[4],
+                                      arg[5]);
+        }
+        if (unlikely(write_guest_long((ulong)&calls[i].result, ret))) {
+            return -EFAULT;
+        }
+    }
+    return 0;
+}
+
+static HYPERCALL(do_vm_assist)
+{
+    static ulong assists;
+    const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
+                        1UL << VMASST_TYPE_4gb_segments_notify |
+                        1UL << VMASST_TYPE_writable_pagetables |
+                        1UL << VMASST_TYPE_pae_extended_cr3 |
+                        1UL << VMASST_TYPE_architectural_iopl |
+                        1UL << VMASST_TYPE_runstate_update_flag;
+
+    if (a2 >= 8 * sizeof(ulong) || !(valid & 1UL << a2)) {
+#ifdef __x86_64__
+        if (a2 == VMASST_TYPE_m2p_strict) {
+            return 0;       /* the M2P is never visible in user mode */
+        }
+#endif
+        return -EINVAL;
+    }
+    switch (a1) {
+    case VMASST_CMD_enable:
+        assists |= 1UL << a2;
+        return 0;
+    case VMASST_CMD_disable:
+        assists &= ~(1UL << a2);
+        return 0;
+    }
+    return -ENOSYS;
+}
+
+static HYPERCALL(do_physdev_op)
+{
+    u32 iopl;
+
+    switch (a1) {
+    case PHYSDEVOP_set_iopl:
+        if (copy_from_guest(&iopl, a2, sizeof(iopl))) {
+            return -EFAULT;
+        }
+        if (iopl > 3) {
+            return -EINVAL;
+        }
+        current_vcpu()->iopl = iopl;
+        return 0;
+    case PHYSDEVOP_set_iobitmap:
+        /* No port belongs to the domain, whatever its bitmap says */
+        return 0;
+    case PHYSDEVOP_eoi:
+    case PHYSDEVOP_irq_status_query:
+        return -EINVAL;
+    case PHYSDEVOP_apic_read:
+    case PHYSDEVOP_apic_write:
+    case PHYSDEVOP_alloc_irq_vector:
+    case PHYSDEVOP_manage_pci_add:
+    case PHYSDEVOP_manage_pci_remove:
+    case PHYSDEVOP_manage_pci_add_ext:
+    case PHYSDEVOP_pci_device_add:
+    case PHYSDEVOP_pci_device_remove:
+    case PHYSDEVOP_restore_msi:
+    case PHYSDEVOP_restore_msi_ext:
+    case PHYSDEVOP_pci_mmcfg_reserved:
+    case PHYSDEVOP_setup_gsi:
+    case PHYSDEVOP_dbgp_op:
+        return -EPERM;
+    case PHYSDEVOP_map_pirq:
+    case PHYSDEVOP_unmap_pirq:
+        return -EPERM;
+    }
+    return -ENOSYS;
+}
+
+/* The form before 3.2.2: struct physdev_op */
+static HYPERCALL(do_physdev_op_compat)
+{
+    u32 cmd;
+
+    if (copy_from_guest(&cmd, a1, sizeof(cmd))) {
+        return -EFAULT;
+    }
+    switch (cmd) {
+    case PHYSDEVOP_set_iopl:
+    case PHYSDEVOP_set_iobitmap:
+        return do_physdev_op(cmd, a1 + sizeof(ulong), 0, 0, 0, 0);
+    }
+    return -EINVAL;
+}
+
+hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
+    [0 ... NR_HYPERCALLS - 1] = do_nothing,
+    [__HYPERVISOR_set_trap_table] = do_set_trap_table,
+    [__HYPERVISOR_mmu_update] = do_mmu_update,
+    [__HYPERVISOR_set_gdt] = do_set_gdt,
+    [__HYPERVISOR_stack_switch] = do_stack_switch,
+    [__HYPERVISOR_set_callbacks] = do_set_callbacks,
+    [__HYPERVISOR_fpu_taskswitch] = do_fpu_taskswitch,
+    [__HYPERVISOR_sched_op_compat] = do_sched_op_compat,
+    [__HYPERVISOR_platform_op] = do_denied,
+    [__HYPERVISOR_set_debugreg] = do_set_debugreg,
+    [__HYPERVISOR_get_debugreg] = do_get_debugreg,
+    [__HYPERVISOR_update_descriptor] = do_update_descriptor,
+    [__HYPERVISOR_memory_op] = do_memory_op,
+    [__HYPERVISOR_multicall] = do_multicall,
+    [__HYPERVISOR_update_va_mapping] = do_update_va_mapping,
+    [__HYPERVISOR_set_timer_op] = do_set_timer_op,
+    [__HYPERVISOR_event_channel_op_compat] = do_event_channel_op_compat,
+    [__HYPERVISOR_xen_version] = do_xen_version,
+    [__HYPERVISOR_console_io] = do_console_io,
+    [__HYPERVISOR_physdev_op_compat] = do_physdev_op_compat,
+    [__HYPERVISOR_grant_table_op] = do_grant_table_op,
+    [__HYPERVISOR_vm_assist] = do_vm_assist,
+    [__HYPERVISOR_update_va_mapping_otherdomain] =
+        do_update_va_mapping_otherdomain,
+    [__HYPERVISOR_iret] = do_iret,
+    [__HYPERVISOR_vcpu_op] = do_vcpu_op,
+    [__HYPERVISOR_set_segment_base] = do_set_segment_base,
+    [__HYPERVISOR_mmuext_op] = do_mmuext_op,
+    [__HYPERVISOR_nmi_op] = do_nmi_op,
+    [__HYPERVISOR_sched_op] = do_sched_op,
+    [__HYPERVISOR_callback_op] = do_callback_op,
+    [__HYPERVISOR_event_channel_op] = do_event_channel_op,
+    [__HYPERVISOR_physdev_op] = do_physdev_op,
+    [__HYPERVISOR_sysctl] = do_denied,
+    [__HYPERVISOR_domctl] = do_denied,
+};

@@ -1,0 +1,107 @@
+/*
+ * Start of the monitor: its page tables, its vCPUs, and the guest's entry
+ *
+ * The machine has loaded the image, filled in boot_info and built the domain
+ * in guest memory. start_monitor runs on a boot stack; vcpu_start runs on
+ * the vCPU's own stack and never returns.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+
+struct vcpu *vcpus[XENPV_MAX_VCPUS];
+
+void run_on_stack(void (*fn)(void), ulong stack) __attribute__((noreturn));
+
+/* Make vCPU id's area and struct vcpu; its mapping exists already */
+void vcpu_create(u32 id)
+{
+    ulong base = VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE;
+    struct vcpu *v = (struct vcpu *)(base + VCPU_OFFSET);
+    u64 *l1 = alloc_page();
+    static const u8 pages[] = {
+        AREA_STACK, AREA_STACK + 1, AREA_VCPU, AREA_VCPU + 1, AREA_VCPU + 2,
+        AREA_VCPU + 3, AREA_TSS, AREA_IDT, AREA_DF_STACK, AREA_NMI_STACK,
+        AREA_DB_STACK, AREA_PDPT, AREA_STUB,
+    };
+    extern void map_vcpu_area(u32 id, u64 *l1);
+
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        l1[pages[i]] = core_gpa(alloc_page()) | PTE_P | PTE_RW | PTE_A | PTE_D;
+    }
+    map_vcpu_area(id, l1);
+    v->id = id;
+    v->area_l1 = l1;
+    v->tss = (struct tss *)(base + AREA_TSS * PAGE_SIZE);
+    v->idt = (struct gate *)(base + AREA_IDT * PAGE_SIZE);
+#ifndef __x86_64__
+    v->pdpt = (u64 *)(base + AREA_PDPT * PAGE_SIZE);
+#endif
+    v->vcpu_info = &shared->vcpu_info[id < XEN_LEGACY_MAX_VCPUS ? id : 0];
+    v->vcpu_info_gpa = core_gpa(v->vcpu_info);
+    v->vcpu_info->evtchn_upcall_mask = 1;
+    v->runstate.state = id ? RUNSTATE_offline : RUNSTATE_running;
+    vcpus[id] = v;
+}
+
+static void __attribute__((noreturn)) vcpu_start(void)
+{
+    struct vcpu *v = current_vcpu();
+    struct regs regs;
+
+    init_gdt(v);
+    init_idt(v);
+    load_idt(v);
+    /* TS clear, so that a guest may use the FPU from its first instruction */
+    write_cr4(read_cr4() | 0x600);      /* OSFXSR, OSXMMEXCPT */
+    v->cr4 = 0x620;
+    init_apic(v);
+    init_time(v);
+
+    if (set_base_table(v, boot_info->top_table_mfn, false)) {
+        monitor_crash(NULL, "the domain's page tables are malformed");
+    }
+    /* Xen's domain builder pins the top-level table */
+    {
+        extern void pin_boot_table(ulong mfn);
+
+        pin_boot_table(boot_info->top_table_mfn);
+    }
+
+    memset(&regs, 0, sizeof(regs));
+    regs.ip = boot_info->entry;
+    regs.sp = boot_info->stack;
+    regs.si = boot_info->start_info;
+    regs.flags = EFL_IF | 2;
+    regs.cs = RING1_CS;
+    regs.ss = RING1_SS;
+#ifndef __x86_64__
+    regs.ds = regs.es = RING1_SS;
+    asm volatile("mov %0, %%fs; mov %0, %%gs" : : "r" (RING1_SS));
+#else
+    {
+        ulong null = 0;
+
+        asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs"
+                     : : "r" (null));
+    }
+#endif
+    v->mode = V_MODE_KERNEL;
+    v->initialised = v->up = true;
+    enter_guest(&regs);
+}
+
+void start_monitor(u32 cpu)
+{
+    if (cpu) {
+        for (;;) {
+            asm volatile("cli; hlt");
+        }
+    }
+    init_page_tables();
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        vcpu_create(i);
+    }
+    run_on_stack(vcpu_start, VCPU_VIRT + STACK_TOP);
+}

@@ -1,0 +1,291 @@
+/*
+ * What a C program has from its library, the log, and the ways to die
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include <stdarg.h>
+#include "monitor.h"
+
+void *memcpy(void *to, const void *from, size_t n)
+{
+    void *d = to;
+    size_t words = n / sizeof(ulong);
+
+    n %= sizeof(ulong);
+#ifdef __x86_64__
+    asm volatile("rep movsq" : "+D" (d), "+S" (from), "+c" (words) : : "memory");
+#else
+    asm volatile("rep movsl" : "+D" (d), "+S" (from), "+c" (words) : : "memory");
+#endif
+    asm volatile("rep movsb" : "+D" (d), "+S" (from), "+c" (n) : : "memory");
+    return to;
+}
+
+void *memset(void *to, int c, size_t n)
+{
+    void *d = to;
+
+    asm volatile("rep stosb" : "+D" (d), "+c" (n) : "a" (c) : "memory");
+    return to;
+}
+
+/* Guest virtual memory */
+
+bool access_ok(ulong addr, ulong size)
+{
+#ifdef __x86_64__
+    return addr + size >= addr &&
+           (addr + size <= XENPV_M2P_VIRT_64 || addr >= XENPV_HV_VIRT_END_64);
+#else
+    return addr + size >= addr && addr + size <= XENPV_M2P_VIRT_32;
+#endif
+}
+
+static ulong copy_fixup(void *to, const void *from, ulong n)
+{
+    asm volatile("1: rep movsb\n\t"
+                 "2:\n\t"
+                 EX_TABLE(1b, 2b)
+                 : "+D" (to), "+S" (from), "+c" (n) : : "memory");
+    return n;
+}
+
+static inline int copy(ulong to, ulong from, ulong size, ulong guest)
+{
+    ulong val;
+
+    if (!access_ok(guest, size)) {
+        return -EFAULT;
+    }
+    /* A few longs are the common case: no string instruction for those */
+    for (; size >= sizeof(ulong) && size <= 16 * sizeof(ulong);
+         size -= sizeof(ulong), to += sizeof(ulong), from += sizeof(ulong)) {
+        if (read_guest_long(from, &val) || write_guest_long(to, val)) {
+            return -EFAULT;
+        }
+    }
+    if (size && copy_fixup((void *)to, (void *)from, size)) {
+        return -EFAULT;
+    }
+    return 0;
+}
+
+int copy_from_guest(void *to, ulong from, ulong size)
+{
+    return copy((ulong)to, from, size, from);
+}
+
+int copy_to_guest(ulong to, const void *from, ulong size)
+{
+    return copy(to, (ulong)from, size, to);
+}
+
+ulong find_fixup(ulong ip)
+{
+    extern const struct ex_entry ex_table_start[], ex_table_end[];
+    const struct ex_entry *e;
+
+    for (e = ex_table_start; e < ex_table_end; e++) {
+        if (e->fault == ip) {
+            return e->fixup;
+        }
+    }
+    return 0;
+}
+
+/* 64-bit arithmetic that 32-bit code has no instruction for */
+
+u64 mul_shift(u64 a, u32 mul, u32 shift)
+{
+#ifdef __x86_64__
+    return (unsigned __int128)a * mul >> shift;
+#else
+    u64 lo = (u64)(u32)a * mul;
+    u64 hi = (a >> 32) * mul + (lo >> 32);
+
+    /* hi:lo is the product of 96 bits, the shift is 32 in all uses */
+    return shift == 32 ? hi : (hi << (32 - shift)) | ((u32)lo >> shift);
+#endif
+}
+
+u64 div64(u64 n, u32 d)
+{
+#ifdef __x86_64__
+    return n / d;
+#else
+    u32 hi = n >> 32, lo = n, q_hi, q_lo, rem;
+
+    q_hi = hi / d;
+    rem = hi % d;
+    asm("divl %4" : "=a" (q_lo), "=d" (rem) : "a" (lo), "d" (rem), "r" (d));
+    return (u64)q_hi << 32 | q_lo;
+#endif
+}
+
+/* The log */
+
+static void put(char c)
+{
+    outb(XENPV_IO_BASE + XENPV_IO_LOG, c);
+}
+
+static void put_number(ulong val, unsigned base, int width)
+{
+    char buf[24];
+    int n = 0;
+
+    do {
+        buf[n++] = "0123456789abcdef"[val % base];
+        val /= base;
+    } while (val);
+    while (width-- > n) {
+        put('0');
+    }
+    while (n) {
+        put(buf[--n]);
+    }
+}
+
+/* See monitor.h for what it knows; widths are zero-padded */
+void printk(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    for (; *fmt; fmt++) {
+        int width = 0;
+        bool is_long = false;
+        long d;
+
+        if (*fmt != '%') {
+            put(*fmt);
+            continue;
+        }
+        for (fmt++; (*fmt >= '0' && *fmt <= '9') || *fmt == 'l'; fmt++) {
+            if (*fmt == 'l') {
+                is_long = true;
+            } else {
+                width = width * 10 + *fmt - '0';
+            }
+        }
+        switch (*fmt) {
+        case 's':
+            for (const char *s = va_arg(ap, const char *); *s; s++) {
+                put(*s);
+            }
+            break;
+        case 'c':
+            put(va_arg(ap, int));
+            break;
+        case 'd':
+            d = is_long ? va_arg(ap, long) : va_arg(ap, int);
+            if (d < 0) {
+                put('-');
+            }
+            put_number(d < 0 ? -d : d, 10, width);
+            break;
+        case 'u':
+        case 'x':
+        case 'p':
+            put_number(is_long || *fmt == 'p' ? va_arg(ap, ulong)
+                                              : va_arg(ap, unsigned),
+                       *fmt == 'u' ? 10 : 16,
+                       *fmt == 'p' ? (int)sizeof(ulong) * 2 : width);
+            break;
+        default:
+            put(*fmt);
+        }
+    }
+    va_end(ap);
+}
+
+static void print_regs(const struct regs *regs)
+{
+    bool ring0 = !(regs->cs & 3);
+    ulong sp = ring0 ? (ulong)&regs->sp : regs->sp;
+
+    printk("ip %04x:%p sp %04x:%p flags %lx vector %u error %x\n",
+           (u16)regs->cs, regs->ip, ring0 ? MON_DS : (u16)regs->ss, sp,
+           regs->flags, regs->vector, regs->error_code);
+    printk("ax %p bx %p cx %p dx %p\n", regs->ax, regs->bx, regs->cx, regs->dx);
+    printk("si %p di %p bp %p cr2 %p\n", regs->si, regs->di, regs->bp,
+           read_cr2());
+#ifdef __x86_64__
+    printk("r8 %p r9 %p r10 %p r11 %p\n", regs->r8, regs->r9, regs->r10,
+           regs->r11);
+    printk("r12 %p r13 %p r14 %p r15 %p\n", regs->r12, regs->r13, regs->r14,
+           regs->r15);
+#else
+    printk("ds %04x es %04x\n", (u16)regs->ds, (u16)regs->es);
+#endif
+    printk("cr0 %p cr3 %p cr4 %p\n", read_cr0(), read_cr3(), read_cr4());
+    for (int i = 0; i < 8; i++) {
+        ulong val;
+
+        if (read_guest_long(sp + i * sizeof(ulong), &val)) {
+            break;
+        }
+        printk("%s%p", i ? " " : "stack ", val);
+    }
+    printk("\n");
+}
+
+static void __attribute__((noreturn)) die(const struct regs *regs,
+                                          const char *what, const char *why)
+{
+    size_t n = 0;
+
+    asm volatile("cli");
+    printk("%s: %s\n", what, why);
+    if (regs) {
+        print_regs(regs);
+    }
+    while (why[n]) {
+        n++;
+    }
+    machine_call(XENPV_CALL_CRASH, 0, (void *)why, n);
+    for (;;) {
+        asm volatile("cli; hlt");
+    }
+}
+
+void domain_crash(const struct regs *regs, const char *why)
+{
+    die(regs, "domain crashed", why);
+}
+
+void monitor_crash(const struct regs *regs, const char *why)
+{
+    die(regs, "monitor crashed", why);
+}
+
+long machine_call(u32 op, u32 cmd, void *data, u32 size)
+{
+    /* Before there is a vCPU, its stack is not in an area */
+    u32 id = vcpus[0] ? current_vcpu()->id : 0;
+    volatile struct xenpv_mailbox *box =
+        (volatile struct xenpv_mailbox *)(CORE_VIRT + XENPV_CORE_MAILBOX) + id;
+
+    if (size > sizeof(box->data)) {
+        size = sizeof(box->data);
+    }
+    box->op = op;
+    box->cmd = cmd;
+    box->size = size;
+    memcpy((void *)box->data, data, size);
+    outl(XENPV_IO_BASE + XENPV_IO_CALL, id);
+    memcpy(data, (void *)box->data, size);
+    return box->ret;
+}
+
+void *alloc_page(void)
+{
+    static ulong next = CORE_VIRT + XENPV_CORE_POOL;
+    void *page = (void *)next;
+
+    BUG_ON(next >= CORE_VIRT + XENPV_CORE_SIZE);
+    next += PAGE_SIZE;
+    memset(page, 0, PAGE_SIZE);
+    return page;
+}

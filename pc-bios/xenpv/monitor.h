@@ -1,0 +1,427 @@
+/*
+ * The monitor's own types and functions, by file.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef XENPV_MONITOR_H
+#define XENPV_MONITOR_H
+
+#include <stdint.h>
+#include <stddef.h>
+#include <stdbool.h>
+
+/* All of it is one image: no symbol is reached through a GOT */
+#pragma GCC visibility push(hidden)
+
+#define __XEN_INTERFACE_VERSION__ 0x00040e00
+#include "hw/xen/interface/xen.h"
+#include "hw/xen/interface/sched.h"
+#include "hw/xen/interface/vcpu.h"
+#include "hw/xen/interface/event_channel.h"
+#include "layout.h"
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int64_t s64;
+typedef unsigned long ulong;
+
+/* Xen's error numbers (public/errno.h) */
+#define EPERM       1
+#define ENOENT      2
+#define ESRCH       3
+#define E2BIG       7
+#define EAGAIN      11
+#define ENOMEM      12
+#define EFAULT      14
+#define EBUSY       16
+#define EEXIST      17
+#define ENODEV      19
+#define EINVAL      22
+#define ENOSPC      28
+#define ERANGE      34
+#define ENOSYS      38
+#define ENODATA     61
+#define ETIME       62
+#define EOPNOTSUPP  95
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define noinline    __attribute__((noinline))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define barrier()   asm volatile("" : : : "memory")
+
+#define PAGE_SIZE   4096UL
+#define PFN_UP(x)   (((x) + PAGE_SIZE - 1) >> 12)
+
+/* Page-table entries */
+#define PTE_P       0x001ULL
+#define PTE_RW      0x002ULL
+#define PTE_US      0x004ULL
+#define PTE_PCD     0x010ULL
+#define PTE_A       0x020ULL
+#define PTE_D       0x040ULL
+#define PTE_PSE     0x080ULL
+#define PTE_NX      (1ULL << 63)
+#define PTE_MFN(e)  (((e) & 0x000ffffffffff000ULL) >> 12)
+
+/* The state of the interrupted code, as the entry code in entry-*.S saves it */
+struct regs {
+#ifdef __x86_64__
+    ulong r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+#else
+    ulong bx, cx, dx, si, di, bp, ax, ds, es;
+#endif
+#ifdef __x86_64__
+    u32 error_code, vector;
+#else
+    u16 error_code, vector;
+#endif
+    ulong ip, cs, flags, sp, ss;
+#ifndef __x86_64__
+    ulong vm86_es, vm86_ds, vm86_fs, vm86_gs;   /* from VM86 mode only */
+#endif
+};
+
+struct callback {
+    ulong ip;
+    u16 cs;
+    u8 masks;           /* delivery sets evtchn_upcall_mask */
+};
+
+/* A vCPU. The first members are used by assembly: V_* in layout.h */
+struct vcpu {
+    ulong scratch;
+    ulong kernel_sp;            /* stack_switch: where traps from user go */
+    ulong syscall_entry;
+    ulong kernel_cr3;           /* what CR3 holds in guest-kernel mode */
+    ulong user_cr3;             /* 64-bit: ... in guest-user mode, or 0 */
+    struct vcpu_info *vcpu_info;
+    ulong syscall_cb;           /* 64-bit: the guest's SYSCALL handler */
+    ulong mode;                 /* V_MODE_KERNEL or 0 */
+    ulong syscall_masks;
+
+    u32 id;
+    bool initialised, up;
+    ulong kernel_ss;
+    u64 *area_l1;               /* the L1 table of this vCPU's area */
+    struct tss *tss;
+    struct gate *idt;
+
+    ulong top_mfn;              /* MMUEXT_NEW_BASEPTR's, or 0 */
+    ulong user_top_mfn;         /* MMUEXT_NEW_USER_BASEPTR's, or 0 */
+    ulong vcpu_info_gpa;
+    ulong gdt_ents;
+    ulong ldt_base, ldt_ents;
+    ulong cr4;                  /* as the guest believes it to be */
+    bool ts;                    /* CR0.TS */
+    u8 iopl;                    /* PHYSDEVOP_set_iopl */
+    u16 user_gs;                /* unused on 32-bit */
+    u64 debugreg[8];
+    u64 debugctl;
+
+    struct callback event, failsafe, nmi, syscall32, sysenter;
+    struct trap_info traps[256];
+
+    u64 timer_deadline;         /* system time in ns, 0: none */
+    u64 periodic_ns, periodic_next;
+    u32 virq_port[NR_VIRQS];
+    struct vcpu_runstate_info runstate;
+    ulong runstate_addr;        /* guest virtual, 0: none */
+    ulong time_addr;
+    u64 poll_deadline;
+
+#ifndef __x86_64__
+    u64 *pdpt;                  /* the top level that CR3 points to */
+    u32 window[AREA_WINDOW_PAGES];  /* mfn + 1 of each window page, 0: none */
+#endif
+};
+
+_Static_assert(offsetof(struct vcpu, kernel_sp) == V_KERNEL_SP * WORD, "");
+_Static_assert(offsetof(struct vcpu, user_cr3) == V_USER_CR3 * WORD, "");
+_Static_assert(offsetof(struct vcpu, vcpu_info) == V_VCPU_INFO * WORD, "");
+_Static_assert(offsetof(struct vcpu, mode) == V_MODE * WORD, "");
+_Static_assert(offsetof(struct vcpu, syscall_masks) == V_SYSCALL_MASKS * WORD, "");
+_Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
+_Static_assert(offsetof(struct regs, cs) == FRAME_CS * WORD, "");
+
+static inline ulong area_base(void)
+{
+    ulong sp;
+
+    asm("mov %%" 
+#ifdef __x86_64__
+        "rsp"
+#else
+        "esp"
+#endif
+        ", %0" : "=r" (sp));
+    return sp & ~(ulong)(VCPU_AREA_SIZE - 1);
+}
+
+/* The vCPU that runs this code */
+static inline struct vcpu *current_vcpu(void)
+{
+    return (struct vcpu *)(area_base() + VCPU_OFFSET);
+}
+
+static inline bool in_kernel(const struct vcpu *v, const struct regs *regs)
+{
+#ifdef __x86_64__
+    return v->mode & V_MODE_KERNEL;
+#else
+    return (regs->cs & 3) == 1 && !(regs->flags & EFL_VM);
+#endif
+}
+
+#define boot_info ((struct xenpv_boot_info *)(CORE_VIRT + XENPV_CORE_BOOT_INFO))
+#define shared    ((struct shared_info *)(CORE_VIRT + XENPV_CORE_SHARED_INFO))
+#define evtchns   ((volatile struct xenpv_evtchn *)(CORE_VIRT + XENPV_CORE_EVTCHN))
+#define m2p       ((ulong *)M2P_VIRT)
+
+static inline void *core_virt(ulong gpa)
+{
+    return (void *)(gpa - XENPV_CORE_GPA + CORE_VIRT);
+}
+
+static inline ulong core_gpa(const void *virt)
+{
+    return (ulong)virt - CORE_VIRT + XENPV_CORE_GPA;
+}
+
+static inline ulong core_mfn(const void *virt)
+{
+    return core_gpa(virt) >> 12;
+}
+
+/* cpu.h-like one-liners */
+static inline u64 rdmsr(u32 msr)
+{
+    u32 lo, hi;
+
+    asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (msr));
+    return lo | (u64)hi << 32;
+}
+
+static inline void wrmsr(u32 msr, u64 val)
+{
+    asm volatile("wrmsr" : : "c" (msr), "a" ((u32)val), "d" ((u32)(val >> 32))
+                 : "memory");
+}
+
+static inline u64 rdtsc(void)
+{
+    u32 lo, hi;
+
+    asm volatile("rdtsc" : "=a" (lo), "=d" (hi));
+    return lo | (u64)hi << 32;
+}
+
+#define READ_REG(name, insn) \
+    static inline ulong name(void) \
+    { \
+        ulong val; \
+        asm volatile("mov %%" insn ", %0" : "=r" (val)); \
+        return val; \
+    }
+#define WRITE_REG(name, insn) \
+    static inline void name(ulong val) \
+    { \
+        asm volatile("mov %0, %%" insn : : "r" (val) : "memory"); \
+    }
+READ_REG(read_cr0, "cr0")
+READ_REG(read_cr2, "cr2")
+READ_REG(read_cr3, "cr3")
+READ_REG(read_cr4, "cr4")
+WRITE_REG(write_cr0, "cr0")
+WRITE_REG(write_cr3, "cr3")
+WRITE_REG(write_cr4, "cr4")
+
+static inline void invlpg(ulong addr)
+{
+    asm volatile("invlpg %0" : : "m" (*(char *)addr) : "memory");
+}
+
+static inline void outl(u16 port, u32 val)
+{
+    asm volatile("outl %0, %1" : : "a" (val), "Nd" (port) : "memory");
+}
+
+static inline void outb(u16 port, u8 val)
+{
+    asm volatile("outb %0, %1" : : "a" (val), "Nd" (port) : "memory");
+}
+
+/* uaccess.c: guest virtual memory, at the guest kernel's rights */
+bool access_ok(ulong addr, ulong size);
+/* 0, or -EFAULT; these may have copied a part */
+int copy_from_guest(void *to, ulong from, ulong size);
+int copy_to_guest(ulong to, const void *from, ulong size);
+
+struct ex_entry {
+    ulong fault, fixup;
+};
+ulong find_fixup(ulong ip);
+
+#define EX_TABLE(from, to) \
+    ".pushsection __ex_table, \"a\"\n\t" \
+    EX_WORD " " #from ", " #to "\n\t" \
+    ".popsection\n\t"
+#ifdef __x86_64__
+#define EX_WORD ".quad"
+#else
+#define EX_WORD ".long"
+#endif
+
+/* Read or write one long; evaluates to true if it faulted */
+static inline bool read_guest_long(ulong addr, ulong *val)
+{
+    bool bad = false;
+    ulong v = 0;
+
+    asm volatile("1: mov %2, %1\n\t"
+                 "2:\n\t"
+                 ".pushsection .fixup, \"ax\"\n\t"
+                 "3: movb $1, %b0\n\t"
+                 "jmp 2b\n\t"
+                 ".popsection\n\t"
+                 EX_TABLE(1b, 3b)
+                 : "+q" (bad), "=&r" (v) : "m" (*(ulong *)addr) : "memory");
+    *val = v;
+    return bad;
+}
+
+static inline bool write_guest_long(ulong addr, ulong val)
+{
+    bool bad = false;
+
+    asm volatile("1: mov %2, %1\n\t"
+                 "2:\n\t"
+                 ".pushsection .fixup, \"ax\"\n\t"
+                 "3: movb $1, %b0\n\t"
+                 "jmp 2b\n\t"
+                 ".popsection\n\t"
+                 EX_TABLE(1b, 3b)
+                 : "+q" (bad), "=m" (*(ulong *)addr) : "r" (val) : "memory");
+    return bad;
+}
+
+/* lib.c */
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int c, size_t n);
+/* %s %c %d %u %x, with l; %p is a ulong in full width */
+void printk(const char *fmt, ...);
+u64 mul_shift(u64 a, u32 mul, u32 shift);       /* a * mul >> shift */
+u64 div64(u64 n, u32 d);
+void *alloc_page(void);                         /* zeroed */
+/* Ends the domain as crashed: the guest did what no Xen guest may do */
+void domain_crash(const struct regs *regs, const char *why)
+    __attribute__((noreturn));
+/* Ends the domain: the monitor itself is broken */
+void monitor_crash(const struct regs *regs, const char *why)
+    __attribute__((noreturn));
+#define BUG_ON(c) \
+    do { \
+        if (unlikely(c)) { \
+            monitor_crash(NULL, __FILE__ ": " #c); \
+        } \
+    } while (0)
+/* A call to the machine: data goes both ways */
+long machine_call(u32 op, u32 cmd, void *data, u32 size);
+
+/* init.c */
+void start_monitor(u32 cpu) __attribute__((noreturn));
+void vcpu_create(u32 id);
+extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
+
+/* traps.c */
+void do_trap(struct regs *regs);
+void deliver_events(struct regs *regs);
+void inject_trap(struct vcpu *v, struct regs *regs, u8 vector, u32 error);
+void inject_gp(struct vcpu *v, struct regs *regs, u32 error);
+void inject_pf(struct vcpu *v, struct regs *regs, u32 error, ulong cr2);
+void set_trap_gate(struct vcpu *v, u8 vector);
+void init_idt(struct vcpu *v);
+void load_idt(struct vcpu *v);
+void enter_guest(struct regs *regs) __attribute__((noreturn));
+
+/* emulate.c: instructions that trap */
+bool emulate_privileged(struct vcpu *v, struct regs *regs);
+bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
+bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr);
+void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
+
+/* page_tables.c */
+void init_page_tables(void);
+void map_area_page(struct vcpu *v, int page, u64 pte);
+int set_base_table(struct vcpu *v, ulong mfn, bool user);
+bool mfn_is_table(ulong mfn);
+/* The L1 entry that maps addr in the current tables, or NULL */
+u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn);
+bool guest_mfn_valid(ulong mfn);
+int write_table_entry(struct vcpu *v, ulong table_mfn, u64 *entry, u64 val);
+
+/* segments.c */
+void init_gdt(struct vcpu *v);
+int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
+int set_ldt(struct vcpu *v, ulong base, ulong ents);
+bool fix_descriptor(u64 *desc);
+ulong user_selector_base(struct vcpu *v, u16 sel);
+
+/* events.c */
+void set_port_pending(struct vcpu *v, u32 port);
+void take_incoming(struct vcpu *v);
+void raise_virq(struct vcpu *v, u32 virq);
+void mark_upcall_pending(struct vcpu *v);
+
+/* time.c */
+void init_time(struct vcpu *v);
+void vcpu_info_moved(struct vcpu *v);
+u64 system_time(void);
+void timer_interrupt(struct vcpu *v);
+void set_timer(struct vcpu *v, u64 deadline);
+void apic_eoi(void);
+void init_apic(struct vcpu *v);
+void update_runstate(struct vcpu *v, int state);
+
+/* hypercalls.c: the table, then the handlers by file */
+typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5,
+                          ulong a6);
+extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
+
+#define HYPERCALL(name) \
+    long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong a6)
+/* page_tables.c */
+HYPERCALL(do_mmu_update);
+HYPERCALL(do_mmuext_op);
+HYPERCALL(do_update_va_mapping);
+HYPERCALL(do_update_va_mapping_otherdomain);
+HYPERCALL(do_memory_op);
+/* segments.c */
+HYPERCALL(do_set_gdt);
+HYPERCALL(do_update_descriptor);
+HYPERCALL(do_stack_switch);
+HYPERCALL(do_set_segment_base);
+HYPERCALL(do_fpu_taskswitch);
+HYPERCALL(do_set_debugreg);
+HYPERCALL(do_get_debugreg);
+/* traps.c */
+HYPERCALL(do_set_trap_table);
+HYPERCALL(do_set_callbacks);
+HYPERCALL(do_callback_op);
+HYPERCALL(do_nmi_op);
+/* events.c */
+HYPERCALL(do_event_channel_op);
+HYPERCALL(do_event_channel_op_compat);
+HYPERCALL(do_grant_table_op);
+/* time.c, and scheduling */
+HYPERCALL(do_set_timer_op);
+HYPERCALL(do_sched_op);
+HYPERCALL(do_sched_op_compat);
+HYPERCALL(do_vcpu_op);
+/* entry-*.S */
+HYPERCALL(do_iret);
+
+#endif

@@ -1,0 +1,1006 @@
+/*
+ * Page tables
+ *
+ * The guest's own tables are the tables that the CPU walks. The guest kernel
+ * runs in ring 1, which is supervisor mode for paging, and every frame number
+ * is a guest-physical one, so entries need no translation and no rewriting:
+ * what the monitor adds is its own mappings in every top-level table, and the
+ * rules of Xen's direct paging that a guest can observe.
+ *
+ * For these it keeps a word per frame (frame_info_t): whether the frame is a
+ * page table, of which level, whether it is pinned, and how often it is used
+ * as one. A table of level 2 and up is read when it becomes one, so that the
+ * tables below it are known too; level-1 tables are not read, whatever they
+ * contain is right. A table's uses end with the last reference, as in Xen.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+#include "frame.h"
+#include "hw/xen/interface/memory.h"
+
+#define TABLES_2M   (1ULL << 21)
+
+#ifdef __x86_64__
+#define TOP_LEVEL   4
+frame_info_t *frame_table;
+#else
+#define TOP_LEVEL   3
+#endif
+
+/*
+ * The monitor's entries: of each top-level table (64-bit) or of the table
+ * below its last entry (32-bit), from HV_SLOT on.
+ */
+static u64 hv_entries[HV_SLOT_END - HV_SLOT];
+#ifdef __x86_64__
+#define HV_M2P      0
+#define HV_CORE     1
+#define HV_DIRECT   2
+static u64 *area_l2;
+#else
+#define HV_M2P      0
+#define HV_CORE     16
+#define HV_AREA     20
+#define HV_FRAME_TABLE 52
+#endif
+
+/* Guest RAM, in frames: [0, low_end) and [4 GiB, 4 GiB + high_pages) */
+static ulong low_end, high_pages;
+#define FOUR_GIB_MFN    0x100000UL
+
+static u64 nx;
+
+static inline bool mfn_is_ram(ulong mfn)
+{
+    return mfn < low_end || mfn - FOUR_GIB_MFN < high_pages;
+}
+
+/* May the guest map this frame: RAM, or what the hypervisor shares with it */
+bool guest_mfn_valid(ulong mfn)
+{
+    return likely(mfn_is_ram(mfn)) ||
+           mfn == (XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO) >> 12 ||
+           mfn - ((XENPV_CORE_GPA + XENPV_CORE_GRANT_TABLE) >> 12) <
+               2 * XENPV_CORE_GRANT_PAGES;
+}
+
+static inline unsigned table_level(ulong mfn)
+{
+    return mfn_is_ram(mfn) ? FI_TYPE(frame_table[mfn]) : 0;
+}
+
+bool mfn_is_table(ulong mfn)
+{
+    return table_level(mfn);
+}
+
+void map_area_page(struct vcpu *v, int page, u64 pte)
+{
+    v->area_l1[page] = pte;
+    invlpg((ulong)v - VCPU_OFFSET + page * PAGE_SIZE);
+}
+
+void map_vcpu_area(u32 id, u64 *l1)
+{
+    u64 entry = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
+
+#ifdef __x86_64__
+    area_l2[id] = entry;
+#else
+    /* The tables in use now are the boot tables of entry-32.S */
+    extern u64 boot_hv_l2[];
+
+    hv_entries[HV_AREA + id] = entry;
+    boot_hv_l2[HV_SLOT + HV_AREA + id] = entry;
+#endif
+}
+
+static void init_nx(void)
+{
+    u32 a = 0x80000001, b, c, d;
+
+    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
+    if (d & (1 << 20)) {
+        nx = PTE_NX;
+    }
+}
+
+/* The image with W^X; the rest of the core region is data */
+static u64 core_pte(ulong virt)
+{
+    extern char text_end[], rodata_end[];
+    u64 pte = core_gpa((void *)virt) | PTE_P | PTE_A | PTE_D;
+
+    if (virt < (ulong)text_end) {
+        return pte;
+    }
+    return virt < (ulong)rodata_end ? pte | nx : pte | nx | PTE_RW;
+}
+
+static void map_core(u64 *l2)
+{
+    u64 *l1 = alloc_page();
+
+    for (int i = 0; i < 512; i++) {
+        l1[i] = core_pte(CORE_VIRT + i * PAGE_SIZE);
+    }
+    l2[0] = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
+    for (ulong i = 1; i < XENPV_CORE_SIZE / TABLES_2M; i++) {
+        l2[i] = (XENPV_CORE_GPA + i * TABLES_2M) | nx | PTE_P | PTE_RW |
+                PTE_PSE | PTE_A | PTE_D;
+    }
+}
+
+void init_page_tables(void)
+{
+    u64 data = PTE_P | PTE_A | PTE_D | PTE_PSE;
+    u64 tables = boot_info->tables_gpa;
+
+    init_nx();
+    data |= nx;
+    low_end = boot_info->nr_pages;
+    if (low_end > XENPV_HOLE_START >> 12) {
+        low_end = XENPV_HOLE_START >> 12;
+    }
+    high_pages = boot_info->nr_pages - low_end;
+
+#ifdef __x86_64__
+    {
+        extern u64 boot_l4[];
+        u64 end = tables + boot_info->m2p_size + boot_info->frame_table_size;
+        u64 link = PTE_P | PTE_RW | PTE_A;
+        u64 *l3, *l2 = NULL;
+
+        /* The core region and the vCPU areas, a GiB each */
+        l3 = alloc_page();
+        hv_entries[HV_CORE] = core_gpa(l3) | link;
+        l2 = alloc_page();
+        map_core(l2);
+        l3[0] = core_gpa(l2) | link;
+        area_l2 = alloc_page();
+        l3[1] = core_gpa(area_l2) | link;
+
+        l3 = alloc_page();
+        hv_entries[HV_M2P] = core_gpa(l3) | link;
+        for (u64 off = 0; off < boot_info->m2p_size; off += TABLES_2M) {
+            if (!(off & 0x3fffffff)) {
+                l2 = alloc_page();
+                l3[off >> 30] = core_gpa(l2) | link;
+            }
+            /* Read-only for the guest; the monitor has its own mapping */
+            l2[off >> 21 & 511] = (tables + off) | data;
+        }
+
+        l3 = alloc_page();
+        hv_entries[HV_DIRECT] = core_gpa(l3) | link;
+        for (u64 gpa = 0; gpa < end; gpa += TABLES_2M) {
+            if (!(gpa & 0x3fffffff)) {
+                l2 = alloc_page();
+                l3[gpa >> 30] = core_gpa(l2) | link;
+            }
+            if (gpa < XENPV_HOLE_START + XENPV_CORE_SIZE ||
+                gpa >= XENPV_HOLE_END) {
+                l2[gpa >> 21 & 511] = gpa | data | PTE_RW;
+            }
+        }
+        frame_table = (frame_info_t *)(XENPV_DIRECT_VIRT_64 + tables +
+                                       boot_info->m2p_size);
+        for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
+            boot_l4[HV_SLOT + i] = hv_entries[i];
+        }
+    }
+#else
+    {
+        extern u64 boot_hv_l2[];
+        u64 off;
+
+        for (off = 0; off < boot_info->m2p_size; off += TABLES_2M) {
+            hv_entries[HV_M2P + (off >> 21)] = (tables + off) | data;
+        }
+        map_core(&hv_entries[HV_CORE]);
+        tables += boot_info->m2p_size;
+        for (off = 0; off < boot_info->frame_table_size; off += TABLES_2M) {
+            hv_entries[HV_FRAME_TABLE + (off >> 21)] = (tables + off) | data |
+                                                       PTE_RW;
+        }
+        for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
+            boot_hv_l2[HV_SLOT + i] = hv_entries[i];
+        }
+    }
+#endif
+    write_cr3(read_cr3());
+}
+
+/* m2p is mapped read-only at M2P_VIRT, this is where the monitor writes it */
+static void set_m2p(ulong mfn, ulong pfn)
+{
+    ulong gpa = boot_info->tables_gpa + mfn * sizeof(ulong);
+
+    *(ulong *)((ulong)frame(gpa >> 12) + (gpa & (PAGE_SIZE - 1))) = pfn;
+}
+
+/* Reference counts of tables */
+
+static int get_table(ulong mfn, unsigned level);
+static void put_table(ulong mfn);
+
+/* Is entry i of a table with this info one of the monitor's? */
+static inline bool hv_slot(frame_info_t fi, unsigned i)
+{
+#ifdef __x86_64__
+    return FI_TYPE(fi) == 4 && i - HV_SLOT < HV_SLOT_END - HV_SLOT;
+#else
+    return (fi & FI_PAE_XEN_L2) && i >= HV_SLOT;
+#endif
+}
+
+/* A reference from an entry of a table of the given level, which is 2 or up */
+static int get_entry(ulong table, unsigned level, u64 entry)
+{
+    ulong mfn = PTE_MFN(entry);
+
+    if (!(entry & PTE_P)) {
+        return 0;
+    }
+    if (level == 2 && (entry & PTE_PSE)) {
+        return -EINVAL;         /* no superpages: Xen does not offer them */
+    }
+    if (level > 2 && table_level(mfn) == level) {
+        /* A linear page table: a table as its own next level, read-only */
+        return entry & PTE_RW ? -EINVAL : 0;
+    }
+    if (level == 2 && table_level(mfn) == 2) {
+        return entry & PTE_RW ? -EINVAL : 0;
+    }
+    return get_table(mfn, level - 1);
+}
+
+static void put_entry(unsigned level, u64 entry)
+{
+    ulong mfn = PTE_MFN(entry);
+
+    if ((entry & PTE_P) && table_level(mfn) == level - 1) {
+        put_table(mfn);
+    }
+}
+
+static inline unsigned nr_entries(unsigned level)
+{
+    return TOP_LEVEL == 3 && level == 3 ? 4 : 512;
+}
+
+#define entry_of(mfn, i) (((volatile u64 *)frame(mfn))[i])
+
+static void put_entries(ulong mfn, unsigned level, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        u64 entry = entry_of(mfn, i);
+
+        if ((entry & PTE_P) && !hv_slot(frame_table[mfn], i)) {
+            put_entry(level, entry);
+        }
+    }
+}
+
+#ifndef __x86_64__
+/* Put the monitor's entries in the table for the top GiB */
+static void install_hv_entries(ulong mfn)
+{
+    u64 *l2 = frame(mfn);
+
+    frame_table[mfn] |= FI_PAE_XEN_L2;
+    for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
+        l2[HV_SLOT + i] = hv_entries[i];
+    }
+}
+#endif
+
+static int get_table(ulong mfn, unsigned level)
+{
+    frame_info_t *fi;
+
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
+    }
+    fi = &frame_table[mfn];
+    if (FI_TYPE(*fi)) {
+        if (FI_TYPE(*fi) != level) {
+            return -EINVAL;
+        }
+        if ((*fi & FI_COUNT_MASK) == FI_COUNT_MASK) {
+            return -EBUSY;
+        }
+        ++*fi;
+        return 0;
+    }
+    *fi = level << FI_TYPE_SHIFT | 1;
+    if (level == 1) {
+        return 0;
+    }
+    for (unsigned i = 0; i < nr_entries(level); i++) {
+        u64 entry = entry_of(mfn, i);
+        int ret;
+
+        if (!(entry & PTE_P) || hv_slot(*fi, i)) {
+            continue;
+        }
+        ret = get_entry(mfn, level, entry);
+        if (ret) {
+            put_entries(mfn, level, i);
+            *fi = 0;
+            return ret;
+        }
+#ifndef __x86_64__
+        if (level == 3 && i == 3) {
+            install_hv_entries(PTE_MFN(entry));
+        }
+#endif
+    }
+    return 0;
+}
+
+static void put_table(ulong mfn)
+{
+    frame_info_t *fi = &frame_table[mfn];
+    unsigned level = FI_TYPE(*fi);
+
+    if ((--*fi & FI_COUNT_MASK) == 0) {
+        if (level > 1) {
+            put_entries(mfn, level, nr_entries(level));
+        }
+        *fi = 0;
+    }
+}
+
+/* The boot tables count as pinned, as Xen's domain builder leaves them */
+void pin_boot_table(ulong mfn)
+{
+    frame_table[mfn] = (frame_table[mfn] + 1) | FI_PINNED;
+}
+
+/* The tables in use */
+
+#ifndef __x86_64__
+/* CR3 points to a copy: the guest's may lie where a 32-bit CR3 cannot point */
+static void copy_pdpt(struct vcpu *v)
+{
+    u64 top[4];
+
+    for (int i = 0; i < 4; i++) {
+        top[i] = entry_of(v->top_mfn, i) & ~(PTE_RW | PTE_US | PTE_NX | 0xfe0);
+    }
+    for (int i = 0; i < 4; i++) {
+        v->pdpt[i] = top[i];
+    }
+}
+#endif
+
+int set_base_table(struct vcpu *v, ulong mfn, bool user)
+{
+    ulong *current = user ? &v->user_top_mfn : &v->top_mfn;
+    ulong old = *current;
+
+    if (mfn != old) {
+        int ret = get_table(mfn, TOP_LEVEL);
+
+        if (ret) {
+            return ret;
+        }
+        *current = mfn;
+    }
+#ifdef __x86_64__
+    {
+        u64 *l4 = frame(mfn);
+
+        if (!user && l4[HV_SLOT + HV_DIRECT] != hv_entries[HV_DIRECT]) {
+            l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
+            l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
+        }
+        if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE]) {
+            for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
+                if (user || i > HV_DIRECT) {
+                    l4[HV_SLOT + i] = 0;
+                }
+            }
+            l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
+        }
+        if (user) {
+            v->user_cr3 = mfn << 12;
+        } else {
+            v->kernel_cr3 = mfn << 12;
+            write_cr3(v->kernel_cr3);
+        }
+    }
+#else
+    copy_pdpt(v);
+    v->kernel_cr3 = PTE_MFN(v->area_l1[AREA_PDPT]) << 12;
+    write_cr3(v->kernel_cr3);
+#endif
+    if (old && old != mfn) {
+        put_table(old);
+    }
+    return 0;
+}
+
+static inline void flush_tlb(void)
+{
+    write_cr3(read_cr3());
+}
+
+/* Walking the current tables */
+
+static inline unsigned slot(ulong addr, unsigned level)
+{
+    return (u64)addr >> (12 + 9 * (level - 1)) & 511;
+}
+
+u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn)
+{
+    ulong mfn = v->top_mfn;
+
+    for (unsigned level = TOP_LEVEL; level > 1; level--) {
+        u64 entry = ((u64 *)frame(mfn))[slot(addr, level)];
+
+        mfn = PTE_MFN(entry);
+        if (unlikely(!(entry & PTE_P) || !mfn_is_ram(mfn) ||
+                     (level == 2 && (entry & PTE_PSE)))) {
+            return NULL;
+        }
+    }
+    if (table_mfn) {
+        *table_mfn = mfn;
+    }
+    return (u64 *)frame(mfn) + slot(addr, 1);
+}
+
+/* May a level-1 entry have this value? 0 or minus Xen's errno */
+static inline int check_l1(u64 val)
+{
+    ulong mfn = PTE_MFN(val);
+
+    if (!(val & PTE_P)) {
+        return 0;
+    }
+    if (likely(mfn_is_ram(mfn))) {
+        if (unlikely((val & PTE_RW) && FI_TYPE(frame_table[mfn]))) {
+            return -EBUSY;
+        }
+        return 0;
+    }
+    return guest_mfn_valid(mfn) ? 0 : -EINVAL;
+}
+
+/*
+ * An entry of a table of level 2 and up. Its pages are referenced before the
+ * old ones are released, and the TLB forgets what it knows of the old ones.
+ */
+static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
+                                      u64 val)
+{
+    unsigned level = FI_TYPE(frame_table[mfn]);
+    unsigned i = ((ulong)entry & (PAGE_SIZE - 1)) / 8;
+    u64 old = *entry;
+    int ret;
+
+    if (hv_slot(frame_table[mfn], i) || i >= nr_entries(level)) {
+        return -EINVAL;
+    }
+    if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
+        ret = get_entry(mfn, level, val);
+        if (ret) {
+            return ret;
+        }
+#ifndef __x86_64__
+        if (level == 3 && i == 3 && (val & PTE_P)) {
+            install_hv_entries(PTE_MFN(val));
+        }
+#endif
+        entry_of(mfn, i) = val;
+        put_entry(level, old);
+    } else {
+        entry_of(mfn, i) = val;
+    }
+#ifndef __x86_64__
+    if (mfn == v->top_mfn) {
+        copy_pdpt(v);
+        flush_tlb();
+        return 0;
+    }
+#endif
+    if (old & PTE_P) {
+        flush_tlb();
+    }
+    return 0;
+}
+
+int write_table_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
+{
+    if (likely(FI_TYPE(frame_table[mfn]) <= 1)) {
+        int ret = check_l1(val);
+
+        if (likely(!ret)) {
+            *(volatile u64 *)entry = val;
+        }
+        return ret;
+    }
+    return write_upper_entry(v, mfn, entry, val);
+}
+
+/* Hypercalls */
+
+struct req {
+    u64 ptr, val;
+};
+
+static inline bool domid_ok(ulong dom)
+{
+    return dom == DOMID_SELF || dom == boot_info->domid;
+}
+
+static int one_mmu_update(struct vcpu *v, const struct req *req)
+{
+    ulong mfn = req->ptr >> 12;
+    u64 *entry;
+    u64 val = req->val;
+
+    switch (req->ptr & 3) {
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        if (unlikely(!mfn_is_ram(mfn) || (req->ptr & 4))) {
+            return -EINVAL;
+        }
+        entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
+        if ((req->ptr & 3) == MMU_PT_UPDATE_PRESERVE_AD) {
+            val |= *entry & (PTE_A | PTE_D);
+        }
+        return write_table_entry(v, mfn, entry, val);
+    case MMU_MACHPHYS_UPDATE:
+        if (!mfn_is_ram(mfn)) {
+            return -EINVAL;
+        }
+        set_m2p(mfn, val);
+        return 0;
+    }
+    return -ENOSYS;
+}
+
+HYPERCALL(do_mmu_update)
+{
+    struct vcpu *v = current_vcpu();
+    ulong ureqs = a1, udone = a3;
+    ulong count = a2 & 0x7fffffff;      /* the top bit: MMU_UPDATE_PREEMPTED */
+    ulong i;
+    int ret = 0;
+
+    if (unlikely(!domid_ok((u16)a4) || a4 >> 16)) {
+        return -ESRCH;
+    }
+    if (unlikely(!access_ok(ureqs, count * sizeof(struct req)) ||
+                 count > 0x1000000)) {
+        return -EFAULT;
+    }
+    for (i = 0; i < count; i++, ureqs += sizeof(struct req)) {
+        struct req req;
+        bool bad;
+
+#ifdef __x86_64__
+        bad = read_guest_long(ureqs, (ulong *)&req.ptr);
+        bad |= read_guest_long(ureqs + 8, (ulong *)&req.val);
+#else
+        ulong lo, hi;
+
+        bad = read_guest_long(ureqs, &lo) | read_guest_long(ureqs + 4, &hi);
+        req.ptr = lo | (u64)hi << 32;
+        bad |= read_guest_long(ureqs + 8, &lo) | read_guest_long(ureqs + 12, &hi);
+        req.val = lo | (u64)hi << 32;
+#endif
+        if (unlikely(bad)) {
+            ret = -EFAULT;
+            break;
+        }
+        ret = one_mmu_update(v, &req);
+        if (unlikely(ret)) {
+            break;
+        }
+    }
+    if (udone) {
+        u32 done = i;
+
+        if (copy_to_guest(udone, &done, sizeof(done))) {
+            return -EFAULT;
+        }
+    }
+    return ret;
+}
+
+static inline long update_va_mapping(ulong va, u64 val, ulong flags)
+{
+    struct vcpu *v = current_vcpu();
+    ulong mfn;
+    u64 *entry = walk_to_l1(v, va, &mfn);
+    long ret;
+
+    if (unlikely(!entry || !access_ok(va, 1))) {
+        return -EINVAL;
+    }
+    ret = write_table_entry(v, mfn, entry, val);
+    if (likely(!ret)) {
+        switch (flags & UVMF_FLUSHTYPE_MASK) {
+        case UVMF_TLB_FLUSH:
+            flush_tlb();
+            break;
+        case UVMF_INVLPG:
+            invlpg(va);
+            break;
+        }
+    }
+    return ret;
+}
+
+HYPERCALL(do_update_va_mapping)
+{
+#ifdef __x86_64__
+    return update_va_mapping(a1, a2, a3);
+#else
+    return update_va_mapping(a1, a2 | (u64)a3 << 32, a4);
+#endif
+}
+
+HYPERCALL(do_update_va_mapping_otherdomain)
+{
+#ifdef __x86_64__
+    return domid_ok(a4) ? update_va_mapping(a1, a2, a3) : -EPERM;
+#else
+    return domid_ok(a5) ? update_va_mapping(a1, a2 | (u64)a3 << 32, a4) : -EPERM;
+#endif
+}
+
+static int pin_table(ulong mfn, unsigned level)
+{
+    int ret;
+
+    if (level > TOP_LEVEL) {
+        return -EINVAL;
+    }
+    ret = get_table(mfn, level);
+    if (ret) {
+        return ret;
+    }
+    if (frame_table[mfn] & FI_PINNED) {
+        put_table(mfn);
+        return -EINVAL;
+    }
+    frame_table[mfn] |= FI_PINNED;
+    return 0;
+}
+
+static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
+{
+    ulong mfn = op->arg1.mfn;
+
+    switch (op->cmd) {
+    case MMUEXT_PIN_L1_TABLE:
+    case MMUEXT_PIN_L2_TABLE:
+    case MMUEXT_PIN_L3_TABLE:
+    case MMUEXT_PIN_L4_TABLE:
+        return pin_table(mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+    case MMUEXT_UNPIN_TABLE:
+        if (!mfn_is_ram(mfn) || !(frame_table[mfn] & FI_PINNED)) {
+            return -EINVAL;
+        }
+        frame_table[mfn] &= ~FI_PINNED;
+        put_table(mfn);
+        return 0;
+    case MMUEXT_NEW_BASEPTR:
+        return set_base_table(v, mfn, false);
+    case MMUEXT_NEW_USER_BASEPTR:
+#ifdef __x86_64__
+        if (!mfn) {
+            ulong old = v->user_top_mfn;
+
+            v->user_top_mfn = v->user_cr3 = 0;
+            if (old) {
+                put_table(old);
+            }
+            return 0;
+        }
+        return set_base_table(v, mfn, true);
+#else
+        return -EOPNOTSUPP;
+#endif
+    case MMUEXT_TLB_FLUSH_LOCAL:
+    case MMUEXT_TLB_FLUSH_MULTI:
+    case MMUEXT_TLB_FLUSH_ALL:
+        flush_tlb();
+        return 0;
+    case MMUEXT_INVLPG_LOCAL:
+    case MMUEXT_INVLPG_MULTI:
+    case MMUEXT_INVLPG_ALL:
+        if (access_ok(op->arg1.linear_addr, 1)) {
+            invlpg(op->arg1.linear_addr);
+        }
+        return 0;
+    case MMUEXT_FLUSH_CACHE:
+    case MMUEXT_FLUSH_CACHE_GLOBAL:
+        /* No device that is not coherent: nothing that the guest could tell */
+        return 0;
+    case MMUEXT_SET_LDT:
+        return set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
+    case MMUEXT_CLEAR_PAGE:
+        if (!mfn_is_ram(mfn) || mfn_is_table(mfn)) {
+            return -EINVAL;
+        }
+        memset(frame(mfn), 0, PAGE_SIZE);
+        return 0;
+    case MMUEXT_COPY_PAGE:
+        {
+            ulong src = op->arg2.src_mfn;
+            u64 buf[64];
+
+            if (!mfn_is_ram(mfn) || mfn_is_table(mfn) || !mfn_is_ram(src)) {
+                return -EINVAL;
+            }
+            for (unsigned off = 0; off < PAGE_SIZE; off += sizeof(buf)) {
+                memcpy(buf, (char *)frame(src) + off, sizeof(buf));
+                memcpy((char *)frame(mfn) + off, buf, sizeof(buf));
+            }
+            return 0;
+        }
+    case MMUEXT_MARK_SUPER:
+    case MMUEXT_UNMARK_SUPER:
+        return -EOPNOTSUPP;
+    }
+    return -ENOSYS;
+}
+
+HYPERCALL(do_mmuext_op)
+{
+    struct vcpu *v = current_vcpu();
+    ulong uops = a1, udone = a3;
+    ulong count = a2 & 0x7fffffff;
+    ulong i;
+    int ret = 0;
+
+    if (unlikely(!domid_ok((u16)a4) || a4 >> 16)) {
+        return -ESRCH;
+    }
+    for (i = 0; i < count; i++, uops += sizeof(struct mmuext_op)) {
+        struct mmuext_op op;
+
+        if (unlikely(copy_from_guest(&op, uops, sizeof(op)))) {
+            ret = -EFAULT;
+            break;
+        }
+        ret = one_mmuext_op(v, &op);
+        if (unlikely(ret)) {
+            break;
+        }
+    }
+    if (udone) {
+        u32 done = i;
+
+        if (copy_to_guest(udone, &done, sizeof(done))) {
+            return -EFAULT;
+        }
+    }
+    return ret;
+}
+
+/*
+ * The domain has all of its memory from the start and keeps it: frames that it
+ * gives back are remembered as given back (M2P invalid) and can be had again.
+ */
+#define M2P_INVALID (~0UL)
+
+static ulong mfn_of_pool(void);
+static ulong pool_next, nr_released;
+
+static ulong mfn_of_pool(void)
+{
+    ulong end = high_pages ? FOUR_GIB_MFN + high_pages : low_end;
+
+    for (ulong n = 0; nr_released && n < end; n++) {
+        ulong mfn = pool_next;
+
+        pool_next = pool_next + 1 < end ? pool_next + 1 : 0;
+        if (mfn_is_ram(mfn) && m2p[mfn] == M2P_INVALID) {
+            return mfn;
+        }
+    }
+    return M2P_INVALID;
+}
+
+static long decrease_reservation(const struct xen_memory_reservation *r)
+{
+    ulong list = *(ulong *)&r->extent_start;
+    ulong i, j;
+
+    for (i = 0; i < r->nr_extents; i++) {
+        ulong mfn;
+
+        if (copy_from_guest(&mfn, list + i * sizeof(ulong), sizeof(mfn))) {
+            break;
+        }
+        for (j = 0; j < 1UL << r->extent_order; j++) {
+            if (!mfn_is_ram(mfn + j) || mfn_is_table(mfn + j) ||
+                m2p[mfn + j] == M2P_INVALID) {
+                return i;
+            }
+            set_m2p(mfn + j, M2P_INVALID);
+            nr_released++;
+        }
+    }
+    return i;
+}
+
+static long populate_physmap(const struct xen_memory_reservation *r, bool physmap)
+{
+    ulong list = *(ulong *)&r->extent_start;
+    ulong i;
+
+    if (r->extent_order) {
+        return 0;       /* never a contiguous extent: ask for single frames */
+    }
+    for (i = 0; i < r->nr_extents; i++) {
+        ulong pfn = 0, mfn;
+
+        if (physmap && copy_from_guest(&pfn, list + i * sizeof(ulong),
+                                       sizeof(pfn))) {
+            break;
+        }
+        mfn = mfn_of_pool();
+        if (mfn == M2P_INVALID) {
+            break;
+        }
+        if (copy_to_guest(list + i * sizeof(ulong), &mfn, sizeof(mfn))) {
+            break;
+        }
+        set_m2p(mfn, physmap ? pfn : mfn);
+        memset(frame(mfn), 0, PAGE_SIZE);
+        nr_released--;
+    }
+    return i;
+}
+
+/*
+ * Exchange: a frame below an address limit, or a contiguous extent. Frames are
+ * guest-physical ones, so those that the guest already has will do: an extent
+ * is taken from released memory or refused.
+ */
+static long memory_exchange(ulong arg)
+{
+    struct xen_memory_exchange x;
+
+    if (copy_from_guest(&x, arg, sizeof(x))) {
+        return -EFAULT;
+    }
+    if (x.nr_exchanged > x.in.nr_extents) {
+        return -EINVAL;
+    }
+    if (x.in.extent_order || x.out.extent_order ||
+        x.in.nr_extents != x.out.nr_extents) {
+        return -ENOMEM;
+    }
+    for (; x.nr_exchanged < x.in.nr_extents; x.nr_exchanged++) {
+        ulong i = x.nr_exchanged, mfn, pfn;
+        ulong in = *(ulong *)&x.in.extent_start + i * sizeof(ulong);
+        ulong out = *(ulong *)&x.out.extent_start + i * sizeof(ulong);
+
+        if (copy_from_guest(&mfn, in, sizeof(mfn)) ||
+            copy_from_guest(&pfn, out, sizeof(pfn))) {
+            break;
+        }
+        if (!mfn_is_ram(mfn) || mfn_is_table(mfn)) {
+            break;
+        }
+        memset(frame(mfn), 0, PAGE_SIZE);
+        set_m2p(mfn, pfn);
+        if (copy_to_guest(out, &mfn, sizeof(mfn))) {
+            break;
+        }
+    }
+    if (copy_to_guest(arg, &x, sizeof(x))) {
+        return -EFAULT;
+    }
+    return x.nr_exchanged < x.in.nr_extents ? -EINVAL : 0;
+}
+
+HYPERCALL(do_memory_op)
+{
+    union {
+        struct xen_memory_reservation r;
+        struct xen_memory_map map;
+        struct xen_machphys_mapping mm;
+        struct xen_machphys_mfn_list mml;
+    } u;
+    u16 dom;
+
+    switch (a1 & 0x3f) {
+    case XENMEM_increase_reservation:
+    case XENMEM_decrease_reservation:
+    case XENMEM_populate_physmap:
+        if (copy_from_guest(&u.r, a2, sizeof(u.r))) {
+            return -EFAULT;
+        }
+        if (!domid_ok(u.r.domid)) {
+            return -ESRCH;
+        }
+        if (u.r.extent_order > 18) {
+            return 0;
+        }
+        if ((a1 & 0x3f) == XENMEM_decrease_reservation) {
+            return decrease_reservation(&u.r);
+        }
+        return populate_physmap(&u.r, (a1 & 0x3f) == XENMEM_populate_physmap);
+    case XENMEM_exchange:
+        return memory_exchange(a2);
+    case XENMEM_maximum_ram_page:
+        return boot_info->max_mfn;
+    case XENMEM_current_reservation:
+    case XENMEM_maximum_reservation:
+    case XENMEM_maximum_gpfn:
+        if (copy_from_guest(&dom, a2, sizeof(dom))) {
+            return -EFAULT;
+        }
+        if (!domid_ok(dom)) {
+            return -ESRCH;
+        }
+        if ((a1 & 0x3f) == XENMEM_maximum_gpfn) {
+            return shared->arch.max_pfn ? shared->arch.max_pfn - 1
+                                        : boot_info->nr_pages - 1;
+        }
+        return boot_info->nr_pages - ((a1 & 0x3f) == XENMEM_current_reservation
+                                      ? nr_released : 0);
+    case XENMEM_machphys_mapping:
+        u.mm.v_start = M2P_VIRT;
+        u.mm.v_end = M2P_VIRT + boot_info->m2p_size;
+        u.mm.max_mfn = boot_info->max_mfn - 1;
+        return copy_to_guest(a2, &u.mm, sizeof(u.mm));
+    case XENMEM_machphys_mfn_list:
+    case XENMEM_machphys_compat_mfn_list:
+        if (copy_from_guest(&u.mml, a2, sizeof(u.mml))) {
+            return -EFAULT;
+        }
+        {
+            ulong i;
+
+            for (i = 0; i < u.mml.max_extents &&
+                        i < boot_info->m2p_size >> 21; i++) {
+                ulong mfn = (boot_info->tables_gpa >> 12) + i * 512;
+
+                if (copy_to_guest(*(ulong *)&u.mml.extent_start +
+                                  i * sizeof(ulong), &mfn, sizeof(mfn))) {
+                    return -EFAULT;
+                }
+            }
+            u.mml.nr_extents = i;
+            return copy_to_guest(a2, &u.mml, sizeof(u.mml));
+        }
+    case XENMEM_memory_map:
+        {
+            struct {
+                u64 addr, size;
+                u32 type;
+            } __attribute__((packed)) e820 = { 0, boot_info->nr_pages << 12, 1 };
+
+            if (copy_from_guest(&u.map, a2, sizeof(u.map))) {
+                return -EFAULT;
+            }
+            if (u.map.nr_entries < 1) {
+                return -EINVAL;
+            }
+            u.map.nr_entries = 1;
+            if (copy_to_guest(*(ulong *)&u.map.buffer, &e820, sizeof(e820)) ||
+                copy_to_guest(a2, &u.map, sizeof(u.map))) {
+                return -EFAULT;
+            }
+            return 0;
+        }
+    case XENMEM_set_memory_map:
+    case XENMEM_machine_memory_map:
+        return -EPERM;
+    }
+    return -ENOSYS;
+}

@@ -1,0 +1,454 @@
+/*
+ * Segments: the GDT, the LDT, the TSS, and what goes with a stack or a
+ * segment base; the FPU's task-switched flag and the debug registers, which
+ * are CPU state of the same kind, are here too.
+ *
+ * The guest's GDT frames are mapped where the CPU looks for them, followed by
+ * two pages of ours. As under Xen the guest's descriptors are corrected in
+ * place: none gives ring 0, and none is a system descriptor.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+#include "frame.h"
+
+struct tss {
+#ifdef __x86_64__
+    u32 reserved0;
+    u64 rsp0, rsp1, rsp2;
+    u64 reserved1;
+    u64 ist[7];
+    u64 reserved2;
+    u16 reserved3, iopb;
+#else
+    u32 link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
+    u32 eax, ecx, edx, ebx, esp, ebp, esi, edi, es, cs, ss, ds, fs, gs, ldt;
+    u16 trap, iopb;
+#endif
+} __attribute__((packed));
+
+struct desc_ptr {
+    u16 limit;
+    ulong base;
+} __attribute__((packed));
+
+#define DESC_P          (1ULL << 47)
+#define DESC_S          (1ULL << 44)
+#define DESC_DPL_SHIFT  45
+#define DESC_FLAT       0x00cf000000000000ULL   /* 4 GiB, 32-bit */
+#define DESC_FLAT64     0x00af000000000000ULL
+#define DESC_TYPE(t)    ((u64)(t) << 40)
+
+static inline u64 flat(u64 size, unsigned type, unsigned dpl)
+{
+    return size | 0xffff | DESC_P | DESC_S | DESC_TYPE(type) |
+           (u64)dpl << DESC_DPL_SHIFT;
+}
+
+static void set_system_desc(u64 *desc, ulong base, u32 limit, unsigned type)
+{
+    desc[0] = DESC_P | DESC_TYPE(type) | (limit & 0xffff) |
+              (u64)(base & 0xffffff) << 16 |
+              (u64)(limit >> 16 & 0xf) << 48 | (u64)(base >> 24 & 0xff) << 56;
+#ifdef __x86_64__
+    desc[1] = base >> 32;
+#endif
+}
+
+static inline ulong area_of(struct vcpu *v)
+{
+    return (ulong)v - VCPU_OFFSET;
+}
+
+static inline u64 *gdt_entry(struct vcpu *v, unsigned selector)
+{
+    return (u64 *)(area_of(v) + AREA_GDT * PAGE_SIZE + (selector & ~7));
+}
+
+static void load_ldt(struct vcpu *v)
+{
+    u16 sel = v->ldt_ents ? SEL_LDT : 0;
+
+    if (sel) {
+        set_system_desc(gdt_entry(v, SEL_LDT), area_of(v) + AREA_LDT * PAGE_SIZE,
+                        v->ldt_ents * 8 - 1, 0x2);
+    }
+    asm volatile("lldt %0" : : "r" (sel));
+}
+
+void init_gdt(struct vcpu *v)
+{
+    struct desc_ptr ptr = { 16 * PAGE_SIZE - 1, area_of(v) };
+    u64 *ours = alloc_page(), *zero = alloc_page();
+    struct tss *tss = v->tss;
+    u64 rw = PTE_P | PTE_RW | PTE_A | PTE_D;
+
+    for (int i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
+        map_area_page(v, AREA_GDT + i, core_gpa(zero) | rw);
+    }
+    map_area_page(v, AREA_GDT + 14, core_gpa(ours) | rw);
+    map_area_page(v, AREA_GDT + 15, core_gpa(zero) | rw);
+
+#ifdef __x86_64__
+    *gdt_entry(v, MON_CS) = flat(DESC_FLAT64, 0xb, 0);
+    *gdt_entry(v, MON_DS) = flat(DESC_FLAT, 0x3, 0);
+    *gdt_entry(v, RING1_CS) = flat(DESC_FLAT64, 0xb, 1);
+    *gdt_entry(v, RING1_SS) = flat(DESC_FLAT, 0x3, 1);
+    *gdt_entry(v, FLAT_RING3_CS32) = flat(DESC_FLAT, 0xb, 3);
+    *gdt_entry(v, FLAT_RING3_DS32) = flat(DESC_FLAT, 0x3, 3);
+    *gdt_entry(v, FLAT_RING3_CS64) = flat(DESC_FLAT64, 0xb, 3);
+    tss->rsp0 = area_of(v) + STACK_TOP;
+    tss->ist[0] = area_of(v) + (AREA_DF_STACK + 1) * PAGE_SIZE;
+    tss->ist[1] = area_of(v) + (AREA_NMI_STACK + 1) * PAGE_SIZE;
+    tss->ist[2] = area_of(v) + (AREA_DB_STACK + 1) * PAGE_SIZE;
+#else
+    *gdt_entry(v, MON_CS) = flat(DESC_FLAT, 0xb, 0);
+    *gdt_entry(v, MON_DS) = flat(DESC_FLAT, 0x3, 0);
+    *gdt_entry(v, FLAT_RING1_CS) = flat(DESC_FLAT, 0xb, 1);
+    *gdt_entry(v, FLAT_RING1_DS) = flat(DESC_FLAT, 0x3, 1);
+    *gdt_entry(v, FLAT_RING3_CS) = flat(DESC_FLAT, 0xb, 3);
+    *gdt_entry(v, FLAT_RING3_DS) = flat(DESC_FLAT, 0x3, 3);
+    tss->esp0 = area_of(v) + STACK_TOP;
+    tss->ss0 = MON_DS;
+    {
+        /* The double-fault task, beside the TSS that it interrupts */
+        extern char double_fault_task[];
+        struct tss *df = tss + 1;
+
+        df->eip = (ulong)double_fault_task;
+        df->cs = MON_CS;
+        df->ss = df->ds = df->es = MON_DS;
+        df->esp = area_of(v) + (AREA_DF_STACK + 1) * PAGE_SIZE;
+        df->eflags = 2;
+        df->iopb = sizeof(*df);
+        df->cr3 = PTE_MFN(v->area_l1[AREA_PDPT]) << 12;
+        set_system_desc(gdt_entry(v, SEL_DF_TSS), (ulong)df, sizeof(*df) - 1,
+                        0x9);
+    }
+#endif
+    tss->iopb = sizeof(*tss);
+    set_system_desc(gdt_entry(v, SEL_TSS), (ulong)tss, sizeof(*tss) - 1, 0x9);
+
+    asm volatile("lgdt %0" : : "m" (ptr));
+#ifdef __x86_64__
+    asm volatile("push %0; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:"
+                 : : "i" (MON_CS) : "rax", "memory");
+#else
+    asm volatile("ljmp %0, $1f; 1:" : : "i" (MON_CS));
+#endif
+    asm volatile("mov %0, %%ss; mov %0, %%ds; mov %0, %%es" : : "r" (MON_DS));
+    asm volatile("ltr %w0" : : "r" (SEL_TSS));
+    load_ldt(v);
+}
+
+/*
+ * Make a descriptor fit for the guest's tables, as Xen's check_descriptor
+ * does. False: Xen refuses it.
+ */
+bool fix_descriptor(u64 *desc)
+{
+    u64 d = *desc;
+    unsigned dpl = d >> DESC_DPL_SHIFT & 3;
+
+    if (!(d & DESC_P)) {
+        /* A not-present descriptor does no harm if it cannot become present
+         * by itself; the type is checked when it does */
+        return true;
+    }
+    if (!(d & DESC_S)) {
+#ifdef __x86_64__
+        /* Call gates would be refused by the CPU's 64-bit rules or ours */
+        return false;
+#else
+        unsigned type = d >> 40 & 0xf;
+        u16 sel = d >> 16;
+
+        /* A call gate may lead to the guest kernel only */
+        if (type != 0xc) {
+            return false;
+        }
+        if ((sel & 4) || (sel & 3) != 1 || sel >= FIRST_RESERVED_GDT_BYTE) {
+            sel = (sel & ~3) | 1;
+            d = (d & ~(0xffffULL << 16)) | (u64)sel << 16;
+        }
+        if (!dpl) {
+            d |= 1ULL << DESC_DPL_SHIFT;
+        }
+        *desc = d;
+        return true;
+#endif
+    }
+    if (dpl < 1) {
+        d |= 1ULL << DESC_DPL_SHIFT;
+    }
+    *desc = d;
+    return true;
+}
+
+static int fix_frame(ulong mfn, unsigned entries)
+{
+    u64 *desc = frame(mfn);
+
+    for (unsigned i = 0; i < entries; i++) {
+        if (!fix_descriptor(&desc[i])) {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static void map_descriptor_frame(struct vcpu *v, int page, ulong mfn)
+{
+    map_area_page(v, page, (u64)mfn << 12 | PTE_P | PTE_RW | PTE_A | PTE_D);
+}
+
+int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
+{
+    ulong nr = (ents + 511) / 512;
+    u64 zero = v->area_l1[AREA_GDT + 15];
+
+    if (ents > FIRST_RESERVED_GDT_ENTRY) {
+        return -EINVAL;
+    }
+    for (ulong i = 0; i < nr; i++) {
+        if (!guest_mfn_valid(frames[i]) || mfn_is_table(frames[i]) ||
+            fix_frame(frames[i], 512)) {
+            return -EINVAL;
+        }
+    }
+    for (ulong i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
+        if (i < nr) {
+            map_descriptor_frame(v, AREA_GDT + i, frames[i]);
+        } else {
+            map_area_page(v, AREA_GDT + i, zero);
+        }
+    }
+    v->gdt_ents = ents;
+    return 0;
+}
+
+HYPERCALL(do_set_gdt)
+{
+    ulong frames[FIRST_RESERVED_GDT_PAGE];
+    ulong nr = (a2 + 511) / 512;
+
+    if (a2 > FIRST_RESERVED_GDT_ENTRY) {
+        return -EINVAL;
+    }
+    if (copy_from_guest(frames, a1, nr * sizeof(ulong))) {
+        return -EFAULT;
+    }
+    return set_gdt_frames(current_vcpu(), frames, a2);
+}
+
+/*
+ * The LDT is mapped frame by frame, so that it is there in user mode too,
+ * where the guest kernel's tables may not be.
+ */
+int set_ldt(struct vcpu *v, ulong base, ulong ents)
+{
+    ulong pages = (ents * 8 + PAGE_SIZE - 1) / PAGE_SIZE;
+
+    if (ents > 8192 || (base & (PAGE_SIZE - 1)) ||
+        (ents && !access_ok(base, ents * 8))) {
+        return -EINVAL;
+    }
+    for (ulong i = 0; i < 16; i++) {
+        u64 *pte = i < pages ? walk_to_l1(v, base + i * PAGE_SIZE, NULL) : NULL;
+        u64 e = pte ? *pte : 0;
+
+        if ((e & PTE_P) && guest_mfn_valid(PTE_MFN(e)) &&
+            !mfn_is_table(PTE_MFN(e)) && !fix_frame(PTE_MFN(e), 512)) {
+            map_descriptor_frame(v, AREA_LDT + i, PTE_MFN(e));
+        } else {
+            map_area_page(v, AREA_LDT + i, 0);
+        }
+    }
+    v->ldt_base = base;
+    v->ldt_ents = ents;
+    load_ldt(v);
+    return 0;
+}
+
+HYPERCALL(do_update_descriptor)
+{
+#ifdef __x86_64__
+    ulong maddr = a1;
+    u64 desc = a2;
+#else
+    /* 64-bit arguments are pairs of registers */
+    u64 maddr = a1 | (u64)a2 << 32;
+    u64 desc = a3 | (u64)a4 << 32;
+#endif
+    ulong mfn = maddr >> 12;
+
+    if ((maddr & 7) || !guest_mfn_valid(mfn) || mfn_is_table(mfn) ||
+        !fix_descriptor(&desc)) {
+        return -EINVAL;
+    }
+    ((volatile u64 *)frame(mfn))[((ulong)maddr & (PAGE_SIZE - 1)) / 8] = desc;
+    return 0;
+}
+
+HYPERCALL(do_stack_switch)
+{
+    struct vcpu *v = current_vcpu();
+
+    v->kernel_ss = a1;
+    v->kernel_sp = a2;
+#ifndef __x86_64__
+    if ((a1 & 3) == 0) {
+        v->kernel_ss = a1 | 1;
+    }
+    /* For gates that lead from user mode straight to ring 1 */
+    v->tss->ss1 = v->kernel_ss;
+    v->tss->esp1 = a2;
+#endif
+    return 0;
+}
+
+#define MSR_FS_BASE         0xc0000100
+#define MSR_GS_BASE         0xc0000101
+#define MSR_KERNEL_GS_BASE  0xc0000102
+
+HYPERCALL(do_set_segment_base)
+{
+#ifdef __x86_64__
+    bool canonical = (long)a2 >> 47 == 0 || (long)a2 >> 47 == -1;
+
+    switch (a1) {
+    case SEGBASE_FS:
+        if (!canonical) {
+            return -EINVAL;
+        }
+        wrmsr(MSR_FS_BASE, a2);
+        return 0;
+    case SEGBASE_GS_USER:
+        if (!canonical) {
+            return -EINVAL;
+        }
+        wrmsr(MSR_KERNEL_GS_BASE, a2);
+        return 0;
+    case SEGBASE_GS_KERNEL:
+        if (!canonical) {
+            return -EINVAL;
+        }
+        wrmsr(MSR_GS_BASE, a2);
+        return 0;
+    case SEGBASE_GS_USER_SEL:
+        {
+            u32 bad = 0;
+
+            /* Loaded with the user's GS base active; 0 if it cannot be */
+            asm volatile("swapgs\n\t"
+                         "1: mov %1, %%gs\n\t"
+                         "2: swapgs\n\t"
+                         ".pushsection .fixup, \"ax\"\n\t"
+                         "3: mov %2, %%gs\n\t"
+                         "movl $1, %0\n\t"
+                         "jmp 2b\n\t"
+                         ".popsection\n\t"
+                         EX_TABLE(1b, 3b)
+                         : "+r" (bad) : "r" ((u32)(a2 & 0xffff)), "r" (0));
+            return 0;
+        }
+    }
+    return -EINVAL;
+#else
+    return -ENOSYS;
+#endif
+}
+
+HYPERCALL(do_fpu_taskswitch)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (a1) {
+        v->ts = true;
+        write_cr0(read_cr0() | 8);
+    } else {
+        v->ts = false;
+        asm volatile("clts");
+    }
+    return 0;
+}
+
+static void load_debugreg(unsigned reg, ulong val)
+{
+    switch (reg) {
+    case 0:
+        asm volatile("mov %0, %%db0" : : "r" (val));
+        break;
+    case 1:
+        asm volatile("mov %0, %%db1" : : "r" (val));
+        break;
+    case 2:
+        asm volatile("mov %0, %%db2" : : "r" (val));
+        break;
+    case 3:
+        asm volatile("mov %0, %%db3" : : "r" (val));
+        break;
+    case 6:
+        asm volatile("mov %0, %%db6" : : "r" (val));
+        break;
+    case 7:
+        asm volatile("mov %0, %%db7" : : "r" (val));
+        break;
+    }
+}
+
+HYPERCALL(do_set_debugreg)
+{
+    struct vcpu *v = current_vcpu();
+    unsigned reg = a1;
+    ulong val = a2;
+
+    switch (reg) {
+    case 0 ... 3:
+        if (!access_ok(val, 0)) {
+            return -EPERM;
+        }
+        break;
+    case 4:
+    case 6:
+        reg = 6;
+        val = (val & 0xe00f) | 0xffff0ff0;
+        break;
+    case 5:
+    case 7:
+        reg = 7;
+        val = (val & ~0xd800UL) | 0x400;
+        if (val & 0x2000) {
+            return -EPERM;      /* general detect is ours */
+        }
+        for (int i = 0; i < 16; i += 4) {
+            /* I/O breakpoints need CR4.DE and ring-0 rights */
+            if ((val >> (16 + i) & 3) == 2) {
+                return -EPERM;
+            }
+        }
+        break;
+    default:
+        return -ENODEV;
+    }
+    v->debugreg[reg] = val;
+    load_debugreg(reg, val);
+    return 0;
+}
+
+HYPERCALL(do_get_debugreg)
+{
+    struct vcpu *v = current_vcpu();
+
+    switch (a1) {
+    case 4:
+    case 5:
+        return v->debugreg[a1 + 2];
+    case 0 ... 3:
+    case 6:
+    case 7:
+        return v->debugreg[a1];
+    }
+    return -ENODEV;
+}

@@ -1,0 +1,450 @@
+/*
+ * Time, timers and scheduling
+ *
+ * Time is struct vcpu_time_info: under KVM its writer is KVM itself, whose
+ * kvmclock has the same layout; elsewhere the machine says once how the TSC
+ * runs. Timers are the local APIC's, one shot at a time.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+#include "frame.h"
+
+#define MSR_KVM_WALL_CLOCK_NEW  0x4b564d00
+#define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
+
+#define MSR_APIC_BASE       0x1b
+#define APIC_BASE_ENABLE    (1 << 11)
+#define APIC_BASE_X2APIC    (1 << 10)
+/* x2APIC MSR numbers; the xAPIC's register is at (msr & 0xff) * 16 */
+#define APIC_EOI            0x80b
+#define APIC_SVR            0x80f
+#define APIC_LVT_TIMER      0x832
+#define APIC_TIMER_COUNT    0x838
+#define APIC_TIMER_DIVIDE   0x83e
+
+#define NS_PER_SEC          1000000000u
+
+static bool x2apic;
+
+static void apic_write(u32 msr, u32 val)
+{
+    if (x2apic) {
+        wrmsr(msr, val);
+    } else {
+        ulong page = area_base() + AREA_APIC * PAGE_SIZE;
+
+        *(volatile u32 *)(page + (msr & 0xff) * 16) = val;
+    }
+}
+
+void apic_eoi(void)
+{
+    apic_write(APIC_EOI, 0);
+}
+
+void init_apic(struct vcpu *v)
+{
+    u64 base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
+
+    x2apic = boot_info->flags & XENPV_BOOT_X2APIC;
+    wrmsr(MSR_APIC_BASE, base);
+    if (x2apic) {
+        wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+    } else {
+        map_area_page(v, AREA_APIC, 0xfee00000 | PTE_P | PTE_RW | PTE_PCD |
+                                    PTE_A | PTE_D);
+    }
+    apic_write(APIC_SVR, 0x1ff);
+    apic_write(APIC_TIMER_DIVIDE, 0xb);     /* by 1 */
+    apic_write(APIC_LVT_TIMER, XENPV_TIMER_VECTOR);
+}
+
+/* vcpu_info is where the guest put it: tell who writes the time there */
+void vcpu_info_moved(struct vcpu *v)
+{
+    struct vcpu_time_info *t = &v->vcpu_info->time;
+
+    if (boot_info->flags & XENPV_BOOT_KVM_CLOCK) {
+        wrmsr(MSR_KVM_SYSTEM_TIME_NEW,
+              (v->vcpu_info_gpa + offsetof(struct vcpu_info, time)) | 1);
+        return;
+    }
+    t->version |= 1;
+    barrier();
+    t->tsc_timestamp = boot_info->tsc_timestamp;
+    t->system_time = boot_info->system_time;
+    t->tsc_to_system_mul = boot_info->tsc_to_system_mul;
+    t->tsc_shift = boot_info->tsc_shift;
+    t->flags = 1;           /* the TSC is stable across vCPUs */
+    barrier();
+    t->version++;
+}
+
+void init_time(struct vcpu *v)
+{
+    vcpu_info_moved(v);
+    if (!v->id && (boot_info->flags & XENPV_BOOT_KVM_CLOCK)) {
+        wrmsr(MSR_KVM_WALL_CLOCK_NEW, core_gpa((void *)&shared->wc_version));
+    }
+}
+
+u64 system_time(void)
+{
+    volatile struct vcpu_time_info *t = &current_vcpu()->vcpu_info->time;
+    u32 version, tries = 0;
+    u64 delta, time;
+
+    do {
+        version = t->version;
+        barrier();
+        delta = rdtsc() - t->tsc_timestamp;
+        if (t->tsc_shift >= 0) {
+            delta <<= t->tsc_shift & 63;
+        } else {
+            delta >>= -t->tsc_shift & 63;
+        }
+        time = t->system_time + mul_shift(delta, t->tsc_to_system_mul, 32);
+        barrier();
+    } while (((version & 1) || version != t->version) && ++tries < 100);
+    return time;
+}
+
+/* Let the APIC's timer interrupt at the next deadline; 0 is none */
+static void program_timer(struct vcpu *v, u64 now)
+{
+    u64 next = v->timer_deadline, delta, count;
+
+    if (v->periodic_ns && (!next || v->periodic_next < next)) {
+        next = v->periodic_next;
+    }
+    if (v->poll_deadline && (!next || v->poll_deadline < next)) {
+        next = v->poll_deadline;
+    }
+    if (!next) {
+        apic_write(APIC_TIMER_COUNT, 0);
+        return;
+    }
+    delta = next > now ? next - now : 1;
+    if (delta > 2 * (u64)NS_PER_SEC) {
+        delta = 2 * (u64)NS_PER_SEC;    /* the counter is short: in steps */
+    }
+    count = div64(delta * boot_info->apic_timer_mhz, 1000) + 1;
+    apic_write(APIC_TIMER_COUNT, count > 0xffffffff ? 0xffffffff : count);
+}
+
+void timer_interrupt(struct vcpu *v)
+{
+    u64 now = system_time();
+
+    if (v->timer_deadline && now >= v->timer_deadline) {
+        v->timer_deadline = 0;
+        raise_virq(v, VIRQ_TIMER);
+    }
+    if (v->periodic_ns && now >= v->periodic_next) {
+        v->periodic_next += v->periodic_ns;
+        if (v->periodic_next < now) {
+            v->periodic_next = now + v->periodic_ns;
+        }
+        raise_virq(v, VIRQ_TIMER);
+    }
+    if (v->poll_deadline && now >= v->poll_deadline) {
+        v->poll_deadline = 0;
+    }
+    if (v->timer_deadline || v->periodic_ns || v->poll_deadline) {
+        program_timer(v, now);
+    }
+}
+
+/* A deadline in system time, ns; 0: none */
+void set_timer(struct vcpu *v, u64 deadline)
+{
+    u64 now = system_time();
+
+    v->timer_deadline = deadline;
+    if (deadline && deadline <= now) {
+        v->timer_deadline = 0;
+        raise_virq(v, VIRQ_TIMER);
+        return;
+    }
+    program_timer(v, now);
+}
+
+HYPERCALL(do_set_timer_op)
+{
+#ifdef __x86_64__
+    u64 deadline = a1;
+#else
+    u64 deadline = a1 | (u64)a2 << 32;
+#endif
+
+    /*
+     * Far ahead or "negative" deadlines are a wrapped tick counter of an old
+     * Linux: as Xen does, let it look again in 100 ms.
+     */
+    if (deadline && ((s64)deadline < 0 ||
+                     (s64)(deadline - system_time()) >> 50 > 0)) {
+        deadline = system_time() + NS_PER_SEC / 10;
+    }
+    set_timer(current_vcpu(), deadline);
+    return 0;
+}
+
+/* Runstates */
+
+static void write_runstate(struct vcpu *v)
+{
+    if (v->runstate_addr) {
+        copy_to_guest(v->runstate_addr, &v->runstate, sizeof(v->runstate));
+    }
+}
+
+void update_runstate(struct vcpu *v, int state)
+{
+    u64 now = system_time();
+
+    v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
+    v->runstate.state_entry_time = now;
+    v->runstate.state = state;
+    write_runstate(v);
+}
+
+/* Scheduling */
+
+static inline bool event_deliverable(struct vcpu *v)
+{
+    return v->vcpu_info->evtchn_upcall_pending &&
+           !v->vcpu_info->evtchn_upcall_mask;
+}
+
+static void wait_for_interrupt(void)
+{
+    asm volatile("sti; hlt; cli" : : : "memory");
+}
+
+static long block(struct vcpu *v)
+{
+    v->vcpu_info->evtchn_upcall_mask = 0;
+    if (!event_deliverable(v)) {
+        update_runstate(v, RUNSTATE_blocked);
+        do {
+            wait_for_interrupt();
+        } while (!event_deliverable(v));
+        update_runstate(v, RUNSTATE_running);
+    }
+    return 0;
+}
+
+static long poll(struct vcpu *v, ulong arg)
+{
+    struct sched_poll p;
+    ulong ports;
+    long ret = 0;
+
+    if (copy_from_guest(&p, arg, sizeof(p))) {
+        return -EFAULT;
+    }
+    ports = *(ulong *)&p.ports;
+    if (p.nr_ports > 128) {
+        return -EINVAL;
+    }
+    if (!access_ok(ports, p.nr_ports * 4)) {
+        return -EFAULT;
+    }
+    v->poll_deadline = p.timeout;
+    if (p.timeout) {
+        program_timer(v, system_time());
+    }
+    for (;;) {
+        for (u32 i = 0; i < p.nr_ports; i++) {
+            u32 port;
+
+            if (copy_from_guest(&port, ports + i * 4, 4)) {
+                ret = -EFAULT;
+                goto out;
+            }
+            if (port >= XENPV_NR_PORTS ||
+                port >= 64 * sizeof(ulong) * sizeof(ulong)) {
+                ret = -EINVAL;
+                goto out;
+            }
+            if (shared->evtchn_pending[port / (8 * sizeof(ulong))] >>
+                (port % (8 * sizeof(ulong))) & 1) {
+                goto out;
+            }
+        }
+        if (event_deliverable(v) || (p.timeout && !v->poll_deadline)) {
+            goto out;
+        }
+        wait_for_interrupt();
+    }
+out:
+    v->poll_deadline = 0;
+    return ret;
+}
+
+static long shutdown(u32 reason)
+{
+    long ret = machine_call(XENPV_CALL_SHUTDOWN, reason, NULL, 0);
+
+    if (ret) {
+        return ret;
+    }
+    for (;;) {
+        asm volatile("cli; hlt");
+    }
+}
+
+HYPERCALL(do_sched_op)
+{
+    struct vcpu *v = current_vcpu();
+    u32 reason;
+
+    switch (a1) {
+    case SCHEDOP_yield:
+        asm volatile("pause");
+        return 0;
+    case SCHEDOP_block:
+        return block(v);
+    case SCHEDOP_shutdown:
+        if (copy_from_guest(&reason, a2, sizeof(reason))) {
+            return -EFAULT;
+        }
+        return shutdown(reason);
+    case SCHEDOP_poll:
+        return poll(v, a2);
+    case SCHEDOP_shutdown_code:
+        return 0;
+    case SCHEDOP_remote_shutdown:
+    case SCHEDOP_watchdog:
+    case SCHEDOP_pin_override:
+        return -EPERM;
+    }
+    return -ENOSYS;
+}
+
+HYPERCALL(do_sched_op_compat)
+{
+    switch (a1) {
+    case SCHEDOP_yield:
+    case SCHEDOP_block:
+        return do_sched_op(a1, 0, 0, 0, 0, 0);
+    case SCHEDOP_shutdown:
+        return shutdown(a2);
+    }
+    return -ENOSYS;
+}
+
+/* vCPUs */
+
+static long register_vcpu_info(struct vcpu *v, ulong arg)
+{
+    struct vcpu_register_vcpu_info info;
+    struct vcpu_info *old = v->vcpu_info, *new;
+
+    if (copy_from_guest(&info, arg, sizeof(info))) {
+        return -EFAULT;
+    }
+    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
+        (info.offset & (sizeof(ulong) - 1)) ||
+        v->area_l1[AREA_VCPU_INFO] || !guest_mfn_valid(info.mfn) ||
+        mfn_is_table(info.mfn)) {
+        return -EINVAL;
+    }
+    map_area_page(v, AREA_VCPU_INFO, info.mfn << 12 | PTE_P | PTE_RW | PTE_A |
+                                     PTE_D);
+    new = (void *)((ulong)v - VCPU_OFFSET + AREA_VCPU_INFO * PAGE_SIZE +
+                   info.offset);
+    *new = *old;
+    v->vcpu_info = new;
+    v->vcpu_info_gpa = (info.mfn << 12) + info.offset;
+    vcpu_info_moved(v);
+    /* Nothing may be lost on the way: everything is pending once */
+    new->evtchn_pending_sel = ~0UL;
+    new->evtchn_upcall_pending = 1;
+    return 0;
+}
+
+HYPERCALL(do_vcpu_op)
+{
+    struct vcpu *self = current_vcpu(), *v;
+    union {
+        struct vcpu_set_periodic_timer periodic;
+        struct vcpu_set_singleshot_timer single;
+        struct vcpu_register_runstate_memory_area runstate;
+        struct vcpu_register_time_memory_area time;
+        struct vcpu_runstate_info info;
+        struct vcpu_get_physid physid;
+    } u;
+
+    if (a2 >= boot_info->nr_vcpus) {
+        return -ENOENT;
+    }
+    v = vcpus[a2];
+    switch (a1) {
+    case VCPUOP_initialise:
+        return -EEXIST;
+    case VCPUOP_up:
+        return v->initialised ? 0 : -EINVAL;
+    case VCPUOP_is_up:
+        return v->up;
+    case VCPUOP_get_runstate_info:
+        if (v == self) {
+            update_runstate(v, v->runstate.state);
+        }
+        return copy_to_guest(a3, &v->runstate, sizeof(v->runstate));
+    case VCPUOP_register_runstate_memory_area:
+        if (copy_from_guest(&u.runstate, a3, sizeof(u.runstate))) {
+            return -EFAULT;
+        }
+        v->runstate_addr = (ulong)u.runstate.addr.p;
+        update_runstate(v, v->runstate.state);
+        return 0;
+    case VCPUOP_set_periodic_timer:
+        if (copy_from_guest(&u.periodic, a3, sizeof(u.periodic))) {
+            return -EFAULT;
+        }
+        if (u.periodic.period_ns < 1000000) {
+            return -EINVAL;
+        }
+        v->periodic_ns = u.periodic.period_ns;
+        v->periodic_next = system_time() + v->periodic_ns;
+        program_timer(v, system_time());
+        return 0;
+    case VCPUOP_stop_periodic_timer:
+        v->periodic_ns = 0;
+        program_timer(v, system_time());
+        return 0;
+    case VCPUOP_set_singleshot_timer:
+        if (v != self) {
+            return -EINVAL;
+        }
+        if (copy_from_guest(&u.single, a3, sizeof(u.single))) {
+            return -EFAULT;
+        }
+        if ((u.single.flags & VCPU_SSHOTTMR_future) &&
+            u.single.timeout_abs_ns < system_time()) {
+            return -ETIME;
+        }
+        set_timer(v, u.single.timeout_abs_ns ? u.single.timeout_abs_ns : 1);
+        return 0;
+    case VCPUOP_stop_singleshot_timer:
+        if (v != self) {
+            return -EINVAL;
+        }
+        set_timer(v, 0);
+        return 0;
+    case VCPUOP_register_vcpu_info:
+        return register_vcpu_info(v, a3);
+    case VCPUOP_register_vcpu_time_memory_area:
+        return -ENOSYS;
+    case VCPUOP_get_physid:
+        return -EINVAL;     /* for pinned vCPUs only */
+    case VCPUOP_send_nmi:
+        return -ENOSYS;
+    case VCPUOP_down:
+        return -ENOSYS;
+    }
+    return -ENOSYS;
+}

@@ -1,0 +1,669 @@
+/*
+ * Exceptions, interrupts, and how the guest is told of them
+ *
+ * Every exception of the guest comes to do_trap. What the monitor does not
+ * handle itself it bounces: it builds the frame that hardware would build on
+ * the guest kernel's stack, with Xen's additions, and lets the guest continue
+ * in the handler that it registered.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+#include "frame.h"
+
+#define NR_EXCEPTIONS   32
+#define X86_DB          1
+#define X86_NMI         2
+#define X86_BP          3
+#define X86_OF          4
+#define X86_UD          6
+#define X86_NM          7
+#define X86_DF          8
+#define X86_GP          13
+#define X86_PF          14
+#define X86_MC          18
+
+/* #PF error code */
+#define PF_PRESENT      0x01
+#define PF_WRITE        0x02
+#define PF_USER         0x04
+#define PF_RSVD         0x08
+#define PF_INSN         0x10
+
+static const u32 has_error_code = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 |
+                                  1 << 13 | 1 << 14 | 1 << 17 | 1 << 21;
+
+struct gate {
+#ifdef __x86_64__
+    u16 offset_lo, selector;
+    u8 ist, type;
+    u16 offset_mid;
+    u32 offset_hi, reserved;
+#else
+    u16 offset_lo, selector;
+    u8 reserved, type;
+    u16 offset_hi;
+#endif
+};
+
+static void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type,
+                     unsigned dpl, unsigned ist)
+{
+    struct gate g = { 0 };
+
+    g.offset_lo = addr;
+    g.selector = sel;
+    g.type = 0x80 | dpl << 5 | type;
+#ifdef __x86_64__
+    g.ist = ist;
+    g.offset_mid = addr >> 16;
+    g.offset_hi = addr >> 32;
+#else
+    g.offset_hi = addr >> 16;
+#endif
+    *gate = g;
+}
+
+static void set_own_gate(struct vcpu *v, u8 vector)
+{
+    extern char trap_stubs[];
+    unsigned dpl = vector == X86_BP || vector == X86_OF ? 3 : 0;
+    unsigned ist = vector == X86_DF || vector == X86_MC ? 1 :
+                   vector == X86_NMI ? 2 : vector == X86_DB ? 3 : 0;
+
+    set_gate(&v->idt[vector], (ulong)trap_stubs + vector * 16, MON_CS, 0xe,
+             dpl, ist);
+}
+
+#ifndef __x86_64__
+/*
+ * A system call of the guest needs no help: its gate leads from ring 3 to
+ * ring 1 directly, if the handler does not want events masked.
+ */
+void set_trap_gate(struct vcpu *v, u8 vector)
+{
+    struct trap_info *ti = &v->traps[vector];
+
+    if (vector == 0x80 && ti->address && !TI_GET_IF(ti) && (ti->cs & 3) == 1 &&
+        access_ok(ti->address, 1)) {
+        set_gate(&v->idt[vector], ti->address, ti->cs, 0xf, TI_GET_DPL(ti), 0);
+    } else if (vector == 0x80) {
+        set_own_gate(v, vector);
+    }
+}
+#else
+void set_trap_gate(struct vcpu *v, u8 vector)
+{
+}
+#endif
+
+void init_idt(struct vcpu *v)
+{
+    for (int i = 0; i < 256; i++) {
+        set_own_gate(v, i);
+    }
+#ifdef __x86_64__
+    {
+        extern char syscall_stub[], syscall_stub_end[], syscall_entry[];
+        extern char syscall32_stub[], syscall32_stub_end[];
+        char *stub = (char *)v - VCPU_OFFSET + AREA_STUB * PAGE_SIZE;
+
+        memcpy(stub, syscall_stub, syscall_stub_end - syscall_stub);
+        memcpy(stub + SYSCALL32_STUB, syscall32_stub,
+               syscall32_stub_end - syscall32_stub);
+        map_area_page(v, AREA_STUB, v->area_l1[AREA_STUB] & ~PTE_RW);
+        v->syscall_entry = (ulong)syscall_entry;
+    }
+#else
+    {
+        extern char hypercall_entry[];
+        struct gate *df = &v->idt[X86_DF];
+
+        set_gate(&v->idt[0x82], (ulong)hypercall_entry, MON_CS, 0xe, 1, 0);
+        set_gate(df, 0, SEL_DF_TSS, 0x5, 0, 0);     /* a task gate */
+    }
+#endif
+}
+
+#define MSR_SYSENTER_CS 0x174
+#define MSR_PAT         0x277
+#define MSR_EFER        0xc0000080
+#define MSR_STAR        0xc0000081
+#define MSR_LSTAR       0xc0000082
+#define MSR_CSTAR       0xc0000083
+#define MSR_SFMASK      0xc0000084
+#define XEN_MSR_PAT     0x0000050100070406ULL   /* public/arch-x86/xen.h */
+
+void load_idt(struct vcpu *v)
+{
+    struct {
+        u16 limit;
+        ulong base;
+    } __attribute__((packed)) ptr = { 256 * sizeof(struct gate) - 1,
+                                      (ulong)v->idt };
+
+    asm volatile("lidt %0" : : "m" (ptr));
+    wrmsr(MSR_PAT, XEN_MSR_PAT);
+    wrmsr(MSR_SYSENTER_CS, 0);
+#ifdef __x86_64__
+    {
+        ulong stub = (ulong)v - VCPU_OFFSET + AREA_STUB * PAGE_SIZE;
+
+        /* SYSRET to user mode loads FLAT_RING3_CS64 and FLAT_RING3_SS64 */
+        wrmsr(MSR_STAR, (u64)FLAT_RING3_CS32 << 48 | (u64)MON_CS << 32);
+        wrmsr(MSR_LSTAR, stub);
+        wrmsr(MSR_CSTAR, stub + SYSCALL32_STUB);
+        wrmsr(MSR_SFMASK, EFL_TF | EFL_IF | EFL_DF | EFL_IOPL | EFL_NT |
+                          EFL_RF | EFL_AC);
+    }
+#endif
+}
+
+/* Frames on the guest kernel's stack */
+
+struct stack {
+    ulong sp;
+    bool bad;
+};
+
+static inline void push(struct stack *s, ulong val)
+{
+    s->sp -= sizeof(ulong);
+    s->bad |= write_guest_long(s->sp, val);
+}
+
+static void __attribute__((noreturn)) bad_stack(struct regs *regs)
+{
+    domain_crash(regs, "the guest kernel's stack cannot take a frame");
+}
+
+/*
+ * Make the guest continue at ip (and cs, which only 32-bit guests have a say
+ * in) with a frame for the state in regs. The error code is pushed if it is
+ * not negative. The failsafe callback's frame has the data segments too.
+ */
+static inline void bounce(struct vcpu *v, struct regs *regs, ulong ip, u16 cs,
+                          bool masks, long error, bool failsafe)
+{
+    u8 *mask = &v->vcpu_info->evtchn_upcall_mask;
+    bool kernel = in_kernel(v, regs);
+    ulong flags = (regs->flags & ~(ulong)EFL_IF) | (*mask ? 0 : EFL_IF);
+    struct stack s = { kernel ? regs->sp : v->kernel_sp, false };
+
+    if (unlikely(!ip)) {
+        domain_crash(regs, "the guest has no handler for this");
+    }
+#ifdef __x86_64__
+    s.sp &= ~15UL;
+    if (unlikely(!access_ok(s.sp - 128, 128))) {
+        bad_stack(regs);
+    }
+    push(&s, kernel ? KERNEL_FRAME_SS : regs->ss);
+    push(&s, regs->sp);
+    push(&s, flags);
+    push(&s, (kernel ? KERNEL_FRAME_CS : regs->cs & 0xffff) | (ulong)*mask << 32);
+    push(&s, regs->ip);
+    if (unlikely(failsafe)) {
+        u16 ds, es, fs, gs;
+
+        asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
+                     : "=r" (ds), "=r" (es), "=r" (fs), "=r" (gs));
+        push(&s, gs);
+        push(&s, fs);
+        push(&s, es);
+        push(&s, ds);
+    } else if (error >= 0) {
+        push(&s, error);
+    }
+    push(&s, regs->r11);
+    push(&s, regs->cx);
+    regs->cs = RING1_CS;
+    regs->ss = RING1_SS;
+    v->mode = V_MODE_KERNEL;
+    regs->flags &= ~(ulong)(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF);
+#else
+    if (unlikely(!access_ok(s.sp - 128, 128))) {
+        bad_stack(regs);
+    }
+    if (!kernel) {
+        if (unlikely(regs->flags & EFL_VM)) {
+            push(&s, regs->vm86_gs);
+            push(&s, regs->vm86_fs);
+            push(&s, regs->vm86_ds);
+            push(&s, regs->vm86_es);
+            regs->ds = regs->es = 0;
+        }
+        push(&s, regs->ss & 0xffff);
+        push(&s, regs->sp);
+        regs->ss = v->kernel_ss;
+    }
+    push(&s, flags);
+    push(&s, (regs->cs & 0xffff) | (ulong)*mask << 16);
+    push(&s, regs->ip);
+    if (unlikely(failsafe)) {
+        u16 fs, gs;
+
+        asm volatile("mov %%fs, %0; mov %%gs, %1" : "=r" (fs), "=r" (gs));
+        push(&s, gs);
+        push(&s, fs);
+        push(&s, regs->es & 0xffff);
+        push(&s, regs->ds & 0xffff);
+        regs->ds = regs->es = 0;
+    } else if (error >= 0) {
+        push(&s, error);
+    }
+    regs->cs = cs | 1;
+    regs->flags &= ~(ulong)(EFL_VM | EFL_RF | EFL_NT | EFL_TF);
+#endif
+    if (unlikely(s.bad)) {
+        bad_stack(regs);
+    }
+    if (masks) {
+        *mask = 1;
+    }
+    regs->ip = ip;
+    regs->sp = s.sp;
+}
+
+static inline void bounce_trap(struct vcpu *v, struct regs *regs, u8 vector,
+                               long error)
+{
+    struct trap_info *ti = &v->traps[vector];
+
+    bounce(v, regs, ti->address, ti->cs, TI_GET_IF(ti), error, false);
+}
+
+void inject_trap(struct vcpu *v, struct regs *regs, u8 vector, u32 error)
+{
+    bounce_trap(v, regs, vector,
+                vector < 32 && (has_error_code >> vector & 1) ? (long)error : -1);
+}
+
+void inject_gp(struct vcpu *v, struct regs *regs, u32 error)
+{
+    bounce_trap(v, regs, X86_GP, error);
+}
+
+void inject_pf(struct vcpu *v, struct regs *regs, u32 error, ulong cr2)
+{
+    v->vcpu_info->arch.cr2 = cr2;
+    bounce_trap(v, regs, X86_PF, error);
+}
+
+/* An event is pending and not masked: the upcall */
+void deliver_events(struct regs *regs)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (likely(v->event.ip)) {
+        bounce(v, regs, v->event.ip, v->event.cs, true, -1, false);
+    }
+}
+
+/* The CPU cannot load the state that the guest is to continue with */
+void do_bad_iret(struct regs *regs)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (!v->failsafe.ip) {
+        domain_crash(regs, "bad guest state and no failsafe callback");
+    }
+    bounce(v, regs, v->failsafe.ip, v->failsafe.cs, v->failsafe.masks, -1, true);
+}
+
+/* Traps */
+
+static void do_page_fault(struct vcpu *v, struct regs *regs)
+{
+    ulong cr2 = read_cr2();
+    u32 error = regs->error_code;
+
+    /* The guest kernel writes to one of its page tables */
+    if ((error & (PF_PRESENT | PF_WRITE | PF_USER | PF_RSVD)) ==
+        (PF_PRESENT | PF_WRITE) &&
+        in_kernel(v, regs) && emulate_table_write(v, regs, cr2)) {
+        return;
+    }
+    inject_pf(v, regs, error, cr2);
+}
+
+static void do_general_protection(struct vcpu *v, struct regs *regs)
+{
+    u32 error = regs->error_code;
+
+    /* INT n: our gates admit no one, the guest's table decides */
+    if ((error & 3) == 2) {
+        u8 vector = error >> 3;
+        struct trap_info *ti = &v->traps[vector];
+
+        if (!(regs->flags & EFL_VM) &&
+            TI_GET_DPL(ti) >= (in_kernel(v, regs) ? 1 : 3)) {
+            regs->ip += 2;
+            bounce_trap(v, regs, vector, -1);
+            return;
+        }
+    } else if (!error && in_kernel(v, regs) && emulate_privileged(v, regs)) {
+        return;
+    }
+    inject_gp(v, regs, error);
+}
+
+static void do_debug(struct vcpu *v, struct regs *regs)
+{
+    ulong dr6;
+
+    asm volatile("mov %%db6, %0" : "=r" (dr6));
+    v->debugreg[6] = (v->debugreg[6] & ~0xfUL) | (dr6 & 0xe00f) | 0xffff0ff0;
+    asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
+    bounce_trap(v, regs, X86_DB, -1);
+}
+
+static void do_interrupt(struct vcpu *v, unsigned vector)
+{
+    switch (vector) {
+    case XENPV_UPCALL_VECTOR:
+        apic_eoi();
+        take_incoming(v);
+        break;
+    case XENPV_TIMER_VECTOR:
+        apic_eoi();
+        timer_interrupt(v);
+        break;
+    case 0xff:      /* spurious: no EOI */
+        break;
+    default:
+        apic_eoi();
+    }
+}
+
+void do_trap(struct regs *regs)
+{
+    struct vcpu *v = current_vcpu();
+    unsigned vector = regs->vector;
+
+    if (likely(vector == X86_PF)) {
+        do_page_fault(v, regs);
+        return;
+    }
+    switch (vector) {
+    case X86_DB:
+        do_debug(v, regs);
+        break;
+    case X86_NMI:
+        if (v->nmi.ip) {
+            bounce(v, regs, v->nmi.ip, RING1_CS, false, -1, false);
+        }
+        break;
+    case X86_UD:
+        if (!emulate_forced_cpuid(v, regs)) {
+            bounce_trap(v, regs, X86_UD, -1);
+        }
+        break;
+    case X86_NM:
+        v->ts = false;
+        asm volatile("clts");
+        bounce_trap(v, regs, X86_NM, -1);
+        break;
+    case X86_GP:
+        do_general_protection(v, regs);
+        break;
+    case X86_DF:
+    case X86_MC:
+        monitor_crash(regs, "machine check");
+        break;
+#ifdef __x86_64__
+    case VECTOR_SYSCALL32:
+        /* The frame's CS and SS are already those of the program */
+        if (v->syscall32.ip) {
+            bounce(v, regs, v->syscall32.ip, 0, v->syscall32.masks, -1, false);
+        } else {
+            regs->ip -= 2;
+            bounce_trap(v, regs, X86_UD, -1);
+        }
+        break;
+#endif
+    default:
+        if (vector < NR_EXCEPTIONS) {
+            inject_trap(v, regs, vector, regs->error_code);
+        } else {
+            do_interrupt(v, vector);
+        }
+    }
+}
+
+#ifdef __x86_64__
+/* The guest kernel trapped while it ran in ring 3, see entry-64.S */
+void kernel_trap_in_ring3(struct regs *regs)
+{
+    if (regs->vector == X86_PF) {
+        if (regs->error_code & PF_PRESENT) {
+            return;         /* ring 1 may have the right: try again there */
+        }
+        regs->error_code &= ~PF_USER;
+    }
+    do_trap(regs);
+}
+#endif
+
+/* A trap in ring 0: an interrupt in HLT, or an access that may fail */
+void do_monitor_trap(struct regs *regs)
+{
+    ulong fixup;
+
+    switch (regs->vector) {
+    case X86_NMI:
+        return;
+    case X86_DB:
+        /* A guest's breakpoint on data that the monitor touched for it */
+        return;
+    case NR_EXCEPTIONS ... 255:
+        do_interrupt(current_vcpu(), regs->vector);
+        return;
+    }
+    fixup = find_fixup(regs->ip);
+    if (!fixup) {
+        monitor_crash(regs, "unexpected exception");
+    }
+    regs->ip = fixup;
+}
+
+/* Hypercalls */
+
+static u16 fix_selector(u16 sel)
+{
+    return sel & 3 ? sel : sel | 1;
+}
+
+HYPERCALL(do_set_trap_table)
+{
+    struct vcpu *v = current_vcpu();
+    struct trap_info ti;
+
+    if (!a1) {
+        memset(v->traps, 0, sizeof(v->traps));
+        set_trap_gate(v, 0x80);
+        return 0;
+    }
+    for (;; a1 += sizeof(ti)) {
+        if (copy_from_guest(&ti, a1, sizeof(ti))) {
+            return -EFAULT;
+        }
+        if (!ti.address) {
+            return 0;
+        }
+#ifdef __x86_64__
+        if ((long)ti.address >> 47 != 0 && (long)ti.address >> 47 != -1) {
+            return -EINVAL;
+        }
+#endif
+        ti.cs = fix_selector(ti.cs);
+        v->traps[ti.vector] = ti;
+        set_trap_gate(v, ti.vector);
+    }
+}
+
+static void set_callback(struct callback *cb, u16 cs, ulong ip)
+{
+    cb->cs = fix_selector(cs);
+    cb->ip = ip;
+}
+
+HYPERCALL(do_set_callbacks)
+{
+    struct vcpu *v = current_vcpu();
+
+#ifdef __x86_64__
+    set_callback(&v->event, RING1_CS, a1);
+    set_callback(&v->failsafe, RING1_CS, a2);
+    v->syscall_cb = a3;
+#else
+    set_callback(&v->event, a1, a2);
+    set_callback(&v->failsafe, a3, a4);
+#endif
+    return 0;
+}
+
+/* public/callback.h, which QEMU has no copy of */
+#define CALLBACKOP_register         0
+#define CALLBACKOP_unregister       1
+#define CALLBACKTYPE_event          0
+#define CALLBACKTYPE_failsafe       1
+#define CALLBACKTYPE_syscall        2
+#define CALLBACKTYPE_nmi            4
+#define CALLBACKTYPE_sysenter       5
+#define CALLBACKTYPE_syscall32      7
+#define CALLBACKF_mask_events       1
+struct callback_register {
+    u16 type, flags;
+    xen_callback_t address;
+};
+
+static long register_callback(struct vcpu *v, const struct callback_register *r)
+{
+    bool masks = r->flags & CALLBACKF_mask_events;
+#ifdef __x86_64__
+    ulong ip = r->address;
+    u16 cs = RING1_CS;
+
+    if ((long)ip >> 47 != 0 && (long)ip >> 47 != -1) {
+        return -EINVAL;
+    }
+#else
+    ulong ip = r->address.eip;
+    u16 cs = r->address.cs;
+#endif
+
+    switch (r->type) {
+    case CALLBACKTYPE_event:
+        set_callback(&v->event, cs, ip);
+        return 0;
+    case CALLBACKTYPE_failsafe:
+        set_callback(&v->failsafe, cs, ip);
+        v->failsafe.masks = masks;
+        return 0;
+    case CALLBACKTYPE_nmi:
+        v->nmi.ip = ip;
+        return 0;
+#ifdef __x86_64__
+    case CALLBACKTYPE_syscall:
+        v->syscall_cb = ip;
+        v->syscall_masks = masks;
+        return 0;
+    case CALLBACKTYPE_syscall32:
+        set_callback(&v->syscall32, cs, ip);
+        v->syscall32.masks = masks;
+        return 0;
+#endif
+    }
+    return -ENOSYS;
+}
+
+HYPERCALL(do_callback_op)
+{
+    struct vcpu *v = current_vcpu();
+    struct callback_register r;
+
+    switch (a1) {
+    case CALLBACKOP_register:
+        if (copy_from_guest(&r, a2, sizeof(r))) {
+            return -EFAULT;
+        }
+        return register_callback(v, &r);
+    case CALLBACKOP_unregister:
+        if (copy_from_guest(&r, a2, 4)) {
+            return -EFAULT;
+        }
+        switch (r.type) {
+        case CALLBACKTYPE_event:
+        case CALLBACKTYPE_failsafe:
+        case CALLBACKTYPE_syscall:
+        case CALLBACKTYPE_sysenter:
+        case CALLBACKTYPE_syscall32:
+            return -EINVAL;
+        case CALLBACKTYPE_nmi:
+            v->nmi.ip = 0;
+            return 0;
+        }
+        return -ENOSYS;
+    }
+    return -ENOSYS;
+}
+
+#define XENNMI_register_callback    0
+#define XENNMI_unregister_callback  1
+
+HYPERCALL(do_nmi_op)
+{
+    struct vcpu *v = current_vcpu();
+    ulong handler;
+
+    switch (a1) {
+    case XENNMI_register_callback:
+        if (copy_from_guest(&handler, a2, sizeof(handler))) {
+            return -EFAULT;
+        }
+        v->nmi.ip = handler;
+        return 0;
+    case XENNMI_unregister_callback:
+        v->nmi.ip = 0;
+        return 0;
+    }
+    return -ENOSYS;
+}
+
+#ifndef __x86_64__
+/*
+ * HYPERVISOR_iret: eax, eip, cs, eflags and, for another ring, esp and ss
+ * are on the guest's stack. Called from entry-32.S.
+ */
+void iret_hypercall(struct regs *regs)
+{
+    struct vcpu *v = current_vcpu();
+    ulong f[6], n = 4;
+
+    for (ulong i = 0; i < n; i++) {
+        if (!access_ok(regs->sp + i * 4, 4) ||
+            read_guest_long(regs->sp + i * 4, &f[i])) {
+            domain_crash(regs, "HYPERVISOR_iret: the stack is not readable");
+        }
+        if (i == 3 && ((f[2] & 2) || (f[3] & EFL_VM))) {
+            n = 6;
+        }
+    }
+    if (f[3] & EFL_VM) {
+        domain_crash(regs, "HYPERVISOR_iret to VM86 mode is not there yet");
+    }
+    v->vcpu_info->evtchn_upcall_mask = !(f[3] & EFL_IF);
+    regs->ax = f[0];
+    regs->ip = f[1];
+    regs->cs = fix_selector(f[2]);
+    regs->flags = (f[3] & ~(ulong)(EFL_IOPL | EFL_NT | EFL_VM)) | EFL_IF | 2;
+    if (n == 6) {
+        regs->sp = f[4];
+        regs->ss = f[5];
+    } else {
+        regs->sp += 16;
+    }
+}
+#endif
