@@ -574,24 +574,23 @@ static bool unpack_lzop(const uint8_t *in, size_t len, size_t *used,
     return false;
 }
 
-#define MAGIC(s) (const uint8_t *)(s), sizeof(s) - 1
-
 static const struct Compression {
     const char *name;
-    const uint8_t *magic;
+    const char magic[9];
     size_t magic_len;
     bool concatenated;      /* several streams in a row are one output */
     bool (*unpack)(const uint8_t *in, size_t len, size_t *used, bool trailer,
                    Output *out, Error **errp);
 } compressions[] = {
-    { "gzip", MAGIC("\x1f\x8b"), true, unpack_gzip },
-    { "bzip2", MAGIC("BZh"), true, unpack_bzip2 },
-    { "xz", MAGIC("\xfd" "7zXZ\0"), true, unpack_xz },
-    { "zstd", MAGIC("\x28\xb5\x2f\xfd"), true, unpack_zstd },
-    { "lzo", MAGIC("\x89LZO\0\r\n\x1a\n"), false, unpack_lzop },
-    { "lz4", MAGIC("\x02\x21\x4c\x18"), false, unpack_lz4_legacy },
-    { "lz4", MAGIC("\x04\x22\x4d\x18"), true, unpack_lz4_frame },
-    { "lzma", MAGIC("\x5d\0\0"), false, unpack_lzma },
+    { "gzip", "\x1f\x8b", 2, true, unpack_gzip },
+    { "bzip2", "BZh", 3, true, unpack_bzip2 },
+    { "xz", "\xfd" "7zXZ", 6, true, unpack_xz },
+    { "zstd", "\x28\xb5\x2f\xfd", 4, true, unpack_zstd },
+    { "lzo", { '\x89', 'L', 'Z', 'O', 0, '\r', '\n', '\x1a', '\n' }, 9, false,
+      unpack_lzop },
+    { "lz4", "\x02\x21\x4c\x18", 4, false, unpack_lz4_legacy },
+    { "lz4", "\x04\x22\x4d\x18", 4, true, unpack_lz4_frame },
+    { "lzma", "\x5d\0", 3, false, unpack_lzma },
 };
 
 uint8_t *xenpv_decompress(const uint8_t *in, size_t in_len, uint64_t max,
@@ -838,8 +837,8 @@ typedef enum NoteKind {
 } NoteKind;
 
 /*
- * @descsz is the note's idea of its size, @avail what the file has of it. GRUB's
- * last note, a text, claims some bytes beyond the end of the file.
+ * @descsz is the note's idea of its size, @avail what the file has of it: the
+ * last note of GRUB, a text, claims some bytes beyond the end of the file.
  */
 static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
                        uint32_t descsz, uint32_t avail, Error **errp)
@@ -1000,7 +999,7 @@ static bool parse_notes(const Elf *elf, XenPVKernel *k, uint64_t offset,
             error_setg(errp, "its ELF notes are not all in the file");
             return false;
         }
-        if (namesz == sizeof("Xen") && memcmp(name, "Xen", sizeof("Xen")) == 0) {
+        if (namesz == sizeof("Xen") && memcmp(name, "Xen", namesz) == 0) {
             if (!parse_note(k, type, desc, descsz,
                             MIN(descsz, elf->size - desc_offset), errp)) {
                 return false;

@@ -463,10 +463,11 @@ static void test_pae_mode(void)
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         for (unsigned legacy = 0; legacy < 2; legacy++) {
             TestElf t = base_elf(false);
+            const char *mode = legacy ? cases[i].guest_info : cases[i].note;
             g_autofree char *info = NULL;
             g_autoptr(XenPVKernel) k = NULL;
 
-            if (!(legacy ? cases[i].guest_info : cases[i].note)) {
+            if (!mode) {
                 free_elf(&t);
                 continue;
             }
@@ -475,13 +476,13 @@ static void test_pae_mode(void)
                 info = g_strdup_printf("LOADER=generic,XEN_VER=xen-3.0,"
                                        "VIRT_BASE=0xc0000000,"
                                        "ELF_PADDR_OFFSET=0,%s",
-                                       cases[i].guest_info);
+                                       mode);
                 t.guest_info = info;
             } else {
                 add_text_note(t.notes, XEN_ELFNOTE_LOADER, "generic");
                 add_text_note(t.notes, XEN_ELFNOTE_XEN_VERSION, "xen-3.0");
                 add_number_note(t.notes, XEN_ELFNOTE_VIRT_BASE, BASE_32);
-                add_text_note(t.notes, XEN_ELFNOTE_PAE_MODE, cases[i].note);
+                add_text_note(t.notes, XEN_ELFNOTE_PAE_MODE, mode);
             }
             if (cases[i].pae == XENPV_PAE_NO) {
                 assert_bad_elf(&t, "without PAE");
@@ -830,7 +831,8 @@ static void test_not_a_kernel(void)
     assert_bad_file(text, sizeof(text), true, "neither an ELF file");
     assert_bad_file(NULL, 0, true, "neither an ELF file");
     assert_bad_file("\x7f" "ELF", 4, true, "truncated");
-    assert_bad_file("\x7f" "ELF\2\1\1\0\0\0\0\0\0\0\0\0", 16, true, "truncated");
+    assert_bad_file("\x7f" "ELF\2\1\1\0\0\0\0\0\0\0\0\0", 16, true,
+                    "truncated");
 }
 
 /* ------------------------------------------------------------------------ */
@@ -1094,9 +1096,9 @@ static void assert_unpack_error(const uint8_t *in, size_t len, uint64_t max,
 static void test_compression(const void *opaque)
 {
     const struct TestFormat *f = opaque;
-    g_autoptr(GByteArray) content = make_content(5 * MiB / 2 + 77);
+    g_autoptr(GByteArray) content = make_content(3 * MiB / 2 + 77);
     g_autoptr(GByteArray) packed = f->compress(content->data, content->len);
-    static const size_t cuts[] = { 1, 2, 3, 5, 30, 1000, 400000, 1000000 };
+    static const size_t cuts[] = { 1, 2, 3, 5, 30, 1000, 100000, 300000 };
     static const uint8_t junk[] = "some bytes that are not the format's";
     const char *format = NULL;
     Error *err = NULL;
@@ -1175,11 +1177,11 @@ static void test_compression(const void *opaque)
 static void test_compression_bomb(const void *opaque)
 {
     const struct TestFormat *f = opaque;
-    g_autofree uint8_t *zeros = g_malloc0(64 * MiB);
-    g_autoptr(GByteArray) packed = f->compress(zeros, 64 * MiB);
+    g_autofree uint8_t *zeros = g_malloc0(16 * MiB);
+    g_autoptr(GByteArray) packed = f->compress(zeros, 16 * MiB);
 
     assert_unpack_error(packed->data, packed->len, 1 * MiB, false, "more than");
-    assert_unpack_error(packed->data, packed->len, 64 * MiB - 1, false,
+    assert_unpack_error(packed->data, packed->len, 16 * MiB - 1, false,
                         "more than");
 }
 
@@ -2207,7 +2209,8 @@ static GByteArray *rich_elf(unsigned kind)
                         (kind & 1 ? BASE_64 : BASE_32) + 0x101000);
         add_number_note(t.notes, XEN_ELFNOTE_INIT_P2M, 0x8000000000);
         add_text_note(t.notes, XEN_ELFNOTE_BSD_SYMTAB, "yes");
-        add_text_note(t.notes, XEN_ELFNOTE_FEATURES, "dom0|hvm_callback_vector");
+        add_text_note(t.notes, XEN_ELFNOTE_FEATURES,
+                      "dom0|hvm_callback_vector");
         add_number_note(t.notes, XEN_ELFNOTE_SUPPORTED_FEATURES, 1);
         t.notes_in_section = kind & 4;
     }
@@ -2247,7 +2250,7 @@ static void test_mutated(void)
         UINT64_MAX - 0xfff, BASE_64, BASE_32, 0x1000, 0x100000,
     };
     g_autoptr(GRand) rand = g_rand_new_with_seed(20080);
-    unsigned rounds = g_test_slow() ? 200000 : 4000;
+    unsigned rounds = g_test_slow() ? 200000 : 1200;
 
     for (unsigned kind = 0; kind < NR_KINDS; kind++) {
         g_autoptr(GByteArray) file = rich_elf(kind);
