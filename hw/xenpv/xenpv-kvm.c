@@ -14,6 +14,7 @@
 #include "qemu/cutils.h"
 #include "qemu/datadir.h"
 #include "qemu/error-report.h"
+#include "qemu/log.h"
 #include "qemu/option.h"
 #include "qemu/config-file.h"
 #include "qemu/units.h"
@@ -232,7 +233,7 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
         return false;
     }
     if (machine->initrd_filename) {
-        g_autofree char *why = NULL;
+
         Error *local_err = NULL;
 
         s->initrd = xenpv_file_load(machine->initrd_filename,
@@ -405,17 +406,18 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     if (is_64bit) {
         efer |= MSR_EFER_LME | MSR_EFER_LMA | MSR_EFER_SCE;
     }
+    /* The mode first: what a segment means depends on it */
+    cpu_load_efer(env, efer);
+    cpu_x86_update_cr4(env, CR4_PAE_MASK);
+    env->cr[3] = le32_to_cpu(s->header.cr3);
+    cpu_x86_update_cr0(env, CR0_PE_MASK | CR0_MP_MASK | CR0_ET_MASK |
+                            CR0_NE_MASK | CR0_WP_MASK | CR0_PG_MASK);
     cpu_x86_load_seg_cache(env, R_CS, 8, 0, 0xffffffff, code);
     for (int seg = 0; seg < 6; seg++) {
         if (seg != R_CS) {
             cpu_x86_load_seg_cache(env, seg, 16, 0, 0xffffffff, data);
         }
     }
-    cpu_load_efer(env, efer);
-    cpu_x86_update_cr4(env, CR4_PAE_MASK);
-    env->cr[3] = le32_to_cpu(s->header.cr3);
-    cpu_x86_update_cr0(env, CR0_PE_MASK | CR0_MP_MASK | CR0_ET_MASK |
-                            CR0_NE_MASK | CR0_WP_MASK | CR0_PG_MASK);
     env->eip = le64_to_cpu(s->header.entry);
     env->eflags = 2;
     env->regs[R_EBX] = index;
