@@ -236,6 +236,16 @@ static inline bool hv_slot(frame_info_t fi, unsigned i)
 #endif
 }
 
+/*
+ * 32-bit: a table that will be the top GiB's may be a copy of the one in use,
+ * with our entries in it, before anything says what it is for.
+ */
+static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
+{
+    return TOP_LEVEL == 3 && level == 2 && i >= HV_SLOT &&
+           !mfn_is_ram(PTE_MFN(entry));
+}
+
 /* A reference from an entry of a table of the given level, which is 2 or up */
 static int get_entry(ulong table, unsigned level, u64 entry)
 {
@@ -323,7 +333,7 @@ static int get_table(ulong mfn, unsigned level)
         u64 entry = entry_of(mfn, i);
         int ret;
 
-        if (!(entry & PTE_P) || hv_slot(*fi, i)) {
+        if (!(entry & PTE_P) || hv_slot(*fi, i) || hv_copy(level, i, entry)) {
             continue;
         }
         ret = get_entry(mfn, level, entry);
