@@ -1,0 +1,438 @@
+/*
+ * The part of Xen's PV ABI that these kernels use
+ *
+ * Written out once more, with Xen's names, rather than included from where
+ * the machine and the monitor have it: a number that is wrong there must make
+ * a test fail, and these kernels also run under Xen itself.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef GUEST_XEN_H
+#define GUEST_XEN_H
+
+#define __HYPERVISOR_set_trap_table         0
+#define __HYPERVISOR_mmu_update             1
+#define __HYPERVISOR_set_gdt                2
+#define __HYPERVISOR_stack_switch           3
+#define __HYPERVISOR_set_callbacks          4
+#define __HYPERVISOR_fpu_taskswitch         5
+#define __HYPERVISOR_sched_op_compat        6
+#define __HYPERVISOR_platform_op            7
+#define __HYPERVISOR_set_debugreg           8
+#define __HYPERVISOR_get_debugreg           9
+#define __HYPERVISOR_update_descriptor      10
+#define __HYPERVISOR_memory_op              12
+#define __HYPERVISOR_multicall              13
+#define __HYPERVISOR_update_va_mapping      14
+#define __HYPERVISOR_set_timer_op           15
+#define __HYPERVISOR_xen_version            17
+#define __HYPERVISOR_console_io             18
+#define __HYPERVISOR_grant_table_op         20
+#define __HYPERVISOR_vm_assist              21
+#define __HYPERVISOR_iret                   23
+#define __HYPERVISOR_vcpu_op                24
+#define __HYPERVISOR_set_segment_base       25
+#define __HYPERVISOR_mmuext_op              26
+#define __HYPERVISOR_sched_op               29
+#define __HYPERVISOR_callback_op            30
+#define __HYPERVISOR_event_channel_op       32
+#define __HYPERVISOR_physdev_op             33
+
+#define DOMID_SELF          0x7ff0
+
+/* Selectors that the hypervisor provides */
+#ifdef __x86_64__
+#define FLAT_KERNEL_CS      0xe030      /* as frames show it */
+#define FLAT_KERNEL_SS      0xe02b
+#define FLAT_KERNEL_DS      0
+#define FLAT_USER_CS        0xe033
+#define FLAT_USER_SS        0xe02b
+#define FLAT_USER_DS        0
+#else
+#define FLAT_KERNEL_CS      0xe019
+#define FLAT_KERNEL_SS      0xe021
+#define FLAT_KERNEL_DS      0xe021
+#define FLAT_USER_CS        0xe02b
+#define FLAT_USER_SS        0xe033
+#define FLAT_USER_DS        0xe033
+#endif
+
+#define FIRST_RESERVED_GDT_ENTRY    (14 * 512)
+
+/* Page-table entries */
+#define _PAGE_PRESENT       0x001ULL
+#define _PAGE_RW            0x002ULL
+#define _PAGE_USER          0x004ULL
+#define _PAGE_ACCESSED      0x020ULL
+#define _PAGE_DIRTY         0x040ULL
+#define _PAGE_PSE           0x080ULL
+#define _PAGE_AVAIL         0xe00ULL
+#define _PAGE_NX            (1ULL << 63)
+
+#define PAGE_SHIFT          12
+#define PAGE_SIZE           4096UL
+
+#define X86_EFLAGS_CF       0x001
+#define X86_EFLAGS_TF       0x100
+#define X86_EFLAGS_IF       0x200
+#define X86_EFLAGS_DF       0x400
+#define X86_EFLAGS_IOPL     0x3000
+#define X86_EFLAGS_AC       0x40000
+
+#define X86_DE              0
+#define X86_DB              1
+#define X86_BP              3
+#define X86_OF              4
+#define X86_BR              5
+#define X86_UD              6
+#define X86_NM              7
+#define X86_TS              10
+#define X86_NP              11
+#define X86_SS              12
+#define X86_GP              13
+#define X86_PF              14
+#define X86_MF              16
+#define X86_AC              17
+#define X86_XM              19
+
+#define PFEC_present        0x01
+#define PFEC_write          0x02
+#define PFEC_user           0x04
+#define PFEC_rsvd           0x08
+#define PFEC_insn           0x10
+
+#ifndef __ASSEMBLY__
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef unsigned long ulong;
+typedef unsigned long xen_pfn_t;
+
+#define EPERM       1
+#define ENOENT      2
+#define ESRCH       3
+#define E2BIG       7
+#define ENOMEM      12
+#define EFAULT      14
+#define EBUSY       16
+#define EEXIST      17
+#define EINVAL      22
+#define ENOSPC      28
+#define ENOSYS      38
+#define ETIME       62
+#define EOPNOTSUPP  95
+
+struct start_info {
+    char magic[32];
+    ulong nr_pages;
+    ulong shared_info;
+    uint32_t flags;
+    xen_pfn_t store_mfn;
+    uint32_t store_evtchn;
+    union {
+        struct {
+            xen_pfn_t mfn;
+            uint32_t evtchn;
+        } domU;
+        struct {
+            uint32_t info_off;
+            uint32_t info_size;
+        } dom0;
+    } console;
+    ulong pt_base;
+    ulong nr_pt_frames;
+    ulong mfn_list;
+    ulong mod_start;
+    ulong mod_len;
+    char cmd_line[1024];
+    ulong first_p2m_pfn;
+    ulong nr_p2m_frames;
+};
+
+#define SIF_PRIVILEGED      (1 << 0)
+#define SIF_INITDOMAIN      (1 << 1)
+#define SIF_MULTIBOOT_MOD   (1 << 2)
+#define SIF_MOD_START_PFN   (1 << 3)
+#define SIF_VIRT_P2M_4TOOLS (1 << 4)
+
+struct vcpu_time_info {
+    uint32_t version;
+    uint32_t pad0;
+    uint64_t tsc_timestamp;
+    uint64_t system_time;
+    uint32_t tsc_to_system_mul;
+    int8_t tsc_shift;
+    uint8_t flags;
+    uint8_t pad1[2];
+};
+
+struct arch_vcpu_info {
+    ulong cr2;
+#ifdef __x86_64__
+    ulong pad;
+#else
+    ulong pad[5];
+#endif
+};
+
+struct vcpu_info {
+    uint8_t evtchn_upcall_pending;
+    uint8_t evtchn_upcall_mask;
+    ulong evtchn_pending_sel;
+    struct arch_vcpu_info arch;
+    struct vcpu_time_info time;
+};
+
+struct shared_info {
+    struct vcpu_info vcpu_info[32];
+    ulong evtchn_pending[sizeof(ulong) * 8];
+    ulong evtchn_mask[sizeof(ulong) * 8];
+    uint32_t wc_version;
+    uint32_t wc_sec;
+    uint32_t wc_nsec;
+#ifdef __x86_64__
+    uint32_t wc_sec_hi;
+#endif
+    struct {
+        ulong max_pfn;
+        xen_pfn_t pfn_to_mfn_frame_list_list;
+        ulong nmi_reason;
+        ulong p2m_cr3;
+        ulong p2m_vaddr;
+        ulong p2m_generation;
+#ifndef __x86_64__
+        uint32_t wc_sec_hi;
+#endif
+    } arch;
+};
+
+struct trap_info {
+    uint8_t vector;
+    uint8_t flags;              /* 0-1: DPL; 2: mask upcalls */
+    uint16_t cs;
+    ulong address;
+};
+#define TI_IF               4
+
+struct mmu_update {
+    uint64_t ptr;
+    uint64_t val;
+};
+#define MMU_NORMAL_PT_UPDATE        0
+#define MMU_MACHPHYS_UPDATE         1
+#define MMU_PT_UPDATE_PRESERVE_AD   2
+
+struct mmuext_op {
+    unsigned int cmd;
+    union {
+        xen_pfn_t mfn;
+        ulong linear_addr;
+    } arg1;
+    union {
+        unsigned int nr_ents;
+        const void *vcpumask;
+        xen_pfn_t src_mfn;
+    } arg2;
+};
+#define MMUEXT_PIN_L1_TABLE         0
+#define MMUEXT_PIN_L2_TABLE         1
+#define MMUEXT_PIN_L3_TABLE         2
+#define MMUEXT_PIN_L4_TABLE         3
+#define MMUEXT_UNPIN_TABLE          4
+#define MMUEXT_NEW_BASEPTR          5
+#define MMUEXT_TLB_FLUSH_LOCAL      6
+#define MMUEXT_INVLPG_LOCAL         7
+#define MMUEXT_TLB_FLUSH_MULTI      8
+#define MMUEXT_INVLPG_MULTI         9
+#define MMUEXT_TLB_FLUSH_ALL        10
+#define MMUEXT_INVLPG_ALL           11
+#define MMUEXT_FLUSH_CACHE          12
+#define MMUEXT_SET_LDT              13
+#define MMUEXT_NEW_USER_BASEPTR     15
+#define MMUEXT_CLEAR_PAGE           16
+#define MMUEXT_COPY_PAGE            17
+
+#define UVMF_NONE           0UL
+#define UVMF_TLB_FLUSH      1UL
+#define UVMF_INVLPG         2UL
+#define UVMF_MULTI          0UL
+#define UVMF_LOCAL          0UL
+#define UVMF_ALL            4UL
+
+struct multicall_entry {
+    ulong op;
+    long result;
+    ulong args[6];
+};
+
+#define VMASST_CMD_enable           0
+#define VMASST_CMD_disable          1
+#define VMASST_TYPE_4gb_segments    0
+#define VMASST_TYPE_writable_pagetables 2
+#define VMASST_TYPE_architectural_iopl 4
+
+#define EVTCHNOP_bind_interdomain   0
+#define EVTCHNOP_bind_virq          1
+#define EVTCHNOP_close              3
+#define EVTCHNOP_send               4
+#define EVTCHNOP_status             5
+#define EVTCHNOP_alloc_unbound      6
+#define EVTCHNOP_bind_ipi           7
+#define EVTCHNOP_bind_vcpu          8
+#define EVTCHNOP_unmask             9
+
+typedef uint32_t evtchn_port_t;
+struct evtchn_bind_virq {
+    uint32_t virq;
+    uint32_t vcpu;
+    evtchn_port_t port;
+};
+struct evtchn_bind_ipi {
+    uint32_t vcpu;
+    evtchn_port_t port;
+};
+struct evtchn_alloc_unbound {
+    uint16_t dom, remote_dom;
+    evtchn_port_t port;
+};
+struct evtchn_bind_interdomain {
+    uint16_t remote_dom;
+    evtchn_port_t remote_port;
+    evtchn_port_t local_port;
+};
+struct evtchn_port {
+    evtchn_port_t port;
+};
+struct evtchn_status {
+    uint16_t dom;
+    evtchn_port_t port;
+    uint32_t status;
+    uint32_t vcpu;
+    union {
+        struct {
+            uint16_t dom;
+            evtchn_port_t port;
+        } interdomain;
+        uint16_t unbound_dom;
+        uint32_t virq;
+    } u;
+};
+#define EVTCHNSTAT_closed           0
+#define EVTCHNSTAT_unbound          1
+#define EVTCHNSTAT_interdomain      2
+#define EVTCHNSTAT_pirq             3
+#define EVTCHNSTAT_virq             4
+#define EVTCHNSTAT_ipi              5
+
+#define VIRQ_TIMER          0
+#define VIRQ_DEBUG          1
+
+#define SCHEDOP_yield       0
+#define SCHEDOP_block       1
+#define SCHEDOP_shutdown    2
+#define SCHEDOP_poll        3
+#define SHUTDOWN_poweroff   0
+#define SHUTDOWN_reboot     1
+#define SHUTDOWN_crash      3
+
+struct sched_poll {
+    evtchn_port_t *ports;
+    unsigned int nr_ports;
+    uint64_t timeout;
+};
+
+#define VCPUOP_is_up                    3
+#define VCPUOP_get_runstate_info        4
+#define VCPUOP_set_periodic_timer       6
+#define VCPUOP_stop_periodic_timer      7
+#define VCPUOP_set_singleshot_timer     8
+#define VCPUOP_stop_singleshot_timer    9
+#define VCPUOP_register_vcpu_info       10
+struct vcpu_set_singleshot_timer {
+    uint64_t timeout_abs_ns;
+    uint32_t flags;
+};
+#define VCPU_SSHOTTMR_future    1
+struct vcpu_set_periodic_timer {
+    uint64_t period_ns;
+};
+struct vcpu_runstate_info {
+    int state;
+    uint64_t state_entry_time;
+    uint64_t time[4];
+};
+
+#define CALLBACKOP_register         0
+#define CALLBACKOP_unregister       1
+#define CALLBACKTYPE_event          0
+#define CALLBACKTYPE_failsafe       1
+#define CALLBACKTYPE_syscall        2
+#define CALLBACKF_mask_events       1
+struct xen_callback {
+#ifdef __x86_64__
+    ulong address;
+#else
+    uint16_t cs;
+    ulong eip;
+#endif
+};
+struct callback_register {
+    uint16_t type;
+    uint16_t flags;
+#ifdef __x86_64__
+    ulong address;
+#else
+    struct {
+        ulong cs;
+        ulong eip;
+    } address;
+#endif
+};
+
+#define XENVER_version              0
+#define XENVER_extraversion         1
+#define XENVER_compile_info         2
+#define XENVER_capabilities         3
+#define XENVER_changeset            4
+#define XENVER_platform_parameters  5
+#define XENVER_get_features         6
+#define XENVER_pagesize             7
+#define XENVER_guest_handle         8
+#define XENVER_commandline          9
+struct xen_feature_info {
+    unsigned int submap_idx;
+    uint32_t submap;
+};
+
+#define XENMEM_maximum_reservation  4
+#define XENMEM_current_reservation  3
+#define XENMEM_memory_map           9
+#define XENMEM_machphys_mapping     12
+struct xen_machphys_mapping {
+    ulong v_start, v_end;
+    ulong max_mfn;
+};
+
+#define CONSOLEIO_write             0
+
+#define SEGBASE_FS                  0
+#define SEGBASE_GS_USER             1
+#define SEGBASE_GS_KERNEL           2
+#define SEGBASE_GS_USER_SEL         3
+
+#define PHYSDEVOP_set_iopl          6
+
+#define VGCF_in_syscall             0x100
+
+struct xencons_interface {
+    char in[1024];
+    char out[2048];
+    uint32_t in_cons, in_prod;
+    uint32_t out_cons, out_prod;
+};
+
+#endif /* !__ASSEMBLY__ */
+#endif
