@@ -2250,7 +2250,7 @@ static void test_mutated(void)
         UINT64_MAX - 0xfff, BASE_64, BASE_32, 0x1000, 0x100000,
     };
     g_autoptr(GRand) rand = g_rand_new_with_seed(20080);
-    unsigned rounds = g_test_slow() ? 200000 : 1200;
+    unsigned rounds = g_test_slow() ? 40000 : 1200;
 
     for (unsigned kind = 0; kind < NR_KINDS; kind++) {
         g_autoptr(GByteArray) file = rich_elf(kind);
