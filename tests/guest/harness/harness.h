@@ -26,7 +26,7 @@
 
 #define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
 #define barrier()       asm volatile("" : : : "memory")
-#define noinline        __attribute__((noinline))
+#define noinline        __attribute__((__noinline__, __noclone__))
 #ifdef __x86_64__
 #define IS_64BIT        1
 #else
@@ -316,7 +316,7 @@ void make_writable(void *page);
 /* --- user.c --- */
 
 /* For functions that run in user mode: they call and refer to nothing */
-#define __user      __attribute__((section(".user.text"), noinline, used))
+#define __user      __attribute__((section(".user.text"), used)) noinline
 #define USER_BASE   0x400000UL
 #define USER_STACK  0x500000UL          /* the page below this */
 #define USER_DATA   0x600000UL          /* a page to read and write */
