@@ -68,6 +68,7 @@ private_apt()
         -o Acquire::Retries=3 \
         -o APT::Sandbox::User=root \
         -o APT::Get::List-Cleanup=true \
+        -o APT::Update::Error-Mode=any \
         "$@"
 }
 
@@ -129,13 +130,12 @@ update_lists()
         die "apt-get is missing: this needs Debian, or --qemu-src=DIR"
     write_sources_list
     say "updating the private package lists"
+    update="private_apt apt-get -qq update"
     cat "$cache/apt/security.list" >> "$cache/apt/sources.list"
-    if ! private_apt apt-get -qq update 9>&- >"$cache/apt/update.log" 2>&1 ||
-        grep -q '^[EW]:.*security' "$cache/apt/update.log"
-    then
-        # No security archive there: the main one alone must do.
+    if ! $update 9>&- >"$cache/apt/update.log" 2>&1; then
+        # Perhaps no security archive there: then the main one alone must do.
         write_sources_list
-        private_apt apt-get -qq update 9>&- >"$cache/apt/update.log" 2>&1 ||
+        $update 9>&- >"$cache/apt/update.log" 2>&1 ||
             die "package lists cannot be fetched (see .cache/apt/update.log): check the network, then run this again"
         say "note: no security archive beside this machine's mirror"
     fi
