@@ -56,7 +56,7 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg);
  */
 void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports);
 
-void xenpv_devices_start(XenPVDevices *d, uint64_t console_mfn,
+void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn);
 
 /*

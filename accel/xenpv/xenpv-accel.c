@@ -1,0 +1,59 @@
+/*
+ * Upcalls of the xenpv-kvm machine: how a vector gets to a vCPU
+ *
+ * A back end's notification comes from any thread, and never takes the BQL:
+ * the main thread may hold it while it waits for that very thread. KVM takes
+ * an MSI from anywhere. QEMU's own local APIC is only touched under the BQL,
+ * for which the vCPU's thread is asked.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "hw/core/cpu.h"
+#include "hw/i386/apic-msidef.h"
+#include "hw/pci/msi.h"
+#include "system/kvm.h"
+#include "cpu.h"
+#include "hw/xenpv/xenpv-platform.h"
+
+static MSIMessage vector_msi(CPUState *cs, uint8_t vector)
+{
+    return (MSIMessage) {
+        .address = APIC_DEFAULT_ADDRESS |
+                   (X86_CPU(cs)->apic_id << MSI_ADDR_DEST_ID_SHIFT),
+        .data = vector,
+    };
+}
+
+static void send_locked(CPUState *cs, uint8_t vector)
+{
+    MSIMessage msi = vector_msi(cs, vector);
+
+    address_space_stl_le(&address_space_memory, msi.address, msi.data,
+                         MEMTXATTRS_UNSPECIFIED, NULL);
+}
+
+static void send_on_cpu(CPUState *cs, run_on_cpu_data data)
+{
+    send_locked(cs, data.host_int);
+}
+
+void xenpv_accel_send_vector(unsigned vcpu, uint8_t vector)
+{
+    CPUState *cs = qemu_get_cpu(vcpu);
+
+    if (!cs) {
+        return;
+    }
+    if (kvm_enabled()) {
+        kvm_irqchip_send_msi(kvm_state, vector_msi(cs, vector));
+    } else if (bql_locked()) {
+        send_locked(cs, vector);
+    } else {
+        async_run_on_cpu(cs, send_on_cpu, RUN_ON_CPU_HOST_INT(vector));
+    }
+}

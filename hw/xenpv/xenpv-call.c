@@ -1,0 +1,307 @@
+/*
+ * Calls from the monitor: the machine's I/O ports
+ *
+ * The monitor does by itself all it can. For what only the machine can do or
+ * decide it fills in its vCPU's mailbox and writes to XENPV_IO_CALL; the other
+ * devices register here what they answer. This file itself answers for what
+ * is QEMU's: the emergency console (console_io), shutdown, and a monitor that
+ * is lost.
+ *
+ * A mailbox is memory that the guest can write at any time, so it is copied
+ * once, checked, and only then looked at.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/error-report.h"
+#include "qemu/log.h"
+#include "qapi/error.h"
+#include "qapi/qapi-types-run-state.h"
+#include "exec/address-spaces.h"
+#include "chardev/char.h"
+#include "hw/qdev-properties.h"
+#include "xenpv-platform.h"
+#include "hw/xen/interface/xen.h"
+#include "hw/xen/interface/sched.h"
+#include "system/runstate.h"
+#include "system/system.h"
+#include "system/watchdog.h"
+#include "trace.h"
+
+/* The longest line of the monitor's log; longer ones are broken */
+#define LOG_LINE_MAX    256
+#define NR_CALLS        (XENPV_CALL_CRASH + 1)
+
+struct XenPVCallState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion *core;
+    uint32_t nr_vcpus;
+
+    MemoryRegion io;
+    struct {
+        XenPVCallFn *fn;
+        void *opaque;
+    } calls[NR_CALLS];
+
+    GString *log;
+    bool crashed;
+};
+
+void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
+                         void *opaque)
+{
+    assert(op < NR_CALLS && !s->calls[op].fn);
+    s->calls[op].fn = fn;
+    s->calls[op].opaque = opaque;
+}
+
+MemoryRegion *xenpv_call_io(XenPVCallState *s)
+{
+    return &s->io;
+}
+
+/* The emergency console: a domU may write to it, but not read */
+static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
+                            void *data, uint32_t *size)
+{
+    Chardev *chr = serial_hd(0);
+    uint32_t len = *size;
+
+    *size = 0;
+    switch (cmd) {
+    case CONSOLEIO_write:
+        if (chr) {
+            qemu_chr_write_all(chr, data, len);
+        }
+        return 0;
+    case CONSOLEIO_read:
+        return -XEN_EPERM;
+    }
+    return -XEN_ENOSYS;
+}
+
+static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
+                             void *data, uint32_t *size)
+{
+    trace_xenpv_shutdown(cmd);
+    *size = 0;
+    switch (cmd) {
+    case SHUTDOWN_poweroff:
+        qemu_system_shutdown_request(SHUTDOWN_CAUSE_GUEST_SHUTDOWN);
+        break;
+    case SHUTDOWN_reboot:
+    case SHUTDOWN_soft_reset:
+        qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
+        break;
+    case SHUTDOWN_suspend:
+        /* Nobody has asked for it, and nobody would resume: cancelled */
+        return 1;
+    case SHUTDOWN_watchdog:
+        watchdog_perform_action();
+        break;
+    case SHUTDOWN_crash:
+    default:
+        qemu_system_guest_panicked(NULL);
+        break;
+    }
+    return 0;
+}
+
+static void log_line(const char *text, bool is_error)
+{
+    if (is_error) {
+        error_report("xenpv monitor: %s", text);
+    } else {
+        warn_report("xenpv monitor: %s", text);
+    }
+}
+
+static void log_flush(XenPVCallState *s)
+{
+    if (s->log->len) {
+        log_line(s->log->str, false);
+        g_string_truncate(s->log, 0);
+    }
+}
+
+/* What is not printable has no place on the user's terminal */
+static void log_append(GString *line, uint8_t c)
+{
+    g_string_append_c(line, c == '\t' || (c >= ' ' && c < 0x7f) ? c : '?');
+}
+
+static void log_putc(XenPVCallState *s, uint8_t c)
+{
+    if (c == '\n' || s->log->len >= LOG_LINE_MAX) {
+        log_flush(s);
+    }
+    if (c != '\n' && c != '\r' && c != '\0') {
+        log_append(s->log, c);
+    }
+}
+
+static int64_t call_crash(void *opaque, unsigned vcpu, uint32_t cmd,
+                          void *data, uint32_t *size)
+{
+    XenPVCallState *s = opaque;
+    g_autoptr(GString) line = g_string_new(NULL);
+    const uint8_t *text = data;
+
+    log_flush(s);
+    for (uint32_t i = 0; i <= *size; i++) {
+        uint8_t c = i < *size ? text[i] : '\0';
+
+        if (c == '\n' || c == '\0') {
+            if (line->len) {
+                log_line(line->str, true);
+                g_string_truncate(line, 0);
+            }
+            if (c == '\0') {
+                break;
+            }
+        } else if (c != '\r') {
+            log_append(line, c);
+        }
+    }
+    trace_xenpv_crash(vcpu);
+    if (!s->crashed) {
+        s->crashed = true;
+        qemu_system_guest_panicked(NULL);
+    }
+    *size = 0;
+    return 0;
+}
+
+static void do_call(XenPVCallState *s, uint32_t vcpu)
+{
+    struct xenpv_mailbox *box = xenpv_core_ptr(s->core, XENPV_CORE_MAILBOX);
+    struct xenpv_mailbox copy;
+    uint32_t op, cmd, size, limit;
+    int64_t ret = -XEN_ENOSYS;
+
+    if (vcpu >= s->nr_vcpus) {
+        qemu_log_mask(LOG_GUEST_ERROR, "xenpv: call from vCPU %u\n", vcpu);
+        return;
+    }
+    box += vcpu;
+    memcpy(&copy, box, offsetof(struct xenpv_mailbox, data));
+    op = le32_to_cpu(copy.op);
+    cmd = le32_to_cpu(copy.cmd);
+    size = le32_to_cpu(copy.size);
+    limit = size;
+    if (size > sizeof(copy.data)) {
+        size = 0;
+        ret = -XEN_E2BIG;
+    } else if (op < NR_CALLS && s->calls[op].fn) {
+        memcpy(copy.data, box->data, size);
+        memset(copy.data + size, 0, sizeof(copy.data) - size);
+        ret = s->calls[op].fn(s->calls[op].opaque, vcpu, cmd, copy.data,
+                              &size);
+        size = MIN(size, limit);
+    } else {
+        size = 0;
+        qemu_log_mask(LOG_GUEST_ERROR, "xenpv: unknown call %u\n", op);
+    }
+    trace_xenpv_call(vcpu, op, cmd, ret);
+    memcpy(box->data, copy.data, size);
+    box->ret = cpu_to_le64(ret);
+}
+
+static uint64_t xenpv_io_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return ~0ULL;
+}
+
+static void xenpv_io_write(void *opaque, hwaddr addr, uint64_t val,
+                           unsigned size)
+{
+    XenPVCallState *s = opaque;
+
+    switch (addr) {
+    case XENPV_IO_SEND:
+        /* Ports of back ends have an ioeventfd; here is what has none */
+        trace_xenpv_evtchn_send_ignored(val);
+        break;
+    case XENPV_IO_CALL:
+        if (size == 4) {
+            do_call(s, val);
+        }
+        break;
+    case XENPV_IO_LOG:
+        if (size == 1) {
+            log_putc(s, val);
+        }
+        break;
+    }
+}
+
+static const MemoryRegionOps xenpv_io_ops = {
+    .read = xenpv_io_read,
+    .write = xenpv_io_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid.min_access_size = 1,
+    .valid.max_access_size = 4,
+    .impl.min_access_size = 1,
+    .impl.max_access_size = 4,
+};
+
+static void xenpv_call_realize(DeviceState *dev, Error **errp)
+{
+    XenPVCallState *s = XENPV_CALL(dev);
+
+    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_mailbox) != 4096);
+    if (!s->core) {
+        error_setg(errp, "property 'core' is not set");
+        return;
+    }
+    s->log = g_string_new(NULL);
+    memory_region_init_io(&s->io, OBJECT(dev), &xenpv_io_ops, s, "xenpv-io",
+                          XENPV_IO_SIZE);
+    memory_region_add_subregion(get_system_io(), XENPV_IO_BASE, &s->io);
+    xenpv_call_register(s, XENPV_CALL_CONSOLE, call_console, s);
+    xenpv_call_register(s, XENPV_CALL_SHUTDOWN, call_shutdown, s);
+    xenpv_call_register(s, XENPV_CALL_CRASH, call_crash, s);
+}
+
+static void xenpv_call_reset_hold(Object *obj, ResetType type)
+{
+    XenPVCallState *s = XENPV_CALL(obj);
+
+    log_flush(s);
+    s->crashed = false;
+}
+
+static const Property xenpv_call_properties[] = {
+    DEFINE_PROP_LINK("core", XenPVCallState, core, TYPE_MEMORY_REGION,
+                     MemoryRegion *),
+    DEFINE_PROP_UINT32("nr-vcpus", XenPVCallState, nr_vcpus, 1),
+};
+
+static void xenpv_call_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    ResettableClass *rc = RESETTABLE_CLASS(klass);
+
+    dc->desc = "Calls from the monitor of the xenpv-kvm machine";
+    dc->realize = xenpv_call_realize;
+    rc->phases.hold = xenpv_call_reset_hold;
+    device_class_set_props(dc, xenpv_call_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo xenpv_call_info = {
+    .name = TYPE_XENPV_CALL,
+    .parent = TYPE_SYS_BUS_DEVICE,
+    .instance_size = sizeof(XenPVCallState),
+    .class_init = xenpv_call_class_init,
+};
+
+static void xenpv_call_register_types(void)
+{
+    type_register_static(&xenpv_call_info);
+}
+
+type_init(xenpv_call_register_types)

@@ -1,0 +1,152 @@
+/*
+ * Makes Xen's platform devices for the xenpv-kvm machine
+ *
+ * The devices of xenpv-platform.h first, on which QEMU's Xen bus and its back
+ * ends rest, and then the primary console, which is special: its ring and its
+ * port are not the guest's to choose. The domain's builder has them made
+ * before the guest runs, so that its end is always connected.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "hw/qdev-properties.h"
+#include "hw/qdev-properties-system.h"
+#include "hw/xen/xen-bus.h"
+#include "system/system.h"
+#include "xenpv-platform.h"
+
+/* The limit that libxl gives a console's output while nobody reads it */
+#define CONSOLE_LIMIT   (1024 * 1024)
+
+struct XenPVDevices {
+    XenPVCallState *call;
+    XenPVEvtchnState *evtchn;
+    XenPVGnttabState *gnttab;
+    XenPVXenstoreState *xenstore;
+    DeviceState *console;
+    XenPVDevicePorts ports;
+};
+
+static DeviceState *new_device(const char *type, const char *name)
+{
+    DeviceState *dev = qdev_new(type);
+
+    object_property_add_child(qdev_get_machine(), name, OBJECT(dev));
+    return dev;
+}
+
+static void realize(DeviceState *dev)
+{
+    sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_fatal);
+}
+
+static void set_link(DeviceState *dev, const char *name, void *target)
+{
+    object_property_set_link(OBJECT(dev), name, OBJECT(target), &error_abort);
+}
+
+static void alloc_ports(XenPVDevices *d)
+{
+    /* In the order of Xen's own builder: old guests may assume it */
+    d->ports.xenstore = xenpv_evtchn_alloc_unbound(d->evtchn);
+    d->ports.console = xenpv_evtchn_alloc_unbound(d->evtchn);
+}
+
+static void set_console(XenPVDevices *d, uint64_t mfn, unsigned state)
+{
+    xenpv_xenstore_printf(d->xenstore, "console/ring-ref", "%" PRIu64, mfn);
+    xenpv_xenstore_printf(d->xenstore, "console/port", "%u", d->ports.console);
+    xenpv_xenstore_printf(d->xenstore, "console/state", "%u", state);
+}
+
+/*
+ * The console's back end connects as soon as it is made, and so there must be
+ * something to connect to: a frame of RAM that nobody uses yet.
+ */
+static void create_console(XenPVDevices *d)
+{
+    Chardev *chr = serial_hd(0);
+    Object *bus = object_resolve_path_type("", TYPE_XEN_BUS, NULL);
+
+    xenpv_xenstore_printf(d->xenstore, "console/type", "ioemu");
+    xenpv_xenstore_printf(d->xenstore, "console/limit", "%d", CONSOLE_LIMIT);
+    set_console(d, 0, XenbusStateInitialising);
+    if (!chr) {
+        return;
+    }
+    d->console = qdev_new("xen-console");
+    object_property_add_child(qdev_get_machine(), "xenpv-console",
+                              OBJECT(d->console));
+    qdev_prop_set_int32(d->console, "idx", 0);
+    qdev_prop_set_chr(d->console, "chardev", chr);
+    qdev_realize_and_unref(d->console, BUS(bus), &error_fatal);
+}
+
+XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
+{
+    XenPVDevices *d = g_new0(XenPVDevices, 1);
+    g_autofree char *uuid = qemu_uuid_unparse_strdup(&cfg->uuid);
+    DeviceState *dev;
+
+    xen_domid = cfg->domid;
+
+    dev = new_device(TYPE_XENPV_CALL, "xenpv-call");
+    d->call = XENPV_CALL(dev);
+    set_link(dev, "core", cfg->core);
+    qdev_prop_set_uint32(dev, "nr-vcpus", cfg->nr_vcpus);
+    realize(dev);
+
+    dev = new_device(TYPE_XENPV_EVTCHN, "xenpv-evtchn");
+    d->evtchn = XENPV_EVTCHN(dev);
+    set_link(dev, "core", cfg->core);
+    set_link(dev, "call", d->call);
+    qdev_prop_set_uint32(dev, "nr-vcpus", cfg->nr_vcpus);
+    qdev_prop_set_uint16(dev, "domid", cfg->domid);
+    qdev_prop_set_bit(dev, "guest-64bit", cfg->is_64bit);
+    realize(dev);
+
+    dev = new_device(TYPE_XENPV_GNTTAB, "xenpv-gnttab");
+    d->gnttab = XENPV_GNTTAB(dev);
+    set_link(dev, "core", cfg->core);
+    set_link(dev, "call", d->call);
+    qdev_prop_set_uint16(dev, "domid", cfg->domid);
+    qdev_prop_set_bit(dev, "guest-64bit", cfg->is_64bit);
+    realize(dev);
+
+    dev = new_device(TYPE_XENPV_XENSTORE, "xenpv-xenstore");
+    d->xenstore = XENPV_XENSTORE(dev);
+    qdev_prop_set_uint16(dev, "domid", cfg->domid);
+    qdev_prop_set_uint32(dev, "nr-vcpus", cfg->nr_vcpus);
+    qdev_prop_set_string(dev, "name", cfg->name);
+    qdev_prop_set_string(dev, "uuid", uuid);
+    qdev_prop_set_uint64(dev, "ram-size", cfg->ram_size);
+    realize(dev);
+
+    alloc_ports(d);
+    xen_bus_init();
+    create_console(d);
+    return d;
+}
+
+void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports)
+{
+    xenpv_xenstore_printf(d->xenstore, "console/state", "%u",
+                          XenbusStateClosed);
+    xenpv_xenstore_flush(d->xenstore);
+    xenpv_xenstore_reset(d->xenstore);
+    xenpv_evtchn_reset(d->evtchn);
+    xenpv_gnttab_reset(d->gnttab);
+    alloc_ports(d);
+    *ports = d->ports;
+}
+
+void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
+                         uint64_t xenstore_mfn)
+{
+    xenpv_gnttab_seed(d->gnttab, xencons_mfn, xenstore_mfn);
+    xenpv_xenstore_start(d->xenstore, xenstore_mfn, d->ports.xenstore);
+    set_console(d, xencons_mfn, XenbusStateConnected);
+    xenpv_xenstore_flush(d->xenstore);
+}

@@ -1,0 +1,845 @@
+/*
+ * Event channels: the interrupt controller of Xen guests
+ *
+ * Two domains have ports: the guest, and domain 0, where QEMU's back ends are.
+ * This device owns both tables. The guest's is private to it, because the
+ * guest can write all memory that it sees; the copy in the monitor's core
+ * region is what the monitor sends by.
+ *
+ * From the guest to a back end: a write of the port's number to XENPV_IO_SEND
+ * is an ioeventfd, whose file descriptor is what the back end waits for. From
+ * a back end to the guest: a bit in struct xenpv_incoming, and a vector if the
+ * vCPU has not been told yet. Masks, pending bits and the choice between them
+ * are the monitor's, as IPIs, VIRQs and sends to oneself are.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/bitops.h"
+#include "qemu/bswap.h"
+#include "qemu/event_notifier.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
+#include "qapi/error.h"
+#include "hw/qdev-properties.h"
+#include "xenpv-platform.h"
+#include "hw/xen/interface/xen.h"
+#include "hw/xen/interface/event_channel.h"
+#include "trace.h"
+
+/*
+ * Xen allocates ports in buckets, and one that no bucket has yet is not valid
+ * where a closed one is
+ */
+#define PORTS_PER_BUCKET    64
+/* More than all the guest's ports can be bound to */
+#define NR_BACKEND_PORTS    8192
+
+/* The number of ports of the 2-level ABI, by the guest's width */
+#define NR_PORTS_32         1024
+#define NR_PORTS_64         4096
+
+struct xenevtchn_handle {
+    EventNotifier notifier;
+    uint32_t port;          /* domain 0's; 0: not bound */
+    uint32_t guest_port;    /* 0: unbound, waiting for the guest */
+};
+
+typedef struct XenPVPort {
+    uint8_t state;          /* XENPV_EVTCHN_* */
+    uint16_t vcpu;
+    /*
+     * UNBOUND: the domain that may bind to it; VIRQ: which; LOOPBACK: the
+     * guest's other port
+     */
+    uint32_t arg;
+    xenevtchn_handle *be;   /* INTERDOMAIN */
+} XenPVPort;
+
+struct XenPVEvtchnState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion *core;
+    XenPVCallState *call;
+    uint32_t nr_vcpus;
+    uint16_t domid;
+    bool is_64bit;
+
+    /*
+     * Changes of what follows are made with the BQL and the lock, so that it
+     * can be read with either
+     */
+    QemuMutex lock;
+    XenPVPort *ports;
+    uint32_t max_ports;     /* of the guest's ABI */
+    uint32_t valid_ports;   /* in buckets */
+    uint32_t (*virqs)[NR_VIRQS];    /* port of each VIRQ, by vCPU */
+    xenevtchn_handle **be_ports;
+};
+
+/* As the back ends' operations have no argument for it */
+static XenPVEvtchnState *evtchn;
+
+/* ------------------------------------------------------------------------- */
+
+/* Show the monitor what has become of a port */
+static void publish(XenPVEvtchnState *s, uint32_t port)
+{
+    struct xenpv_evtchn *shared = xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN);
+    XenPVPort *p = &s->ports[port];
+
+    shared += port;
+    if (p->state == XENPV_EVTCHN_FREE) {
+        qatomic_set(&shared->state, XENPV_EVTCHN_FREE);
+    }
+    shared->vcpu = cpu_to_le16(p->vcpu);
+    shared->arg = cpu_to_le32(p->arg);
+    smp_wmb();
+    qatomic_set(&shared->state, p->state);
+    trace_xenpv_evtchn_port(port, p->state, p->vcpu, p->arg);
+}
+
+static struct xenpv_incoming *incoming(XenPVEvtchnState *s, uint32_t vcpu)
+{
+    return (struct xenpv_incoming *)xenpv_core_ptr(s->core,
+                                                   XENPV_CORE_INCOMING) + vcpu;
+}
+
+/* An event for the guest; s->lock is held. True: the vCPU wants the vector */
+static bool set_incoming(XenPVEvtchnState *s, uint32_t port)
+{
+    struct xenpv_incoming *in = incoming(s, s->ports[port].vcpu);
+    uint64_t bit = cpu_to_le64(BIT_ULL(port % 64));
+    uint64_t word = cpu_to_le64(BIT_ULL(port / 64));
+    bool vector;
+
+    qatomic_or(&in->words[port / 64], bit);
+    vector = qatomic_fetch_or(&in->summary, word) == 0;
+    trace_xenpv_evtchn_raise(port, s->ports[port].vcpu, vector);
+    return vector;
+}
+
+static void raise_port(XenPVEvtchnState *s, uint32_t port)
+{
+    uint32_t vcpu = s->ports[port].vcpu;
+
+    if (set_incoming(s, port)) {
+        xenpv_accel_send_vector(vcpu, XENPV_UPCALL_VECTOR);
+    }
+}
+
+static void set_eventfd(XenPVEvtchnState *s, xenevtchn_handle *xc, bool on)
+{
+    MemoryRegion *io = xenpv_call_io(s->call);
+
+    if (on) {
+        memory_region_add_eventfd(io, XENPV_IO_SEND, 4, true, xc->guest_port,
+                                  &xc->notifier);
+    } else {
+        memory_region_del_eventfd(io, XENPV_IO_SEND, 4, true, xc->guest_port,
+                                  &xc->notifier);
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+
+static bool is_guest(XenPVEvtchnState *s, uint16_t dom)
+{
+    return dom == DOMID_SELF || dom == s->domid;
+}
+
+/* 0 if the guest may ask about this domain, which is only itself */
+static int check_domain(XenPVEvtchnState *s, uint16_t dom)
+{
+    if (is_guest(s, dom)) {
+        return 0;
+    }
+    return dom == XENPV_BACKEND_DOMID ? -XEN_EPERM : -XEN_ESRCH;
+}
+
+static bool port_valid(XenPVEvtchnState *s, uint32_t port)
+{
+    return port < s->valid_ports;
+}
+
+/* Lowest first, as guests have come to expect */
+static int find_free_port(XenPVEvtchnState *s)
+{
+    for (uint32_t port = 1; port < s->max_ports; port++) {
+        if (s->ports[port].state == XENPV_EVTCHN_FREE) {
+            return port;
+        }
+    }
+    return -XEN_ENOSPC;
+}
+
+static void set_port(XenPVEvtchnState *s, uint32_t port, uint8_t state,
+                     uint16_t vcpu, uint32_t arg, xenevtchn_handle *be)
+{
+    XenPVPort *p = &s->ports[port];
+
+    p->state = state;
+    p->vcpu = vcpu;
+    p->arg = arg;
+    p->be = be;
+    if (state != XENPV_EVTCHN_FREE && port >= s->valid_ports) {
+        s->valid_ports = MIN(ROUND_UP(port + 1, PORTS_PER_BUCKET),
+                             s->max_ports);
+    }
+    publish(s, port);
+}
+
+/* The port is to be set up; s->lock is held */
+static int alloc_port(XenPVEvtchnState *s, uint8_t state, uint16_t vcpu,
+                      uint32_t arg, xenevtchn_handle *be)
+{
+    int port = find_free_port(s);
+
+    if (port > 0) {
+        set_port(s, port, state, vcpu, arg, be);
+    }
+    return port;
+}
+
+static bool virq_is_global(uint32_t virq)
+{
+    switch (virq) {
+    case VIRQ_TIMER:
+    case VIRQ_DEBUG:
+    case VIRQ_XENOPROF:
+    case VIRQ_XENPMU:
+        return false;
+    }
+    return true;
+}
+
+static int op_alloc_unbound(XenPVEvtchnState *s,
+                            struct evtchn_alloc_unbound *op)
+{
+    uint16_t remote = le16_to_cpu(op->remote_dom);
+    int ret = check_domain(s, le16_to_cpu(op->dom));
+
+    if (ret) {
+        return ret;
+    }
+    if (remote == DOMID_SELF) {
+        remote = s->domid;
+    }
+    ret = alloc_port(s, XENPV_EVTCHN_UNBOUND, 0, remote, NULL);
+    if (ret < 0) {
+        return ret;
+    }
+    op->port = cpu_to_le32(ret);
+    return 0;
+}
+
+static int bind_loopback(XenPVEvtchnState *s, uint32_t remote)
+{
+    int port = find_free_port(s);
+
+    if (port < 0) {
+        return port;
+    }
+    if (!port_valid(s, remote) ||
+        s->ports[remote].state != XENPV_EVTCHN_UNBOUND ||
+        s->ports[remote].arg != s->domid) {
+        return -XEN_EINVAL;
+    }
+    set_port(s, port, XENPV_EVTCHN_LOOPBACK, 0, remote, NULL);
+    set_port(s, remote, XENPV_EVTCHN_LOOPBACK, s->ports[remote].vcpu, port,
+             NULL);
+    return port;
+}
+
+/* To a port that a back end has, and that the guest's end has been closed of */
+static int bind_backend(XenPVEvtchnState *s, uint32_t remote)
+{
+    xenevtchn_handle *xc;
+    int port;
+
+    port = find_free_port(s);
+    if (port < 0) {
+        return port;
+    }
+    xc = remote < NR_BACKEND_PORTS ? s->be_ports[remote] : NULL;
+    if (!xc || xc->guest_port) {
+        return -XEN_EINVAL;
+    }
+    set_port(s, port, XENPV_EVTCHN_INTERDOMAIN, 0, 0, xc);
+    xc->guest_port = port;
+    return port;
+}
+
+static int op_bind_interdomain(XenPVEvtchnState *s,
+                               struct evtchn_bind_interdomain *op)
+{
+    uint16_t dom = le16_to_cpu(op->remote_dom);
+    uint32_t remote = le32_to_cpu(op->remote_port);
+    int port;
+
+    if (is_guest(s, dom)) {
+        port = bind_loopback(s, remote);
+    } else if (dom == XENPV_BACKEND_DOMID) {
+        port = bind_backend(s, remote);
+    } else {
+        return -XEN_ESRCH;
+    }
+    if (port < 0) {
+        return port;
+    }
+    op->local_port = cpu_to_le32(port);
+    return 0;
+}
+
+static int op_bind_virq(XenPVEvtchnState *s, struct evtchn_bind_virq *op)
+{
+    uint32_t virq = le32_to_cpu(op->virq);
+    uint32_t vcpu = le32_to_cpu(op->vcpu);
+    int port;
+
+    if (virq >= NR_VIRQS || (virq_is_global(virq) && vcpu)) {
+        return -XEN_EINVAL;
+    }
+    if (vcpu >= s->nr_vcpus) {
+        return -XEN_ENOENT;
+    }
+    if (s->virqs[vcpu][virq]) {
+        return -XEN_EEXIST;
+    }
+    port = alloc_port(s, XENPV_EVTCHN_VIRQ, vcpu, virq, NULL);
+    if (port < 0) {
+        return port;
+    }
+    s->virqs[vcpu][virq] = port;
+    op->port = cpu_to_le32(port);
+    return 0;
+}
+
+static int op_bind_ipi(XenPVEvtchnState *s, struct evtchn_bind_ipi *op)
+{
+    uint32_t vcpu = le32_to_cpu(op->vcpu);
+    int port;
+
+    if (vcpu >= s->nr_vcpus) {
+        return -XEN_ENOENT;
+    }
+    port = alloc_port(s, XENPV_EVTCHN_IPI, vcpu, 0, NULL);
+    if (port < 0) {
+        return port;
+    }
+    op->port = cpu_to_le32(port);
+    return 0;
+}
+
+/* No domU without devices passed through has a physical interrupt */
+static int op_bind_pirq(XenPVEvtchnState *s, struct evtchn_bind_pirq *op)
+{
+    return -XEN_EPERM;
+}
+
+static int op_bind_vcpu(XenPVEvtchnState *s, struct evtchn_bind_vcpu *op)
+{
+    uint32_t port = le32_to_cpu(op->port);
+    uint32_t vcpu = le32_to_cpu(op->vcpu);
+    XenPVPort *p;
+
+    if (vcpu >= s->nr_vcpus) {
+        return -XEN_ENOENT;
+    }
+    if (!port_valid(s, port)) {
+        return -XEN_EINVAL;
+    }
+    p = &s->ports[port];
+    switch (p->state) {
+    case XENPV_EVTCHN_VIRQ:
+        if (!virq_is_global(p->arg)) {
+            return -XEN_EINVAL;
+        }
+        break;
+    case XENPV_EVTCHN_UNBOUND:
+    case XENPV_EVTCHN_INTERDOMAIN:
+    case XENPV_EVTCHN_LOOPBACK:
+        break;
+    default:
+        return -XEN_EINVAL;
+    }
+    p->vcpu = vcpu;
+    publish(s, port);
+    return 0;
+}
+
+static int op_status(XenPVEvtchnState *s, struct evtchn_status *op)
+{
+    uint32_t port = le32_to_cpu(op->port);
+    XenPVPort *p;
+    int ret = check_domain(s, le16_to_cpu(op->dom));
+
+    if (ret == -XEN_ESRCH) {
+        return ret;
+    }
+    if (!port_valid(s, port)) {
+        return -XEN_EINVAL;
+    }
+    if (ret) {
+        return ret;
+    }
+    p = &s->ports[port];
+    switch (p->state) {
+    case XENPV_EVTCHN_UNBOUND:
+        op->status = cpu_to_le32(EVTCHNSTAT_unbound);
+        op->u.unbound.dom = cpu_to_le16(p->arg);
+        break;
+    case XENPV_EVTCHN_INTERDOMAIN:
+        op->status = cpu_to_le32(EVTCHNSTAT_interdomain);
+        op->u.interdomain.dom = cpu_to_le16(XENPV_BACKEND_DOMID);
+        op->u.interdomain.port = cpu_to_le32(p->be->port);
+        break;
+    case XENPV_EVTCHN_LOOPBACK:
+        op->status = cpu_to_le32(EVTCHNSTAT_interdomain);
+        op->u.interdomain.dom = cpu_to_le16(s->domid);
+        op->u.interdomain.port = cpu_to_le32(p->arg);
+        break;
+    case XENPV_EVTCHN_VIRQ:
+        op->status = cpu_to_le32(EVTCHNSTAT_virq);
+        op->u.virq = cpu_to_le32(p->arg);
+        break;
+    case XENPV_EVTCHN_IPI:
+        op->status = cpu_to_le32(EVTCHNSTAT_ipi);
+        break;
+    default:
+        op->status = cpu_to_le32(EVTCHNSTAT_closed);
+        break;
+    }
+    op->vcpu = cpu_to_le32(p->vcpu);
+    return 0;
+}
+
+/*
+ * The guest's end of a channel is closed. What was pending is forgotten; the
+ * other end, if there is one, waits for the guest to bind again.
+ */
+static int close_port(XenPVEvtchnState *s, uint32_t port)
+{
+    uint64_t bit = cpu_to_le64(BIT_ULL(port % 64));
+    XenPVPort *p;
+
+    if (!port_valid(s, port)) {
+        return -XEN_EINVAL;
+    }
+    p = &s->ports[port];
+    switch (p->state) {
+    case XENPV_EVTCHN_FREE:
+    case XENPV_EVTCHN_RESERVED:
+        return -XEN_EINVAL;
+    case XENPV_EVTCHN_VIRQ:
+        s->virqs[virq_is_global(p->arg) ? 0 : p->vcpu][p->arg] = 0;
+        break;
+    case XENPV_EVTCHN_LOOPBACK:
+        set_port(s, p->arg, XENPV_EVTCHN_UNBOUND, s->ports[p->arg].vcpu,
+                 s->domid, NULL);
+        break;
+    }
+    set_port(s, port, XENPV_EVTCHN_FREE, 0, 0, NULL);
+    for (uint32_t i = 0; i < s->nr_vcpus; i++) {
+        qatomic_and(&incoming(s, i)->words[port / 64], ~bit);
+    }
+    return 0;
+}
+
+/* How the public structures are called by the compiler, for each operation */
+typedef union EvtchnOp {
+    struct evtchn_alloc_unbound alloc_unbound;
+    struct evtchn_bind_interdomain bind_interdomain;
+    struct evtchn_bind_virq bind_virq;
+    struct evtchn_bind_pirq bind_pirq;
+    struct evtchn_bind_ipi bind_ipi;
+    struct evtchn_bind_vcpu bind_vcpu;
+    struct evtchn_close close;
+    struct evtchn_status status;
+    struct evtchn_send send;
+    struct evtchn_unmask unmask;
+    struct evtchn_reset reset;
+} EvtchnOp;
+
+/* Close, with the back end's side of it: eventfds need s->lock released */
+static int guest_close(XenPVEvtchnState *s, uint32_t port)
+{
+    xenevtchn_handle *xc = port_valid(s, port) ? s->ports[port].be : NULL;
+
+    if (xc) {
+        set_eventfd(s, xc, false);
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    if (xc) {
+        xc->guest_port = 0;
+    }
+    return close_port(s, port);
+}
+
+static int op_reset(XenPVEvtchnState *s, struct evtchn_reset *op)
+{
+    int ret = check_domain(s, le16_to_cpu(op->dom));
+
+    if (ret) {
+        return ret;
+    }
+    for (uint32_t port = 1; port < s->valid_ports; port++) {
+        guest_close(s, port);
+    }
+    return 0;
+}
+
+/* The monitor does this itself; here it is complete, for tests */
+static int op_send(XenPVEvtchnState *s, uint32_t port)
+{
+    if (!port_valid(s, port)) {
+        return -XEN_EINVAL;
+    }
+    switch (s->ports[port].state) {
+    case XENPV_EVTCHN_INTERDOMAIN:
+        event_notifier_set(&s->ports[port].be->notifier);
+        return 0;
+    case XENPV_EVTCHN_LOOPBACK:
+        raise_port(s, s->ports[port].arg);
+        return 0;
+    case XENPV_EVTCHN_IPI:
+        raise_port(s, port);
+        return 0;
+    case XENPV_EVTCHN_UNBOUND:
+        return 0;
+    }
+    return -XEN_EINVAL;
+}
+
+/* Likewise: the port's bits in shared_info are at the guest's width */
+static int op_unmask(XenPVEvtchnState *s, uint32_t port)
+{
+    size_t size = s->is_64bit ? 64 * 8 : 32 * 4;
+    uint8_t *pending = xenpv_core_ptr(s->core, XENPV_CORE_SHARED_INFO);
+    uint8_t *mask, bit = 1 << port % 8;
+
+    if (!port_valid(s, port)) {
+        return -XEN_EINVAL;
+    }
+    pending += 32 * 64 + port / 8;
+    mask = pending + size;
+    if ((qatomic_fetch_and(mask, (uint8_t)~bit) & bit) &&
+        (qatomic_fetch_and(pending, (uint8_t)~bit) & bit)) {
+        raise_port(s, port);
+    }
+    return 0;
+}
+
+static int64_t evtchn_call(void *opaque, unsigned vcpu, uint32_t cmd,
+                           void *data, uint32_t *size)
+{
+    XenPVEvtchnState *s = opaque;
+    EvtchnOp *op = data;
+    int ret = -XEN_ENOSYS;
+
+    /* The operations that change the table hold its lock */
+    switch (cmd) {
+    case EVTCHNOP_close:
+        ret = guest_close(s, le32_to_cpu(op->close.port));
+        goto out;
+    case EVTCHNOP_reset:
+        ret = op_reset(s, &op->reset);
+        goto out;
+    case EVTCHNOP_send:
+        ret = op_send(s, le32_to_cpu(op->send.port));
+        goto out;
+    case EVTCHNOP_unmask:
+        ret = op_unmask(s, le32_to_cpu(op->unmask.port));
+        goto out;
+    }
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        switch (cmd) {
+        case EVTCHNOP_alloc_unbound:
+            ret = op_alloc_unbound(s, &op->alloc_unbound);
+            break;
+        case EVTCHNOP_bind_interdomain:
+            ret = op_bind_interdomain(s, &op->bind_interdomain);
+            break;
+        case EVTCHNOP_bind_virq:
+            ret = op_bind_virq(s, &op->bind_virq);
+            break;
+        case EVTCHNOP_bind_pirq:
+            ret = op_bind_pirq(s, &op->bind_pirq);
+            break;
+        case EVTCHNOP_bind_ipi:
+            ret = op_bind_ipi(s, &op->bind_ipi);
+            break;
+        case EVTCHNOP_bind_vcpu:
+            ret = op_bind_vcpu(s, &op->bind_vcpu);
+            break;
+        case EVTCHNOP_status:
+            ret = op_status(s, &op->status);
+            break;
+        }
+    }
+    if (cmd == EVTCHNOP_bind_interdomain && !ret) {
+        uint32_t port = le32_to_cpu(op->bind_interdomain.local_port);
+
+        if (s->ports[port].be) {
+            set_eventfd(s, s->ports[port].be, true);
+        }
+        /* Xen: what was sent before may be lost, so there is always one */
+        raise_port(s, port);
+    }
+out:
+    trace_xenpv_evtchn_op(cmd, ret);
+    return ret;
+}
+
+uint32_t xenpv_evtchn_alloc_unbound(XenPVEvtchnState *s)
+{
+    int port;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    port = alloc_port(s, XENPV_EVTCHN_UNBOUND, 0, XENPV_BACKEND_DOMID, NULL);
+    return MAX(port, 0);
+}
+
+void xenpv_evtchn_reset(XenPVEvtchnState *s)
+{
+    struct xenpv_incoming *in;
+
+    trace_xenpv_evtchn_reset();
+    for (uint32_t port = 1; port < s->valid_ports; port++) {
+        guest_close(s, port);
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    for (uint32_t vcpu = 0; vcpu < s->nr_vcpus; vcpu++) {
+        in = incoming(s, vcpu);
+        memset(in, 0, sizeof(*in));
+    }
+    s->valid_ports = PORTS_PER_BUCKET;
+    set_port(s, 0, XENPV_EVTCHN_RESERVED, 0, 0, NULL);
+}
+
+/* ------------------------------------------------------------------------- */
+/* For the back ends. A handle has one port at most, as they all need.        */
+
+static xenevtchn_handle *be_open(void)
+{
+    xenevtchn_handle *xc = g_new0(xenevtchn_handle, 1);
+
+    if (event_notifier_init(&xc->notifier, 0) < 0) {
+        g_free(xc);
+        return NULL;
+    }
+    return xc;
+}
+
+static int be_bind_interdomain(xenevtchn_handle *xc, uint32_t domid,
+                               evtchn_port_t guest_port)
+{
+    XenPVEvtchnState *s = evtchn;
+    int err = 0;
+
+    assert(bql_locked());
+    if (xc->port) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (domid != s->domid) {
+        errno = ESRCH;
+        return -1;
+    }
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        XenPVPort *p = port_valid(s, guest_port) ? &s->ports[guest_port]
+                                                 : NULL;
+        uint32_t port = 1;
+
+        if (!p || p->state != XENPV_EVTCHN_UNBOUND ||
+            p->arg != XENPV_BACKEND_DOMID) {
+            err = EINVAL;
+            break;
+        }
+        while (port < NR_BACKEND_PORTS && s->be_ports[port]) {
+            port++;
+        }
+        if (port == NR_BACKEND_PORTS) {
+            err = ENOSPC;
+            break;
+        }
+        s->be_ports[port] = xc;
+        xc->port = port;
+        xc->guest_port = guest_port;
+        set_port(s, guest_port, XENPV_EVTCHN_INTERDOMAIN, p->vcpu, 0, xc);
+    }
+    if (err) {
+        errno = err;
+        return -1;
+    }
+    set_eventfd(s, xc, true);
+    /* As for the guest: what it sent before may be lost */
+    event_notifier_set(&xc->notifier);
+    trace_xenpv_evtchn_be_bind(guest_port, xc->port);
+    return xc->port;
+}
+
+static int be_unbind(xenevtchn_handle *xc, evtchn_port_t port)
+{
+    XenPVEvtchnState *s = evtchn;
+    uint32_t guest_port = xc->guest_port;
+
+    assert(bql_locked());
+    if (!port || xc->port != port) {
+        errno = EINVAL;
+        return -1;
+    }
+    trace_xenpv_evtchn_be_unbind(guest_port, port);
+    if (guest_port) {
+        set_eventfd(s, xc, false);
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    if (guest_port) {
+        set_port(s, guest_port, XENPV_EVTCHN_UNBOUND,
+                 s->ports[guest_port].vcpu, XENPV_BACKEND_DOMID, NULL);
+    }
+    s->be_ports[port] = NULL;
+    xc->port = 0;
+    xc->guest_port = 0;
+    return 0;
+}
+
+static int be_close(xenevtchn_handle *xc)
+{
+    if (xc->port) {
+        be_unbind(xc, xc->port);
+    }
+    event_notifier_cleanup(&xc->notifier);
+    g_free(xc);
+    return 0;
+}
+
+static int be_get_fd(xenevtchn_handle *xc)
+{
+    return event_notifier_get_fd(&xc->notifier);
+}
+
+/* From any thread */
+static int be_notify(xenevtchn_handle *xc, evtchn_port_t port)
+{
+    XenPVEvtchnState *s = evtchn;
+    bool vector = false;
+    uint32_t vcpu = 0;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (!port || xc->port != port) {
+            errno = EINVAL;
+            return -1;
+        }
+        /* Dropped in silence if the guest has closed its end */
+        if (xc->guest_port) {
+            vcpu = s->ports[xc->guest_port].vcpu;
+            vector = set_incoming(s, xc->guest_port);
+        }
+    }
+    if (vector) {
+        xenpv_accel_send_vector(vcpu, XENPV_UPCALL_VECTOR);
+    }
+    return 0;
+}
+
+static int be_unmask(xenevtchn_handle *xc, evtchn_port_t port)
+{
+    if (!port || xc->port != port) {
+        errno = EINVAL;
+        return -1;
+    }
+    return 0;
+}
+
+static int be_pending(xenevtchn_handle *xc)
+{
+    if (!xc->port || !event_notifier_test_and_clear(&xc->notifier)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return xc->port;
+}
+
+static struct evtchn_backend_ops evtchn_ops = {
+    .open = be_open,
+    .bind_interdomain = be_bind_interdomain,
+    .unbind = be_unbind,
+    .close = be_close,
+    .get_fd = be_get_fd,
+    .notify = be_notify,
+    .unmask = be_unmask,
+    .pending = be_pending,
+};
+
+/* ------------------------------------------------------------------------- */
+
+static void xenpv_evtchn_realize(DeviceState *dev, Error **errp)
+{
+    XenPVEvtchnState *s = XENPV_EVTCHN(dev);
+
+    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_evtchn) * XENPV_NR_PORTS >
+                      XENPV_CORE_INCOMING - XENPV_CORE_EVTCHN);
+    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_incoming) * XENPV_MAX_VCPUS >
+                      XENPV_CORE_MAILBOX - XENPV_CORE_INCOMING);
+    QEMU_BUILD_BUG_ON(sizeof(EvtchnOp) > XENPV_CALL_DATA_SIZE);
+    if (!s->core || !s->call) {
+        error_setg(errp, "properties 'core' and 'call' are not set");
+        return;
+    }
+    if (!s->nr_vcpus || s->nr_vcpus > XENPV_MAX_VCPUS) {
+        error_setg(errp, "there can be 1 to %u vCPUs", XENPV_MAX_VCPUS);
+        return;
+    }
+    if (evtchn) {
+        error_setg(errp, "there can be only one " TYPE_XENPV_EVTCHN);
+        return;
+    }
+    qemu_mutex_init(&s->lock);
+    s->max_ports = s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
+    s->ports = g_new0(XenPVPort, XENPV_NR_PORTS);
+    s->virqs = g_malloc0_n(s->nr_vcpus, sizeof(*s->virqs));
+    s->be_ports = g_new0(xenevtchn_handle *, NR_BACKEND_PORTS);
+    evtchn = s;
+    xenpv_evtchn_reset(s);
+    xenpv_call_register(s->call, XENPV_CALL_EVTCHN, evtchn_call, s);
+    xen_evtchn_ops = &evtchn_ops;
+}
+
+static const Property xenpv_evtchn_properties[] = {
+    DEFINE_PROP_LINK("core", XenPVEvtchnState, core, TYPE_MEMORY_REGION,
+                     MemoryRegion *),
+    DEFINE_PROP_LINK("call", XenPVEvtchnState, call, TYPE_XENPV_CALL,
+                     XenPVCallState *),
+    DEFINE_PROP_UINT32("nr-vcpus", XenPVEvtchnState, nr_vcpus, 1),
+    DEFINE_PROP_UINT16("domid", XenPVEvtchnState, domid, 1),
+    DEFINE_PROP_BOOL("guest-64bit", XenPVEvtchnState, is_64bit, true),
+};
+
+static void xenpv_evtchn_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "Event channels of the xenpv-kvm machine";
+    dc->realize = xenpv_evtchn_realize;
+    device_class_set_props(dc, xenpv_evtchn_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo xenpv_evtchn_info = {
+    .name = TYPE_XENPV_EVTCHN,
+    .parent = TYPE_SYS_BUS_DEVICE,
+    .instance_size = sizeof(XenPVEvtchnState),
+    .class_init = xenpv_evtchn_class_init,
+};
+
+static void xenpv_evtchn_register_types(void)
+{
+    type_register_static(&xenpv_evtchn_info);
+}
+
+type_init(xenpv_evtchn_register_types)

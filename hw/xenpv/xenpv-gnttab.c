@@ -1,0 +1,846 @@
+/*
+ * Grant tables, and the guest's memory as back ends see it
+ *
+ * A back end may touch a frame of the guest only through a grant, which is
+ * "pinned" for as long: checked once, marked as in use in the guest's table,
+ * and then remembered here. Whatever the guest writes to its table from then
+ * on, the frame that was pinned is the one that is used; and only guest RAM
+ * can be pinned at all.
+ *
+ * QEMU can address all guest RAM, so mapping one frame costs nothing. Several
+ * frames as one range need RAM that is shared and has a file descriptor, to
+ * be mapped a second time, unless they happen to be contiguous.
+ *
+ * Back ends call from their IOThreads, without the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/bswap.h"
+#include "qemu/lockable.h"
+#include "qemu/queue.h"
+#include "qemu/thread.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "exec/ramblock.h"
+#include "hw/boards.h"
+#include "hw/qdev-properties.h"
+#include "xenpv-platform.h"
+#include "hw/xen/interface/xen.h"
+#include "hw/xen/interface/grant_table.h"
+#include "system/tcg.h"
+#include "trace.h"
+
+#define MAX_FRAMES          XENPV_CORE_GRANT_PAGES
+#define ENTRIES_PER_FRAME   (XEN_PAGE_SIZE / sizeof(grant_entry_v1_t))
+#define MAX_ENTRIES         (MAX_FRAMES * ENTRIES_PER_FRAME)
+
+/* How often a guest may change an entry while it is being pinned */
+#define PIN_RETRIES         5
+
+/* A grant in use */
+typedef struct Pin {
+    uint32_t frame;
+    uint32_t readers, writers;
+} Pin;
+
+typedef struct GrantMap {
+    QLIST_ENTRY(GrantMap) next;
+    void *start;
+    uint32_t count;
+    bool write;
+    uint32_t refs[];
+} GrantMap;
+
+struct xengntdev_handle {
+    QLIST_HEAD(, GrantMap) maps;
+};
+
+struct XenPVGnttabState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion *core;
+    XenPVCallState *call;
+    uint16_t domid;
+    bool is_64bit;
+
+    QemuMutex lock;
+    grant_entry_v1_t *table;    /* the guest's, as it can write it */
+    uint32_t nr_frames;
+    Pin *pins;
+    GHashTable *remapped;       /* host address: number of pages */
+};
+
+/* As the back ends' operations have no argument for it */
+static XenPVGnttabState *gnttab;
+
+/* ------------------------------------------------------------------------- */
+/* Grants                                                                     */
+
+static uint32_t nr_entries(XenPVGnttabState *s)
+{
+    return s->nr_frames * ENTRIES_PER_FRAME;
+}
+
+/* An entry's flags and domid, which only make sense when read as one */
+static uint32_t *entry_word(XenPVGnttabState *s, uint32_t ref)
+{
+    QEMU_BUILD_BUG_ON(offsetof(grant_entry_v1_t, flags) != 0 ||
+                      offsetof(grant_entry_v1_t, domid) != 2);
+    return (uint32_t *)&s->table[ref];
+}
+
+/*
+ * Begin to use a grant that is for domain domid: GNTST_*. s->lock is held.
+ */
+static int pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref, bool write,
+               uint32_t *frame)
+{
+    const char *why = "no such entry";
+    uint32_t old, new, flags;
+    int ret = GNTST_bad_gntref;
+    Pin *p;
+
+    if (ref >= nr_entries(s)) {
+        goto refuse;
+    }
+    p = &s->pins[ref];
+    if (p->writers || (p->readers && !write)) {
+        /* In use already, in the way that is wanted */
+        goto pinned;
+    }
+    ret = GNTST_general_error;
+    old = qatomic_read(entry_word(s, ref));
+    for (int i = 0; ; i++) {
+        uint32_t seen;
+
+        flags = le32_to_cpu(old) & 0xffff;
+        if ((flags & GTF_type_mask) != GTF_permit_access ||
+            le32_to_cpu(old) >> 16 != domid) {
+            why = "not granted";
+            goto refuse;
+        }
+        if (write && (flags & GTF_readonly)) {
+            why = "granted to read";
+            goto refuse;
+        }
+        new = old | cpu_to_le32(GTF_reading | (write ? GTF_writing : 0));
+        seen = qatomic_cmpxchg(entry_word(s, ref), old, new);
+        if (seen == old) {
+            break;
+        }
+        old = seen;
+        if (i == PIN_RETRIES) {
+            why = "changes too often";
+            goto refuse;
+        }
+    }
+    if (!p->readers) {
+        p->frame = le32_to_cpu(qatomic_read(&s->table[ref].frame));
+    }
+    if (!xenpv_frame_to_host(p->frame)) {
+        uint32_t in_use = GTF_writing | (p->readers ? 0 : GTF_reading);
+
+        qatomic_and(entry_word(s, ref), ~cpu_to_le32(in_use));
+        why = "not a frame of RAM";
+        ret = GNTST_bad_page;
+        goto refuse;
+    }
+pinned:
+    /* Whoever writes may read, too */
+    p->readers++;
+    if (write) {
+        p->writers++;
+    }
+    *frame = p->frame;
+    trace_xenpv_gnttab_pin(ref, p->frame, write);
+    return GNTST_okay;
+
+refuse:
+    trace_xenpv_gnttab_refuse(ref, write, why);
+    return ret;
+}
+
+static void unpin(XenPVGnttabState *s, uint32_t ref, bool write)
+{
+    Pin *p = &s->pins[ref];
+    uint32_t done = 0;
+
+    trace_xenpv_gnttab_unpin(ref, write);
+    if (!p->readers) {
+        return;             /* a reset came in between */
+    }
+    if (write && p->writers && --p->writers == 0) {
+        done |= GTF_writing;
+    }
+    if (--p->readers == 0) {
+        done |= GTF_reading;
+    }
+    if (done) {
+        qatomic_and(entry_word(s, ref), ~cpu_to_le32(done));
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* Guest frames as host memory                                                */
+
+/*
+ * Under TCG a frame that QEMU has written to by its host address may hold
+ * code that has been translated; this is what tells.
+ */
+static void frame_written(uint64_t mfn)
+{
+    hwaddr len = XEN_PAGE_SIZE;
+    void *p;
+
+    if (!tcg_enabled()) {
+        return;
+    }
+    p = address_space_map(&address_space_memory, mfn << XEN_PAGE_SHIFT, &len,
+                          true, MEMTXATTRS_UNSPECIFIED);
+    if (p) {
+        address_space_unmap(&address_space_memory, p, len, true, len);
+    }
+}
+
+static bool can_remap(MemoryRegion *ram)
+{
+    return qemu_real_host_page_size() == XEN_PAGE_SIZE && ram &&
+           memory_region_get_fd(ram) >= 0 && qemu_ram_is_shared(ram->ram_block);
+}
+
+static void *remap(void **frames, uint32_t count, int prot)
+{
+    MemoryRegion *ram = MACHINE(qdev_get_machine())->ram;
+    uint8_t *base;
+    uint8_t *start;
+
+    if (!can_remap(ram)) {
+        errno = ENOTSUP;
+        return NULL;
+    }
+    base = memory_region_get_ram_ptr(ram);
+    start = mmap(NULL, count * XEN_PAGE_SIZE, PROT_NONE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        off_t offset = (uint8_t *)frames[i] - base + ram->ram_block->fd_offset;
+
+        if (mmap(start + i * XEN_PAGE_SIZE, XEN_PAGE_SIZE, prot,
+                 MAP_SHARED | MAP_FIXED, memory_region_get_fd(ram), offset) ==
+            MAP_FAILED) {
+            int saved_errno = errno;
+
+            munmap(start, count * XEN_PAGE_SIZE);
+            errno = saved_errno;
+            return NULL;
+        }
+    }
+    return start;
+}
+
+/* count frames as one range; s->lock is held */
+static void *map_frames(XenPVGnttabState *s, const uint64_t *mfns,
+                        uint32_t count, int prot)
+{
+    g_autofree void **frames = g_new(void *, count);
+    bool contiguous = true;
+    void *start;
+
+    if (!count) {
+        errno = EINVAL;
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        frames[i] = xenpv_frame_to_host(mfns[i]);
+        if (!frames[i]) {
+            errno = EFAULT;
+            return NULL;
+        }
+        if (i && (uint8_t *)frames[i] !=
+                 (uint8_t *)frames[i - 1] + XEN_PAGE_SIZE) {
+            contiguous = false;
+        }
+    }
+    if (contiguous) {
+        return frames[0];
+    }
+    start = remap(frames, count, prot);
+    if (start) {
+        g_hash_table_insert(s->remapped, start, GUINT_TO_POINTER(count));
+    }
+    return start;
+}
+
+static void unmap_frames(XenPVGnttabState *s, void *start)
+{
+    uint32_t count = GPOINTER_TO_UINT(g_hash_table_lookup(s->remapped, start));
+
+    if (count) {
+        g_hash_table_remove(s->remapped, start);
+        munmap(start, count * XEN_PAGE_SIZE);
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* For the back ends                                                          */
+
+static xengnttab_handle *be_open(void)
+{
+    xengnttab_handle *xgt = g_new0(xengnttab_handle, 1);
+
+    QLIST_INIT(&xgt->maps);
+    return xgt;
+}
+
+/* s->lock is held */
+static void drop_map(XenPVGnttabState *s, GrantMap *map)
+{
+    QLIST_REMOVE(map, next);
+    unmap_frames(s, map->start);
+    for (uint32_t i = 0; i < map->count; i++) {
+        uint32_t ref = map->refs[i];
+
+        if (map->write && s->pins[ref].writers) {
+            frame_written(s->pins[ref].frame);
+        }
+        unpin(s, ref, map->write);
+    }
+    g_free(map);
+}
+
+static int be_close(xengnttab_handle *xgt)
+{
+    GrantMap *map, *next;
+
+    QEMU_LOCK_GUARD(&gnttab->lock);
+    QLIST_FOREACH_SAFE(map, &xgt->maps, next, next) {
+        drop_map(gnttab, map);
+    }
+    g_free(xgt);
+    return 0;
+}
+
+static int be_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
+{
+    return 0;
+}
+
+static void *be_map_refs(xengnttab_handle *xgt, uint32_t count, uint32_t domid,
+                         uint32_t *refs, int prot)
+{
+    XenPVGnttabState *s = gnttab;
+    g_autofree uint64_t *mfns = NULL;
+    bool write = prot & PROT_WRITE;
+    GrantMap *map;
+    uint32_t pinned;
+
+    if (domid != s->domid) {
+        errno = ESRCH;
+        return NULL;
+    }
+    if (!count || count > MAX_ENTRIES) {
+        errno = EINVAL;
+        return NULL;
+    }
+    mfns = g_new(uint64_t, count);
+    map = g_malloc0(sizeof(*map) + count * sizeof(map->refs[0]));
+    map->count = count;
+    map->write = write;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    for (pinned = 0; pinned < count; pinned++) {
+        uint32_t frame;
+
+        if (pin(s, XENPV_BACKEND_DOMID, refs[pinned], write, &frame)) {
+            errno = EINVAL;
+            goto fail;
+        }
+        map->refs[pinned] = refs[pinned];
+        mfns[pinned] = frame;
+    }
+    map->start = map_frames(s, mfns, count, prot);
+    if (!map->start) {
+        goto fail;
+    }
+    QLIST_INSERT_HEAD(&xgt->maps, map, next);
+    return map->start;
+
+fail:
+    while (pinned--) {
+        unpin(s, map->refs[pinned], write);
+    }
+    g_free(map);
+    return NULL;
+}
+
+static int be_unmap(xengnttab_handle *xgt, void *start, uint32_t *refs,
+                    uint32_t count)
+{
+    GrantMap *map;
+
+    QEMU_LOCK_GUARD(&gnttab->lock);
+    QLIST_FOREACH(map, &xgt->maps, next) {
+        if (map->start == start && map->count == count &&
+            !memcmp(map->refs, refs, count * sizeof(*refs))) {
+            drop_map(gnttab, map);
+            return 0;
+        }
+    }
+    errno = EINVAL;
+    return -1;
+}
+
+/* Between a frame and the host's memory; len is not beyond the frame's end */
+static void copy_frame(uint64_t mfn, uint32_t offset, void *host, size_t len,
+                       bool to_frame)
+{
+    if (to_frame) {
+        address_space_write(&address_space_memory,
+                            (mfn << XEN_PAGE_SHIFT) + offset,
+                            MEMTXATTRS_UNSPECIFIED, host, len);
+    } else {
+        memcpy(host, (uint8_t *)xenpv_frame_to_host(mfn) + offset, len);
+    }
+}
+
+static int be_copy(xengnttab_handle *xgt, bool to_domain, uint32_t domid,
+                   XenGrantCopySegment *segs, uint32_t nr_segs, Error **errp)
+{
+    XenPVGnttabState *s = gnttab;
+
+    if (domid != s->domid) {
+        error_setg(errp, "no domain %u", domid);
+        return -ESRCH;
+    }
+    for (uint32_t i = 0; i < nr_segs; i++) {
+        XenGrantCopySegment *seg = &segs[i];
+        uint32_t ref = to_domain ? seg->dest.foreign.ref
+                                 : seg->source.foreign.ref;
+        off_t offset = to_domain ? seg->dest.foreign.offset
+                                 : seg->source.foreign.offset;
+        uint32_t frame;
+        int ret;
+
+        if (offset < 0 || offset > XEN_PAGE_SIZE ||
+            seg->len > XEN_PAGE_SIZE - offset) {
+            error_setg(errp, "grant %u: the copy is beyond the frame's end",
+                       ref);
+            return -EINVAL;
+        }
+        WITH_QEMU_LOCK_GUARD(&s->lock) {
+            ret = pin(s, XENPV_BACKEND_DOMID, ref, to_domain, &frame);
+        }
+        if (ret) {
+            error_setg(errp, "grant %u cannot be %s", ref,
+                       to_domain ? "written" : "read");
+            return -EINVAL;
+        }
+        copy_frame(frame, offset, to_domain ? seg->source.virt
+                                            : seg->dest.virt,
+                   seg->len, to_domain);
+        WITH_QEMU_LOCK_GUARD(&s->lock) {
+            unpin(s, ref, to_domain);
+        }
+    }
+    return 0;
+}
+
+static struct gnttab_backend_ops gnttab_ops = {
+    .open = be_open,
+    .close = be_close,
+    .grant_copy = be_copy,
+    .set_max_grants = be_set_max_grants,
+    .map_refs = be_map_refs,
+    .unmap = be_unmap,
+};
+
+static void *be_foreign_map(uint32_t dom, void *addr, int prot, size_t pages,
+                            xen_pfn_t *pfns, int *errs)
+{
+    g_autofree uint64_t *mfns = NULL;
+    void *start;
+
+    if (dom != gnttab->domid || addr || !pages || pages > UINT32_MAX) {
+        errno = EINVAL;
+        return NULL;
+    }
+    mfns = g_new(uint64_t, pages);
+    for (size_t i = 0; i < pages; i++) {
+        mfns[i] = pfns[i];
+        if (errs) {
+            errs[i] = 0;
+        }
+    }
+    QEMU_LOCK_GUARD(&gnttab->lock);
+    start = map_frames(gnttab, mfns, pages, prot);
+    return start;
+}
+
+static int be_foreign_unmap(void *addr, size_t pages)
+{
+    QEMU_LOCK_GUARD(&gnttab->lock);
+    unmap_frames(gnttab, addr);
+    return 0;
+}
+
+static struct foreignmem_backend_ops foreignmem_ops = {
+    .map = be_foreign_map,
+    .unmap = be_foreign_unmap,
+};
+
+/* ------------------------------------------------------------------------- */
+/* For the guest                                                              */
+
+/* GNTST_okay if the guest may ask about this domain's table: only its own */
+static int check_domain(XenPVGnttabState *s, uint16_t dom)
+{
+    if (dom == DOMID_SELF || dom == s->domid) {
+        return GNTST_okay;
+    }
+    return dom == XENPV_BACKEND_DOMID ? GNTST_permission_denied
+                                      : GNTST_bad_domain;
+}
+
+static void op_setup_table(XenPVGnttabState *s, struct xenpv_gnttab_setup *op)
+{
+    uint32_t nr_frames = le32_to_cpu(op->nr_frames);
+    int status = check_domain(s, le16_to_cpu(op->dom));
+
+    if (!status && nr_frames > MAX_FRAMES) {
+        status = GNTST_general_error;
+    }
+    op->status = cpu_to_le16(status);
+    if (status) {
+        return;
+    }
+    s->nr_frames = MAX(s->nr_frames, nr_frames);
+    for (uint32_t i = 0; i < nr_frames; i++) {
+        op->frames[i] = cpu_to_le32(
+            ((XENPV_CORE_GPA + XENPV_CORE_GRANT_TABLE) >> XEN_PAGE_SHIFT) + i);
+    }
+}
+
+static void op_query_size(XenPVGnttabState *s, struct gnttab_query_size *op)
+{
+    int status = check_domain(s, le16_to_cpu(op->dom));
+
+    op->status = cpu_to_le16(status);
+    if (!status) {
+        op->nr_frames = cpu_to_le32(s->nr_frames);
+        op->max_nr_frames = cpu_to_le32(MAX_FRAMES);
+    }
+}
+
+/* As a Xen that is told to have no version 2 (gnttab=max-ver:1) */
+static int op_set_version(XenPVGnttabState *s, struct gnttab_set_version *op)
+{
+    uint32_t version = le32_to_cpu(op->version);
+
+    op->version = cpu_to_le32(1);
+    if (version != 1 && version != 2) {
+        return -XEN_EINVAL;
+    }
+    return version == 1 ? 0 : -XEN_ENOSYS;
+}
+
+static int op_get_version(XenPVGnttabState *s, struct gnttab_get_version *op)
+{
+    switch (check_domain(s, le16_to_cpu(op->dom))) {
+    case GNTST_okay:
+        op->version = cpu_to_le32(1);
+        return 0;
+    case GNTST_permission_denied:
+        return -XEN_EPERM;
+    }
+    return -XEN_ESRCH;
+}
+
+static int op_swap_grant_ref(XenPVGnttabState *s,
+                             struct gnttab_swap_grant_ref *op)
+{
+    uint32_t a = le32_to_cpu(op->ref_a), b = le32_to_cpu(op->ref_b);
+    grant_entry_v1_t tmp;
+
+    if (a >= nr_entries(s) || b >= nr_entries(s)) {
+        return GNTST_bad_gntref;
+    }
+    if (a != b) {
+        if (s->pins[a].readers || s->pins[b].readers) {
+            return GNTST_eagain;
+        }
+        tmp = s->table[a];
+        s->table[a] = s->table[b];
+        s->table[b] = tmp;
+    }
+    return GNTST_okay;
+}
+
+/* struct gnttab_copy has the guest's width */
+typedef struct CopyEnd {
+    uint64_t frame;         /* or grant reference */
+    uint16_t domid;
+    uint16_t offset;
+    bool is_ref;
+    bool pinned;
+    uint64_t mfn;
+} CopyEnd;
+
+static int copy_begin(XenPVGnttabState *s, CopyEnd *end, bool write)
+{
+    uint32_t frame;
+    int ret;
+
+    if (!end->is_ref) {
+        if (!xenpv_frame_to_host(end->frame)) {
+            return GNTST_bad_page;
+        }
+        end->mfn = end->frame;
+        return GNTST_okay;
+    }
+    /* No other domain has ever granted anything to the guest */
+    if (end->domid == XENPV_BACKEND_DOMID) {
+        return GNTST_bad_gntref;
+    }
+    ret = pin(s, s->domid, end->frame, write, &frame);
+    if (!ret) {
+        end->pinned = true;
+        end->mfn = frame;
+    }
+    return ret;
+}
+
+static int copy_check_domain(XenPVGnttabState *s, const CopyEnd *end)
+{
+    if (end->domid != DOMID_SELF && !end->is_ref) {
+        return GNTST_permission_denied;
+    }
+    return check_domain(s, end->domid) == GNTST_bad_domain ? GNTST_bad_domain
+                                                           : GNTST_okay;
+}
+
+static int do_copy(XenPVGnttabState *s, CopyEnd *source, CopyEnd *dest,
+                   uint16_t len)
+{
+    int ret;
+
+    if (!len) {
+        return GNTST_okay;
+    }
+    ret = copy_check_domain(s, source) ?: copy_check_domain(s, dest);
+    ret = ret ?: copy_begin(s, source, false);
+    ret = ret ?: copy_begin(s, dest, true);
+    if (!ret && (source->offset + len > XEN_PAGE_SIZE ||
+                 dest->offset + len > XEN_PAGE_SIZE)) {
+        ret = GNTST_bad_copy_arg;
+    }
+    if (!ret) {
+        uint8_t buf[XEN_PAGE_SIZE];
+
+        copy_frame(source->mfn, source->offset, buf, len, false);
+        copy_frame(dest->mfn, dest->offset, buf, len, true);
+    }
+    if (source->pinned) {
+        unpin(s, source->frame, false);
+    }
+    if (dest->pinned) {
+        unpin(s, dest->frame, true);
+    }
+    return ret;
+}
+
+static int op_copy(XenPVGnttabState *s, uint8_t *op)
+{
+    unsigned width = s->is_64bit ? 8 : 4;
+    unsigned ptr_size = s->is_64bit ? 16 : 8;
+    uint8_t *tail = op + 2 * ptr_size;
+    CopyEnd ends[2] = { 0 };
+    uint16_t len = lduw_le_p(tail), flags = lduw_le_p(tail + 2);
+    int status;
+
+    for (int i = 0; i < 2; i++) {
+        uint8_t *ptr = op + i * ptr_size;
+
+        ends[i].is_ref = flags & (i ? GNTCOPY_dest_gref : GNTCOPY_source_gref);
+        ends[i].frame = ldn_le_p(ptr, ends[i].is_ref ? 4 : width);
+        ends[i].domid = lduw_le_p(ptr + width);
+        ends[i].offset = lduw_le_p(ptr + width + 2);
+    }
+    status = do_copy(s, &ends[0], &ends[1], len);
+    stw_le_p(tail + 4, status);
+    return status;
+}
+
+static int64_t gnttab_call(void *opaque, unsigned vcpu, uint32_t cmd,
+                           void *data, uint32_t *size)
+{
+    XenPVGnttabState *s = opaque;
+    int64_t ret = 0;
+    int status = 0;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        switch (cmd) {
+        case GNTTABOP_setup_table:
+            op_setup_table(s, data);
+            break;
+        case GNTTABOP_query_size:
+            op_query_size(s, data);
+            break;
+        case GNTTABOP_set_version:
+            ret = op_set_version(s, data);
+            break;
+        case GNTTABOP_get_version:
+            ret = op_get_version(s, data);
+            break;
+        case GNTTABOP_copy:
+            status = op_copy(s, data);
+            break;
+        case GNTTABOP_swap_grant_ref: {
+            struct gnttab_swap_grant_ref *op = data;
+
+            status = op_swap_grant_ref(s, op);
+            op->status = cpu_to_le16(status);
+            break;
+        }
+        /*
+         * Nobody has granted the guest anything that it could map, and so
+         * there is no handle either
+         */
+        case GNTTABOP_map_grant_ref: {
+            struct gnttab_map_grant_ref *op = data;
+
+            status = check_domain(s, le16_to_cpu(op->dom)) == GNTST_bad_domain
+                     ? GNTST_bad_domain : GNTST_bad_gntref;
+            op->status = cpu_to_le16(status);
+            break;
+        }
+        case GNTTABOP_unmap_grant_ref: {
+            struct gnttab_unmap_grant_ref *op = data;
+
+            status = GNTST_bad_handle;
+            op->status = cpu_to_le16(status);
+            break;
+        }
+        case GNTTABOP_unmap_and_replace: {
+            struct gnttab_unmap_and_replace *op = data;
+
+            status = GNTST_bad_handle;
+            op->status = cpu_to_le16(status);
+            break;
+        }
+        case GNTTABOP_get_status_frames: {
+            struct xenpv_gnttab_setup *op = data;
+
+            /* Version 1 has none */
+            status = check_domain(s, le16_to_cpu(op->dom)) ?:
+                     op->nr_frames ? GNTST_general_error : GNTST_okay;
+            op->status = cpu_to_le16(status);
+            break;
+        }
+        default:
+            ret = -XEN_ENOSYS;
+            break;
+        }
+    }
+    trace_xenpv_gnttab_op(cmd, ret, status);
+    return ret;
+}
+
+void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
+                       uint64_t xenstore_mfn)
+{
+    const struct {
+        uint32_t ref;
+        uint64_t mfn;
+    } seeds[] = {
+        { GNTTAB_RESERVED_CONSOLE, xencons_mfn },
+        { GNTTAB_RESERVED_XENSTORE, xenstore_mfn },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(seeds); i++) {
+        grant_entry_v1_t *entry = &s->table[seeds[i].ref];
+
+        entry->frame = cpu_to_le32(seeds[i].mfn);
+        entry->domid = cpu_to_le16(XENPV_BACKEND_DOMID);
+        smp_wmb();
+        entry->flags = cpu_to_le16(GTF_permit_access);
+    }
+}
+
+void xenpv_gnttab_reset(XenPVGnttabState *s)
+{
+    trace_xenpv_gnttab_reset();
+    QEMU_LOCK_GUARD(&s->lock);
+    s->nr_frames = 1;
+    memset(s->pins, 0, MAX_ENTRIES * sizeof(*s->pins));
+    memset(s->table, 0, MAX_FRAMES * XEN_PAGE_SIZE);
+}
+
+/* ------------------------------------------------------------------------- */
+
+static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
+{
+    XenPVGnttabState *s = XENPV_GNTTAB(dev);
+
+    QEMU_BUILD_BUG_ON(2 * MAX_FRAMES * XEN_PAGE_SIZE >
+                      XENPV_CORE_EVTCHN - XENPV_CORE_GRANT_TABLE);
+    if (!s->core || !s->call) {
+        error_setg(errp, "properties 'core' and 'call' are not set");
+        return;
+    }
+    if (gnttab) {
+        error_setg(errp, "there can be only one " TYPE_XENPV_GNTTAB);
+        return;
+    }
+    qemu_mutex_init(&s->lock);
+    s->table = xenpv_core_ptr(s->core, XENPV_CORE_GRANT_TABLE);
+    s->pins = g_new0(Pin, MAX_ENTRIES);
+    s->remapped = g_hash_table_new(NULL, NULL);
+    gnttab = s;
+    xenpv_gnttab_reset(s);
+    xenpv_call_register(s->call, XENPV_CALL_GNTTAB, gnttab_call, s);
+    if (can_remap(MACHINE(qdev_get_machine())->ram)) {
+        gnttab_ops.features |= XEN_GNTTAB_OP_FEATURE_MAP_MULTIPLE;
+    }
+    xen_gnttab_ops = &gnttab_ops;
+    xen_foreignmem_ops = &foreignmem_ops;
+}
+
+static const Property xenpv_gnttab_properties[] = {
+    DEFINE_PROP_LINK("core", XenPVGnttabState, core, TYPE_MEMORY_REGION,
+                     MemoryRegion *),
+    DEFINE_PROP_LINK("call", XenPVGnttabState, call, TYPE_XENPV_CALL,
+                     XenPVCallState *),
+    DEFINE_PROP_UINT16("domid", XenPVGnttabState, domid, 1),
+    DEFINE_PROP_BOOL("guest-64bit", XenPVGnttabState, is_64bit, true),
+};
+
+static void xenpv_gnttab_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "Grant tables of the xenpv-kvm machine";
+    dc->realize = xenpv_gnttab_realize;
+    device_class_set_props(dc, xenpv_gnttab_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo xenpv_gnttab_info = {
+    .name = TYPE_XENPV_GNTTAB,
+    .parent = TYPE_SYS_BUS_DEVICE,
+    .instance_size = sizeof(XenPVGnttabState),
+    .class_init = xenpv_gnttab_class_init,
+};
+
+static void xenpv_gnttab_register_types(void)
+{
+    type_register_static(&xenpv_gnttab_info);
+}
+
+type_init(xenpv_gnttab_register_types)

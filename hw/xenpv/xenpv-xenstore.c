@@ -1,0 +1,1601 @@
+/*
+ * xenstore: the guest's ring, the toolstack's tree, and the back ends' view
+ *
+ * The store itself is QEMU's xenstore_impl.c, a data structure. Around it are
+ * here
+ *
+ *  - the wire protocol of xenstored on the guest's shared page, of which
+ *    nothing is trusted: docs/misc/xenstore.txt and xenstore-ring.txt of Xen;
+ *  - the operations by which QEMU's back ends use the store, as domain 0;
+ *  - watches of both. The store has one watch for each path that is watched;
+ *    who watches it is kept here. An event waits in a queue, and only once
+ *    for a watch and a path, so that queues are bounded by the size of the
+ *    store whoever writes to it how often;
+ *  - the tree that a toolstack makes for a new domain. All that domain 0
+ *    writes below the guest's home is remembered, and a reset goes back to it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/queue.h"
+#include "qemu/units.h"
+#include "qemu/uuid.h"
+#include "qapi/error.h"
+#include "block/aio.h"
+#include "hw/i386/kvm/xenstore_impl.h"
+#include "hw/qdev-properties.h"
+#include "hw/qdev-properties-system.h"
+#include "hw/xen/interface/io/xs_wire.h"
+#include "system/runstate.h"
+#include "xenpv-platform.h"
+#include "trace.h"
+
+#define VALID_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+                    "0123456789-/_@"
+
+/* Guest requests that are answered before others get their turn */
+#define REQUESTS_PER_RUN    32
+/* Watches that a guest may have */
+#define GUEST_WATCHES_MAX   128
+
+#define HEADER_SIZE         sizeof(struct xsd_sockmsg)
+
+/* A path that is watched, and by whom */
+typedef struct WatchedPath {
+    char *path;
+    XenPVXenstoreState *store;
+    QTAILQ_HEAD(, Watch) watches;
+} WatchedPath;
+
+/* One watch, of the guest (.token) or of a back end (.fn) */
+typedef struct Watch {
+    QTAILQ_ENTRY(Watch) next;           /* of the same path */
+    QTAILQ_ENTRY(Watch) next_of_owner;
+    WatchedPath *path;
+    size_t prefix;          /* what a relative path leaves out */
+    GHashTable *pending;    /* paths of events in the queue, theirs */
+
+    char *token;
+
+    struct qemu_xs_handle *h;
+    xs_watch_fn fn;
+    void *opaque;
+} Watch;
+
+/* What is opaque to back ends */
+struct qemu_xs_handle {
+    QTAILQ_HEAD(, Watch) watches;
+};
+
+typedef struct Event {
+    QSIMPLEQ_ENTRY(Event) next;
+    Watch *watch;
+    char *path;
+} Event;
+
+typedef QSIMPLEQ_HEAD(, Event) EventQueue;
+
+/* A node that domain 0 has written below the guest's home */
+typedef struct Node {
+    GByteArray *value;
+    GList *perms;           /* NULL: those of its parent */
+} Node;
+
+struct XenPVXenstoreState {
+    SysBusDevice parent_obj;
+
+    uint16_t domid;
+    uint32_t nr_vcpus;
+    char *name;
+    QemuUUID uuid;
+    uint64_t ram_size;
+
+    XenstoreImplState *impl;
+    char *home;             /* /local/domain/DOMID */
+    GHashTable *toolstack;  /* path: Node */
+    GHashTable *watched;    /* path: WatchedPath */
+    EventQueue be_events;
+    QEMUBH *be_bh;
+    bool delivering;
+
+    /* The guest */
+    struct xenstore_domain_interface *ring;     /* NULL: not connected */
+    struct xenevtchn_handle *eh;
+    int port;
+    QEMUBH *ring_bh;
+    bool ignored;           /* it has violated the protocol */
+    QTAILQ_HEAD(, Watch) guest_watches;
+    unsigned nr_guest_watches;
+    EventQueue guest_events;
+    GArray *guest_txs;
+    /* What is on its way in and out */
+    uint8_t in[HEADER_SIZE + XENSTORE_PAYLOAD_MAX + 1];
+    uint32_t in_len;
+    uint8_t out[HEADER_SIZE + XENSTORE_PAYLOAD_MAX];
+    uint32_t out_len, out_sent;
+
+    Notifier powerdown;
+};
+
+/* As the back ends' operations have no argument for it */
+static XenPVXenstoreState *xenstore;
+
+/* ------------------------------------------------------------------------- */
+/* Paths                                                                      */
+
+/*
+ * The absolute form of a path, or NULL if it is not valid. Only watches may
+ * be on the special ones, which begin with an @.
+ */
+static char *absolute_path(unsigned domid, const char *path, bool special)
+{
+    size_t len = strlen(path);
+
+    if (!len || len > XENSTORE_ABS_PATH_MAX ||
+        strspn(path, VALID_CHARS) != len ||
+        (len > 1 && path[len - 1] == '/') || strstr(path, "//")) {
+        return NULL;
+    }
+    if (path[0] == '@') {
+        return special ? g_strdup(path) : NULL;
+    }
+    if (strchr(path, '@')) {
+        return NULL;
+    }
+    if (path[0] == '/') {
+        return g_strdup(path);
+    }
+    if (len > XENSTORE_REL_PATH_MAX) {
+        return NULL;
+    }
+    return g_strdup_printf("/local/domain/%u/%s", domid, path);
+}
+
+static bool below(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+
+    return !strncmp(path, dir, len) && (path[len] == '/' || !path[len]);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Watches                                                                    */
+
+static bool is_special(const char *path)
+{
+    return path[0] == '@';
+}
+
+static void queue_event(XenPVXenstoreState *s, Watch *w, const char *path)
+{
+    Event *e;
+
+    if (g_hash_table_contains(w->pending, path)) {
+        return;
+    }
+    e = g_new0(Event, 1);
+    e->watch = w;
+    e->path = g_strdup(path);
+    g_hash_table_add(w->pending, e->path);
+    if (w->fn) {
+        QSIMPLEQ_INSERT_TAIL(&s->be_events, e, next);
+        qemu_bh_schedule(s->be_bh);
+    } else {
+        QSIMPLEQ_INSERT_TAIL(&s->guest_events, e, next);
+        qemu_bh_schedule(s->ring_bh);
+    }
+}
+
+static void free_event(Event *e)
+{
+    g_hash_table_remove(e->watch->pending, e->path);
+    g_free(e->path);
+    g_free(e);
+}
+
+static void drop_events(EventQueue *queue, Watch *w)
+{
+    Event *e, *next;
+
+    QSIMPLEQ_FOREACH_SAFE(e, queue, next, next) {
+        if (e->watch == w) {
+            QSIMPLEQ_REMOVE(queue, e, Event, next);
+            free_event(e);
+        }
+    }
+}
+
+/* The store calls this in the middle of its work: it must not be re-entered */
+static void path_changed(void *opaque, const char *path, const char *token)
+{
+    WatchedPath *wp = opaque;
+    Watch *w;
+
+    QTAILQ_FOREACH(w, &wp->watches, next) {
+        queue_event(wp->store, w, path);
+    }
+}
+
+/* NULL, and a positive errno in err, if it cannot be. Fires once. */
+static Watch *add_watch(XenPVXenstoreState *s, unsigned domid,
+                        const char *path, int *err)
+{
+    g_autofree char *abspath = absolute_path(domid, path, true);
+    WatchedPath *wp;
+    Watch *w;
+
+    if (!abspath) {
+        *err = EINVAL;
+        return NULL;
+    }
+    wp = g_hash_table_lookup(s->watched, abspath);
+    if (!wp) {
+        wp = g_new0(WatchedPath, 1);
+        wp->path = g_strdup(abspath);
+        wp->store = s;
+        QTAILQ_INIT(&wp->watches);
+        /* Fires at once, when nobody is in the list yet */
+        *err = is_special(abspath) ? 0 :
+               xs_impl_watch(s->impl, XENPV_BACKEND_DOMID, abspath, "",
+                             path_changed, wp);
+        if (*err) {
+            g_free(wp->path);
+            g_free(wp);
+            return NULL;
+        }
+        g_hash_table_insert(s->watched, wp->path, wp);
+    }
+    w = g_new0(Watch, 1);
+    w->path = wp;
+    w->prefix = strlen(abspath) - strlen(path);
+    w->pending = g_hash_table_new(g_str_hash, g_str_equal);
+    QTAILQ_INSERT_TAIL(&wp->watches, w, next);
+    return w;
+}
+
+static void remove_watch(XenPVXenstoreState *s, Watch *w)
+{
+    WatchedPath *wp = w->path;
+
+    drop_events(w->fn ? &s->be_events : &s->guest_events, w);
+    QTAILQ_REMOVE(&wp->watches, w, next);
+    if (w->fn) {
+        QTAILQ_REMOVE(&w->h->watches, w, next_of_owner);
+    } else {
+        QTAILQ_REMOVE(&s->guest_watches, w, next_of_owner);
+        s->nr_guest_watches--;
+    }
+    g_hash_table_destroy(w->pending);
+    g_free(w->token);
+    g_free(w);
+
+    if (QTAILQ_EMPTY(&wp->watches)) {
+        if (!is_special(wp->path)) {
+            xs_impl_unwatch(s->impl, XENPV_BACKEND_DOMID, wp->path, "",
+                            path_changed, wp);
+        }
+        g_hash_table_remove(s->watched, wp->path);
+        g_free(wp->path);
+        g_free(wp);
+    }
+}
+
+static void remove_guest_watches(XenPVXenstoreState *s)
+{
+    Watch *w, *next;
+
+    QTAILQ_FOREACH_SAFE(w, &s->guest_watches, next_of_owner, next) {
+        remove_watch(s, w);
+    }
+}
+
+void xenpv_xenstore_flush(XenPVXenstoreState *s)
+{
+    Event *e;
+
+    if (s->delivering) {
+        return;
+    }
+    s->delivering = true;
+    while ((e = QSIMPLEQ_FIRST(&s->be_events))) {
+        xs_watch_fn fn = e->watch->fn;
+        void *opaque = e->watch->opaque;
+        g_autofree char *path = g_strdup(e->path + e->watch->prefix);
+
+        /* What is called may remove this watch or others */
+        QSIMPLEQ_REMOVE_HEAD(&s->be_events, next);
+        free_event(e);
+        trace_xenpv_xenstore_be_event(path);
+        fn(opaque, path);
+    }
+    s->delivering = false;
+}
+
+static void be_events_bh(void *opaque)
+{
+    xenpv_xenstore_flush(opaque);
+}
+
+/* ------------------------------------------------------------------------- */
+/* The toolstack's tree                                                       */
+
+static void free_node(void *opaque)
+{
+    Node *node = opaque;
+
+    g_byte_array_unref(node->value);
+    g_list_free_full(node->perms, g_free);
+    g_free(node);
+}
+
+static Node *remember(XenPVXenstoreState *s, const char *path)
+{
+    Node *node;
+
+    if (!below(path, s->home)) {
+        return NULL;
+    }
+    node = g_hash_table_lookup(s->toolstack, path);
+    if (!node) {
+        node = g_new0(Node, 1);
+        node->value = g_byte_array_new();
+        g_hash_table_insert(s->toolstack, g_strdup(path), node);
+    }
+    return node;
+}
+
+/* As domain 0: a positive errno */
+static int write_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                      const char *path, const void *data, size_t len)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    Node *node;
+    int err;
+
+    g_byte_array_append(value, data, len);
+    err = xs_impl_write(s->impl, XENPV_BACKEND_DOMID, tx, path, value);
+    if (!err && tx == XBT_NULL) {
+        node = remember(s, path);
+        if (node) {
+            g_byte_array_unref(node->value);
+            node->value = g_byte_array_ref(value);
+        }
+    }
+    return err;
+}
+
+static int set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
+                          const char *path, unsigned owner, unsigned domid,
+                          unsigned perms)
+{
+    GList *list = NULL;
+    Node *node;
+    int err;
+
+    list = g_list_append(list, xs_perm_as_string(XS_PERM_NONE, owner));
+    if (domid != owner) {
+        list = g_list_append(list, xs_perm_as_string(perms, domid));
+    }
+    err = xs_impl_set_perms(s->impl, XENPV_BACKEND_DOMID, tx, path, list);
+    node = !err && tx == XBT_NULL ? remember(s, path) : NULL;
+    if (node) {
+        g_list_free_full(node->perms, g_free);
+        node->perms = list;
+    } else {
+        g_list_free_full(list, g_free);
+    }
+    return err;
+}
+
+static int remove_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                       const char *path)
+{
+    int err = xs_impl_rm(s->impl, XENPV_BACKEND_DOMID, tx, path);
+    GHashTableIter iter;
+    void *key;
+
+    if (!err && tx == XBT_NULL && below(path, s->home)) {
+        g_hash_table_iter_init(&iter, s->toolstack);
+        while (g_hash_table_iter_next(&iter, &key, NULL)) {
+            if (below(key, path)) {
+                g_hash_table_iter_remove(&iter);
+            }
+        }
+    }
+    return err;
+}
+
+void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
+                           const char *fmt, ...)
+{
+    g_autofree char *abspath = g_strdup_printf("%s/%s", s->home, path);
+    g_autofree char *value = NULL;
+    va_list ap;
+    int err;
+
+    va_start(ap, fmt);
+    value = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    err = write_node(s, XBT_NULL, abspath, value, strlen(value));
+    assert(!err);
+}
+
+/* A node that the guest may read, or that is its own */
+static void G_GNUC_PRINTF(4, 5) make_node(XenPVXenstoreState *s,
+                                          const char *path, bool writable,
+                                          const char *fmt, ...)
+{
+    g_autofree char *abspath = path[0] == '/' ? g_strdup(path) :
+                               path[0] ? g_strdup_printf("%s/%s", s->home, path)
+                                       : g_strdup(s->home);
+    g_autofree char *value = NULL;
+    va_list ap;
+    int err;
+
+    va_start(ap, fmt);
+    value = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    err = write_node(s, XBT_NULL, abspath, value, strlen(value));
+    assert(!err);
+    err = set_node_perms(s, XBT_NULL, abspath,
+                         writable ? s->domid : XENPV_BACKEND_DOMID, s->domid,
+                         XS_PERM_READ);
+    assert(!err);
+}
+
+/* What libxl makes for a PV guest */
+static void make_tree(XenPVXenstoreState *s)
+{
+    static const char *const own[] = {
+        "device/suspend/event-channel", "control/shutdown",
+        "control/feature-suspend", "control/feature-poweroff",
+        "control/feature-reboot", "control/sysrq", "data", "drivers",
+        "feature", "attr", "error",
+    };
+    g_autofree char *uuid = qemu_uuid_unparse_strdup(&s->uuid);
+    g_autofree char *vm = g_strdup_printf("/vm/%s", uuid);
+    g_autofree char *vm_name = g_strdup_printf("%s/name", vm);
+    g_autofree char *vm_uuid = g_strdup_printf("%s/uuid", vm);
+    static const char dom0_name[] = "Domain-0";
+
+    write_node(s, XBT_NULL, "/tool/xenstored", "", 0);
+    write_node(s, XBT_NULL, "/local/domain/0/domid", "0", 1);
+    write_node(s, XBT_NULL, "/local/domain/0/name", dom0_name,
+               strlen(dom0_name));
+
+    make_node(s, vm, false, "%s", "");
+    make_node(s, vm_name, false, "%s", s->name);
+    make_node(s, vm_uuid, false, "%s", uuid);
+
+    make_node(s, "", false, "%s", "");
+    make_node(s, "vm", false, "%s", vm);
+    make_node(s, "name", false, "%s", s->name);
+    make_node(s, "domid", false, "%u", s->domid);
+    make_node(s, "cpu", false, "%s", "");
+    for (uint32_t i = 0; i < s->nr_vcpus; i++) {
+        g_autofree char *path = g_strdup_printf("cpu/%u/availability", i);
+
+        make_node(s, path, false, "online");
+    }
+    make_node(s, "memory", false, "%s", "");
+    make_node(s, "memory/static-max", false, "%" PRIu64, s->ram_size / KiB);
+    make_node(s, "memory/target", false, "%" PRIu64, s->ram_size / KiB);
+    make_node(s, "memory/videomem", false, "0");
+    make_node(s, "device", false, "%s", "");
+    make_node(s, "control", false, "%s", "");
+    make_node(s, "control/platform-feature-multiprocessor-suspend", false,
+              "1");
+    make_node(s, "control/platform-feature-xs_reset_watches", false, "1");
+    make_node(s, "store", false, "%s", "");
+    make_node(s, "console", false, "%s", "");
+    for (int i = 0; i < ARRAY_SIZE(own); i++) {
+        make_node(s, own[i], true, "%s", "");
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* Back to it: reset                                                          */
+
+static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value = g_byte_array_new();
+
+    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
+        g_byte_array_unref(value);
+        return NULL;
+    }
+    return value;
+}
+
+/* Is there a node of the toolstack at path or below? */
+static bool is_toolstacks(XenPVXenstoreState *s, const char *path)
+{
+    GHashTableIter iter;
+    void *key;
+
+    if (g_hash_table_contains(s->toolstack, path)) {
+        return true;
+    }
+    g_hash_table_iter_init(&iter, s->toolstack);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (below(key, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remove_guests_nodes(XenPVXenstoreState *s, const char *dir)
+{
+    GList *names = NULL;
+
+    xs_impl_directory(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, dir, NULL,
+                      &names);
+    for (GList *l = names; l; l = l->next) {
+        g_autofree char *path = g_strdup_printf("%s/%s", dir, (char *)l->data);
+
+        if (is_toolstacks(s, path)) {
+            remove_guests_nodes(s, path);
+        } else {
+            xs_impl_rm(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path);
+        }
+    }
+    g_list_free_full(names, g_free);
+}
+
+/* The front ends are gone, without having said so */
+static void close_front_ends(XenPVXenstoreState *s)
+{
+    g_autofree char *devices = g_strdup_printf("%s/device", s->home);
+    g_autoptr(GByteArray) closed = g_byte_array_new();
+    GHashTableIter iter;
+    void *key;
+
+    g_byte_array_append(closed, (const uint8_t *)"6", 1);
+    g_hash_table_iter_init(&iter, s->toolstack);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        g_autoptr(GByteArray) state = NULL;
+
+        if (!below(key, devices) || !g_str_has_suffix(key, "/state")) {
+            continue;
+        }
+        state = read_node(s, key);
+        if (!state || state->len != 1 ||
+            state->data[0] != '0' + XenbusStateInitialising) {
+            xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, key, closed);
+        }
+    }
+    xenpv_xenstore_flush(s);
+}
+
+static void restore_tree(XenPVXenstoreState *s)
+{
+    GList *paths = g_hash_table_get_keys(s->toolstack);
+
+    remove_guests_nodes(s, s->home);
+    /* A directory comes before what is in it */
+    paths = g_list_sort(paths, (GCompareFunc)strcmp);
+    for (GList *l = paths; l; l = l->next) {
+        Node *node = g_hash_table_lookup(s->toolstack, l->data);
+        g_autoptr(GByteArray) value = read_node(s, l->data);
+
+        if (!value || value->len != node->value->len ||
+            (value->len && memcmp(value->data, node->value->data,
+                                  value->len))) {
+            xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
+                          node->value);
+        }
+        if (node->perms) {
+            xs_impl_set_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
+                              node->perms);
+        }
+    }
+    g_list_free(paths);
+    xenpv_xenstore_flush(s);
+}
+
+static void end_guest_transactions(XenPVXenstoreState *s)
+{
+    for (guint i = 0; i < s->guest_txs->len; i++) {
+        xs_impl_transaction_end(s->impl, s->domid,
+                                g_array_index(s->guest_txs, xs_transaction_t,
+                                              i), false);
+    }
+    g_array_set_size(s->guest_txs, 0);
+}
+
+/* Forget what the guest has in flight, watches and transactions included */
+static void reset_connection(XenPVXenstoreState *s)
+{
+    end_guest_transactions(s);
+    remove_guest_watches(s);
+    s->ignored = false;
+    s->in_len = 0;
+    s->out_len = 0;
+    s->out_sent = 0;
+}
+
+void xenpv_xenstore_reset(XenPVXenstoreState *s)
+{
+    trace_xenpv_xenstore_reset();
+    s->ring = NULL;
+    if (s->port > 0) {
+        qemu_xen_evtchn_unbind(s->eh, s->port);
+        s->port = 0;
+    }
+    reset_connection(s);
+    close_front_ends(s);
+    restore_tree(s);
+}
+
+void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
+{
+    s->ring = xenpv_frame_to_host(mfn);
+    if (!s->ring) {
+        return;
+    }
+    xenpv_xenstore_printf(s, "store/ring-ref", "%" PRIu64, mfn);
+    xenpv_xenstore_printf(s, "store/port", "%u", port);
+    s->ring->server_features = cpu_to_le32(XENSTORE_SERVER_FEATURE_RECONNECTION
+                                           | XENSTORE_SERVER_FEATURE_ERROR);
+    s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port);
+    if (s->port < 0) {
+        warn_report("xenstore cannot be bound to the guest's port %u", port);
+        s->port = 0;
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* Requests                                                                   */
+
+typedef struct Request {
+    uint32_t type;
+    uint32_t req_id;
+    xs_transaction_t tx_id;
+    uint32_t len;
+    const char *data;       /* len bytes, and a 0 after them */
+
+    /* The answer's */
+    GByteArray *reply;
+    xs_transaction_t reply_tx_id;
+} Request;
+
+static void reply_data(Request *req, const void *data, size_t len)
+{
+    g_byte_array_append(req->reply, data, len);
+}
+
+/* With its final 0 */
+static void reply_string(Request *req, const char *str)
+{
+    reply_data(req, str, strlen(str) + 1);
+}
+
+static int reply_ok(Request *req)
+{
+    reply_string(req, "OK");
+    return 0;
+}
+
+/* The strings of a request, each of which ends with a 0, if there are max */
+static unsigned get_strings(Request *req, const char **strings, unsigned max)
+{
+    unsigned n = 0;
+    uint32_t pos = 0;
+
+    while (pos < req->len) {
+        size_t len = strlen(req->data + pos);
+
+        if (pos + len >= req->len) {
+            return 0;       /* the last one has no end */
+        }
+        if (n < max) {
+            strings[n] = req->data + pos;
+        }
+        n++;
+        pos += len + 1;
+    }
+    return n;
+}
+
+/* The one path that is all of a request; NULL: there is another */
+static char *only_path(XenPVXenstoreState *s, Request *req)
+{
+    const char *path;
+
+    if (get_strings(req, &path, 1) != 1) {
+        return NULL;
+    }
+    return absolute_path(s->domid, path, false);
+}
+
+static int list_names(XenPVXenstoreState *s, Request *req, const char *path,
+                      uint64_t *gencnt, GByteArray *names)
+{
+    GList *items = NULL;
+    int err = xs_impl_directory(s->impl, s->domid, req->tx_id, path, gencnt,
+                                &items);
+
+    for (GList *l = items; l && !err; l = l->next) {
+        g_byte_array_append(names, l->data, strlen(l->data) + 1);
+    }
+    g_list_free_full(items, g_free);
+    return err;
+}
+
+static int do_directory(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = only_path(s, req);
+    int err;
+
+    if (!path) {
+        return EINVAL;
+    }
+    err = list_names(s, req, path, NULL, req->reply);
+    if (!err && req->reply->len > XENSTORE_PAYLOAD_MAX) {
+        return E2BIG;
+    }
+    return err;
+}
+
+/* The generation count, then names from an offset on; "" after the last one */
+static int do_directory_part(XenPVXenstoreState *s, Request *req)
+{
+    g_autoptr(GByteArray) names = g_byte_array_new();
+    g_autofree char *path = NULL, *gen = NULL;
+    const char *args[2];
+    uint64_t gencnt = 0;
+    uint64_t offset;
+    size_t room;
+    int err;
+
+    if (get_strings(req, args, 2) != 2) {
+        return EINVAL;
+    }
+    path = absolute_path(s->domid, args[0], false);
+    if (!path || !args[1][0] ||
+        qemu_strtou64(args[1], NULL, 10, &offset)) {
+        return EINVAL;
+    }
+    err = list_names(s, req, path, &gencnt, names);
+    if (err) {
+        return err;
+    }
+    gen = g_strdup_printf("%" PRIu64, gencnt);
+    reply_string(req, gen);
+    room = XENSTORE_PAYLOAD_MAX - req->reply->len - 1;
+    while (offset < names->len) {
+        size_t len = strnlen((char *)names->data + offset,
+                             names->len - offset) + 1;
+
+        if (len > room) {
+            return 0;
+        }
+        reply_data(req, names->data + offset, len);
+        offset += len;
+        room -= len;
+    }
+    reply_string(req, "");
+    return 0;
+}
+
+static int do_read(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = only_path(s, req);
+    int err;
+
+    if (!path) {
+        return EINVAL;
+    }
+    err = xs_impl_read(s->impl, s->domid, req->tx_id, path, req->reply);
+    if (!err && req->reply->len > XENSTORE_PAYLOAD_MAX) {
+        return E2BIG;
+    }
+    return err;
+}
+
+static int do_write(XenPVXenstoreState *s, Request *req)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    g_autofree char *path = NULL;
+    size_t len = strlen(req->data) + 1;
+    int err;
+
+    /* The value is all that follows the path, and needs no 0 */
+    if (len > req->len) {
+        return EINVAL;
+    }
+    path = absolute_path(s->domid, req->data, false);
+    if (!path) {
+        return EINVAL;
+    }
+    g_byte_array_append(value, (const uint8_t *)req->data + len,
+                        req->len - len);
+    err = xs_impl_write(s->impl, s->domid, req->tx_id, path, value);
+    return err ?: reply_ok(req);
+}
+
+static int do_mkdir(XenPVXenstoreState *s, Request *req)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    g_autofree char *path = only_path(s, req);
+    int err;
+
+    if (!path) {
+        return EINVAL;
+    }
+    err = xs_impl_read(s->impl, s->domid, req->tx_id, path, value);
+    if (err == ENOENT) {
+        err = xs_impl_write(s->impl, s->domid, req->tx_id, path, value);
+    }
+    return err ?: reply_ok(req);
+}
+
+static int do_rm(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = only_path(s, req);
+    int err;
+
+    if (!path || !strcmp(path, "/")) {
+        return EINVAL;
+    }
+    err = xs_impl_rm(s->impl, s->domid, req->tx_id, path);
+    if (err == ENOENT) {
+        /* No error if only the node itself is missing */
+        g_autoptr(GByteArray) value = g_byte_array_new();
+        g_autofree char *parent = g_path_get_dirname(path);
+
+        if (!xs_impl_read(s->impl, XENPV_BACKEND_DOMID, req->tx_id, parent,
+                          value)) {
+            err = 0;
+        }
+    }
+    return err ?: reply_ok(req);
+}
+
+static int do_get_perms(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = only_path(s, req);
+    GList *perms = NULL;
+    int err;
+
+    if (!path) {
+        return EINVAL;
+    }
+    err = xs_impl_get_perms(s->impl, s->domid, req->tx_id, path, &perms);
+    for (GList *l = perms; l && !err; l = l->next) {
+        reply_string(req, l->data);
+    }
+    g_list_free_full(perms, g_free);
+    return err;
+}
+
+static int do_set_perms(XenPVXenstoreState *s, Request *req)
+{
+    const char *args[16];
+    unsigned n = get_strings(req, args, ARRAY_SIZE(args));
+    g_autofree char *path = NULL;
+    GList *perms = NULL;
+    int err;
+
+    if (n < 2) {
+        return EINVAL;
+    }
+    if (n > ARRAY_SIZE(args)) {
+        return ENOSPC;
+    }
+    path = absolute_path(s->domid, args[0], false);
+    if (!path) {
+        return EINVAL;
+    }
+    for (unsigned i = 1; i < n; i++) {
+        perms = g_list_append(perms, g_strdup(args[i]));
+    }
+    err = xs_impl_set_perms(s->impl, s->domid, req->tx_id, path, perms);
+    g_list_free_full(perms, g_free);
+    return err ?: reply_ok(req);
+}
+
+static Watch *find_guest_watch(XenPVXenstoreState *s, const char *path,
+                               const char *token)
+{
+    Watch *w;
+
+    QTAILQ_FOREACH(w, &s->guest_watches, next_of_owner) {
+        if (!strcmp(w->path->path, path) && !strcmp(w->token, token)) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+static int do_watch(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = NULL;
+    const char *args[2];
+    int err;
+    Watch *w;
+
+    if (get_strings(req, args, 2) != 2) {
+        return EINVAL;
+    }
+    path = absolute_path(s->domid, args[0], true);
+    if (!path) {
+        return EINVAL;
+    }
+    if (find_guest_watch(s, path, args[1])) {
+        return EEXIST;
+    }
+    if (s->nr_guest_watches >= GUEST_WATCHES_MAX) {
+        return E2BIG;
+    }
+    w = add_watch(s, s->domid, args[0], &err);
+    if (!w) {
+        return err;
+    }
+    w->token = g_strdup(args[1]);
+    QTAILQ_INSERT_TAIL(&s->guest_watches, w, next_of_owner);
+    s->nr_guest_watches++;
+    queue_event(s, w, path);
+    return reply_ok(req);
+}
+
+static int do_unwatch(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = NULL;
+    const char *args[2];
+    Watch *w;
+
+    if (get_strings(req, args, 2) != 2) {
+        return EINVAL;
+    }
+    path = absolute_path(s->domid, args[0], true);
+    if (!path) {
+        return EINVAL;
+    }
+    w = find_guest_watch(s, path, args[1]);
+    if (!w) {
+        return ENOENT;
+    }
+    remove_watch(s, w);
+    return reply_ok(req);
+}
+
+static int do_reset_watches(XenPVXenstoreState *s, Request *req)
+{
+    end_guest_transactions(s);
+    remove_guest_watches(s);
+    return reply_ok(req);
+}
+
+static int do_transaction_start(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *id = NULL;
+    xs_transaction_t tx = XBT_NULL;
+    int err;
+
+    if (req->tx_id != XBT_NULL) {
+        return EBUSY;
+    }
+    err = xs_impl_transaction_start(s->impl, s->domid, &tx);
+    if (err) {
+        return err;
+    }
+    g_array_append_val(s->guest_txs, tx);
+    id = g_strdup_printf("%u", tx);
+    reply_string(req, id);
+    return 0;
+}
+
+static int do_transaction_end(XenPVXenstoreState *s, Request *req)
+{
+    const char *arg;
+    int err;
+
+    if (get_strings(req, &arg, 1) != 1 ||
+        (strcmp(arg, "T") && strcmp(arg, "F"))) {
+        return EINVAL;
+    }
+    err = xs_impl_transaction_end(s->impl, s->domid, req->tx_id,
+                                  arg[0] == 'T');
+    for (guint i = 0; err != ENOENT && i < s->guest_txs->len; i++) {
+        if (g_array_index(s->guest_txs, xs_transaction_t, i) == req->tx_id) {
+            g_array_remove_index_fast(s->guest_txs, i);
+            break;
+        }
+    }
+    return err ?: reply_ok(req);
+}
+
+static bool get_domid(Request *req, uint64_t *domid)
+{
+    const char *arg;
+
+    return get_strings(req, &arg, 1) == 1 &&
+           !qemu_strtou64(arg, NULL, 10, domid) && *domid <= UINT16_MAX;
+}
+
+static int do_get_domain_path(XenPVXenstoreState *s, Request *req)
+{
+    g_autofree char *path = NULL;
+    uint64_t domid;
+
+    if (!get_domid(req, &domid)) {
+        return EINVAL;
+    }
+    path = g_strdup_printf("/local/domain/%" PRIu64, domid);
+    reply_string(req, path);
+    return 0;
+}
+
+static int do_is_domain_introduced(XenPVXenstoreState *s, Request *req)
+{
+    uint64_t domid;
+
+    if (!get_domid(req, &domid)) {
+        return EINVAL;
+    }
+    reply_string(req, domid == XENPV_BACKEND_DOMID || domid == s->domid ?
+                      "T" : "F");
+    return 0;
+}
+
+/* For the toolstack's domain alone */
+static int do_privileged(XenPVXenstoreState *s, Request *req)
+{
+    return EACCES;
+}
+
+static int (*const handlers[])(XenPVXenstoreState *s, Request *req) = {
+    [XS_CONTROL] = do_privileged,
+    [XS_DIRECTORY] = do_directory,
+    [XS_READ] = do_read,
+    [XS_GET_PERMS] = do_get_perms,
+    [XS_WATCH] = do_watch,
+    [XS_UNWATCH] = do_unwatch,
+    [XS_TRANSACTION_START] = do_transaction_start,
+    [XS_TRANSACTION_END] = do_transaction_end,
+    [XS_INTRODUCE] = do_privileged,
+    [XS_RELEASE] = do_privileged,
+    [XS_GET_DOMAIN_PATH] = do_get_domain_path,
+    [XS_WRITE] = do_write,
+    [XS_MKDIR] = do_mkdir,
+    [XS_RM] = do_rm,
+    [XS_SET_PERMS] = do_set_perms,
+    [XS_IS_DOMAIN_INTRODUCED] = do_is_domain_introduced,
+    [XS_RESUME] = do_privileged,
+    [XS_SET_TARGET] = do_privileged,
+    [XS_RESET_WATCHES] = do_reset_watches,
+    [XS_DIRECTORY_PART] = do_directory_part,
+};
+
+/* ------------------------------------------------------------------------- */
+/* The ring                                                                   */
+
+static void put_message(XenPVXenstoreState *s, uint32_t type, uint32_t req_id,
+                        xs_transaction_t tx_id, const void *data, size_t len)
+{
+    struct xsd_sockmsg hdr = {
+        .type = cpu_to_le32(type),
+        .req_id = cpu_to_le32(req_id),
+        .tx_id = cpu_to_le32(tx_id),
+        .len = cpu_to_le32(len),
+    };
+
+    assert(len <= XENSTORE_PAYLOAD_MAX);
+    memcpy(s->out, &hdr, HEADER_SIZE);
+    if (len) {
+        memcpy(s->out + HEADER_SIZE, data, len);
+    }
+    s->out_len = HEADER_SIZE + len;
+    s->out_sent = 0;
+    trace_xenpv_xenstore_reply(type, req_id, len);
+}
+
+static void handle_request(XenPVXenstoreState *s)
+{
+    g_autoptr(GByteArray) reply = g_byte_array_new();
+    struct xsd_sockmsg hdr;
+    Request req = { .reply = reply };
+    int err = ENOSYS;
+
+    memcpy(&hdr, s->in, HEADER_SIZE);
+    req.type = le32_to_cpu(hdr.type);
+    req.req_id = le32_to_cpu(hdr.req_id);
+    req.tx_id = le32_to_cpu(hdr.tx_id);
+    req.len = le32_to_cpu(hdr.len);
+    req.data = (const char *)s->in + HEADER_SIZE;
+    s->in[HEADER_SIZE + req.len] = 0;
+    trace_xenpv_xenstore_request(req.type, req.req_id, req.tx_id, req.len,
+                                 req.data);
+
+    if (req.type < ARRAY_SIZE(handlers) && handlers[req.type]) {
+        err = handlers[req.type](s, &req);
+    }
+    s->in_len = 0;
+    if (err) {
+        const char *name = xsd_errors[0].errstring;     /* EINVAL */
+
+        for (int i = 0; i < ARRAY_SIZE(xsd_errors); i++) {
+            if (xsd_errors[i].errnum == err) {
+                name = xsd_errors[i].errstring;
+            }
+        }
+        trace_xenpv_xenstore_error(req.req_id, name);
+        put_message(s, XS_ERROR, req.req_id, req.tx_id, name,
+                    strlen(name) + 1);
+    } else {
+        put_message(s, req.type, req.req_id, req.tx_id, reply->data,
+                    reply->len);
+    }
+}
+
+/* The next event that is not too long to be sent, as a message */
+static bool put_event(XenPVXenstoreState *s)
+{
+    Event *e;
+
+    while (!s->out_len && (e = QSIMPLEQ_FIRST(&s->guest_events))) {
+        const char *path = e->path + e->watch->prefix;
+        size_t path_size = strlen(path) + 1;
+        size_t token_size = strlen(e->watch->token) + 1;
+
+        if (path_size + token_size <= XENSTORE_PAYLOAD_MAX) {
+            g_autofree char *data = g_malloc(path_size + token_size);
+
+            memcpy(data, path, path_size);
+            memcpy(data + path_size, e->watch->token, token_size);
+            put_message(s, XS_WATCH_EVENT, 0, 0, data, path_size + token_size);
+            trace_xenpv_xenstore_event(path, e->watch->token);
+        }
+        QSIMPLEQ_REMOVE_HEAD(&s->guest_events, next);
+        free_event(e);
+    }
+    return s->out_len;
+}
+
+static void violation(XenPVXenstoreState *s, uint32_t error)
+{
+    trace_xenpv_xenstore_fatal(error);
+    s->ignored = true;
+    qatomic_set(&s->ring->error, cpu_to_le32(error));
+}
+
+/* Copy to the ring what fits of what is waiting: the number of bytes */
+static uint32_t ring_put(XenPVXenstoreState *s)
+{
+    uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->rsp_cons));
+    uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->rsp_prod));
+    uint32_t len;
+
+    if (prod - cons > XENSTORE_RING_SIZE) {
+        violation(s, XENSTORE_ERROR_RINGIDX);
+        return 0;
+    }
+    /* The guest has read what we are going to overwrite */
+    smp_mb();
+    len = MIN(XENSTORE_RING_SIZE - (prod - cons), s->out_len - s->out_sent);
+    for (uint32_t i = 0; i < len; i++) {
+        s->ring->rsp[MASK_XENSTORE_IDX(prod + i)] = s->out[s->out_sent + i];
+    }
+    smp_wmb();
+    qatomic_set(&s->ring->rsp_prod, cpu_to_le32(prod + len));
+    s->out_sent += len;
+    if (s->out_sent == s->out_len) {
+        s->out_len = 0;
+        s->out_sent = 0;
+    }
+    return len;
+}
+
+/* How much a message that has begun to come in still wants */
+static uint32_t wanted(XenPVXenstoreState *s)
+{
+    struct xsd_sockmsg hdr;
+
+    if (s->in_len < HEADER_SIZE) {
+        return HEADER_SIZE - s->in_len;
+    }
+    memcpy(&hdr, s->in, HEADER_SIZE);
+    return HEADER_SIZE + le32_to_cpu(hdr.len) - s->in_len;
+}
+
+/* Take from the ring what is there of one message: the number of bytes */
+static uint32_t ring_get(XenPVXenstoreState *s)
+{
+    uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->req_cons));
+    uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->req_prod));
+    uint32_t got = 0;
+
+    if (prod - cons > XENSTORE_RING_SIZE) {
+        violation(s, XENSTORE_ERROR_RINGIDX);
+        return 0;
+    }
+    smp_rmb();
+    while (prod != cons && wanted(s)) {
+        s->in[s->in_len++] = s->ring->req[MASK_XENSTORE_IDX(cons)];
+        cons++;
+        got++;
+        if (s->in_len == HEADER_SIZE) {
+            struct xsd_sockmsg hdr;
+
+            memcpy(&hdr, s->in, HEADER_SIZE);
+            if (le32_to_cpu(hdr.len) > XENSTORE_PAYLOAD_MAX) {
+                violation(s, XENSTORE_ERROR_PROTO);
+                break;
+            }
+        }
+    }
+    if (got) {
+        smp_mb();
+        qatomic_set(&s->ring->req_cons, cpu_to_le32(cons));
+    }
+    return got;
+}
+
+/* The guest asks for a new start, as after a kexec */
+static void reconnect(XenPVXenstoreState *s)
+{
+    trace_xenpv_xenstore_reconnect();
+    reset_connection(s);
+    s->ring->req_cons = s->ring->req_prod = 0;
+    s->ring->rsp_cons = s->ring->rsp_prod = 0;
+    s->ring->error = cpu_to_le32(XENSTORE_ERROR_NONE);
+    smp_wmb();
+    qatomic_set(&s->ring->connection, cpu_to_le32(XENSTORE_CONNECTED));
+}
+
+/*
+ * An answer has to go before the next request is looked at, which bounds what
+ * a guest that never reads can have waiting for it.
+ */
+static void run_ring(XenPVXenstoreState *s)
+{
+    unsigned requests = 0;
+    bool notify = false;
+
+    if (!s->ring) {
+        return;
+    }
+    if (le32_to_cpu(qatomic_read(&s->ring->connection)) ==
+        XENSTORE_RECONNECT) {
+        reconnect(s);
+        notify = true;
+    }
+    while (!s->ignored) {
+        if (s->out_len) {
+            notify |= ring_put(s) > 0;
+            if (s->out_len) {
+                break;
+            }
+        }
+        if (requests == REQUESTS_PER_RUN) {
+            qemu_bh_schedule(s->ring_bh);
+            break;
+        }
+        notify |= ring_get(s) > 0;
+        if (s->ignored) {
+            notify = true;
+            break;
+        }
+        if (s->in_len >= HEADER_SIZE && !wanted(s)) {
+            handle_request(s);
+            requests++;
+        } else if (!put_event(s)) {
+            break;
+        }
+    }
+    if (notify && s->port) {
+        qemu_xen_evtchn_notify(s->eh, s->port);
+    }
+}
+
+static void ring_bh(void *opaque)
+{
+    run_ring(opaque);
+}
+
+static void ring_event(void *opaque)
+{
+    XenPVXenstoreState *s = opaque;
+
+    if (qemu_xen_evtchn_pending(s->eh) == s->port && s->port) {
+        qemu_xen_evtchn_unmask(s->eh, s->port);
+        run_ring(s);
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* For the back ends                                                          */
+
+static bool set_errno(int err)
+{
+    if (err) {
+        errno = err;
+    }
+    return !err;
+}
+
+static struct qemu_xs_handle *be_open(void)
+{
+    struct qemu_xs_handle *h = g_new0(struct qemu_xs_handle, 1);
+
+    QTAILQ_INIT(&h->watches);
+    return h;
+}
+
+static void be_close(struct qemu_xs_handle *h)
+{
+    Watch *w, *next;
+
+    QTAILQ_FOREACH_SAFE(w, &h->watches, next_of_owner, next) {
+        remove_watch(xenstore, w);
+    }
+    g_free(h);
+}
+
+static char *be_get_domain_path(struct qemu_xs_handle *h, unsigned int domid)
+{
+    return g_strdup_printf("/local/domain/%u", domid);
+}
+
+static char *be_path(const char *path)
+{
+    char *abspath = absolute_path(XENPV_BACKEND_DOMID, path, false);
+
+    if (!abspath) {
+        errno = EINVAL;
+    }
+    return abspath;
+}
+
+/* The caller frees it all by one free() */
+static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
+                           const char *path, unsigned int *num)
+{
+    g_autofree char *abspath = be_path(path);
+    GList *items = NULL;
+    size_t size = 0;
+    char **list, *str;
+    unsigned n = 0;
+    int err;
+
+    if (!abspath) {
+        return NULL;
+    }
+    err = xs_impl_directory(xenstore->impl, XENPV_BACKEND_DOMID, t, abspath,
+                            NULL, &items);
+    if (err) {
+        errno = err;
+        return NULL;
+    }
+    for (GList *l = items; l; l = l->next) {
+        size += sizeof(char *) + strlen(l->data) + 1;
+        n++;
+    }
+    list = malloc(MAX(size, 1));
+    if (list) {
+        str = (char *)(list + n);
+        *num = n;
+        n = 0;
+        for (GList *l = items; l; l = l->next) {
+            list[n++] = str;
+            str = stpcpy(str, l->data) + 1;
+        }
+    }
+    g_list_free_full(items, g_free);
+    return list;
+}
+
+/* Likewise; there is a 0 after the value */
+static void *be_read(struct qemu_xs_handle *h, xs_transaction_t t,
+                     const char *path, unsigned int *len)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    g_autofree char *abspath = be_path(path);
+    char *copy;
+
+    if (!abspath ||
+        !set_errno(xs_impl_read(xenstore->impl, XENPV_BACKEND_DOMID, t,
+                                abspath, value))) {
+        return NULL;
+    }
+    if (len) {
+        *len = value->len;
+    }
+    g_byte_array_append(value, (const uint8_t *)"", 1);
+    copy = malloc(value->len);
+    if (copy) {
+        memcpy(copy, value->data, value->len);
+    }
+    return copy;
+}
+
+static bool be_write(struct qemu_xs_handle *h, xs_transaction_t t,
+                     const char *path, const void *data, unsigned int len)
+{
+    g_autofree char *abspath = be_path(path);
+
+    return abspath && set_errno(write_node(xenstore, t, abspath, data, len));
+}
+
+static bool be_create(struct qemu_xs_handle *h, xs_transaction_t t,
+                      unsigned int owner, unsigned int domid,
+                      unsigned int perms, const char *path)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    g_autofree char *abspath = be_path(path);
+    int err;
+
+    if (!abspath) {
+        return false;
+    }
+    err = xs_impl_read(xenstore->impl, XENPV_BACKEND_DOMID, t, abspath, value);
+    if (err == ENOENT) {
+        err = write_node(xenstore, t, abspath, "", 0);
+    }
+    if (!err) {
+        err = set_node_perms(xenstore, t, abspath, owner, domid, perms);
+    }
+    return set_errno(err);
+}
+
+static bool be_destroy(struct qemu_xs_handle *h, xs_transaction_t t,
+                       const char *path)
+{
+    g_autofree char *abspath = be_path(path);
+    int err;
+
+    if (!abspath) {
+        return false;
+    }
+    err = remove_node(xenstore, t, abspath);
+    /* The guest may have removed it: xs_rm() does not mind either */
+    return set_errno(err == ENOENT ? 0 : err);
+}
+
+static struct qemu_xs_watch *be_watch(struct qemu_xs_handle *h,
+                                      const char *path, xs_watch_fn fn,
+                                      void *opaque)
+{
+    Watch *w;
+    int err;
+
+    w = add_watch(xenstore, XENPV_BACKEND_DOMID, path, &err);
+    if (!w) {
+        errno = err;
+        return NULL;
+    }
+    w->h = h;
+    w->fn = fn;
+    w->opaque = opaque;
+    QTAILQ_INSERT_TAIL(&h->watches, w, next_of_owner);
+    queue_event(xenstore, w, w->path->path);
+    return (struct qemu_xs_watch *)w;
+}
+
+static void be_unwatch(struct qemu_xs_handle *h, struct qemu_xs_watch *w)
+{
+    remove_watch(xenstore, (Watch *)w);
+}
+
+static xs_transaction_t be_transaction_start(struct qemu_xs_handle *h)
+{
+    xs_transaction_t tx = XBT_NULL;
+
+    if (!set_errno(xs_impl_transaction_start(xenstore->impl,
+                                             XENPV_BACKEND_DOMID, &tx))) {
+        return XBT_NULL;
+    }
+    return tx;
+}
+
+static bool be_transaction_end(struct qemu_xs_handle *h, xs_transaction_t t,
+                               bool abort)
+{
+    return set_errno(xs_impl_transaction_end(xenstore->impl,
+                                             XENPV_BACKEND_DOMID, t, !abort));
+}
+
+static struct xenstore_backend_ops xenstore_ops = {
+    .open = be_open,
+    .close = be_close,
+    .get_domain_path = be_get_domain_path,
+    .directory = be_directory,
+    .read = be_read,
+    .write = be_write,
+    .create = be_create,
+    .destroy = be_destroy,
+    .watch = be_watch,
+    .unwatch = be_unwatch,
+    .transaction_start = be_transaction_start,
+    .transaction_end = be_transaction_end,
+};
+
+/* ------------------------------------------------------------------------- */
+
+/* QMP's system_powerdown: what a toolstack's "shutdown" does */
+static void powerdown(Notifier *n, void *opaque)
+{
+    XenPVXenstoreState *s = container_of(n, XenPVXenstoreState, powerdown);
+    g_autofree char *path = g_strdup_printf("%s/control/shutdown", s->home);
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    static const char poweroff[] = "poweroff";
+
+    g_byte_array_append(value, (const uint8_t *)poweroff, strlen(poweroff));
+    xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value);
+}
+
+static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
+{
+    XenPVXenstoreState *s = XENPV_XENSTORE(dev);
+
+    if (xenstore) {
+        error_setg(errp, "there can be only one " TYPE_XENPV_XENSTORE);
+        return;
+    }
+    s->eh = qemu_xen_evtchn_open();
+    if (!s->eh) {
+        error_setg(errp, "no event channel for xenstore");
+        return;
+    }
+    s->impl = xs_impl_create(s->domid);
+    s->home = g_strdup_printf("/local/domain/%u", s->domid);
+    s->toolstack = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                         free_node);
+    s->watched = g_hash_table_new(g_str_hash, g_str_equal);
+    s->guest_txs = g_array_new(false, false, sizeof(xs_transaction_t));
+    QSIMPLEQ_INIT(&s->be_events);
+    QSIMPLEQ_INIT(&s->guest_events);
+    QTAILQ_INIT(&s->guest_watches);
+    /*
+     * Not in the block layer's context: what back ends do when a front end
+     * changes may wait there, and must not be entered again
+     */
+    s->be_bh = aio_bh_new(iohandler_get_aio_context(), be_events_bh, s);
+    s->ring_bh = aio_bh_new(iohandler_get_aio_context(), ring_bh, s);
+    qemu_set_fd_handler(qemu_xen_evtchn_fd(s->eh), ring_event, NULL, s);
+    make_tree(s);
+
+    s->powerdown.notify = powerdown;
+    qemu_register_powerdown_notifier(&s->powerdown);
+    xenstore = s;
+    xen_xenstore_ops = &xenstore_ops;
+}
+
+static const Property xenpv_xenstore_properties[] = {
+    DEFINE_PROP_UINT16("domid", XenPVXenstoreState, domid, 1),
+    DEFINE_PROP_UINT32("nr-vcpus", XenPVXenstoreState, nr_vcpus, 1),
+    DEFINE_PROP_STRING("name", XenPVXenstoreState, name),
+    DEFINE_PROP_UUID_NODEFAULT("uuid", XenPVXenstoreState, uuid),
+    DEFINE_PROP_UINT64("ram-size", XenPVXenstoreState, ram_size, 0),
+};
+
+static void xenpv_xenstore_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "xenstore of the xenpv-kvm machine";
+    dc->realize = xenpv_xenstore_realize;
+    device_class_set_props(dc, xenpv_xenstore_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo xenpv_xenstore_info = {
+    .name = TYPE_XENPV_XENSTORE,
+    .parent = TYPE_SYS_BUS_DEVICE,
+    .instance_size = sizeof(XenPVXenstoreState),
+    .class_init = xenpv_xenstore_class_init,
+};
+
+static void xenpv_xenstore_register_types(void)
+{
+    type_register_static(&xenpv_xenstore_info);
+}
+
+type_init(xenpv_xenstore_register_types)
