@@ -23,7 +23,7 @@ fi
 flags="$arch $pic -std=gnu11 -O2 -g -Wall -Werror -ffreestanding -fno-builtin-printf
     -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer
     -fcf-protection=none -mno-red-zone -mgeneral-regs-only
-    -fno-strict-aliasing -fno-jump-tables -I$src -I$include"
+    -fno-strict-aliasing -I$src -I$include"
 
 mkdir -p "$work"
 objects=

@@ -13,7 +13,7 @@
 
 /* A decoded instruction; only what can trap here is decoded in full */
 struct insn {
-    u8 bytes[16];
+    u8 bytes[16] __attribute__((aligned(8)));
     u8 len;                 /* bytes used so far */
     u8 avail;               /* bytes that could be read */
     u8 rex;
@@ -65,29 +65,30 @@ static ulong *reg_ptr(struct regs *regs, unsigned nr)
     return &regs->di;
 }
 
-static bool fetch(struct insn *in, struct regs *regs)
+static inline bool fetch(struct insn *in, struct regs *regs)
 {
-    memset(in, 0, sizeof(*in));
-    for (in->avail = 0; in->avail < 15; in->avail += sizeof(ulong)) {
-        ulong val;
+    bool bad = false;
 
-        if (!access_ok(regs->ip + in->avail, sizeof(ulong)) ||
-            read_guest_long(regs->ip + in->avail, &val)) {
-            break;
-        }
-        memcpy(in->bytes + in->avail, &val, sizeof(val));
+    *in = (struct insn) { .op_size = 4 };
+    for (unsigned i = 0; i < 16; i += sizeof(ulong)) {
+        bad |= read_guest_long(regs->ip + i, (ulong *)(in->bytes + i));
     }
-    /* The end of the code may be nearer to the page's end than a long is */
-    while (in->avail < 15 &&
-           !copy_from_guest(in->bytes + in->avail, regs->ip + in->avail, 1)) {
-        in->avail++;
+    in->avail = 15;
+    if (unlikely(bad)) {
+        /* The code ends with the page */
+        for (in->avail = 0; in->avail < 15; in->avail++) {
+            if (copy_from_guest(in->bytes + in->avail, regs->ip + in->avail, 1)) {
+                break;
+            }
+        }
     }
     return in->avail;
 }
 
+/* Beyond what could be read are zeroes; that it went there is checked last */
 static inline u8 next(struct insn *in)
 {
-    return in->len < in->avail && in->len < 16 ? in->bytes[in->len++] : 0;
+    return in->bytes[in->len++ & 15];
 }
 
 static bool decode_prefixes(struct insn *in, struct regs *regs)
@@ -95,7 +96,6 @@ static bool decode_prefixes(struct insn *in, struct regs *regs)
     if (!fetch(in, regs)) {
         return false;
     }
-    in->op_size = 4;
     for (;;) {
         u8 b = next(in);
 
@@ -865,17 +865,35 @@ done:
     return true;
 }
 
+/* On a copy of the entry, which then goes through the checks of a hypercall */
+static noinline bool emulate_upper_write(struct vcpu *v, struct regs *regs,
+                                         struct insn *in, ulong mfn, ulong addr)
+{
+    u64 *entry = (u64 *)frame(mfn) + (addr & (PAGE_SIZE - 1)) / 8;
+    u64 old = *entry, val = old;
+    struct regs saved = *regs;
+
+    if (!write_op(regs, in, (char *)&val + addr % 8)) {
+        return false;
+    }
+    entry = (u64 *)frame(mfn) + (addr & (PAGE_SIZE - 1)) / 8;
+    if (val != old && write_table_entry(v, mfn, entry, val)) {
+        *regs = saved;
+        return false;
+    }
+    return true;
+}
+
 bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
 {
-    u64 *pte, *entry, val, old;
-    struct regs saved;
+    u64 *pte, *entry;
     struct insn in;
     ulong mfn;
 
     if (!access_ok(addr, 8)) {
         return false;
     }
-    pte = walk_to_l1(v, addr, NULL);
+    pte = walk_to_l1(v, addr, &mfn);
     if (!pte || !(*pte & PTE_P) || (*pte & PTE_RW)) {
         return false;
     }
@@ -894,17 +912,5 @@ bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
         }
         return write_op(regs, &in, (char *)entry + addr % 8);
     }
-    saved = *regs;
-    old = val = *entry;
-    if (!write_op(regs, &in, (char *)&val + addr % 8)) {
-        return false;
-    }
-    if (val != old &&
-        write_table_entry(v, mfn,
-                          (u64 *)((ulong)frame(mfn) +
-                                  (addr & (PAGE_SIZE - 1) & ~7UL)), val)) {
-        *regs = saved;
-        return false;
-    }
-    return true;
+    return emulate_upper_write(v, regs, &in, mfn, addr);
 }

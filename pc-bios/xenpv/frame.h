@@ -17,6 +17,8 @@
 typedef u32 frame_info_t;
 #define FI_TYPE_SHIFT   28
 #define FI_TYPE(fi)     ((fi) >> FI_TYPE_SHIFT & 7)   /* 0, or a table's level */
+#define FI_TYPE_MASK    (7u << FI_TYPE_SHIFT)
+#define FI_LEVEL_1      (1u << FI_TYPE_SHIFT)
 #define FI_PINNED       (1u << 31)
 #define FI_COUNT_MASK   0x07ffffffu
 #define FI_PAE_XEN_L2   (1u << 27)      /* a level-2 table with our entries */

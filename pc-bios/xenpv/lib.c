@@ -32,16 +32,6 @@ void *memset(void *to, int c, size_t n)
 
 /* Guest virtual memory */
 
-bool access_ok(ulong addr, ulong size)
-{
-#ifdef __x86_64__
-    return addr + size >= addr &&
-           (addr + size <= XENPV_M2P_VIRT_64 || addr >= XENPV_HV_VIRT_END_64);
-#else
-    return addr + size >= addr && addr + size <= XENPV_M2P_VIRT_32;
-#endif
-}
-
 static ulong copy_fixup(void *to, const void *from, ulong n)
 {
     asm volatile("1: rep movsb\n\t"

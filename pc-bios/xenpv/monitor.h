@@ -255,7 +255,15 @@ static inline void outb(u16 port, u8 val)
 }
 
 /* uaccess.c: guest virtual memory, at the guest kernel's rights */
-bool access_ok(ulong addr, ulong size);
+static inline bool access_ok(ulong addr, ulong size)
+{
+#ifdef __x86_64__
+    return addr + size >= addr &&
+           (addr + size <= XENPV_M2P_VIRT_64 || addr >= XENPV_HV_VIRT_END_64);
+#else
+    return addr + size >= addr && addr + size <= XENPV_M2P_VIRT_32;
+#endif
+}
 /* 0, or -EFAULT; these may have copied a part */
 int copy_from_guest(void *to, ulong from, ulong size);
 int copy_to_guest(ulong to, const void *from, ulong size);
@@ -358,7 +366,10 @@ void init_page_tables(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 bool mfn_is_table(ulong mfn);
-/* The L1 entry that maps addr in the current tables, or NULL */
+/*
+ * The L1 entry that maps addr in the current tables, or NULL; table_mfn is set
+ * to the frame that it is in
+ */
 u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn);
 bool guest_mfn_valid(ulong mfn);
 int write_table_entry(struct vcpu *v, ulong table_mfn, u64 *entry, u64 val);

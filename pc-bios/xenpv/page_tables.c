@@ -443,26 +443,60 @@ static inline void flush_tlb(void)
 
 static inline unsigned slot(ulong addr, unsigned level)
 {
-    return (u64)addr >> (12 + 9 * (level - 1)) & 511;
+    return addr >> (12 + 9 * (level - 1)) & 511;
+}
+
+/*
+ * An entry of a table, 0 if the table is not there: what a guest that writes
+ * to its upper tables behind the monitor's back may lead us to.
+ */
+static inline u64 read_entry(ulong mfn, unsigned i)
+{
+    ulong entry = (ulong)((u64 *)frame(mfn) + i);
+    ulong lo;
+
+#ifdef __x86_64__
+    read_guest_long(entry, &lo);
+    return lo;
+#else
+    ulong hi;
+
+    read_guest_long(entry, &lo);
+    read_guest_long(entry + 4, &hi);
+    return lo | (u64)hi << 32;
+#endif
+}
+
+static inline u64 *walk(struct vcpu *v, ulong addr, ulong *table_mfn)
+{
+    u64 entry;
+
+#ifdef __x86_64__
+    entry = read_entry(v->top_mfn, slot(addr, 4));
+    if (unlikely(!(entry & PTE_P))) {
+        return NULL;
+    }
+    entry = read_entry(PTE_MFN(entry), slot(addr, 3));
+#else
+    entry = v->pdpt[addr >> 30];
+#endif
+    if (unlikely(!(entry & PTE_P))) {
+        return NULL;
+    }
+    entry = read_entry(PTE_MFN(entry), slot(addr, 2));
+    if (unlikely((entry & (PTE_P | PTE_PSE)) != PTE_P)) {
+        return NULL;
+    }
+    *table_mfn = PTE_MFN(entry);
+    if (unlikely(!mfn_is_ram(*table_mfn))) {
+        return NULL;
+    }
+    return (u64 *)frame(*table_mfn) + slot(addr, 1);
 }
 
 u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn)
 {
-    ulong mfn = v->top_mfn;
-
-    for (unsigned level = TOP_LEVEL; level > 1; level--) {
-        u64 entry = ((u64 *)frame(mfn))[slot(addr, level)];
-
-        mfn = PTE_MFN(entry);
-        if (unlikely(!(entry & PTE_P) || !mfn_is_ram(mfn) ||
-                     (level == 2 && (entry & PTE_PSE)))) {
-            return NULL;
-        }
-    }
-    if (table_mfn) {
-        *table_mfn = mfn;
-    }
-    return (u64 *)frame(mfn) + slot(addr, 1);
+    return walk(v, addr, table_mfn);
 }
 
 /* May a level-1 entry have this value? 0 or minus Xen's errno */
@@ -474,7 +508,7 @@ static inline int check_l1(u64 val)
         return 0;
     }
     if (likely(mfn_is_ram(mfn))) {
-        if (unlikely((val & PTE_RW) && FI_TYPE(frame_table[mfn]))) {
+        if (unlikely((val & PTE_RW) && (frame_table[mfn] & FI_TYPE_MASK))) {
             return -EBUSY;
         }
         return 0;
@@ -525,9 +559,9 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
     return 0;
 }
 
-int write_table_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
+static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
 {
-    if (likely(FI_TYPE(frame_table[mfn]) <= 1)) {
+    if (likely((frame_table[mfn] & FI_TYPE_MASK) <= FI_LEVEL_1)) {
         int ret = check_l1(val);
 
         if (likely(!ret)) {
@@ -536,6 +570,11 @@ int write_table_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
         return ret;
     }
     return write_upper_entry(v, mfn, entry, val);
+}
+
+int write_table_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
+{
+    return write_entry(v, mfn, entry, val);
 }
 
 /* Hypercalls */
@@ -549,31 +588,36 @@ static inline bool domid_ok(ulong dom)
     return dom == DOMID_SELF || dom == boot_info->domid;
 }
 
-static int one_mmu_update(struct vcpu *v, const struct req *req)
+static noinline int unusual_mmu_update(struct vcpu *v, const struct req *req)
 {
     ulong mfn = req->ptr >> 12;
     u64 *entry;
-    u64 val = req->val;
 
-    switch (req->ptr & 3) {
-    case MMU_NORMAL_PT_UPDATE:
-    case MMU_PT_UPDATE_PRESERVE_AD:
-        if (unlikely(!mfn_is_ram(mfn) || (req->ptr & 4))) {
-            return -EINVAL;
-        }
-        entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
-        if ((req->ptr & 3) == MMU_PT_UPDATE_PRESERVE_AD) {
-            val |= *entry & (PTE_A | PTE_D);
-        }
-        return write_table_entry(v, mfn, entry, val);
-    case MMU_MACHPHYS_UPDATE:
-        if (!mfn_is_ram(mfn)) {
-            return -EINVAL;
-        }
-        set_m2p(mfn, val);
-        return 0;
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
     }
-    return -ENOSYS;
+    switch (req->ptr & 7) {
+    case MMU_MACHPHYS_UPDATE:
+        set_m2p(mfn, req->val);
+        return 0;
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
+        return write_entry(v, mfn, entry,
+                           req->val | (*entry & (PTE_A | PTE_D)));
+    }
+    return req->ptr & 4 ? -EINVAL : -ENOSYS;
+}
+
+static inline int one_mmu_update(struct vcpu *v, const struct req *req)
+{
+    ulong mfn = req->ptr >> 12;
+
+    if (unlikely(((ulong)req->ptr & 7) || !mfn_is_ram(mfn))) {
+        return unusual_mmu_update(v, req);
+    }
+    return write_entry(v, mfn, (u64 *)((ulong)frame(mfn) +
+                                       ((ulong)req->ptr & (PAGE_SIZE - 1))),
+                       req->val);
 }
 
 HYPERCALL(do_mmu_update)
@@ -629,13 +673,13 @@ static inline long update_va_mapping(ulong va, u64 val, ulong flags)
 {
     struct vcpu *v = current_vcpu();
     ulong mfn;
-    u64 *entry = walk_to_l1(v, va, &mfn);
+    u64 *entry = walk(v, va, &mfn);
     long ret;
 
     if (unlikely(!entry || !access_ok(va, 1))) {
         return -EINVAL;
     }
-    ret = write_table_entry(v, mfn, entry, val);
+    ret = write_entry(v, mfn, entry, val);
     if (likely(!ret)) {
         switch (flags & UVMF_FLUSHTYPE_MASK) {
         case UVMF_TLB_FLUSH:
@@ -686,7 +730,7 @@ static int pin_table(ulong mfn, unsigned level)
     return 0;
 }
 
-static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
+static inline int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
 {
     ulong mfn = op->arg1.mfn;
 
@@ -776,14 +820,23 @@ HYPERCALL(do_mmuext_op)
     if (unlikely(!domid_ok((u16)a4) || a4 >> 16)) {
         return -ESRCH;
     }
+    if (unlikely(!access_ok(uops, count * sizeof(struct mmuext_op)) ||
+                 count > 0x1000000)) {
+        return -EFAULT;
+    }
     for (i = 0; i < count; i++, uops += sizeof(struct mmuext_op)) {
-        struct mmuext_op op;
+        union {
+            ulong words[3];
+            struct mmuext_op op;
+        } u;
 
-        if (unlikely(copy_from_guest(&op, uops, sizeof(op)))) {
+        if (unlikely(read_guest_long(uops, &u.words[0]) |
+                     read_guest_long(uops + WORD, &u.words[1]) |
+                     read_guest_long(uops + 2 * WORD, &u.words[2]))) {
             ret = -EFAULT;
             break;
         }
-        ret = one_mmuext_op(v, &op);
+        ret = one_mmuext_op(v, &u.op);
         if (unlikely(ret)) {
             break;
         }

@@ -255,7 +255,8 @@ int set_ldt(struct vcpu *v, ulong base, ulong ents)
         return -EINVAL;
     }
     for (ulong i = 0; i < 16; i++) {
-        u64 *pte = i < pages ? walk_to_l1(v, base + i * PAGE_SIZE, NULL) : NULL;
+        ulong mfn;
+        u64 *pte = i < pages ? walk_to_l1(v, base + i * PAGE_SIZE, &mfn) : NULL;
         u64 e = pte ? *pte : 0;
 
         if ((e & PTE_P) && guest_mfn_valid(PTE_MFN(e)) &&
