@@ -119,6 +119,7 @@ typedef unsigned long xen_pfn_t;
 #define EFAULT      14
 #define EBUSY       16
 #define EEXIST      17
+#define ENODEV      19
 #define EINVAL      22
 #define ENOSPC      28
 #define ENOSYS      38
