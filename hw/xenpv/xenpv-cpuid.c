@@ -42,8 +42,6 @@ static const PVFeatures pv_features[] = {
     { 0x80000008, 0, R_EBX, 0x00000005 },
 };
 
-#define EXT_EDX_SHARED      0x0183f3ff  /* AMD's copy of leaf 1's EDX */
-
 static void add(struct xenpv_cpuid *table, unsigned *n, uint32_t leaf,
                 uint32_t subleaf, const uint32_t regs[4])
 {
@@ -99,6 +97,10 @@ static void restrict_features(uint32_t leaf, uint32_t subleaf, bool is_64bit,
         for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
             regs[order[i]] = 0;
         }
+        break;
+    case 0x80000008:        /* no 5-level paging */
+        regs[R_EAX] = (regs[R_EAX] & ~0xff00) |
+                      MIN(regs[R_EAX] & 0xff00, 48 << 8);
         break;
     case 0x80000001:
         if (!is_64bit) {

@@ -564,7 +564,8 @@ done:
  * The guest kernel has its page tables mapped read-only and writes to them
  * all the same; the CPU's fault address is that of the operand. The write is
  * done with the operation's own instruction on the monitor's mapping, atomic
- * as the CPU's would be; entries of upper levels go through the checks.
+ * as the CPU's would be. As under Xen this is for level-1 tables: upper levels
+ * are written by hypercalls, and a write to one is the fault that it is.
  */
 
 #define ARITH_FLAGS     0x8d5UL     /* CF PF AF ZF SF OF */
@@ -865,25 +866,6 @@ done:
     return true;
 }
 
-/* On a copy of the entry, which then goes through the checks of a hypercall */
-static noinline bool emulate_upper_write(struct vcpu *v, struct regs *regs,
-                                         struct insn *in, ulong mfn, ulong addr)
-{
-    u64 *entry = (u64 *)frame(mfn) + (addr & (PAGE_SIZE - 1)) / 8;
-    u64 old = *entry, val = old;
-    struct regs saved = *regs;
-
-    if (!write_op(regs, in, (char *)&val + addr % 8)) {
-        return false;
-    }
-    entry = (u64 *)frame(mfn) + (addr & (PAGE_SIZE - 1)) / 8;
-    if (val != old && write_table_entry(v, mfn, entry, val)) {
-        *regs = saved;
-        return false;
-    }
-    return true;
-}
-
 bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
 {
     u64 *pte, *entry;
@@ -898,19 +880,14 @@ bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
         return false;
     }
     mfn = PTE_MFN(*pte);
-    if (!mfn_is_table(mfn) || !decode_prefixes(&in, regs)) {
+    if (!guest_mfn_valid(mfn) || mfn_level(mfn) != 1 ||
+        !decode_prefixes(&in, regs)) {
         return false;
     }
-    entry = (u64 *)((ulong)frame(mfn) + (addr & (PAGE_SIZE - 1) & ~7UL));
-    if (likely(FI_TYPE(frame_table[mfn]) == 1)) {
-        /*
-         * Level 1: on the entry itself. What the checks of a hypercall would
-         * refuse hurts nobody but the guest.
-         */
-        if (addr % 8 + (in.op_size < 4 ? 4 : in.op_size) > 8 && in.op_size > 4) {
-            return false;
-        }
-        return write_op(regs, &in, (char *)entry + addr % 8);
+    entry = (u64 *)frame(mfn) + (addr & (PAGE_SIZE - 1)) / 8;
+    if (addr % 8 + in.op_size > 8 && in.op_size > 4) {
+        return false;           /* across two entries */
     }
-    return emulate_upper_write(v, regs, &in, mfn, addr);
+    /* What the checks of a hypercall would refuse hurts nobody but the guest */
+    return write_op(regs, &in, (char *)entry + addr % 8);
 }

@@ -22,7 +22,10 @@ long unknown_hypercall_trace(ulong nr)
 
 static HYPERCALL(do_nothing)
 {
-    return unknown_hypercall_trace(~0UL);
+    if (boot_info->flags & XENPV_BOOT_TRACE) {
+        printk("hypercall that is not there: %lx %lx %lx\n", a1, a2, a3);
+    }
+    return -ENOSYS;
 }
 
 /* What an unprivileged domain may not do */

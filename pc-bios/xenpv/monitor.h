@@ -366,13 +366,13 @@ void init_page_tables(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 bool mfn_is_table(ulong mfn);
+unsigned mfn_level(ulong mfn);      /* 0: not a page table */
 /*
  * The L1 entry that maps addr in the current tables, or NULL; table_mfn is set
  * to the frame that it is in
  */
 u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn);
 bool guest_mfn_valid(ulong mfn);
-int write_table_entry(struct vcpu *v, ulong table_mfn, u64 *entry, u64 val);
 
 /* segments.c */
 void init_gdt(struct vcpu *v);

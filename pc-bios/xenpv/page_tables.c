@@ -71,6 +71,11 @@ static inline unsigned table_level(ulong mfn)
     return mfn_is_ram(mfn) ? FI_TYPE(frame_table[mfn]) : 0;
 }
 
+unsigned mfn_level(ulong mfn)
+{
+    return table_level(mfn);
+}
+
 bool mfn_is_table(ulong mfn)
 {
     return table_level(mfn);
@@ -570,11 +575,6 @@ static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
         return ret;
     }
     return write_upper_entry(v, mfn, entry, val);
-}
-
-int write_table_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
-{
-    return write_entry(v, mfn, entry, val);
 }
 
 /* Hypercalls */
