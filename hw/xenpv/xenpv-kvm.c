@@ -425,6 +425,17 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     CPU(cpu)->halted = 0;
 }
 
+/* Devices alone, for qtest: the rings are in the frames 1 and 2 */
+static void xenpv_reset_without_guest(XenPVKVMState *s)
+{
+    XenPVDevicePorts ports;
+
+    memset(core_ptr(s, 0), 0, XENPV_CORE_SIZE);
+    xenpv_devices_reset(s->devices, &ports);
+    memset(xenpv_frame_to_host(1), 0, 2 * XENPV_PAGE_SIZE);
+    xenpv_devices_start(s->devices, 1, 2);
+}
+
 static void xenpv_machine_reset(MachineState *machine, ResetType type)
 {
     XenPVKVMState *s = XENPV_KVM_MACHINE(machine);
@@ -434,9 +445,7 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
 
     qemu_devices_reset(type);
     if (!s->kernel) {
-        XenPVDevicePorts ports;
-
-        xenpv_devices_reset(s->devices, &ports);
+        xenpv_reset_without_guest(s);
         return;
     }
     xenpv_build_domain(s, &dom);
