@@ -1,0 +1,267 @@
+/*
+ * Privileged instructions of the guest kernel work as far as Xen emulates
+ * them, and are refused beyond that.
+ *
+ * Old and small kernels still read control registers, clear TS, ask for CPUID
+ * by the forced-emulation prefix, and read and write MSRs, relying on the
+ * hypervisor to emulate that; each instruction that is emulated must continue
+ * behind itself, and each that is not must be a #GP at itself, so that a
+ * kernel which probes for a feature can recover.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "harness.h"
+
+#define X86_CR0_TS      0x8
+
+static noinline void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+    asm volatile("ud2; .ascii \"xen\"; cpuid"
+                 : "=a" (r[0]), "=b" (r[1]), "=c" (r[2]), "=d" (r[3])
+                 : "0" (leaf), "2" (subleaf));
+}
+
+static void do_cpuid(void *unused)
+{
+    uint32_t r[4];
+    char vendor[13];
+
+    cpuid(0x40000000, 0, r);
+    check(r[1] == 0x566e6558 && r[2] == 0x65584d4d && r[3] == 0x4d4d566e,
+          "CPUID leaf 0x40000000 is not XenVMMXenVMM");
+    check(r[0] >= 0x40000001, "the last Xen leaf is %x", r[0]);
+    cpuid(0x40000001, 0, r);
+    check_eq(r[0], HYPERCALL(xen_version, XENVER_version),
+             "the version by CPUID");
+    cpuid(0, 0, r);
+    memcpy(vendor, &r[1], 4);
+    memcpy(vendor + 4, &r[3], 4);
+    memcpy(vendor + 8, &r[2], 4);
+    vendor[12] = 0;
+    check(r[0] >= 1, "the last leaf is %x (\"%s\")", r[0], vendor);
+    cpuid(1, 0, r);
+    check(r[3] & 1, "CPUID: no FPU");
+    check(r[3] & 1 << 4, "CPUID: no TSC");
+    check(r[3] & 1 << 5, "CPUID: no MSRs");
+    check(r[3] & 1 << 6, "CPUID: no PAE");
+    check(r[2] & 1u << 31, "CPUID: no hypervisor");
+    if (!is_initdomain()) {
+        /* Domain 0 gets some of these, as old kernels of it need them */
+        check(!(r[3] & 1 << 12), "CPUID: MTRR");
+    }
+    check(!(r[3] & 1 << 1), "CPUID: VME");
+    check(!(r[3] & 1 << 3), "CPUID: PSE");
+    check(!(r[3] & 1 << 13), "CPUID: PGE");
+    check(!(r[3] & 1 << 17), "CPUID: PSE36");
+    check(!(r[2] & 1 << 5), "CPUID: VMX");
+    check(!(r[2] & 1 << 17), "CPUID: PCID");
+    cpuid(7, 0, r);
+    check(!(r[1] & 1 << 7), "CPUID: SMEP");
+    check(!(r[1] & 1 << 20), "CPUID: SMAP");
+    check(!(r[1] & 1 << 10), "CPUID: INVPCID");
+    cpuid(0x80000001, 0, r);
+    check_eq(r[3] >> 29 & 1, IS_64BIT, "CPUID: long mode");
+    check(r[3] & 1 << 20, "CPUID: no NX");
+    check(!(r[2] & 1 << 2), "CPUID: SVM");
+    if (IS_64BIT) {
+        check(r[3] & 1 << 11, "CPUID: no SYSCALL");
+    }
+}
+
+/* Runs fn; it must not raise anything */
+static void works(const char *name, void (*fn)(void *))
+{
+    struct trap t;
+
+    if (catch_exception(&t, fn, NULL)) {
+        failure("%s: %s, error code %x, at %lx", name, trap_name(t.vector),
+                t.error_code, t.ip);
+    }
+}
+#define WORKS(fn) works(#fn, fn)
+
+static void control_registers(void *unused)
+{
+    ulong val;
+
+    HYPERCALL(fpu_taskswitch, 1);
+    asm volatile("mov %%cr0, %0" : "=r" (val));
+    check_eq(val & (0x80000001 | X86_CR0_TS), 0x80000001 | X86_CR0_TS,
+             "PG, PE and TS in CR0");
+    asm volatile("clts");
+    asm volatile("mov %%cr0, %0" : "=r" (val));
+    check_eq(val & X86_CR0_TS, 0, "TS after clts");
+    asm volatile("fnop");
+    asm volatile("mov %0, %%cr0" : : "r" (val | X86_CR0_TS));
+    asm volatile("mov %%cr0, %0" : "=r" (val));
+    check_eq(val & X86_CR0_TS, X86_CR0_TS, "TS after writing CR0");
+    asm volatile("mov %0, %%cr0" : : "r" (val & ~(ulong)X86_CR0_TS));
+    asm volatile("fnop");
+
+    asm volatile("mov %%cr3, %0" : "=r" (val));
+#ifdef __x86_64__
+    check_eq(val >> PAGE_SHIFT, virt_to_mfn((void *)start_info->pt_base),
+             "the frame in CR3");
+#else
+    /* Bits above 4 GiB are rotated into the low ones */
+    val = val >> 12 | val << 20;
+    check_eq(val, virt_to_mfn((void *)start_info->pt_base),
+             "the frame in CR3");
+#endif
+    asm volatile("mov %0, %%cr3"
+                 : : "r" (({ ulong v; asm volatile("mov %%cr3, %0"
+                                                   : "=r" (v)); v; }))
+                 : "memory");
+    asm volatile("mov %%cr4, %0" : "=r" (val));
+    check(val & 0x20, "PAE in CR4: %lx", val);
+    vcpu_info()->arch.cr2 = 0x12345;
+    asm volatile("mov %%cr2, %0" : "=r" (val));
+}
+
+static void msrs(void *unused)
+{
+    uint32_t lo, hi;
+
+    asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (0xc0000080));
+#ifdef __x86_64__
+    check_eq(lo & 0x501, 0x501, "EFER.LMA, LME and SCE");
+    {
+        static ulong x = 0x1234;
+        ulong val, p = (ulong)&x;
+
+        asm volatile("wrmsr" : : "c" (0xc0000100), "a" ((uint32_t)p),
+                     "d" ((uint32_t)(p >> 32)));
+        asm volatile("mov %%fs:0, %0" : "=r" (val));
+        check_eq(val, 0x1234, "by MSR_FS_BASE");
+        asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (0xc0000100));
+        check_eq(((ulong)hi << 32) | lo, p, "MSR_FS_BASE");
+        asm volatile("wrmsr" : : "c" (0xc0000101), "a" ((uint32_t)p),
+                     "d" ((uint32_t)(p >> 32)));
+        asm volatile("mov %%gs:0, %0" : "=r" (val));
+        check_eq(val, 0x1234, "by MSR_GS_BASE");
+        asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (0xc0000101));
+        check_eq(((ulong)hi << 32) | lo, p, "MSR_GS_BASE");
+        asm volatile("wrmsr" : : "c" (0xc0000102), "a" (0x5000), "d" (0x7f));
+        asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (0xc0000102));
+        check_eq(((ulong)hi << 32) | lo, 0x7f00005000, "MSR_SHADOW_GS_BASE");
+    }
+#endif
+}
+
+/*
+ * With an IOPL for the kernel these are ignored, as event delivery is governed
+ * by the upcall mask. Without it they are refused.
+ */
+static void cli_and_sti(void *unused)
+{
+    unmask_upcalls();
+    asm volatile("cli");
+    check_eq(vcpu_info()->evtchn_upcall_mask, 0, "the upcall mask after cli");
+    mask_upcalls();
+    asm volatile("sti");
+    check_eq(vcpu_info()->evtchn_upcall_mask, 1, "the upcall mask after sti");
+}
+
+static void debug_registers(void *unused)
+{
+    ulong val;
+
+    asm volatile("mov %0, %%dr0" : : "r" (0x1000UL));
+    asm volatile("mov %%dr0, %0" : "=r" (val));
+    check_eq(val, 0x1000, "DR0");
+    check_eq(HYPERCALL(get_debugreg, 0), 0x1000, "get_debugreg(0)");
+    asm volatile("mov %%dr7, %0" : "=r" (val));
+    check_eq(val & 0xff, 0, "the enables in DR7");
+}
+
+#define REFUSED_INSN(name, ...) \
+    extern char at_##name[]; \
+    static noinline void name(void *arg) \
+    { \
+        asm volatile("at_" #name ": " __VA_ARGS__); \
+    }
+
+REFUSED_INSN(hlt, "hlt")
+REFUSED_INSN(cli, "cli")
+REFUSED_INSN(sti, "sti")
+REFUSED_INSN(invlpg, "invlpg (%0)" : : "r" (VIRT_BASE) : "memory")
+REFUSED_INSN(lidt, "lidt (%0)" : : "r" (&entry_state))
+REFUSED_INSN(lgdt, "lgdt (%0)" : : "r" (&entry_state))
+REFUSED_INSN(ltr, "ltr %w0" : : "r" (0x40))
+REFUSED_INSN(rdmsr_none, "rdmsr" : : "c" (0x4321) : "eax", "edx")
+REFUSED_INSN(in_80, "in $0x80, %%al" : : : "eax")
+REFUSED_INSN(out_80, "out %%al, $0x80" : : "a" (0))
+REFUSED_INSN(out_1904, "outl %0, %1" : : "a" (0), "d" (0x1904))
+REFUSED_INSN(ins, "insb" : : "d" (0x80), "D" (&entry_state) : "memory")
+#ifdef __x86_64__
+REFUSED_INSN(fs_bad, "wrmsr" : : "c" (0xc0000100), "a" (0), "d" (0x8000))
+#endif
+
+static void refused(const char *name, void (*fn)(void *), const void *at,
+                    unsigned vector)
+{
+    struct trap t;
+
+    if (!catch_exception(&t, fn, NULL)) {
+        failure("%s: no exception", name);
+        return;
+    }
+    check(t.vector == vector, "%s: %s, expected %s", name,
+          trap_name(t.vector), trap_name(vector));
+    if (vector == X86_GP) {
+        check_eq(t.error_code, 0, "%s: error code", name);
+    }
+    check_eq(t.ip, (ulong)at, "%s: IP", name);
+}
+#define REFUSED(name)   refused(#name, name, at_##name, X86_GP)
+
+static __user ulong user_cpuid(ulong leaf, ulong unused)
+{
+    uint32_t a = leaf, b, c = 0, d;
+
+    asm volatile("ud2; .ascii \"xen\"; cpuid"
+                 : "+a" (a), "=b" (b), "+c" (c), "=d" (d));
+    return b;
+}
+
+void test_main(void)
+{
+    struct trap t;
+    uint32_t iopl = 1;
+    ulong ebx;
+
+    WORKS(do_cpuid);
+    check(!call_user(user_cpuid, 0x40000000, 0, &ebx, &t) &&
+          ebx == 0x566e6558, "the CPUID prefix in user mode");
+    WORKS(control_registers);
+    WORKS(msrs);
+    WORKS(debug_registers);
+
+    REFUSED(cli);
+    REFUSED(sti);
+    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0,
+              "PHYSDEVOP_set_iopl(1)");
+    WORKS(cli_and_sti);
+    iopl = 0;
+    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0,
+              "PHYSDEVOP_set_iopl(0)");
+    REFUSED(cli);
+
+    REFUSED(hlt);
+    REFUSED(invlpg);
+    REFUSED(lidt);
+    REFUSED(lgdt);
+    REFUSED(ltr);
+    REFUSED(rdmsr_none);
+    if (!is_initdomain()) {
+        /* Domain 0 has I/O ports */
+        REFUSED(in_80);
+        REFUSED(out_80);
+        REFUSED(out_1904);
+        REFUSED(ins);
+    }
+#ifdef __x86_64__
+    REFUSED(fs_bad);
+#endif
+}
