@@ -29,7 +29,7 @@ typedef struct {
  * check, thermal control, speculation control, breakpoint extensions, AMX.
  */
 static const PVFeatures pv_features[] = {
-    { 0x00000001, 0, R_EDX, 0x1f898b75 },
+    { 0x00000001, 0, R_EDX, 0x1f898975 },
     { 0x00000001, 0, R_ECX, 0xf6d83203 },
     { 0x00000007, 0, R_EBX, 0xf1af0b29 },
     { 0x00000007, 0, R_ECX, 0x02405f42 },

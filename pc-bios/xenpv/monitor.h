@@ -44,7 +44,6 @@ typedef unsigned long ulong;
 #define ERANGE      34
 #define ENOSYS      38
 #define ENODATA     61
-#define ETIME       62
 #define EOPNOTSUPP  95
 
 #define likely(x)   __builtin_expect(!!(x), 1)

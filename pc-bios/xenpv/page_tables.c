@@ -221,9 +221,10 @@ void init_page_tables(void)
 /* m2p is mapped read-only at M2P_VIRT, this is where the monitor writes it */
 static void set_m2p(ulong mfn, ulong pfn)
 {
-    ulong gpa = boot_info->tables_gpa + mfn * sizeof(ulong);
+    ulong per_frame = PAGE_SIZE / sizeof(ulong);
+    ulong m2p_mfn = (boot_info->tables_gpa >> 12) + mfn / per_frame;
 
-    *(ulong *)((ulong)frame(gpa >> 12) + (gpa & (PAGE_SIZE - 1))) = pfn;
+    ((ulong *)frame(m2p_mfn))[mfn % per_frame] = pfn;
 }
 
 /* Reference counts of tables */
@@ -518,7 +519,11 @@ static inline int check_l1(u64 val)
         }
         return 0;
     }
-    return guest_mfn_valid(mfn) ? 0 : -EINVAL;
+    if (guest_mfn_valid(mfn)) {
+        return 0;
+    }
+    /* As Xen answers for memory that is nobody's */
+    return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
 }
 
 /*
@@ -566,13 +571,19 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
 
 static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
 {
-    if (likely((frame_table[mfn] & FI_TYPE_MASK) <= FI_LEVEL_1)) {
+    frame_info_t type = frame_table[mfn] & FI_TYPE_MASK;
+
+    if (likely(type == FI_LEVEL_1)) {
         int ret = check_l1(val);
 
         if (likely(!ret)) {
             *(volatile u64 *)entry = val;
         }
         return ret;
+    }
+    if (!type) {
+        *(volatile u64 *)entry = val;   /* not a page table, just memory */
+        return 0;
     }
     return write_upper_entry(v, mfn, entry, val);
 }
@@ -593,19 +604,24 @@ static noinline int unusual_mmu_update(struct vcpu *v, const struct req *req)
     ulong mfn = req->ptr >> 12;
     u64 *entry;
 
-    if (!mfn_is_ram(mfn)) {
-        return -EINVAL;
-    }
     switch (req->ptr & 7) {
+    case MMU_NORMAL_PT_UPDATE:
+        return -EINVAL;         /* not the guest's frame */
     case MMU_MACHPHYS_UPDATE:
+        if (!mfn_is_ram(mfn)) {
+            return -EINVAL;
+        }
         set_m2p(mfn, req->val);
         return 0;
     case MMU_PT_UPDATE_PRESERVE_AD:
+        if (!mfn_is_ram(mfn)) {
+            return -EINVAL;
+        }
         entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
         return write_entry(v, mfn, entry,
                            req->val | (*entry & (PTE_A | PTE_D)));
     }
-    return req->ptr & 4 ? -EINVAL : -ENOSYS;
+    return -ENOSYS;
 }
 
 static inline int one_mmu_update(struct vcpu *v, const struct req *req)

@@ -157,27 +157,7 @@ bool fix_descriptor(u64 *desc)
         return true;
     }
     if (!(d & DESC_S)) {
-#ifdef __x86_64__
-        /* Call gates would be refused by the CPU's 64-bit rules or ours */
-        return false;
-#else
-        unsigned type = d >> 40 & 0xf;
-        u16 sel = d >> 16;
-
-        /* A call gate may lead to the guest kernel only */
-        if (type != 0xc) {
-            return false;
-        }
-        if ((sel & 4) || (sel & 3) != 1 || sel >= FIRST_RESERVED_GDT_BYTE) {
-            sel = (sel & ~3) | 1;
-            d = (d & ~(0xffffULL << 16)) | (u64)sel << 16;
-        }
-        if (!dpl) {
-            d |= 1ULL << DESC_DPL_SHIFT;
-        }
-        *desc = d;
-        return true;
-#endif
+        return false;       /* no gates, no TSS, no LDT */
     }
     if (dpl < 1) {
         d |= 1ULL << DESC_DPL_SHIFT;

@@ -423,10 +423,7 @@ HYPERCALL(do_vcpu_op)
         if (copy_from_guest(&u.single, a3, sizeof(u.single))) {
             return -EFAULT;
         }
-        if ((u.single.flags & VCPU_SSHOTTMR_future) &&
-            u.single.timeout_abs_ns < system_time()) {
-            return -ETIME;
-        }
+        /* VCPU_SSHOTTMR_future is ignored since Xen 4.17: late is at once */
         set_timer(v, u.single.timeout_abs_ns ? u.single.timeout_abs_ns : 1);
         return 0;
     case VCPUOP_stop_singleshot_timer:

@@ -607,7 +607,7 @@ HYPERCALL(do_callback_op)
         }
         return -ENOSYS;
     }
-    return -ENOSYS;
+    return WORD == 8 ? -ENOSYS : -EINVAL;
 }
 
 #define XENNMI_register_callback    0
