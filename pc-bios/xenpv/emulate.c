@@ -470,10 +470,10 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
     if (!in.two_byte) {
         switch (in.opcode) {
         case 0xfa:          /* cli */
-        case 0xfb:          /* sti: events have their own mask */
-            break;
-        case 0xf4:          /* hlt */
-            do_sched_op(SCHEDOP_block, 0, 0, 0, 0, 0);
+        case 0xfb:          /* sti: events have a mask of their own */
+            if (v->iopl < 1) {
+                return false;
+            }
             break;
         default:
             if (!emulate_io(v, regs, &in)) {
@@ -704,6 +704,9 @@ static bool write_op(struct regs *regs, struct insn *in, volatile void *p)
         }
         switch (in->opcode) {
         case 0x88: case 0x89: case 0xc6: case 0xc7:
+            if (size == 8 && !entry_ok(val)) {
+                return false;
+            }
             write_sized(p, size, val);
             goto done;
         case 0xa4: case 0xa5: case 0xaa: case 0xab:
@@ -875,6 +878,9 @@ bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
     if (!access_ok(addr, 8)) {
         return false;
     }
+    if (!(vm_assists & 1UL << VMASST_TYPE_writable_pagetables)) {
+        return false;
+    }
     pte = walk_to_l1(v, addr, &mfn);
     if (!pte || !(*pte & PTE_P) || (*pte & PTE_RW)) {
         return false;
@@ -888,6 +894,5 @@ bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
     if (addr % 8 + in.op_size > 8 && in.op_size > 4) {
         return false;           /* across two entries */
     }
-    /* What the checks of a hypercall would refuse hurts nobody but the guest */
     return write_op(regs, &in, (char *)entry + addr % 8);
 }

@@ -152,9 +152,10 @@ static HYPERCALL(do_multicall)
     return 0;
 }
 
+ulong vm_assists;
+
 static HYPERCALL(do_vm_assist)
 {
-    static ulong assists;
     const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
                         1UL << VMASST_TYPE_4gb_segments_notify |
                         1UL << VMASST_TYPE_writable_pagetables |
@@ -172,10 +173,10 @@ static HYPERCALL(do_vm_assist)
     }
     switch (a1) {
     case VMASST_CMD_enable:
-        assists |= 1UL << a2;
+        vm_assists |= 1UL << a2;
         return 0;
     case VMASST_CMD_disable:
-        assists &= ~(1UL << a2);
+        vm_assists &= ~(1UL << a2);
         return 0;
     }
     return -ENOSYS;

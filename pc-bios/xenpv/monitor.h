@@ -372,6 +372,7 @@ unsigned mfn_level(ulong mfn);      /* 0: not a page table */
  */
 u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn);
 bool guest_mfn_valid(ulong mfn);
+bool entry_ok(u64 val);             /* of a level-1 table */
 
 /* segments.c */
 void init_gdt(struct vcpu *v);
@@ -399,6 +400,7 @@ void update_runstate(struct vcpu *v, int state);
 /* hypercalls.c: the table, then the handlers by file */
 typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5,
                           ulong a6);
+extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
 
 #define HYPERCALL(name) \

@@ -526,6 +526,11 @@ static inline int check_l1(u64 val)
     return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
 }
 
+bool entry_ok(u64 val)
+{
+    return !check_l1(val);
+}
+
 /*
  * An entry of a table of level 2 and up. Its pages are referenced before the
  * old ones are released, and the TLB forgets what it knows of the old ones.
