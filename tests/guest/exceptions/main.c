@@ -73,6 +73,13 @@ static void check_frame(const char *name, struct trap *t, unsigned vector,
     }
     check_eq(t->cs, user ? FLAT_USER_CS : FLAT_KERNEL_CS, "%s: CS", name);
     check_eq(t->ss, user ? FLAT_USER_SS : FLAT_KERNEL_SS, "%s: SS", name);
+    if (!IS_64BIT && vector == 0x80 && masked) {
+        /*
+         * A gate that leads straight to the kernel, as in the 32-bit Xen of
+         * old, knows of no upcall mask. No kernel runs user code with it set.
+         */
+        return;
+    }
     check_eq(t->frame->cs, t->cs | (ulong)masked << (IS_64BIT ? 32 : 16),
              "%s: the slot of CS", name);
     check_eq(t->flags & X86_EFLAGS_IF, masked ? 0 : X86_EFLAGS_IF,
