@@ -871,7 +871,7 @@ done:
 
 bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
 {
-    u64 *pte, *entry;
+    u64 pte, *entry;
     struct insn in;
     ulong mfn;
 
@@ -881,11 +881,11 @@ bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
     if (!(vm_assists & 1UL << VMASST_TYPE_writable_pagetables)) {
         return false;
     }
-    pte = walk_to_l1(v, addr, &mfn);
-    if (!pte || !(*pte & PTE_P) || (*pte & PTE_RW)) {
+    pte = read_l1_entry(addr);
+    if ((pte & (PTE_P | PTE_RW)) != PTE_P) {
         return false;
     }
-    mfn = PTE_MFN(*pte);
+    mfn = PTE_MFN(pte);
     if (!guest_mfn_valid(mfn) || mfn_level(mfn) != 1 ||
         !decode_prefixes(&in, regs)) {
         return false;

@@ -50,4 +50,14 @@ static inline void *frame(ulong mfn)
 }
 #endif
 
+/* The level-1 entry for addr in the tables in use; to access it may fault */
+static inline u64 *linear_entry(ulong addr)
+{
+#ifdef __x86_64__
+    return (u64 *)LINEAR_VIRT + (addr >> 12 & 0xfffffffffUL);
+#else
+    return (u64 *)LINEAR_VIRT + (addr >> 12);
+#endif
+}
+
 #endif

@@ -78,6 +78,8 @@
 #define SYSCALL32_STUB      64      /* its offset in the stub page */
 #define KERNEL_FRAME_CS     0xe030  /* the guest kernel's CS as it sees it */
 #define KERNEL_FRAME_SS     0xe02b
+/* The tables in use, as an array of level-1 entries: L4 slot 259 */
+#define LINEAR_VIRT         0xffff818000000000
 #define HV_SLOT             256     /* L4 entries of the hypervisor */
 #define HV_SLOT_END         272
 #else
@@ -87,6 +89,8 @@
 #define VCPU_VIRT           XENPV_VCPU_VIRT_32
 #define M2P_VIRT            XENPV_M2P_VIRT_32
 #define FRAME_TABLE_VIRT    0xfc000000
+/* The tables in use, as an array of level-1 entries */
+#define LINEAR_VIRT         0xfe000000
 #define RING1_CS            0xe019  /* FLAT_RING1_CS */
 #define RING1_SS            0xe021  /* FLAT_RING1_SS */
 #define HV_SLOT             428     /* L2 entries of the top GiB's table */

@@ -282,7 +282,16 @@ ulong find_fixup(ulong ip);
 #define EX_WORD ".long"
 #endif
 
-/* Read or write one long; evaluates to true if it faulted */
+/* Read or write one long; go to the label if that faults */
+#define GET_GUEST(val, addr, label) \
+    asm goto("1: mov %1, %0\n\t" EX_TABLE(1b, %l[label]) \
+             : "=r" (val) : "m" (*(volatile ulong *)(addr)) : : label)
+#define PUT_GUEST(addr, val, label) \
+    asm goto("1: mov %0, %1\n\t" EX_TABLE(1b, %l[label]) \
+             : : "r" (val), "m" (*(volatile ulong *)(addr)) \
+             : "memory" : label)
+
+/* The same; evaluates to true if it faulted */
 static inline bool read_guest_long(ulong addr, ulong *val)
 {
     bool bad = false;
@@ -366,11 +375,7 @@ void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 bool mfn_is_table(ulong mfn);
 unsigned mfn_level(ulong mfn);      /* 0: not a page table */
-/*
- * The L1 entry that maps addr in the current tables, or NULL; table_mfn is set
- * to the frame that it is in
- */
-u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn);
+u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool guest_mfn_valid(ulong mfn);
 bool entry_ok(u64 val);             /* of a level-1 table */
 

@@ -38,12 +38,14 @@ static u64 hv_entries[HV_SLOT_END - HV_SLOT];
 #define HV_M2P      0
 #define HV_CORE     1
 #define HV_DIRECT   2
+#define HV_LINEAR   3       /* each table has its own */
 static u64 *area_l2;
 #else
 #define HV_M2P      0
 #define HV_CORE     16
 #define HV_AREA     20
 #define HV_FRAME_TABLE 52
+#define HV_LINEAR   68      /* 4 entries; each table has its own */
 #endif
 
 /* Guest RAM, in frames: [0, low_end) and [4 GiB, 4 GiB + high_pages) */
@@ -307,7 +309,7 @@ static void install_hv_entries(ulong mfn)
     u64 *l2 = frame(mfn);
 
     frame_table[mfn] |= FI_PAE_XEN_L2;
-    for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
+    for (unsigned i = 0; i < HV_LINEAR; i++) {
         l2[HV_SLOT + i] = hv_entries[i];
     }
 }
@@ -390,6 +392,14 @@ static void copy_pdpt(struct vcpu *v)
     for (int i = 0; i < 4; i++) {
         v->pdpt[i] = top[i];
     }
+    if (top[3] & PTE_P) {
+        u64 *l2 = frame(PTE_MFN(top[3]));
+
+        for (int i = 0; i < 4; i++) {
+            l2[HV_SLOT + HV_LINEAR + i] = top[i] & PTE_P ?
+                                          top[i] | PTE_RW | PTE_A | PTE_D : 0;
+        }
+    }
 }
 #endif
 
@@ -410,17 +420,15 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     {
         u64 *l4 = frame(mfn);
 
+        if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE]) {
+            memset(&l4[HV_SLOT], 0, sizeof(hv_entries));
+            l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
+        }
         if (!user && l4[HV_SLOT + HV_DIRECT] != hv_entries[HV_DIRECT]) {
             l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
             l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
-        }
-        if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE]) {
-            for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
-                if (user || i > HV_DIRECT) {
-                    l4[HV_SLOT + i] = 0;
-                }
-            }
-            l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
+            l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_P | PTE_RW |
+                                      PTE_A | PTE_D;
         }
         if (user) {
             v->user_cr3 = mfn << 12;
@@ -453,56 +461,41 @@ static inline unsigned slot(ulong addr, unsigned level)
 }
 
 /*
- * An entry of a table, 0 if the table is not there: what a guest that writes
- * to its upper tables behind the monitor's back may lead us to.
+ * The level-1 entry for addr is in the linear mapping, if the upper tables let
+ * it be written there (they need not have the RW bit); else it must be looked
+ * for. NULL if there is none.
  */
-static inline u64 read_entry(ulong mfn, unsigned i)
+static noinline u64 *walk(struct vcpu *v, ulong addr)
 {
-    ulong entry = (ulong)((u64 *)frame(mfn) + i);
-    ulong lo;
+    ulong mfn = v->top_mfn;
 
+    for (unsigned level = TOP_LEVEL; level > 1; level--) {
+        u64 entry = entry_of(mfn, slot(addr, level));
+
+        mfn = PTE_MFN(entry);
+        if (!(entry & PTE_P) || table_level(mfn) != level - 1) {
+            return NULL;
+        }
+    }
+    return (u64 *)frame(mfn) + slot(addr, 1);
+}
+
+/* The value of the level-1 entry for addr, 0 if there is none */
+u64 read_l1_entry(ulong addr)
+{
+    ulong entry = (ulong)linear_entry(addr), lo;
 #ifdef __x86_64__
-    read_guest_long(entry, &lo);
+    GET_GUEST(lo, entry, none);
     return lo;
 #else
     ulong hi;
 
-    read_guest_long(entry, &lo);
-    read_guest_long(entry + 4, &hi);
+    GET_GUEST(lo, entry, none);
+    GET_GUEST(hi, entry + 4, none);
     return lo | (u64)hi << 32;
 #endif
-}
-
-static inline u64 *walk(struct vcpu *v, ulong addr, ulong *table_mfn)
-{
-    u64 entry;
-
-#ifdef __x86_64__
-    entry = read_entry(v->top_mfn, slot(addr, 4));
-    if (unlikely(!(entry & PTE_P))) {
-        return NULL;
-    }
-    entry = read_entry(PTE_MFN(entry), slot(addr, 3));
-#else
-    entry = v->pdpt[addr >> 30];
-#endif
-    if (unlikely(!(entry & PTE_P))) {
-        return NULL;
-    }
-    entry = read_entry(PTE_MFN(entry), slot(addr, 2));
-    if (unlikely((entry & (PTE_P | PTE_PSE)) != PTE_P)) {
-        return NULL;
-    }
-    *table_mfn = PTE_MFN(entry);
-    if (unlikely(!mfn_is_ram(*table_mfn))) {
-        return NULL;
-    }
-    return (u64 *)frame(*table_mfn) + slot(addr, 1);
-}
-
-u64 *walk_to_l1(struct vcpu *v, ulong addr, ulong *table_mfn)
-{
-    return walk(v, addr, table_mfn);
+none:
+    return 0;
 }
 
 /* May a level-1 entry have this value? 0 or minus Xen's errno */
@@ -641,77 +634,111 @@ static inline int one_mmu_update(struct vcpu *v, const struct req *req)
                        req->val);
 }
 
-HYPERCALL(do_mmu_update)
+static inline int fetch_and_update(struct vcpu *v, ulong ureq)
 {
-    struct vcpu *v = current_vcpu();
-    ulong ureqs = a1, udone = a3;
-    ulong count = a2 & 0x7fffffff;      /* the top bit: MMU_UPDATE_PREEMPTED */
-    ulong i;
-    int ret = 0;
-
-    if (unlikely(!domid_ok((u16)a4) || a4 >> 16)) {
-        return -ESRCH;
-    }
-    if (unlikely(!access_ok(ureqs, count * sizeof(struct req)) ||
-                 count > 0x1000000)) {
-        return -EFAULT;
-    }
-    for (i = 0; i < count; i++, ureqs += sizeof(struct req)) {
-        struct req req;
-        bool bad;
+    struct req req;
 
 #ifdef __x86_64__
-        bad = read_guest_long(ureqs, (ulong *)&req.ptr);
-        bad |= read_guest_long(ureqs + 8, (ulong *)&req.val);
+    GET_GUEST(req.ptr, ureq, fault);
+    GET_GUEST(req.val, ureq + 8, fault);
 #else
-        ulong lo, hi;
+    ulong lo, hi;
 
-        bad = read_guest_long(ureqs, &lo) | read_guest_long(ureqs + 4, &hi);
-        req.ptr = lo | (u64)hi << 32;
-        bad |= read_guest_long(ureqs + 8, &lo) | read_guest_long(ureqs + 12, &hi);
-        req.val = lo | (u64)hi << 32;
+    GET_GUEST(lo, ureq, fault);
+    GET_GUEST(hi, ureq + 4, fault);
+    req.ptr = lo | (u64)hi << 32;
+    GET_GUEST(lo, ureq + 8, fault);
+    GET_GUEST(hi, ureq + 12, fault);
+    req.val = lo | (u64)hi << 32;
 #endif
-        if (unlikely(bad)) {
-            ret = -EFAULT;
-            break;
-        }
-        ret = one_mmu_update(v, &req);
+    return one_mmu_update(v, &req);
+fault:
+    return -EFAULT;
+}
+
+/* count or domid are not the usual ones, or the count done is wanted */
+static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
+                                 ulong dom)
+{
+    struct vcpu *v = current_vcpu();
+    u32 done;
+    int ret = 0;
+
+    count &= 0x7fffffff;            /* the top bit: MMU_UPDATE_PREEMPTED */
+    if (!domid_ok((u16)dom) || dom >> 16) {
+        return -ESRCH;
+    }
+    if (!access_ok(ureqs, count * sizeof(struct req)) || count > 0x1000000) {
+        return -EFAULT;
+    }
+    for (done = 0; done < count; done++) {
+        ret = fetch_and_update(v, ureqs + done * sizeof(struct req));
         if (unlikely(ret)) {
             break;
         }
     }
-    if (udone) {
-        u32 done = i;
-
-        if (copy_to_guest(udone, &done, sizeof(done))) {
-            return -EFAULT;
-        }
+    if (udone && copy_to_guest(udone, &done, sizeof(done))) {
+        return -EFAULT;
     }
     return ret;
 }
 
-static inline long update_va_mapping(ulong va, u64 val, ulong flags)
+HYPERCALL(do_mmu_update)
 {
-    struct vcpu *v = current_vcpu();
-    ulong mfn;
-    u64 *entry = walk(v, va, &mfn);
-    long ret;
+    if (likely(a2 == 1 && !a3 && a4 == DOMID_SELF &&
+               access_ok(a1, sizeof(struct req)))) {
+        return fetch_and_update(current_vcpu(), a1);
+    }
+    return mmu_updates(a1, a2, a3, a4);
+}
 
-    if (unlikely(!entry || !access_ok(va, 1))) {
+static noinline int update_by_walk(ulong va, u64 val)
+{
+    u64 *entry = walk(current_vcpu(), va);
+
+    if (!entry) {
         return -EINVAL;
     }
-    ret = write_entry(v, mfn, entry, val);
-    if (likely(!ret)) {
-        switch (flags & UVMF_FLUSHTYPE_MASK) {
-        case UVMF_TLB_FLUSH:
-            flush_tlb();
-            break;
-        case UVMF_INVLPG:
-            invlpg(va);
-            break;
-        }
+    *(volatile u64 *)entry = val;
+    return 0;
+}
+
+static inline long update_va_mapping(ulong va, u64 val, ulong flags)
+{
+    ulong entry = (ulong)linear_entry(va);
+    long ret;
+
+    if (unlikely(!access_ok(va, 1))) {
+        return -EINVAL;
     }
-    return ret;
+    ret = check_l1(val);
+    if (unlikely(ret)) {
+        return ret;
+    }
+#ifdef __x86_64__
+    PUT_GUEST(entry, val, fault);
+#else
+    /* Not present in between, so that no half of it is ever used */
+    PUT_GUEST(entry, 0UL, fault);
+    ((volatile ulong *)entry)[1] = val >> 32;
+    ((volatile ulong *)entry)[0] = val;
+#endif
+flush:
+    switch (flags & UVMF_FLUSHTYPE_MASK) {
+    case UVMF_TLB_FLUSH:
+        flush_tlb();
+        break;
+    case UVMF_INVLPG:
+        invlpg(va);
+        break;
+    }
+    return 0;
+fault:
+    ret = update_by_walk(va, val);
+    if (ret) {
+        return ret;
+    }
+    goto flush;
 }
 
 HYPERCALL(do_update_va_mapping)
@@ -751,7 +778,7 @@ static int pin_table(ulong mfn, unsigned level)
     return 0;
 }
 
-static inline int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
+static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
 {
     ulong mfn = op->arg1.mfn;
 
@@ -830,46 +857,59 @@ static inline int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
     return -ENOSYS;
 }
 
-HYPERCALL(do_mmuext_op)
+static noinline long mmuext_ops(ulong uops, ulong count, ulong udone, ulong dom)
 {
     struct vcpu *v = current_vcpu();
-    ulong uops = a1, udone = a3;
-    ulong count = a2 & 0x7fffffff;
-    ulong i;
+    u32 done;
     int ret = 0;
 
-    if (unlikely(!domid_ok((u16)a4) || a4 >> 16)) {
+    count &= 0x7fffffff;
+    if (!domid_ok((u16)dom) || dom >> 16) {
         return -ESRCH;
     }
-    if (unlikely(!access_ok(uops, count * sizeof(struct mmuext_op)) ||
-                 count > 0x1000000)) {
-        return -EFAULT;
-    }
-    for (i = 0; i < count; i++, uops += sizeof(struct mmuext_op)) {
-        union {
-            ulong words[3];
-            struct mmuext_op op;
-        } u;
+    for (done = 0; done < count; done++) {
+        struct mmuext_op op;
 
-        if (unlikely(read_guest_long(uops, &u.words[0]) |
-                     read_guest_long(uops + WORD, &u.words[1]) |
-                     read_guest_long(uops + 2 * WORD, &u.words[2]))) {
+        if (copy_from_guest(&op, uops + done * sizeof(op), sizeof(op))) {
             ret = -EFAULT;
             break;
         }
-        ret = one_mmuext_op(v, &u.op);
-        if (unlikely(ret)) {
+        ret = one_mmuext_op(v, &op);
+        if (ret) {
             break;
         }
     }
-    if (udone) {
-        u32 done = i;
-
-        if (copy_to_guest(udone, &done, sizeof(done))) {
-            return -EFAULT;
-        }
+    if (udone && copy_to_guest(udone, &done, sizeof(done))) {
+        return -EFAULT;
     }
     return ret;
+}
+
+HYPERCALL(do_mmuext_op)
+{
+    ulong cmd, addr;
+
+    /* What has to be fast: to flush by one operation */
+    if (likely(a2 == 1 && !a3 && a4 == DOMID_SELF &&
+               access_ok(a1, sizeof(struct mmuext_op)))) {
+        GET_GUEST(cmd, a1, slow);
+        switch ((u32)cmd) {
+        case MMUEXT_TLB_FLUSH_LOCAL:
+            flush_tlb();
+            return 0;
+        case MMUEXT_INVLPG_LOCAL:
+            GET_GUEST(addr, a1 + offsetof(struct mmuext_op, arg1), slow);
+            if (access_ok(addr, 1)) {
+                invlpg(addr);
+            }
+            return 0;
+        case MMUEXT_NEW_BASEPTR:
+            GET_GUEST(addr, a1 + offsetof(struct mmuext_op, arg1), slow);
+            return set_base_table(current_vcpu(), addr, false);
+        }
+    }
+slow:
+    return mmuext_ops(a1, a2, a3, a4);
 }
 
 /*

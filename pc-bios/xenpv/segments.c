@@ -235,9 +235,7 @@ int set_ldt(struct vcpu *v, ulong base, ulong ents)
         return -EINVAL;
     }
     for (ulong i = 0; i < 16; i++) {
-        ulong mfn;
-        u64 *pte = i < pages ? walk_to_l1(v, base + i * PAGE_SIZE, &mfn) : NULL;
-        u64 e = pte ? *pte : 0;
+        u64 e = i < pages ? read_l1_entry(base + i * PAGE_SIZE) : 0;
 
         if ((e & PTE_P) && guest_mfn_valid(PTE_MFN(e)) &&
             !mfn_is_table(PTE_MFN(e)) && !fix_frame(PTE_MFN(e), 512)) {
