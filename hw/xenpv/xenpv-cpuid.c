@@ -74,6 +74,7 @@ static void restrict_features(uint32_t leaf, uint32_t subleaf, bool is_64bit,
     switch (leaf) {
     case 0x1:
         regs[R_ECX] |= CPUID_EXT_HYPERVISOR;
+        regs[R_ECX] &= ~CPUID_EXT_OSXSAVE;      /* the monitor's to say */
         if (!is_64bit) {
             regs[R_EDX] &= ~CPUID_SEP;
         }
@@ -145,12 +146,14 @@ static void add_leaf(X86CPU *cpu, bool is_64bit, uint32_t leaf,
 
 unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            unsigned xen_minor,
-                           struct xenpv_cpuid table[XENPV_CPUID_MAX])
+                           struct xenpv_cpuid table[XENPV_CPUID_MAX],
+                           uint32_t index[3])
 {
     CPUX86State *env = &cpu->env;
     unsigned n = 0;
     uint32_t leaf, sub;
 
+    index[0] = 0;
     for (leaf = 0; leaf <= MIN(env->cpuid_level, 0x1f); leaf++) {
         switch (leaf) {
         case 0x4:
@@ -178,7 +181,9 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
             add_leaf(cpu, is_64bit, leaf, 0, true, table, &n);
         }
     }
+    index[1] = cpu_to_le32(n);
     add_xen_leaves(table, &n, xen_major, xen_minor);
+    index[2] = cpu_to_le32(n);
     for (leaf = 0x80000000; leaf <= MIN(env->cpuid_xlevel, 0x80000021); leaf++) {
         if (leaf == 0x8000001d) {
             for (sub = 0; sub < 5; sub++) {

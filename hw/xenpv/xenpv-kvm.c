@@ -334,7 +334,8 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     memcpy(info->uuid, qemu_uuid.data, sizeof(info->uuid));
     info->nr_cpuid = cpu_to_le32(xenpv_cpuid_table(cpu, s->kernel->is_64bit,
                                                    s->xen_major, s->xen_minor,
-                                                   info->cpuid));
+                                                   info->cpuid,
+                                                   info->cpuid_index));
     xenpv_set_clock(s, info);
 }
 

@@ -67,19 +67,20 @@ static ulong *reg_ptr(struct regs *regs, unsigned nr)
 
 static inline bool fetch(struct insn *in, struct regs *regs)
 {
-    bool bad = false;
+    ulong *words = (ulong *)in->bytes;
 
-    *in = (struct insn) { .op_size = 4 };
-    for (unsigned i = 0; i < 16; i += sizeof(ulong)) {
-        bad |= read_guest_long(regs->ip + i, (ulong *)(in->bytes + i));
-    }
-    in->avail = 15;
-    if (unlikely(bad)) {
-        /* The code ends with the page */
-        for (in->avail = 0; in->avail < 15; in->avail++) {
-            if (copy_from_guest(in->bytes + in->avail, regs->ip + in->avail, 1)) {
-                break;
-            }
+    *in = (struct insn) { .op_size = 4, .avail = 15 };
+    GET_GUEST(words[0], regs->ip, end_of_page);
+    GET_GUEST(words[1], regs->ip + WORD, end_of_page);
+#ifndef __x86_64__
+    GET_GUEST(words[2], regs->ip + 2 * WORD, end_of_page);
+    GET_GUEST(words[3], regs->ip + 3 * WORD, end_of_page);
+#endif
+    return true;
+end_of_page:
+    for (in->avail = 0; in->avail < 15; in->avail++) {
+        if (copy_from_guest(in->bytes + in->avail, regs->ip + in->avail, 1)) {
+            break;
         }
     }
     return in->avail;
@@ -192,39 +193,41 @@ static void set_reg32(struct regs *regs, unsigned nr, u32 val)
     *reg_ptr(regs, nr) = val;
 }
 
-/* CPUID: the machine's table, made at its start */
+/*
+ * CPUID: the machine's table, made at its start. It is sorted by leaf, and the
+ * leaves come in ranges without gaps, each with one entry or more.
+ */
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
     struct xenpv_boot_info *b = boot_info;
-    unsigned lo = 0, hi = b->nr_cpuid;
+    struct xenpv_cpuid *c = b->cpuid, *end = b->cpuid + b->nr_cpuid;
 
-    /* The table is sorted by leaf: find the leaf's first entry */
-    while (lo < hi) {
-        unsigned mid = (lo + hi) / 2;
-
-        if (b->cpuid[mid].leaf < leaf) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
+    /* A leaf's index is at least what it is above the first of its range */
+    if (leaf >= 0x80000000) {
+        c += b->cpuid_index[2] + (leaf & 0x7fffffff);
+    } else if (leaf >= 0x40000000) {
+        c += b->cpuid_index[1] + (leaf & 0x3fffffff);
+    } else {
+        c += leaf;
+    }
+    if (leaf - (leaf & 0xc0000000) < XENPV_CPUID_MAX) {
+        for (; c < end && c->leaf <= leaf; c++) {
+            if (c->leaf == leaf &&
+                (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf)) {
+                goto found;
+            }
         }
     }
     out[0] = out[1] = out[2] = out[3] = 0;
-    for (; lo < b->nr_cpuid && b->cpuid[lo].leaf == leaf; lo++) {
-        struct xenpv_cpuid *c = &b->cpuid[lo];
-
-        if (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf) {
-            out[0] = c->eax;
-            out[1] = c->ebx;
-            out[2] = c->ecx;
-            out[3] = c->edx;
-            break;
-        }
-    }
+    return;
+found:
+    out[0] = c->eax;
+    out[1] = c->ebx;
+    out[2] = c->ecx;
+    out[3] = c->edx;
     /* OSXSAVE is what the guest has made of CR4 */
-    if (leaf == 1) {
-        out[2] = (out[2] & ~(1u << 27)) | (read_cr4() >> 18 & 1) << 27;
-    } else if (leaf == 7 && subleaf == 0) {
-        out[2] &= ~(1u << 4);
+    if (leaf == 1 && (v->cr4 & 0x40000)) {
+        out[2] |= 1u << 27;
     }
 }
 
@@ -242,31 +245,36 @@ static void emulate_cpuid(struct vcpu *v, struct regs *regs)
 /* ud2; .ascii "xen"; cpuid, from the kernel or from a program */
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
 {
-    static const u8 code[] = { 0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2 };
-    ulong lo, hi;
-    u8 bytes[8];
+    const u64 code = 0xa20f6e65780b0fULL;       /* and any eighth byte */
+    u64 bytes = 0;
+    ulong ip = regs->ip;
 
-    /* Read as a whole if that is possible without a fault beyond its end */
-    if (access_ok(regs->ip, 8) && !read_guest_long(regs->ip, &lo)) {
-        memcpy(bytes, &lo, sizeof(lo));
-        if (sizeof(lo) == 4) {
-            if (read_guest_long(regs->ip + 4, &hi) &&
-                copy_from_guest(&hi, regs->ip + 4, 3)) {
-                return false;
-            }
-            memcpy(bytes + 4, &hi, sizeof(hi));
-        }
-    } else if (copy_from_guest(bytes, regs->ip, sizeof(code))) {
+    if (unlikely(!access_ok(ip, 8))) {
         return false;
     }
-    for (unsigned i = 0; i < sizeof(code); i++) {
-        if (bytes[i] != code[i]) {
-            return false;
-        }
+#ifdef __x86_64__
+    GET_GUEST(bytes, ip, end_of_page);
+#else
+    {
+        ulong lo, hi;
+
+        GET_GUEST(lo, ip, end_of_page);
+        GET_GUEST(hi, ip + 4, end_of_page);
+        bytes = lo | (u64)hi << 32;
+    }
+#endif
+compare:
+    if (likely((bytes ^ code) << 8)) {
+        return false;
     }
     emulate_cpuid(v, regs);
-    regs->ip += sizeof(code);
+    regs->ip = ip + 7;
     return true;
+end_of_page:
+    if (copy_from_guest(&bytes, ip, 7)) {
+        return false;
+    }
+    goto compare;
 }
 
 #define MSR_TSC             0x10

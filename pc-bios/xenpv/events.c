@@ -159,7 +159,7 @@ static void forget_port(u32 port)
     test_and_clear_bit(port, shared->evtchn_pending);
 }
 
-HYPERCALL(do_event_channel_op)
+static noinline long event_channel_op(ulong a1, ulong a2)
 {
     static const u8 size[] = {
         [EVTCHNOP_bind_interdomain] = sizeof(struct evtchn_bind_interdomain),
@@ -184,12 +184,6 @@ HYPERCALL(do_event_channel_op)
     u32 port;
     long ret;
 
-    if (a1 == EVTCHNOP_send || a1 == EVTCHNOP_unmask) {
-        if (unlikely(copy_from_guest(&port, a2, sizeof(port)))) {
-            return -EFAULT;
-        }
-        return a1 == EVTCHNOP_send ? send(port) : unmask(port);
-    }
     if (a1 >= ARRAY_SIZE(size) || !size[a1]) {
         return -ENOSYS;
     }
@@ -220,6 +214,22 @@ HYPERCALL(do_event_channel_op)
         break;
     }
     return copy_to_guest(a2, &u, size[a1]);
+}
+
+HYPERCALL(do_event_channel_op)
+{
+    u32 port;
+
+    if (likely(a1 == EVTCHNOP_send || a1 == EVTCHNOP_unmask)) {
+        if (unlikely(!access_ok(a2, sizeof(port)))) {
+            return -EFAULT;
+        }
+        GET_GUEST32(port, a2, fault);
+        return a1 == EVTCHNOP_send ? send(port) : unmask(port);
+    }
+    return event_channel_op(a1, a2);
+fault:
+    return -EFAULT;
 }
 
 /* The form before 3.2.2: one structure with the command in it */

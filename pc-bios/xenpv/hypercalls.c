@@ -47,7 +47,7 @@ static long put_string(ulong to, const char *s, ulong size)
     return copy_to_guest(to, buf, size);
 }
 
-static HYPERCALL(do_xen_version)
+static noinline long xen_version(ulong a1, ulong a2)
 {
     union {
         struct xen_platform_parameters params;
@@ -56,8 +56,6 @@ static HYPERCALL(do_xen_version)
     } u;
 
     switch (a1) {
-    case XENVER_version:
-        return boot_info->xen_major << 16 | boot_info->xen_minor;
     case XENVER_extraversion:
         return put_string(a2, boot_info->extraversion, 16);
     case XENVER_compile_info:
@@ -97,6 +95,15 @@ static HYPERCALL(do_xen_version)
     return -ENOSYS;
 }
 
+static HYPERCALL(do_xen_version)
+{
+    /* Linux asks for this when all it wants is its events */
+    if (likely(a1 == XENVER_version)) {
+        return boot_info->xen_major << 16 | boot_info->xen_minor;
+    }
+    return xen_version(a1, a2);
+}
+
 static HYPERCALL(do_console_io)
 {
     char buf[1024];
@@ -123,33 +130,30 @@ static HYPERCALL(do_console_io)
 
 static HYPERCALL(do_multicall)
 {
-    struct multicall_entry *calls = (void *)a1;
+    struct multicall_entry *call = (void *)a1;
 
-    if (!access_ok(a1, a2 * sizeof(*calls)) || a2 > 0x100000) {
+    if (unlikely(!access_ok(a1, a2 * sizeof(*call)) || a2 > 0x100000)) {
         return -EFAULT;
     }
-    for (ulong i = 0; i < a2; i++) {
-        ulong e = (ulong)&calls[i], op, arg[6];
-        bool bad = read_guest_long(e, &op);
-        long ret;
+    for (; a2; a2--, call++) {
+        ulong op, b1, b2, b3, b4, b5, b6;
+        long ret = -ENOSYS;
 
-        for (int j = 0; j < 6; j++) {
-            bad |= read_guest_long((ulong)&calls[i].args[j], &arg[j]);
+        GET_GUEST(op, &call->op, fault);
+        GET_GUEST(b1, &call->args[0], fault);
+        GET_GUEST(b2, &call->args[1], fault);
+        GET_GUEST(b3, &call->args[2], fault);
+        GET_GUEST(b4, &call->args[3], fault);
+        GET_GUEST(b5, &call->args[4], fault);
+        GET_GUEST(b6, &call->args[5], fault);
+        if (likely(op < NR_HYPERCALLS && op != __HYPERVISOR_iret)) {
+            ret = hypercall_table[op](b1, b2, b3, b4, b5, b6);
         }
-        if (unlikely(bad)) {
-            return -EFAULT;
-        }
-        if (unlikely(op >= NR_HYPERCALLS || op == __HYPERVISOR_iret)) {
-            ret = -ENOSYS;
-        } else {
-            ret = hypercall_table[op](arg[0], arg[1], arg[2], arg[3], arg[4],
-                                      arg[5]);
-        }
-        if (unlikely(write_guest_long((ulong)&calls[i].result, ret))) {
-            return -EFAULT;
-        }
+        PUT_GUEST(&call->result, ret, fault);
     }
     return 0;
+fault:
+    return -EFAULT;
 }
 
 ulong vm_assists;

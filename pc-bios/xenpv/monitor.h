@@ -49,6 +49,7 @@ typedef unsigned long ulong;
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define noinline    __attribute__((noinline))
+#define __always_inline inline __attribute__((always_inline))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define barrier()   asm volatile("" : : : "memory")
 
@@ -286,6 +287,9 @@ ulong find_fixup(ulong ip);
 #define GET_GUEST(val, addr, label) \
     asm goto("1: mov %1, %0\n\t" EX_TABLE(1b, %l[label]) \
              : "=r" (val) : "m" (*(volatile ulong *)(addr)) : : label)
+#define GET_GUEST32(val, addr, label) \
+    asm goto("1: movl %1, %0\n\t" EX_TABLE(1b, %l[label]) \
+             : "=r" (val) : "m" (*(volatile u32 *)(addr)) : : label)
 #define PUT_GUEST(addr, val, label) \
     asm goto("1: mov %0, %1\n\t" EX_TABLE(1b, %l[label]) \
              : : "r" (val), "m" (*(volatile ulong *)(addr)) \
@@ -355,10 +359,6 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 /* traps.c */
 void do_trap(struct regs *regs);
 void deliver_events(struct regs *regs);
-void inject_trap(struct vcpu *v, struct regs *regs, u8 vector, u32 error);
-void inject_gp(struct vcpu *v, struct regs *regs, u32 error);
-void inject_pf(struct vcpu *v, struct regs *regs, u32 error, ulong cr2);
-void set_trap_gate(struct vcpu *v, u8 vector);
 void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
 void enter_guest(struct regs *regs) __attribute__((noreturn));

@@ -384,21 +384,24 @@ void pin_boot_table(ulong mfn)
 /* CR3 points to a copy: the guest's may lie where a 32-bit CR3 cannot point */
 static void copy_pdpt(struct vcpu *v)
 {
-    u64 top[4];
+    /* The bits that are reserved in these entries; the frame's stay */
+    const u32 reserved = PTE_RW | PTE_US | 0x1e0;
+    u32 *top = frame(v->top_mfn), *to = (u32 *)v->pdpt;
+    u32 lo[4], hi[4];
+    u32 *linear;
 
     for (int i = 0; i < 4; i++) {
-        top[i] = entry_of(v->top_mfn, i) & ~(PTE_RW | PTE_US | PTE_NX | 0xfe0);
+        to[2 * i] = lo[i] = top[2 * i] & ~reserved;
+        to[2 * i + 1] = hi[i] = top[2 * i + 1] & 0xf;
     }
+    if (!(lo[3] & PTE_P)) {
+        return;
+    }
+    linear = (u32 *)frame(lo[3] >> 12 | hi[3] << 20) +
+             2 * (HV_SLOT + HV_LINEAR);
     for (int i = 0; i < 4; i++) {
-        v->pdpt[i] = top[i];
-    }
-    if (top[3] & PTE_P) {
-        u64 *l2 = frame(PTE_MFN(top[3]));
-
-        for (int i = 0; i < 4; i++) {
-            l2[HV_SLOT + HV_LINEAR + i] = top[i] & PTE_P ?
-                                          top[i] | PTE_RW | PTE_A | PTE_D : 0;
-        }
+        linear[2 * i] = lo[i] & PTE_P ? lo[i] | PTE_RW | PTE_A | PTE_D : 0;
+        linear[2 * i + 1] = hi[i];
     }
 }
 #endif
@@ -650,6 +653,31 @@ static inline int fetch_and_update(struct vcpu *v, ulong ureq)
     GET_GUEST(lo, ureq + 8, fault);
     GET_GUEST(hi, ureq + 12, fault);
     req.val = lo | (u64)hi << 32;
+    /*
+     * Said with 32-bit arithmetic: a normal update of a level-1 table, with an
+     * entry that maps nothing or RAM which is not a table
+     */
+    {
+        ulong table = (u32)req.ptr >> 12 | (u32)(req.ptr >> 32) << 20;
+        ulong mfn = (u32)req.val >> 12 | (u32)(req.val >> 32) << 20;
+        ulong offset = req.ptr & (PAGE_SIZE - 1);
+
+        if (likely(!(offset & 7) && mfn_is_ram(table) &&
+                   (frame_table[table] & FI_TYPE_MASK) == FI_LEVEL_1 &&
+                   (!(lo & PTE_P) ||
+                    (mfn_is_ram(mfn) &&
+                     (!(lo & PTE_RW) ||
+                      !(frame_table[mfn] & FI_TYPE_MASK)))))) {
+            volatile u32 *entry = (u32 *)((char *)frame(table) + offset);
+
+            if (entry[1] != hi) {
+                entry[0] = 0;
+                entry[1] = hi;
+            }
+            entry[0] = lo;
+            return 0;
+        }
+    }
 #endif
     return one_mmu_update(v, &req);
 fault:

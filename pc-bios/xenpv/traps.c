@@ -81,7 +81,7 @@ static void set_own_gate(struct vcpu *v, u8 vector)
  * A system call of the guest needs no help: its gate leads from ring 3 to
  * ring 1 directly, if the handler does not want events masked.
  */
-void set_trap_gate(struct vcpu *v, u8 vector)
+static void set_trap_gate(struct vcpu *v, u8 vector)
 {
     struct trap_info *ti = &v->traps[vector];
 
@@ -93,7 +93,7 @@ void set_trap_gate(struct vcpu *v, u8 vector)
     }
 }
 #else
-void set_trap_gate(struct vcpu *v, u8 vector)
+static void set_trap_gate(struct vcpu *v, u8 vector)
 {
 }
 #endif
@@ -162,133 +162,125 @@ void load_idt(struct vcpu *v)
 
 /* Frames on the guest kernel's stack */
 
-struct stack {
-    ulong sp;
-    bool bad;
+/* What is on the stack besides the state to return to */
+enum frame {
+    FRAME_PLAIN,
+    FRAME_ERROR,        /* the error code */
+    FRAME_FAILSAFE,     /* the data segments */
 };
-
-static inline void push(struct stack *s, ulong val)
-{
-    s->sp -= sizeof(ulong);
-    s->bad |= write_guest_long(s->sp, val);
-}
-
-static void __attribute__((noreturn)) bad_stack(struct regs *regs)
-{
-    domain_crash(regs, "the guest kernel's stack cannot take a frame");
-}
 
 /*
  * Make the guest continue at ip (and cs, which only 32-bit guests have a say
- * in) with a frame for the state in regs. The error code is pushed if it is
- * not negative. The failsafe callback's frame has the data segments too.
+ * in) with a frame for the state in regs.
  */
-static inline void bounce(struct vcpu *v, struct regs *regs, ulong ip, u16 cs,
-                          bool masks, long error, bool failsafe)
+static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
+                                   u16 cs, bool masks, enum frame frame,
+                                   ulong error)
 {
-    u8 *mask = &v->vcpu_info->evtchn_upcall_mask;
+    volatile u8 *upcall_mask = &v->vcpu_info->evtchn_upcall_mask;
+    u8 mask = *upcall_mask;
     bool kernel = in_kernel(v, regs);
-    ulong flags = (regs->flags & ~(ulong)EFL_IF) | (*mask ? 0 : EFL_IF);
-    struct stack s = { kernel ? regs->sp : v->kernel_sp, false };
+    ulong flags = (regs->flags & ~(ulong)EFL_IF) | (mask ? 0 : EFL_IF);
+    ulong sp = kernel ? regs->sp : v->kernel_sp;
+    u16 ds, es, fs, gs;
 
     if (unlikely(!ip)) {
         domain_crash(regs, "the guest has no handler for this");
     }
-#ifdef __x86_64__
-    s.sp &= ~15UL;
-    if (unlikely(!access_ok(s.sp - 128, 128))) {
-        bad_stack(regs);
-    }
-    push(&s, kernel ? KERNEL_FRAME_SS : regs->ss);
-    push(&s, regs->sp);
-    push(&s, flags);
-    push(&s, (kernel ? KERNEL_FRAME_CS : regs->cs & 0xffff) | (ulong)*mask << 32);
-    push(&s, regs->ip);
-    if (unlikely(failsafe)) {
-        u16 ds, es, fs, gs;
-
+    if (frame == FRAME_FAILSAFE) {
         asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
                      : "=r" (ds), "=r" (es), "=r" (fs), "=r" (gs));
-        push(&s, gs);
-        push(&s, fs);
-        push(&s, es);
-        push(&s, ds);
-    } else if (error >= 0) {
-        push(&s, error);
     }
-    push(&s, regs->r11);
-    push(&s, regs->cx);
+#define PUSH(val) \
+    do { \
+        sp -= sizeof(ulong); \
+        PUT_GUEST(sp, (ulong)(val), bad_stack); \
+    } while (0)
+#ifdef __x86_64__
+    sp &= ~15UL;
+    if (unlikely(!access_ok(sp - 128, 128))) {
+        goto bad_stack;
+    }
+    PUSH(kernel ? KERNEL_FRAME_SS : regs->ss);
+    PUSH(regs->sp);
+    PUSH(flags);
+    PUSH((kernel ? KERNEL_FRAME_CS : (u16)regs->cs) | (ulong)mask << 32);
+    PUSH(regs->ip);
+    if (frame == FRAME_FAILSAFE) {
+        PUSH(gs);
+        PUSH(fs);
+        PUSH(es);
+        PUSH(ds);
+    } else if (frame == FRAME_ERROR) {
+        PUSH(error);
+    }
+    PUSH(regs->r11);
+    PUSH(regs->cx);
     regs->cs = RING1_CS;
     regs->ss = RING1_SS;
     v->mode = V_MODE_KERNEL;
     regs->flags &= ~(ulong)(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF);
 #else
-    if (unlikely(!access_ok(s.sp - 128, 128))) {
-        bad_stack(regs);
+    if (unlikely(!access_ok(sp - 128, 128))) {
+        goto bad_stack;
     }
     if (!kernel) {
         if (unlikely(regs->flags & EFL_VM)) {
-            push(&s, regs->vm86_gs);
-            push(&s, regs->vm86_fs);
-            push(&s, regs->vm86_ds);
-            push(&s, regs->vm86_es);
+            PUSH(regs->vm86_gs);
+            PUSH(regs->vm86_fs);
+            PUSH(regs->vm86_ds);
+            PUSH(regs->vm86_es);
             regs->ds = regs->es = 0;
         }
-        push(&s, regs->ss & 0xffff);
-        push(&s, regs->sp);
+        PUSH((u16)regs->ss);
+        PUSH(regs->sp);
         regs->ss = v->kernel_ss;
     }
-    push(&s, flags);
-    push(&s, (regs->cs & 0xffff) | (ulong)*mask << 16);
-    push(&s, regs->ip);
-    if (unlikely(failsafe)) {
-        u16 fs, gs;
-
-        asm volatile("mov %%fs, %0; mov %%gs, %1" : "=r" (fs), "=r" (gs));
-        push(&s, gs);
-        push(&s, fs);
-        push(&s, regs->es & 0xffff);
-        push(&s, regs->ds & 0xffff);
+    PUSH(flags);
+    PUSH((u16)regs->cs | (ulong)mask << 16);
+    PUSH(regs->ip);
+    if (frame == FRAME_FAILSAFE) {
+        PUSH(gs);
+        PUSH(fs);
+        PUSH((u16)regs->es);
+        PUSH((u16)regs->ds);
         regs->ds = regs->es = 0;
-    } else if (error >= 0) {
-        push(&s, error);
+    } else if (frame == FRAME_ERROR) {
+        PUSH(error);
     }
-    regs->cs = cs | 1;
+    regs->cs = cs;
     regs->flags &= ~(ulong)(EFL_VM | EFL_RF | EFL_NT | EFL_TF);
 #endif
-    if (unlikely(s.bad)) {
-        bad_stack(regs);
-    }
+#undef PUSH
     if (masks) {
-        *mask = 1;
+        *upcall_mask = 1;
     }
     regs->ip = ip;
-    regs->sp = s.sp;
+    regs->sp = sp;
+    return;
+bad_stack:
+    domain_crash(regs, "the guest kernel's stack cannot take a frame");
 }
 
-static inline void bounce_trap(struct vcpu *v, struct regs *regs, u8 vector,
-                               long error)
+static void bounce_trap(struct vcpu *v, struct regs *regs, u8 vector)
 {
     struct trap_info *ti = &v->traps[vector];
 
-    bounce(v, regs, ti->address, ti->cs, TI_GET_IF(ti), error, false);
+    bounce(v, regs, ti->address, ti->cs, TI_GET_IF(ti), FRAME_PLAIN, 0);
 }
 
-void inject_trap(struct vcpu *v, struct regs *regs, u8 vector, u32 error)
+static void bounce_trap_error(struct vcpu *v, struct regs *regs, u8 vector,
+                              u32 error)
 {
-    bounce_trap(v, regs, vector,
-                vector < 32 && (has_error_code >> vector & 1) ? (long)error : -1);
+    struct trap_info *ti = &v->traps[vector];
+
+    bounce(v, regs, ti->address, ti->cs, TI_GET_IF(ti), FRAME_ERROR, error);
 }
 
-void inject_gp(struct vcpu *v, struct regs *regs, u32 error)
+static void bounce_callback(struct vcpu *v, struct regs *regs,
+                            const struct callback *cb)
 {
-    bounce_trap(v, regs, X86_GP, error);
-}
-
-void inject_pf(struct vcpu *v, struct regs *regs, u32 error, ulong cr2)
-{
-    v->vcpu_info->arch.cr2 = cr2;
-    bounce_trap(v, regs, X86_PF, error);
+    bounce(v, regs, cb->ip, cb->cs, cb->masks, FRAME_PLAIN, 0);
 }
 
 /* An event is pending and not masked: the upcall */
@@ -297,7 +289,7 @@ void deliver_events(struct regs *regs)
     struct vcpu *v = current_vcpu();
 
     if (likely(v->event.ip)) {
-        bounce(v, regs, v->event.ip, v->event.cs, true, -1, false);
+        bounce(v, regs, v->event.ip, v->event.cs, true, FRAME_PLAIN, 0);
     }
 }
 
@@ -309,7 +301,8 @@ void do_bad_iret(struct regs *regs)
     if (!v->failsafe.ip) {
         domain_crash(regs, "bad guest state and no failsafe callback");
     }
-    bounce(v, regs, v->failsafe.ip, v->failsafe.cs, v->failsafe.masks, -1, true);
+    bounce(v, regs, v->failsafe.ip, v->failsafe.cs, v->failsafe.masks,
+           FRAME_FAILSAFE, 0);
 }
 
 /* Traps */
@@ -325,7 +318,8 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
         in_kernel(v, regs) && emulate_table_write(v, regs, cr2)) {
         return;
     }
-    inject_pf(v, regs, error, cr2);
+    v->vcpu_info->arch.cr2 = cr2;
+    bounce_trap_error(v, regs, X86_PF, error);
 }
 
 static void do_general_protection(struct vcpu *v, struct regs *regs)
@@ -340,13 +334,13 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
         if (!(regs->flags & EFL_VM) &&
             TI_GET_DPL(ti) >= (in_kernel(v, regs) ? 1 : 3)) {
             regs->ip += 2;
-            bounce_trap(v, regs, vector, -1);
+            bounce_trap(v, regs, vector);
             return;
         }
     } else if (!error && in_kernel(v, regs) && emulate_privileged(v, regs)) {
         return;
     }
-    inject_gp(v, regs, error);
+    bounce_trap_error(v, regs, X86_GP, error);
 }
 
 static void do_debug(struct vcpu *v, struct regs *regs)
@@ -356,7 +350,7 @@ static void do_debug(struct vcpu *v, struct regs *regs)
     asm volatile("mov %%db6, %0" : "=r" (dr6));
     v->debugreg[6] = (v->debugreg[6] & ~0xfUL) | (dr6 & 0xe00f) | 0xffff0ff0;
     asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
-    bounce_trap(v, regs, X86_DB, -1);
+    bounce_trap(v, regs, X86_DB);
 }
 
 static void do_interrupt(struct vcpu *v, unsigned vector)
@@ -386,24 +380,28 @@ void do_trap(struct regs *regs)
         do_page_fault(v, regs);
         return;
     }
+    if (vector == X86_BP) {
+        bounce_trap(v, regs, X86_BP);
+        return;
+    }
     switch (vector) {
     case X86_DB:
         do_debug(v, regs);
         break;
     case X86_NMI:
         if (v->nmi.ip) {
-            bounce(v, regs, v->nmi.ip, RING1_CS, false, -1, false);
+            bounce_callback(v, regs, &v->nmi);
         }
         break;
     case X86_UD:
         if (!emulate_forced_cpuid(v, regs)) {
-            bounce_trap(v, regs, X86_UD, -1);
+            bounce_trap(v, regs, X86_UD);
         }
         break;
     case X86_NM:
         v->ts = false;
         asm volatile("clts");
-        bounce_trap(v, regs, X86_NM, -1);
+        bounce_trap(v, regs, X86_NM);
         break;
     case X86_GP:
         do_general_protection(v, regs);
@@ -416,16 +414,20 @@ void do_trap(struct regs *regs)
     case VECTOR_SYSCALL32:
         /* The frame's CS and SS are already those of the program */
         if (v->syscall32.ip) {
-            bounce(v, regs, v->syscall32.ip, 0, v->syscall32.masks, -1, false);
+            bounce_callback(v, regs, &v->syscall32);
         } else {
             regs->ip -= 2;
-            bounce_trap(v, regs, X86_UD, -1);
+            bounce_trap(v, regs, X86_UD);
         }
         break;
 #endif
     default:
         if (vector < NR_EXCEPTIONS) {
-            inject_trap(v, regs, vector, regs->error_code);
+            if (has_error_code >> vector & 1) {
+                bounce_trap_error(v, regs, vector, regs->error_code);
+            } else {
+                bounce_trap(v, regs, vector);
+            }
         } else {
             do_interrupt(v, vector);
         }
@@ -470,6 +472,7 @@ void do_monitor_trap(struct regs *regs)
 
 /* Hypercalls */
 
+/* A code segment of the guest kernel's is not one of ring 0 */
 static u16 fix_selector(u16 sel)
 {
     return sel & 3 ? sel : sel | 1;
@@ -563,7 +566,7 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
         v->failsafe.masks = masks;
         return 0;
     case CALLBACKTYPE_nmi:
-        v->nmi.ip = ip;
+        set_callback(&v->nmi, cs, ip);
         return 0;
 #ifdef __x86_64__
     case CALLBACKTYPE_syscall:
@@ -623,7 +626,7 @@ HYPERCALL(do_nmi_op)
         if (copy_from_guest(&handler, a2, sizeof(handler))) {
             return -EFAULT;
         }
-        v->nmi.ip = handler;
+        set_callback(&v->nmi, RING1_CS, handler);
         return 0;
     case XENNMI_unregister_callback:
         v->nmi.ip = 0;

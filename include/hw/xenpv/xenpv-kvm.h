@@ -26,10 +26,12 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVKVMState, XENPV_KVM_MACHINE)
 /*
  * Fill in what the guest's emulated CPUID answers, sorted by leaf and subleaf:
  * what cpu has, less what a PV kernel of this width may not use, and Xen's own
- * leaves. Returns the number of entries.
+ * leaves. @index is set to where each of the three ranges begins. Returns the
+ * number of entries.
  */
 unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            unsigned xen_minor,
-                           struct xenpv_cpuid table[XENPV_CPUID_MAX]);
+                           struct xenpv_cpuid table[XENPV_CPUID_MAX],
+                           uint32_t index[3]);
 
 #endif

@@ -164,7 +164,8 @@ struct xenpv_boot_info {
     uint8_t uuid[16];
 
     uint32_t nr_cpuid;
-    uint32_t reserved;
+    /* where the leaves from 0, 0x40000000 and 0x80000000 begin in .cpuid */
+    uint32_t cpuid_index[3];
     struct xenpv_cpuid cpuid[XENPV_CPUID_MAX];
 };
 
