@@ -14,6 +14,7 @@
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "hw/xen/xen-bus.h"
+#include "net/net.h"
 #include "system/system.h"
 #include "xenpv-platform.h"
 
@@ -27,7 +28,13 @@ struct XenPVDevices {
     XenPVXenstoreState *xenstore;
     DeviceState *console;
     XenPVDevicePorts ports;
+
+    DeviceListener listener;
+    Notifier exit;
 };
+
+/* More network queues than there are is no harm */
+#define NR_NET_CLIENTS  1024
 
 static DeviceState *new_device(const char *type, const char *name)
 {
@@ -84,6 +91,35 @@ static void create_console(XenPVDevices *d)
     qdev_realize_and_unref(d->console, BUS(bus), &error_fatal);
 }
 
+/*
+ * At exit net_cleanup() has already cleaned up the peer of each NIC, when the
+ * Xen devices' own exit notifiers delete their NICs; which would then do it
+ * once more. So say to them that it is done, before those notifiers run: the
+ * last one that is added is the first that is called.
+ */
+static void forget_peers(Notifier *n, void *opaque)
+{
+    g_autofree NetClientState **ncs = g_new(NetClientState *, NR_NET_CLIENTS);
+    int nr = qemu_find_net_clients_except(NULL, ncs, NET_CLIENT_DRIVER__MAX,
+                                          NR_NET_CLIENTS);
+
+    for (int i = 0; i < MIN(nr, NR_NET_CLIENTS); i++) {
+        if (ncs[i]->info->type == NET_CLIENT_DRIVER_NIC) {
+            qemu_get_nic(ncs[i])->peer_deleted = false;
+        }
+    }
+}
+
+static void device_realized(DeviceListener *listener, DeviceState *dev)
+{
+    XenPVDevices *d = container_of(listener, XenPVDevices, listener);
+
+    if (object_dynamic_cast(OBJECT(dev), TYPE_XEN_DEVICE)) {
+        qemu_remove_exit_notifier(&d->exit);
+        qemu_add_exit_notifier(&d->exit);
+    }
+}
+
 XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
 {
     XenPVDevices *d = g_new0(XenPVDevices, 1);
@@ -123,6 +159,11 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
     qdev_prop_set_string(dev, "uuid", uuid);
     qdev_prop_set_uint64(dev, "ram-size", cfg->ram_size);
     realize(dev);
+
+    d->exit.notify = forget_peers;
+    qemu_add_exit_notifier(&d->exit);
+    d->listener.realize = device_realized;
+    device_listener_register(&d->listener);
 
     alloc_ports(d);
     xen_bus_init();

@@ -714,6 +714,31 @@ static char *only_path(XenPVXenstoreState *s, Request *req)
     return absolute_path(s->domid, path, false);
 }
 
+/*
+ * That a node does not exist is only for those to know who may read where it
+ * would be
+ */
+static int hide_missing(XenPVXenstoreState *s, Request *req, const char *path,
+                        int err)
+{
+    g_autofree char *parent = g_strdup(path);
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    int parent_err = err;
+
+    while (parent_err == ENOENT && strcmp(parent, "/")) {
+        char *upper = g_path_get_dirname(parent);
+
+        g_free(parent);
+        parent = upper;
+        g_byte_array_set_size(value, 0);
+        parent_err = xs_impl_read(s->impl, s->domid, req->tx_id, parent, value);
+        if (parent_err == EACCES) {
+            return EACCES;
+        }
+    }
+    return err;
+}
+
 static int list_names(XenPVXenstoreState *s, Request *req, const char *path,
                       uint64_t *gencnt, GByteArray *names)
 {
@@ -725,7 +750,7 @@ static int list_names(XenPVXenstoreState *s, Request *req, const char *path,
         g_byte_array_append(names, l->data, strlen(l->data) + 1);
     }
     g_list_free_full(items, g_free);
-    return err;
+    return hide_missing(s, req, path, err);
 }
 
 static int do_directory(XenPVXenstoreState *s, Request *req)
@@ -796,7 +821,7 @@ static int do_read(XenPVXenstoreState *s, Request *req)
     if (!err && req->reply->len > XENSTORE_PAYLOAD_MAX) {
         return E2BIG;
     }
-    return err;
+    return hide_missing(s, req, path, err);
 }
 
 static int do_write(XenPVXenstoreState *s, Request *req)
@@ -872,7 +897,7 @@ static int do_get_perms(XenPVXenstoreState *s, Request *req)
         reply_string(req, l->data);
     }
     g_list_free_full(perms, g_free);
-    return err;
+    return hide_missing(s, req, path, err);
 }
 
 static int do_set_perms(XenPVXenstoreState *s, Request *req)

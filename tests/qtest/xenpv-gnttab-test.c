@@ -1,0 +1,295 @@
+/*
+ * Grant tables of the xenpv-kvm machine
+ *
+ * The table's own operations; copies, which check both sides of a grant as a
+ * back end does; and what a domain finds in its table at the start.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "hw/xen/xen.h"
+#include "hw/xen/interface/xen-compat.h"
+#include "hw/xen/interface/xen.h"
+#include "hw/xen/interface/grant_table.h"
+#undef DOMID_SELF
+#include "xenpv-qtest.h"
+
+#define MAX_FRAMES  XENPV_CORE_GRANT_PAGES
+#define PER_FRAME   512
+#define RAM_MFNS    (32 * 1024 / 4)
+
+static QTestState *start(void)
+{
+    return qtest_init("-M xenpv-kvm -m 32");
+}
+
+static int64_t op(QTestState *qts, uint32_t cmd, void *data, uint32_t size)
+{
+    return xenpv_call(qts, XENPV_CALL_GNTTAB, cmd, data, size);
+}
+
+static uint64_t entry(uint32_t ref)
+{
+    return xenpv_core(XENPV_CORE_GRANT_TABLE) + ref * sizeof(grant_entry_v1_t);
+}
+
+static void grant(QTestState *qts, uint32_t ref, uint16_t flags,
+                  uint16_t domid, uint32_t frame)
+{
+    grant_entry_v1_t e = { .flags = flags, .domid = domid, .frame = frame };
+
+    qtest_memwrite(qts, entry(ref), &e, sizeof(e));
+}
+
+static void test_setup(void)
+{
+    QTestState *qts = start();
+    struct gnttab_query_size q = { .dom = DOMID_SELF };
+    struct xenpv_gnttab_setup s = { .dom = DOMID_SELF, .nr_frames = 4 };
+
+    g_assert_cmpint(op(qts, GNTTABOP_query_size, &q, sizeof(q)), ==, 0);
+    g_assert_cmpint(q.status, ==, GNTST_okay);
+    g_assert_cmpuint(q.nr_frames, ==, 1);
+    g_assert_cmpuint(q.max_nr_frames, ==, MAX_FRAMES);
+
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_okay);
+    for (int i = 0; i < 4; i++) {
+        g_assert_cmphex((uint64_t)s.frames[i] << 12, ==,
+                        xenpv_core(XENPV_CORE_GRANT_TABLE) + i * 4096);
+    }
+    g_assert_cmpint(op(qts, GNTTABOP_query_size, &q, sizeof(q)), ==, 0);
+    g_assert_cmpuint(q.nr_frames, ==, 4);
+
+    /* It does not shrink; and it has an end */
+    s.nr_frames = 1;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(op(qts, GNTTABOP_query_size, &q, sizeof(q)), ==, 0);
+    g_assert_cmpuint(q.nr_frames, ==, 4);
+    s.nr_frames = MAX_FRAMES + 1;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_general_error);
+    s.nr_frames = 0xffffffff;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_general_error);
+    s.nr_frames = MAX_FRAMES;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_okay);
+
+    s.dom = 0;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_permission_denied);
+    s.dom = DOMID_NOBODY;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_bad_domain);
+    q.dom = DOMID_NOBODY;
+    g_assert_cmpint(op(qts, GNTTABOP_query_size, &q, sizeof(q)), ==, 0);
+    g_assert_cmpint(q.status, ==, GNTST_bad_domain);
+    g_assert_cmpint(op(qts, 99, &q, sizeof(q)), ==, -XEN_ENOSYS);
+    qtest_quit(qts);
+}
+
+static void test_version(void)
+{
+    QTestState *qts = start();
+    struct gnttab_set_version s = { .version = 1 };
+    struct gnttab_get_version g = { .dom = DOMID_SELF };
+
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==, 0);
+    s.version = 2;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==,
+                    -XEN_ENOSYS);
+    s.version = 3;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==,
+                    -XEN_EINVAL);
+    g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==, 0);
+    g_assert_cmpuint(g.version, ==, 1);
+    g.dom = 0;
+    g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==,
+                    -XEN_EPERM);
+    g.dom = DOMID_NOBODY;
+    g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==,
+                    -XEN_ESRCH);
+    qtest_quit(qts);
+}
+
+/* What the domain's builder has granted */
+static void test_seed(void)
+{
+    QTestState *qts = start();
+    const uint32_t mfns[] = {
+        XENPV_QTEST_MFN_CONSOLE, XENPV_QTEST_MFN_XENSTORE
+    };
+    grant_entry_v1_t e;
+
+    for (int round = 0; round < 2; round++) {
+        for (int ref = 0; ref < 2; ref++) {
+            qtest_memread(qts, entry(ref), &e, sizeof(e));
+            g_assert_cmphex(e.flags, ==, GTF_permit_access);
+            g_assert_cmpuint(e.domid, ==, 0);
+            g_assert_cmpuint(e.frame, ==, mfns[ref]);
+        }
+        grant(qts, 0, 0, 0, 0);
+        grant(qts, 9, GTF_permit_access, 0, 9);
+        qtest_system_reset(qts);
+        g_assert_cmphex(qtest_readq(qts, entry(9)), ==, 0);
+    }
+    qtest_quit(qts);
+}
+
+/* struct gnttab_copy at the guest's width */
+typedef struct Copy {
+    uint64_t source;
+    uint16_t source_dom, source_offset;
+    uint64_t dest;
+    uint16_t dest_dom, dest_offset;
+    uint16_t len, flags;
+} Copy;
+
+static int copy(QTestState *qts, const Copy *c)
+{
+    bool wide = xenpv_is_64bit();
+    int word = wide ? 8 : 4, side = wide ? 16 : 8;
+    uint8_t buf[40] = { 0 };
+
+    stn_le_p(buf, word, c->source);
+    stw_le_p(buf + word, c->source_dom);
+    stw_le_p(buf + word + 2, c->source_offset);
+    stn_le_p(buf + side, word, c->dest);
+    stw_le_p(buf + side + word, c->dest_dom);
+    stw_le_p(buf + side + word + 2, c->dest_offset);
+    stw_le_p(buf + 2 * side, c->len);
+    stw_le_p(buf + 2 * side + 2, c->flags);
+    stw_le_p(buf + 2 * side + 4, 0x5555);
+    g_assert_cmpint(op(qts, GNTTABOP_copy, buf, wide ? 40 : 24), ==, 0);
+    return (int16_t)lduw_le_p(buf + 2 * side + 4);
+}
+
+static void test_copy(void)
+{
+    QTestState *qts = start();
+    const uint32_t a = XENPV_QTEST_MFN_FREE, b = a + 1, ref = 8;
+    Copy c = {
+        .source = a, .source_dom = DOMID_SELF, .source_offset = 100,
+        .dest = b, .dest_dom = DOMID_SELF, .dest_offset = 200, .len = 50,
+    };
+    Copy bad;
+
+    qtest_memset(qts, a * 4096, 0xaa, 4096);
+    qtest_memset(qts, b * 4096, 0, 4096);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_okay);
+    g_assert_cmphex(qtest_readb(qts, b * 4096 + 199), ==, 0);
+    g_assert_cmphex(qtest_readb(qts, b * 4096 + 200), ==, 0xaa);
+    g_assert_cmphex(qtest_readb(qts, b * 4096 + 249), ==, 0xaa);
+    g_assert_cmphex(qtest_readb(qts, b * 4096 + 250), ==, 0);
+
+    /* Not RAM, not one page, not the guest's */
+    bad = c;
+    bad.source = RAM_MFNS;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_page);
+    bad.source = XENPV_CORE_GPA >> 12;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_page);
+    bad.source = xenpv_is_64bit() ? UINT64_MAX : UINT32_MAX;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_page);
+    bad = c;
+    bad.dest = 0x100000;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_page);
+    bad = c;
+    bad.len = 4096 - 199;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_copy_arg);
+    bad = c;
+    bad.source_offset = 0xffff;
+    bad.len = 0xffff;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_copy_arg);
+    bad = c;
+    bad.dest_dom = 0;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_permission_denied);
+    bad.flags = GNTCOPY_dest_gref;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_gntref);
+    bad.dest_dom = DOMID_NOBODY;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_domain);
+    bad.len = 0;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_okay);
+
+    /* By a grant to itself */
+    c.flags = GNTCOPY_source_gref;
+    c.source = ref;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    grant(qts, ref, GTF_permit_access | GTF_readonly, XENPV_DOMID, a);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_okay);
+    g_assert_cmphex(qtest_readw(qts, entry(ref)), ==,
+                    GTF_permit_access | GTF_readonly);
+    grant(qts, ref, GTF_permit_access, 0, a);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    grant(qts, ref, GTF_accept_transfer, XENPV_DOMID, a);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    grant(qts, ref, GTF_permit_access, XENPV_DOMID, RAM_MFNS);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_page);
+    /* The marks of use are taken back */
+    g_assert_cmphex(qtest_readw(qts, entry(ref)), ==, GTF_permit_access);
+    c.source = PER_FRAME;       /* in no frame yet */
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_gntref);
+    c.source = 0xffffffff;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_gntref);
+
+    c.source = a;
+    c.dest = ref;
+    c.flags = GNTCOPY_dest_gref;
+    grant(qts, ref, GTF_permit_access | GTF_readonly, XENPV_DOMID, b);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    grant(qts, ref, GTF_permit_access, XENPV_DOMID, b);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_okay);
+    g_assert_cmphex(qtest_readw(qts, entry(ref)), ==, GTF_permit_access);
+    qtest_quit(qts);
+}
+
+static void test_swap(void)
+{
+    QTestState *qts = start();
+    struct gnttab_swap_grant_ref s = { .ref_a = 8, .ref_b = 9 };
+    uint64_t a, b;
+
+    grant(qts, 8, GTF_permit_access, 0, 100);
+    grant(qts, 9, GTF_permit_access | GTF_readonly, 0, 200);
+    a = qtest_readq(qts, entry(8));
+    b = qtest_readq(qts, entry(9));
+    g_assert_cmpint(op(qts, GNTTABOP_swap_grant_ref, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_okay);
+    g_assert_cmphex(qtest_readq(qts, entry(8)), ==, b);
+    g_assert_cmphex(qtest_readq(qts, entry(9)), ==, a);
+    s.ref_b = PER_FRAME;
+    g_assert_cmpint(op(qts, GNTTABOP_swap_grant_ref, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_bad_gntref);
+    qtest_quit(qts);
+}
+
+/* Nobody grants anything to the guest */
+static void test_map(void)
+{
+    QTestState *qts = start();
+    struct gnttab_map_grant_ref m = { .dom = 0, .ref = 0 };
+    struct gnttab_unmap_grant_ref u = { .handle = 0 };
+
+    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
+    g_assert_cmpint(m.status, ==, GNTST_bad_gntref);
+    m.dom = DOMID_NOBODY;
+    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
+    g_assert_cmpint(m.status, ==, GNTST_bad_domain);
+    g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
+    g_assert_cmpint(u.status, ==, GNTST_bad_handle);
+    qtest_quit(qts);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/xenpv/gnttab/setup", test_setup);
+    qtest_add_func("/xenpv/gnttab/version", test_version);
+    qtest_add_func("/xenpv/gnttab/seed", test_seed);
+    qtest_add_func("/xenpv/gnttab/copy", test_copy);
+    qtest_add_func("/xenpv/gnttab/swap", test_swap);
+    qtest_add_func("/xenpv/gnttab/map", test_map);
+    return g_test_run();
+}
