@@ -10,6 +10,7 @@
 struct entry_state entry_state;
 struct start_info *start_info;
 struct shared_info *shared_info;
+struct vcpu_info *the_vcpu_info;
 
 /* A page of its own, whose mapping is moved to the shared_info frame */
 static char shared_info_page[PAGE_SIZE] __attribute__((aligned(4096)));
@@ -287,6 +288,11 @@ void skip(const char *fmt, ...)
     }
 }
 
+bool failed(void)
+{
+    return result >= FAILURE;
+}
+
 void finish(void)
 {
     static const char *const names[] = {
@@ -367,6 +373,7 @@ void harness_main(struct start_info *si)
         error("mapping shared_info returned %ld", ret);
     }
     shared_info = (struct shared_info *)shared_info_page;
+    the_vcpu_info = &shared_info->vcpu_info[0];
     traps_init();
     events_init();
     test_main();

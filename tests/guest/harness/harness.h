@@ -70,6 +70,7 @@ void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The result so far; the worst one counts */
 void failure(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+bool failed(void);
 void __attribute__((noreturn)) finish(void);
 void __attribute__((noreturn)) error(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
@@ -336,9 +337,12 @@ bool call_user(user_fn *fn, ulong arg1, ulong arg2, ulong *result,
 
 /* --- events.c --- */
 
+/* In shared_info, until a test moves it */
+extern struct vcpu_info *the_vcpu_info;
+
 static inline struct vcpu_info *vcpu_info(void)
 {
-    return &shared_info->vcpu_info[0];
+    return the_vcpu_info;
 }
 
 static inline void mask_upcalls(void)

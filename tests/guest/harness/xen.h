@@ -114,6 +114,7 @@ typedef unsigned long xen_pfn_t;
 #define EPERM       1
 #define ENOENT      2
 #define ESRCH       3
+#define ENXIO       6
 #define E2BIG       7
 #define ENOMEM      12
 #define EFAULT      14
