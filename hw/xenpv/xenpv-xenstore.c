@@ -1379,51 +1379,39 @@ static char *be_path(const char *path)
     return abspath;
 }
 
-/* The caller frees it all by one free() */
+/*
+ * The caller frees the list and, if it is xen-block, each name in it. The
+ * others leave the names, as libxenstore has them in the list's own block;
+ * but what is freed by itself has to be allocated so.
+ */
 static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
                            const char *path, unsigned int *num)
 {
     g_autofree char *abspath = be_path(path);
     GList *items = NULL;
-    size_t size = 0;
-    char **list, *str;
     unsigned n = 0;
-    int err;
+    char **list;
 
-    if (!abspath) {
+    if (!abspath ||
+        !set_errno(xs_impl_directory(xenstore->impl, XENPV_BACKEND_DOMID, t,
+                                     abspath, NULL, &items))) {
         return NULL;
     }
-    err = xs_impl_directory(xenstore->impl, XENPV_BACKEND_DOMID, t, abspath,
-                            NULL, &items);
-    if (err) {
-        errno = err;
-        return NULL;
-    }
+    list = g_new0(char *, g_list_length(items) + 1);
     for (GList *l = items; l; l = l->next) {
-        size += sizeof(char *) + strlen(l->data) + 1;
-        n++;
+        list[n++] = l->data;
     }
-    list = malloc(MAX(size, 1));
-    if (list) {
-        str = (char *)(list + n);
-        *num = n;
-        n = 0;
-        for (GList *l = items; l; l = l->next) {
-            list[n++] = str;
-            str = stpcpy(str, l->data) + 1;
-        }
-    }
-    g_list_free_full(items, g_free);
+    g_list_free(items);
+    *num = n;
     return list;
 }
 
-/* Likewise; there is a 0 after the value */
+/* There is a 0 after the value, which the caller frees */
 static void *be_read(struct qemu_xs_handle *h, xs_transaction_t t,
                      const char *path, unsigned int *len)
 {
     g_autoptr(GByteArray) value = g_byte_array_new();
     g_autofree char *abspath = be_path(path);
-    char *copy;
 
     if (!abspath ||
         !set_errno(xs_impl_read(xenstore->impl, XENPV_BACKEND_DOMID, t,
@@ -1434,11 +1422,7 @@ static void *be_read(struct qemu_xs_handle *h, xs_transaction_t t,
         *len = value->len;
     }
     g_byte_array_append(value, (const uint8_t *)"", 1);
-    copy = malloc(value->len);
-    if (copy) {
-        memcpy(copy, value->data, value->len);
-    }
-    return copy;
+    return g_memdup2(value->data, value->len);
 }
 
 static bool be_write(struct qemu_xs_handle *h, xs_transaction_t t,
