@@ -21,6 +21,7 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "exec/address-spaces.h"
+#include "exec/tb-flush.h"
 #include "system/cpu-timers.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
@@ -450,6 +451,10 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
         return;
     }
     xenpv_build_domain(s, &dom);
+    if (tcg_enabled()) {
+        /* Memory was written behind the back of what has been translated */
+        tb_flush(first_cpu);
+    }
     CPU_FOREACH(cs) {
         xenpv_start_cpu(s, X86_CPU(cs), i++);
     }
