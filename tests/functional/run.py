@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+run.py [--list] PART [FILTER...]
+
+Runs the functional tests of a part:
+
+  functional  real guests under TCG, on this machine
+  kvm         real guests under a real KVM: this machine's, where its
+              processor has VMX or SVM, else a nested one (xenpv/nested.py)
+  bench-kvm   no test: VM exits for each operation, and the time from QEMU's
+              start to a guest's init, next to -M microvm
+
+With FILTERs, only the tests whose names contain one of them. Results are
+printed and written to build/results/PART.tap, with logs in
+build/results/PART/. The exit status is 0 if something ran and all was well.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from xenpv import bench, paths              # noqa: E402
+from xenpv.nested import Nested             # noqa: E402
+from xenpv.place import Host                # noqa: E402
+from xenpv.report import Report             # noqa: E402
+from xenpv.testcase import GuestTest        # noqa: E402
+
+# No test takes that long; one that does is stuck in something unforeseen.
+TEST_LIMIT = {'functional': 300, 'kvm': 900}
+
+
+def tests_of(part, filters):
+    found = []
+
+    def walk(suite):
+        for test in suite:
+            if isinstance(test, unittest.TestSuite):
+                walk(test)
+            elif not isinstance(test, GuestTest):
+                # unittest's stand-in for a module that cannot be imported
+                test.debug()
+            elif test.runs_in(test._testMethodName, part):
+                if not filters or any(f in test.name() for f in filters):
+                    found.append(test)
+
+    loader = unittest.TestLoader()
+    for file in sorted(os.listdir(HERE)):
+        if file.startswith('test_') and file.endswith('.py'):
+            walk(loader.loadTestsFromName(file[:-len('.py')]))
+    return found
+
+
+def alarm(signum, frame):
+    raise TimeoutError('the test took longer than any should')
+
+
+def place_for(part):
+    if part == 'functional':
+        return Host('tcg')
+    if Host.has_real_kvm() and not os.environ.get('XENPV_NESTED'):
+        print('# this machine\'s own KVM', flush=True)
+        return Host('kvm')
+    place = Nested()
+    print('# nested KVM: Debian\'s kernel under TCG had /dev/kvm after %.1f s'
+          % place.boot_seconds, flush=True)
+    return place
+
+
+def run_tests(part, filters):
+    tests = tests_of(part, filters)
+    report = Report(part + '.tap')
+    if not tests:
+        report.line('not ok %s - no test has such a name' % part)
+        return 1
+    shutil.rmtree(os.path.join(paths.RESULTS, part), ignore_errors=True)
+    try:
+        place = place_for(part)
+    except Exception as e:
+        for test in tests:
+            report.line('not ok %s - no place to run: %s' % (test.name(), e))
+        return 1
+    GuestTest.part = part
+    GuestTest.place = place
+    signal.signal(signal.SIGALRM, alarm)
+    try:
+        for test in tests:
+            signal.alarm(TEST_LIMIT[part])
+            test.run(report)
+            signal.alarm(0)
+    finally:
+        place.close()
+    return 0 if report.ran and not report.failed else 1
+
+
+def main(arguments):
+    listing = '--list' in arguments
+    arguments = [a for a in arguments if a != '--list']
+    if not arguments or arguments[0] not in ('functional', 'kvm', 'bench-kvm'):
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    part, filters = arguments[0], arguments[1:]
+    if part == 'bench-kvm':
+        return bench.main(place_for, filters)
+    if listing:
+        for test in tests_of(part, filters):
+            print('%s: %s' % (test.name(), test.sentence()))
+        return 0
+    return run_tests(part, filters)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a user may get wrong on the command line, and -machine's help"""
+
+from xenpv.place import Host
+from xenpv.testcase import GuestTest, guests, paths
+
+
+class CommandLine(GuestTest):
+    label = 'command-line'
+    parts = ('functional',)
+
+    def file(self, name, data=b'', size=None):
+        """Make a file; SIZE may be more than its data, with a hole"""
+        path = paths.result('functional/' + name)
+        with open(path, 'wb') as f:
+            f.write(data)
+            if size:
+                f.truncate(size)
+        return path
+
+    def refused(self, *options, says, arch='x86_64', memory='128M'):
+        """QEMU must say in one line what is wrong, and exit with 1"""
+        status, output = self.run_qemu('-m', memory, *options, arch=arch,
+                                       timeout=30)
+        self.assertEqual(status, 1, 'exit status; it said: %r' % output)
+        lines = output.splitlines()
+        self.assertEqual(len(lines), 1, 'one line, not: %r' % output)
+        self.assertTrue(lines[0].startswith('qemu-system-'), lines[0])
+        self.assertRegex(lines[0], '(?i)' + says)
+
+    def test_no_kernel(self):
+        """Without -kernel there is no hint that one is needed"""
+        self.refused(says='-kernel')
+
+    def test_kernel_missing(self):
+        """A mistyped -kernel is not named in the error"""
+        self.refused('-kernel', '/nonexistent/vmlinuz',
+                     says='/nonexistent/vmlinuz.*no such file')
+
+    def test_kernel_empty(self):
+        """An empty file as -kernel is taken for a kernel"""
+        self.refused('-kernel', self.file('empty'), says='empty|kernel')
+
+    def test_kernel_not_a_kernel(self):
+        """A text file as -kernel is taken for a kernel"""
+        self.refused('-kernel', self.file('text', b'not a kernel\n' * 1000),
+                     says='text.*kernel|kernel.*text')
+
+    def test_kernel_not_pv(self):
+        """A program which is ELF, but no PV kernel, is started"""
+        self.refused('-kernel', paths.asset('busybox'), says='busybox.*(xen|pv)')
+
+    def test_kernel_truncated(self):
+        """A half-downloaded kernel crashes QEMU or starts"""
+        with open(guests.linux('6.1'), 'rb') as f:
+            data = f.read()
+        self.refused('-kernel', self.file('truncated', data[:len(data) // 2]),
+                     says='truncated')
+
+    def test_kernel_damaged(self):
+        """A kernel whose compressed data is damaged crashes QEMU or starts"""
+        with open(guests.linux('6.1'), 'rb') as f:
+            data = bytearray(f.read())
+        middle = len(data) // 2
+        data[middle:middle + 64] = bytes(64)
+        self.refused('-kernel', self.file('damaged', data), says='damaged')
+
+    def test_64_bit_on_i386(self):
+        """A 64-bit kernel on qemu-system-i386 is not refused with the reason"""
+        self.refused('-kernel', guests.linux('6.1'), arch='i386',
+                     says='64-bit|x86_64')
+
+    def test_initrd_missing(self):
+        """A mistyped -initrd is not named in the error"""
+        self.refused('-kernel', guests.linux('6.1'), '-initrd', '/nonexistent/i',
+                     says='/nonexistent/i.*no such file')
+
+    def test_initrd_too_big(self):
+        """An initrd that does not fit into the guest's memory overwrites
+        something, or is refused without a reason"""
+        big = self.file('big', size=200 << 20)
+        self.refused('-kernel', guests.linux('6.1'), '-initrd', big,
+                     says='initrd|memory|-m')
+
+    def test_kernel_too_big_for_memory(self):
+        """A kernel that does not fit into the guest's memory is loaded over
+        its end"""
+        self.refused('-kernel', guests.linux('6.1'), memory='32M',
+                     says='-m|memory|ram')
+
+    def test_memory_too_small(self):
+        """Less memory than the machine can work with is accepted"""
+        self.refused('-kernel', guests.grub('x86_64'), memory='4M',
+                     says='memory|ram|-m')
+
+    def test_smp(self):
+        """More processors than the machine has are accepted"""
+        self.refused('-kernel', guests.grub('x86_64'), '-smp', '2',
+                     says='cpu')
+
+    def test_command_line_too_long(self):
+        """An -append longer than start_info has room for is cut off silently"""
+        self.refused('-kernel', guests.linux('6.1'), '-append', 'x' * 2000,
+                     says='-append|command line')
+
+    def test_machine_help(self):
+        """A property of the machine is not described in -machine's help"""
+        # Options come after -M, which is the last that counts
+        for arch in ('i386', 'x86_64'):
+            status, output = self.run_qemu('-machine', 'xenpv-kvm,help',
+                                           arch=arch, timeout=30)
+            self.assertEqual(status, 0, output)
+            for line in output.splitlines():
+                if line.strip() and not line.startswith('xenpv-kvm'):
+                    self.assertRegex(line, r'^  \S+=<', arch)
+                    self.assertRegex(line, r'\S.* - \S', arch)
+
+    def test_default_accelerator(self):
+        """Without -accel a real KVM is not taken, or TCG is taken without a
+        warning"""
+        guest = Host(None).start(self.log_name(), 'x86_64', '-m', '64M', '-S',
+                                 '-kernel', guests.grub('x86_64'))
+        self.processes.append(guest)
+        self.addCleanup(guest.release)
+        kvm = guest.qmp.command('query-kvm')['enabled']
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        self.assertEqual(kvm, Host.has_real_kvm())
+        if kvm:
+            self.assertEqual(guest.stderr(), '')
+        else:
+            self.assertRegex(guest.stderr(), r'(?i)^[^\n]*tcg[^\n]*\n\Z')

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""QMP commands and the gdbstub on a running PV guest"""
+
+import os
+import time
+
+from xenpv.testcase import LinuxTest, guests, only
+
+
+class MonitorCommands(LinuxTest):
+    label = 'qmp'
+
+    def test_stop_cont(self):
+        """A stopped guest goes on running, or one that is continued has lost
+        its timers, events or clock"""
+        guest = self.boot()
+        self.check(guest, 'echo before')
+        guest.qmp.command('stop')
+        self.assertEqual(guest.qmp.command('query-status')['status'], 'paused')
+        guest.type('echo @$((6 * 7))@\n')
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            guest.pump(0.2)
+        self.assertNotIn(b'@42@', guest.console.data)
+        guest.qmp.command('cont')
+        guest.expect('@42@', 30)
+        # A timer has to fire, too
+        self.check(guest, 'sleep 1')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    def test_system_reset(self):
+        """The domain is not built anew when QEMU resets the machine"""
+        guest = self.boot()
+        for _ in range(2):
+            guest.qmp.command('system_reset')
+            event = guest.wait_event('RESET')
+            self.assertEqual((event['guest'], event['reason']),
+                             (False, 'host-qmp-system-reset'))
+            self.wait_for_shell(guest)
+            self.check(guest, 'echo @again@', '@again@')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
+    def test_reset_while_booting(self):
+        """A reset at any moment of the boot leaves something behind which
+        keeps the next boot from working"""
+        guest = self.boot(wait=False)
+        for delay in (0, 0.1, 0.4, 0.8, 1.5):
+            end = time.monotonic() + delay
+            while time.monotonic() < end:
+                guest.pump(0.05)
+            guest.qmp.command('system_reset')
+        guest.console.data.clear()
+        self.wait_for_shell(guest)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    def test_quit(self):
+        """QEMU cannot be ended while a guest is busy"""
+        guest = self.boot()
+        guest.type('while :; do :; done\n')
+        guest.pump(1)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    def test_dump_guest_memory(self):
+        """A dump for crash or gdb is refused, or lacks the guest's memory"""
+        guest = self.boot()
+        # Neither the command's echo nor this source has it in one piece
+        self.check(guest, 'x=xenpv; echo "$x-needle-$((6 * 7))" > /tmp/file')
+        path = self.place.scratch(self.log_name('.dump'))
+        guest.qmp.command('dump-guest-memory', 300, paging=False,
+                          protocol='file:' + path)
+        head = self.place.read(path, 64)
+        self.assertEqual(head[:4], b'\x7fELF')
+        if self.part == 'functional':
+            dump = self.place.read(path, 1 << 30)
+            self.assertGreaterEqual(len(dump), 256 << 20)
+            self.assertIn(b'xenpv-needle-42', dump)
+            os.unlink(path)
+        self.check(guest, 'echo alive')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+
+class Gdbstub(LinuxTest):
+    label = 'gdbstub'
+
+    def test_stopped_start(self):
+        """-S no longer stops before the first instruction, or a debugger can
+        no longer look at, step and interrupt a guest"""
+        guest = self.boot('-S', wait=False, ports=('console', 'qmp', 'gdb'))
+        self.assertEqual(guest.qmp.command('query-status')['status'],
+                         'prelaunch')
+        gdb = guest.gdb
+        gdb.channel.send('+')
+        self.assertRegex(gdb.ask('?'), '^[TS]')
+        first = gdb.pc()
+        self.assertNotEqual(first, 0)
+        # What is there can be read, and one step goes somewhere else
+        self.assertEqual(len(gdb.ask('m%x,8' % first)), 16)
+        self.assertRegex(gdb.ask('s'), '^[TS]05')
+        self.assertNotEqual(gdb.pc(), first)
+        self.assertEqual(guest.console.text(), '')
+        gdb.send('c')
+        guest.expect(guests.INIT_MARKER, 90)
+        self.assertRegex(gdb.interrupt(), '^[TS]')
+        self.assertEqual(guest.qmp.command('query-status')['running'], False)
+        self.assertNotEqual(gdb.pc(), 0)
+        gdb.send('c')
+        self.check(guest, 'echo alive')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)

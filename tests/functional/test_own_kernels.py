@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The tiny PV kernels of tests/guest under a real KVM.
+
+Under TCG, tests/guest/run runs them. Each prints one "Result: " line, with
+Success, Skip, Failure or Error, and powers off.
+"""
+
+import re
+
+from xenpv.testcase import GuestTest, guests
+
+# Not a test, but what bench-kvm runs
+NOT_TESTS = ('bench-ops',)
+
+
+class OwnKernels(GuestTest):
+    label = 'guest'
+    parts = ('kvm',)
+
+    def run_kernel(self, name, arch, path):
+        guest = self.start('-m', '128M', '-no-reboot',
+                           '-kernel', self.place.file(path),
+                           '-append', 'test=' + name, arch=arch)
+        status = guest.wait(40)
+        text = guest.console.text()
+        result = re.search(r'^.*Result: (.*)$', text, re.M)
+        self.assertTrue(result, 'no result, QEMU exited with %s' % status)
+        verdict = result.group(1).strip()
+        if verdict.startswith('Skip'):
+            self.skipTest(verdict)
+        why = re.search(r'^ *(?:fails|error): *(.*)$', text, re.M)
+        self.assertEqual(verdict, 'Success', why and why.group(1))
+        self.assertEqual(status, 0, guest.stderr())
+
+
+def add(name, arch, path):
+    def test(self):
+        self.run_kernel(name, arch, path)
+    test.__doc__ = ('%s, which tests/guest/%s/main.c explains, holds under TCG '
+                    'at most' % (name, name))
+    setattr(OwnKernels, 'test_%s_%s' % (name.replace('-', '_'), arch), test)
+
+
+def none(self):
+    """The tests of tests/guest do not run under KVM"""
+    self.fail('no kernels in build/guest: run make -C tests/guest')
+
+
+kernels = [k for k in guests.own() if k[0] not in NOT_TESTS]
+for kernel in kernels:
+    add(*kernel)
+if not kernels:
+    OwnKernels.test_kernels = none

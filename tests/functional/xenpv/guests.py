@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The guests which the tests boot.
+
+linux('6.1'), linux('6.12')   Debian's kernels, 64-bit
+grub('i386'), grub('x86_64')  Debian's PV GRUBs
+linux_initramfs()             busybox and a shell on the console
+own()                         our own tiny kernels, from tests/guest
+"""
+
+import glob
+import os
+import re
+import subprocess
+
+from . import paths
+from .cpio import Cpio
+
+# What /init prints before anything else: the end of "start to init"
+INIT_MARKER = 'xenpv-test: this is init'
+
+INIT = '''#!/bin/sh
+echo "%s"
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+export PS1='guest# '
+read -r first rest < /proc/cmdline
+case " $first $rest " in
+*" test=poweroff "*) poweroff -f ;;
+esac
+# A controlling terminal, for ^C. A shell that ends is followed by another,
+# because init must not end.
+while :; do
+    setsid cttyhack sh
+done
+''' % INIT_MARKER
+
+
+def linux(series):
+    return paths.asset('vmlinuz-%s-amd64' % series)
+
+
+def grub(arch):
+    return paths.asset('grub-%s-xen.bin' % arch)
+
+
+def add_busybox(archive):
+    """busybox and a link for each of its applets"""
+    busybox = paths.asset('busybox')
+    applets = subprocess.run([busybox, '--list'], stdout=subprocess.PIPE,
+                             check=True).stdout.decode().split()
+    archive.copy('bin/busybox', busybox)
+    for applet in applets:
+        if applet != 'busybox':
+            archive.symlink('bin/' + applet, 'busybox')
+
+
+def linux_initramfs():
+    path = paths.result('functional/initramfs.cpio')
+    with Cpio(path) as archive:
+        add_busybox(archive)
+        for directory in ('proc', 'sys', 'tmp', 'root'):
+            archive.mkdir(directory)
+        archive.device('dev/console', 5, 1)
+        archive.file('init', INIT, 0o755)
+    return path
+
+
+def own():
+    """Our own kernels: a list of (name, arch, path)"""
+    found = []
+    for path in sorted(glob.glob(os.path.join(paths.GUESTS, '*'))):
+        match = re.fullmatch(r'(.+)-(i386|x86_64)', os.path.basename(path))
+        if match and os.path.isfile(path):
+            found.append((match.group(1), match.group(2), path))
+    return found

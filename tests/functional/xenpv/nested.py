@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A place with a real KVM on any machine.
+
+QEMU's TCG emulates AMD's SVM with nested paging. So Debian's own kernel, in
+an outer QEMU under TCG ("the outer machine"), loads kvm_amd and has a real
+/dev/kvm. Our QEMUs run there, unpacked from its initramfs.
+
+One outer machine serves all tests, since it needs seconds to come up. It has
+a few virtio-serial ports. Over the first, "control", its /init takes shell
+commands, one a line, and answers when they end. The others carry an inner
+QEMU's console, QMP and gdb to this machine, so that a test drives a QEMU in
+there just as one that runs here.
+
+A line to control is "ID COMMAND"; the answer is "ID STATUS BASE64" with
+what the command wrote. Between two QEMUs each port gets a line "@@END ID@@",
+so that the one's last words are not taken for the other's first.
+"""
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from . import guests, paths
+from .channel import Gone, Timeout
+from .cpio import Cpio
+from .place import HostProcess, PORTS, Process, plain_arguments
+
+SERIES = '6.1'
+# microvm comes up fastest. Debian's kernel takes its virtio-mmio devices only
+# from ACPI, which needs bios-microvm.bin.
+MACHINE = 'pc'
+SERIAL = 'virtio-serial-pci'
+MODULES = ('virtio_ring', 'virtio', 'virtio_pci_modern_dev',
+           'virtio_pci_legacy_dev', 'virtio_pci', 'virtio_console',
+           'irqbypass', 'kvm', 'ccp', 'kvm-amd')
+INNER_PORTS = tuple(PORTS)
+
+INIT = '''#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tmpfs tmpfs /tmp
+mkdir -p /run
+for m in %(modules)s; do
+    [ ! -e /modules/$m.ko ] || insmod /modules/$m.ko
+done
+sleep_count=0
+while [ ! -e /dev/vport%(control)s ] && [ $sleep_count -lt 100 ]; do
+    sleep 0.1
+    sleep_count=$((sleep_count + 1))
+done
+
+# finish ID STATUS: tell what has become of a command.
+finish()
+{
+    for port in $(cat /run/$1.ports 2>/dev/null); do
+        echo "@@END $1@@" > /dev/$port
+    done
+    { echo -n "$1 $2 "; base64 -w 0 /run/$1.out; echo; } > /run/$1.answer
+    until mkdir /run/lock 2>/dev/null; do
+        usleep 1000
+    done
+    cat /run/$1.answer >&3
+    rmdir /run/lock
+    rm -f /run/$1.*
+}
+
+exec 3<> /dev/vport%(control)s
+if [ -c /dev/kvm ]; then
+    echo "ready" >&3
+else
+    echo "no /dev/kvm" >&3
+fi
+while read -r id line <&3; do
+    case $line in
+    "@ "*)  # @ PORTS COMMAND: one that uses ports
+        line=${line#@ }
+        echo "${line%%%% *}" | tr , ' ' > /run/$id.ports
+        line=${line#* }
+        ;;
+    esac
+    {
+        sh -c "$line" > /run/$id.out 2>&1 < /dev/null 3>&- &
+        pid=$!
+        echo $pid > /run/$id.pid
+        wait $pid
+        finish $id $?
+    } &
+done
+poweroff -f
+'''
+
+
+def libraries(program):
+    """The shared libraries of a program, as (name in the image, path) pairs"""
+    output = subprocess.run(['ldd', program], stdout=subprocess.PIPE,
+                            check=True).stdout.decode()
+    found = []
+    for line in output.splitlines():
+        match = re.match(r'\s*(?:(\S+) => )?(/\S+) \(', line)
+        if match:
+            name = match.group(1) or match.group(2)
+            # The loader has an absolute name; the others go where it looks.
+            found.append((name.lstrip('/') if name.startswith('/')
+                          else 'lib/' + name, match.group(2)))
+    return found
+
+
+class NestedProcess(Process):
+    def __init__(self, place, name, command, ports):
+        place.job += 1
+        self.job = place.job
+        self.name = name
+        self.output = None
+        super().__init__(place, {p: place.port(p) for p in ports})
+        for channel in self.channels.values():
+            channel.data = bytearray()
+            channel.seen = bytearray()
+        self.end = b'@@END %d@@' % self.job
+        self.open = set(self.channels.values())
+        self.log_path = paths.result(name + '.console')
+        options = []
+        for port in ports:
+            options += ['-chardev', 'pipe,id=%s,path=/dev/%s'
+                        % (port, place.device(port))]
+            options += PORTS[port]
+        line = ' '.join(quote(a) for a in command + options)
+        with open(paths.result(name + '.command'), 'a') as f:
+            f.write(line + '\n')
+        devices = ','.join(place.device(p) for p in ports)
+        prefix = '@ %s ' % devices if ports else ''
+        place.control.send('%d %sexec %s\n' % (self.job, prefix, line))
+
+    def pump(self, timeout):
+        self.place.pump(timeout)
+        for channel in self.channels.values():
+            if self.end in channel.data:
+                del channel.data[channel.data.index(self.end):]
+                del channel.seen[channel.seen.index(self.end):]
+                self.open.discard(channel)
+        return self.poll() is None
+
+    def poll(self):
+        answer = self.place.answers.get(self.job)
+        if answer:
+            self.status, self.output = answer
+        return self.status
+
+    def stderr(self):
+        return self.output or ''
+
+    def kill(self):
+        if self.poll() is None:
+            self.place.shell('kill -9 $(cat /run/%d.pid)' % self.job)
+            self.wait(10)
+
+    def release(self):
+        try:
+            self.kill()
+            # Until all that it said, on all ports, has gone through.
+            end = time.monotonic() + self.limit(10)
+            while self.open:
+                if time.monotonic() > end:
+                    raise Timeout('a port of the outer machine is stuck')
+                self.pump(0.2)
+        except (Gone, Timeout):
+            self.place.broken = True
+            raise
+        finally:
+            if self.console:
+                with open(self.log_path, 'ab') as log:
+                    log.write(self.console.seen)
+            if self.output:
+                with open(paths.result(self.name + '.stderr'), 'a') as f:
+                    f.write(self.output)
+
+
+def quote(argument):
+    return "'" + argument.replace("'", "'\\''") + "'"
+
+
+class Outer:
+    """This machine, as the place where the outer machine's QEMU runs"""
+    accel = 'tcg'
+    patience = 1
+
+
+class Nested:
+    accel = 'kvm'
+    # Everything is about this much slower than the same on this machine:
+    # the inner guest has nested paging to walk, in an emulated processor.
+    patience = 4
+
+    def __init__(self, name='kvm/outer'):
+        self.name = name
+        self.outer = None
+        self.boots = 0
+        self.job = 0
+        self.answers = {}
+        self.files = {}
+        self._add_files()
+        self.boot()
+
+    # --- The outer machine -------------------------------------------------
+
+    def _add_files(self):
+        self.initramfs = guests.linux_initramfs()
+        self._add(self.initramfs)
+        for series in ('6.1', '6.12'):
+            self._add(guests.linux(series))
+        for arch in ('i386', 'x86_64'):
+            self._add(guests.grub(arch))
+        for _, _, path in guests.own():
+            self._add(path)
+        for path in (paths.LINUX32, paths.INITRD32):
+            if path:
+                self._add(path)
+
+    def _add(self, path):
+        self.files[path] = '/guests/%d-%s' % (len(self.files),
+                                              os.path.basename(path))
+
+    def _image(self):
+        path = paths.result('kvm/outer.cpio')
+        with Cpio(path) as archive:
+            guests.add_busybox(archive)
+            for directory in ('proc', 'sys', 'tmp', 'run', 'root'):
+                archive.mkdir(directory)
+            archive.device('dev/console', 5, 1)
+            archive.device('dev/null', 1, 3)
+            archive.file('init', INIT % {'modules': ' '.join(MODULES),
+                                         'control': '0p1'}, 0o755)
+            for module in MODULES:
+                # What is not there is built into the kernel
+                f = os.path.join(paths.ASSETS, 'modules-' + SERIES,
+                                 module + '.ko')
+                if os.path.exists(f):
+                    archive.copy('modules/%s.ko' % module, f)
+            done = set()
+            for arch in ('i386', 'x86_64'):
+                binary = paths.qemu(arch)
+                self._program(archive, 'bin/qemu-system-' + arch, binary)
+                for name, library in libraries(binary):
+                    if name not in done:
+                        done.add(name)
+                        archive.copy(name, library)
+            for f in sorted(os.listdir(paths.asset('firmware'))):
+                archive.copy('firmware/' + f, os.path.join(paths.FIRMWARE, f))
+            for f in paths.monitors():
+                archive.copy('firmware/' + os.path.basename(f), f)
+            for f, name in self.files.items():
+                archive.copy(name.lstrip('/'), f)
+        return path
+
+    @staticmethod
+    def _program(archive, name, path):
+        """Without its debug information, which would take all the memory"""
+        stripped = paths.result('kvm/stripped')
+        shutil.copy(path, stripped)
+        subprocess.run(['strip', stripped], check=True)
+        archive.copy(name, stripped)
+        os.unlink(stripped)
+
+    def boot(self):
+        command = [paths.outer_qemu()] + plain_arguments(Outer, MACHINE, [
+            '-cpu', 'max', '-smp', 1, '-m', '3G', '-no-reboot',
+            '-L', paths.asset('firmware'),
+            '-kernel', guests.linux(SERIES), '-initrd', self._image(),
+            '-append', 'console=ttyS0 loglevel=5 panic=-1 mitigations=off',
+            '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
+            '-serial', 'chardev:log',
+            '-device', SERIAL + ',max_ports=8'])
+        ports = {port: ['-device', 'virtserialport,nr=%d,chardev=%s'
+                        % (nr + 1, port)]
+                 for nr, port in enumerate(('control',) + INNER_PORTS)}
+        self.boots += 1
+        self.broken = False
+        start = time.monotonic()
+        self.outer = HostProcess(Outer, self.name, command, ports)
+        self.control = self.outer.channels['control']
+        answer = self.control.expect(r'([^\n]*)\n', 120).group(1).decode()
+        if answer != 'ready':
+            raise paths.Missing('the outer machine has ' + answer)
+        self.boot_seconds = time.monotonic() - start
+
+    def close(self):
+        if self.outer:
+            self.outer.release()
+            self.outer = None
+
+    def pump(self, timeout):
+        """Read all that comes from the outer machine"""
+        alive = self.outer.pump(timeout)
+        while True:
+            end = self.control.data.find(b'\n')
+            if end < 0:
+                break
+            job, status, output = self.control.data[:end].split(b' ')
+            self.control.data = self.control.data[end + 1:]
+            self.answers[int(job)] = (
+                int(status), base64.b64decode(output).decode(errors='replace'))
+        if not alive:
+            self.broken = True
+            raise Gone('the outer machine ended (%s); see its log'
+                       % self.outer.describe_exit())
+
+    def port(self, name):
+        return self.outer.channels[name]
+
+    @staticmethod
+    def device(name):
+        return 'vport0p%d' % (INNER_PORTS.index(name) + 2)
+
+    def shell(self, command, timeout=60):
+        """Run a command in the outer machine; returns (status, output)"""
+        self.job += 1
+        job = self.job
+        self.control.send('%d %s\n' % (job, command))
+        end = time.monotonic() + timeout
+        while job not in self.answers:
+            if time.monotonic() > end:
+                self.broken = True
+                raise Timeout('the outer machine does not answer to "%s"'
+                              % command)
+            self.pump(0.2)
+        return self.answers.pop(job)
+
+    # --- What every place has ----------------------------------------------
+
+    def file(self, path):
+        return self.files[path]
+
+    def scratch(self, name):
+        return '/tmp/' + os.path.basename(name)
+
+    def read(self, path, length):
+        status, output = self.shell('head -c %d %s | base64 -w 0'
+                                    % (length, path))
+        if status:
+            raise OSError(output)
+        return base64.b64decode(output)
+
+    def _command(self, arch, machine, options):
+        if self.broken:
+            if self.boots > 3:
+                raise Gone('the outer machine broke down too often')
+            self.close()
+            self.boot()
+        return (['/bin/qemu-system-' + arch, '-L', '/firmware'] +
+                plain_arguments(self, machine, options))
+
+    def start(self, name, arch, *options, machine='xenpv-kvm',
+              ports=('console', 'qmp')):
+        command = self._command(arch, machine, options)
+        return NestedProcess(self, name, command, ports)
+
+    def run(self, name, arch, *options, machine='xenpv-kvm', timeout=60):
+        command = self._command(arch, machine, options)
+        process = NestedProcess(self, name, command, ())
+        try:
+            return process.wait(timeout), process.stderr()
+        finally:
+            process.release()
+
+    def exits(self, process):
+        """What KVM has counted for this QEMU, which must still be there"""
+        status, output = self.shell(
+            'cat /sys/kernel/debug/kvm/$(cat /run/%d.pid)-*/exits'
+            % process.job)
+        if status:
+            raise OSError(output)
+        return sum(int(n) for n in output.split())

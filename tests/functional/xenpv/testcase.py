@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What the tests derive from.
+
+A test is a method test_* whose docstring says in a sentence what breaks if it
+fails. Its class names the parts in which it runs: "functional" is this
+machine under TCG, "kvm" a place with a real KVM. @only() narrows that down for
+one method, and "without" for one that a class inherits.
+"""
+
+import unittest
+
+from . import guests, paths
+from .channel import Gone, Timeout
+
+
+def only(*parts):
+    def mark(method):
+        method.parts = parts
+        return method
+    return mark
+
+
+class GuestTest(unittest.TestCase):
+    parts = ('functional', 'kvm')
+    without = {}            # name of a method: parts in which not to run it
+    label = None            # the first half of the tests' names; None: a base
+    arch = 'x86_64'
+
+    # Set by run.py
+    part = None
+    place = None
+
+    @classmethod
+    def runs_in(cls, method, part):
+        return (cls.label and part not in cls.without.get(method, ()) and
+                part in getattr(getattr(cls, method), 'parts', cls.parts))
+
+    def name(self):
+        method = self._testMethodName[len('test_'):].replace('_', '-')
+        return '%s/%s' % (self.label, method)
+
+    def sentence(self):
+        return ' '.join(self._testMethodDoc.split())
+
+    def log_name(self, suffix=''):
+        return '%s/%s%s' % (self.part, self.name().replace('/', '.'), suffix)
+
+    def setUp(self):
+        self.processes = []
+
+    def start(self, *options, arch=None, machine='xenpv-kvm',
+              ports=('console', 'qmp')):
+        """Start QEMU, which is killed at the end of the test at the latest"""
+        process = self.place.start(self.log_name(), arch or self.arch,
+                                   *options, machine=machine, ports=ports)
+        self.processes.append(process)
+        self.addCleanup(process.release)
+        return process
+
+    def run_qemu(self, *options, arch=None, machine='xenpv-kvm', timeout=60):
+        """Run QEMU to its end; returns (status, stdout and stderr)"""
+        return self.place.run(self.log_name(), arch or self.arch, *options,
+                              machine=machine, timeout=timeout)
+
+    def assert_status(self, process, status, timeout=60):
+        self.assertEqual(process.wait(timeout), status,
+                         'exit status; stderr: %r' % process.stderr())
+
+    def console_tail(self, lines=12):
+        """For the log of a test that failed"""
+        out = []
+        for process in self.processes:
+            if process.console:
+                out += process.console.text().splitlines()[-lines:]
+            out += process.stderr().splitlines()[-lines:]
+        return out
+
+
+class LinuxTest(GuestTest):
+    """A test which boots one of Debian's kernels, to a shell on hvc0"""
+    series = '6.1'
+    memory = '256M'
+    append = 'console=hvc0'
+
+    def linux_options(self, append=None):
+        place = self.place
+        return ['-m', self.memory,
+                '-kernel', place.file(guests.linux(self.series)),
+                '-initrd', place.file(guests.linux_initramfs()),
+                '-append', self.append if append is None else append]
+
+    def boot(self, *options, wait=True, ports=('console', 'qmp')):
+        process = self.start(*self.linux_options(), *options, ports=ports)
+        if wait:
+            self.wait_for_shell(process)
+        return process
+
+    def wait_for_shell(self, process):
+        process.expect(guests.INIT_MARKER, 90)
+        process.expect('guest# ', 30)
+
+    def check(self, process, command, pattern=None, timeout=30):
+        """Type a command that must succeed; returns what it wrote"""
+        status, output = process.shell(command, timeout)
+        self.assertEqual(status, 0, '%s: %s' % (command, output))
+        if pattern is not None:
+            self.assertRegex(output, pattern, command)
+        return output
+
+
+__all__ = ['GuestTest', 'LinuxTest', 'Gone', 'Timeout', 'only', 'guests',
+           'paths']
