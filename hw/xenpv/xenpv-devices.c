@@ -1,16 +1,15 @@
 /*
  * Makes Xen's platform devices for the xenpv-kvm machine
  *
- * The devices of xenpv-platform.h first, on which QEMU's Xen bus and its back
- * ends rest, and then the primary console, which is special: its ring and its
- * port are not the guest's to choose. The domain's builder has them made
- * before the guest runs, so that its end is always connected.
+ * The devices of xenpv-platform.h, on which QEMU's Xen bus and its back ends
+ * rest, then the bus, and the primary console.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "chardev/char.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "hw/xen/xen-bus.h"
@@ -18,7 +17,7 @@
 #include "system/system.h"
 #include "xenpv-platform.h"
 
-/* The limit that libxl gives a console's output while nobody reads it */
+/* What libxl tells of how much output a back end keeps. Ours waits instead. */
 #define CONSOLE_LIMIT   (1024 * 1024)
 
 struct XenPVDevices {
@@ -26,7 +25,7 @@ struct XenPVDevices {
     XenPVEvtchnState *evtchn;
     XenPVGnttabState *gnttab;
     XenPVXenstoreState *xenstore;
-    DeviceState *console;
+    XenPVConsoleState *console;
     XenPVDevicePorts ports;
 
     DeviceListener listener;
@@ -61,34 +60,24 @@ static void alloc_ports(XenPVDevices *d)
     d->ports.console = xenpv_evtchn_alloc_unbound(d->evtchn);
 }
 
-static void set_console(XenPVDevices *d, uint64_t mfn, unsigned state)
+static void create_console(XenPVDevices *d, uint16_t domid)
 {
-    xenpv_xenstore_printf(d->xenstore, "console/ring-ref", "%" PRIu64, mfn);
-    xenpv_xenstore_printf(d->xenstore, "console/port", "%u", d->ports.console);
-    xenpv_xenstore_printf(d->xenstore, "console/state", "%u", state);
-}
-
-/*
- * The console's back end connects as soon as it is made, and so there must be
- * something to connect to: a frame of RAM that nobody uses yet.
- */
-static void create_console(XenPVDevices *d)
-{
+    DeviceState *dev = new_device(TYPE_XENPV_CONSOLE, "xenpv-console");
     Chardev *chr = serial_hd(0);
-    Object *bus = object_resolve_path_type("", TYPE_XEN_BUS, NULL);
+
+    d->console = XENPV_CONSOLE(dev);
+    qdev_prop_set_uint16(dev, "domid", domid);
+    if (chr) {
+        qdev_prop_set_chr(dev, "chardev", chr);
+    }
+    realize(dev);
 
     xenpv_xenstore_printf(d->xenstore, "console/type", "ioemu");
     xenpv_xenstore_printf(d->xenstore, "console/limit", "%d", CONSOLE_LIMIT);
-    set_console(d, 0, XenbusStateInitialising);
-    if (!chr) {
-        return;
-    }
-    d->console = qdev_new("xen-console");
-    object_property_add_child(qdev_get_machine(), "xenpv-console",
-                              OBJECT(d->console));
-    qdev_prop_set_int32(d->console, "idx", 0);
-    qdev_prop_set_chr(d->console, "chardev", chr);
-    qdev_realize_and_unref(d->console, BUS(bus), &error_fatal);
+    xenpv_xenstore_printf(d->xenstore, "console/output", "pty");
+    xenpv_xenstore_printf(d->xenstore, "console/tty", "%s",
+                          chr && CHARDEV_IS_PTY(chr) ?
+                          chr->filename + strlen("pty:") : "");
 }
 
 /*
@@ -165,17 +154,14 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
     d->listener.realize = device_realized;
     device_listener_register(&d->listener);
 
-    alloc_ports(d);
     xen_bus_init();
-    create_console(d);
+    create_console(d, cfg->domid);
     return d;
 }
 
 void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports)
 {
-    xenpv_xenstore_printf(d->xenstore, "console/state", "%u",
-                          XenbusStateClosed);
-    xenpv_xenstore_flush(d->xenstore);
+    xenpv_console_reset(d->console);
     xenpv_xenstore_reset(d->xenstore);
     xenpv_evtchn_reset(d->evtchn);
     xenpv_gnttab_reset(d->gnttab);
@@ -188,6 +174,8 @@ void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
 {
     xenpv_gnttab_seed(d->gnttab, xencons_mfn, xenstore_mfn);
     xenpv_xenstore_start(d->xenstore, xenstore_mfn, d->ports.xenstore);
-    set_console(d, xencons_mfn, XenbusStateConnected);
-    xenpv_xenstore_flush(d->xenstore);
+    xenpv_console_start(d->console, xencons_mfn, d->ports.console);
+    xenpv_xenstore_printf(d->xenstore, "console/ring-ref", "%" PRIu64,
+                          xencons_mfn);
+    xenpv_xenstore_printf(d->xenstore, "console/port", "%u", d->ports.console);
 }

@@ -27,6 +27,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVEvtchnState, XENPV_EVTCHN)
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVGnttabState, XENPV_GNTTAB)
 #define TYPE_XENPV_XENSTORE "xenpv-xenstore"
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVXenstoreState, XENPV_XENSTORE)
+#define TYPE_XENPV_CONSOLE  "xenpv-console"
+OBJECT_DECLARE_SIMPLE_TYPE(XenPVConsoleState, XENPV_CONSOLE)
 
 /* The domain of the back ends, QEMU's */
 #define XENPV_BACKEND_DOMID 0
@@ -89,6 +91,10 @@ void xenpv_xenstore_flush(XenPVXenstoreState *s);
 void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
                                                const char *path,
                                                const char *fmt, ...);
+
+/* The primary console */
+void xenpv_console_reset(XenPVConsoleState *s);
+void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port);
 
 /*
  * Send a vector to a vCPU's local APIC. From any thread. (accel/xenpv)

@@ -140,6 +140,70 @@ static void test_output(void)
     stop(&c);
 }
 
+/* The host does not read for a while: the guest waits, and nothing is lost */
+static void test_back_pressure(void)
+{
+    const size_t len = 4 * 1024 * 1024;
+    g_autofree char *text = pattern(len);
+    uint32_t prod = 0, cons = 0;
+    size_t put = 0, got = 0;
+    Console c;
+
+    start(&c);
+    /* Until no more is taken for half a second */
+    for (int idle = 0; idle < 500; ) {
+        uint32_t room;
+
+        cons = qtest_readl(c.qts, RING(out_cons));
+        room = OUT_SIZE - (prod - cons);
+        if (!room) {
+            idle++;
+            g_usleep(1000);
+            continue;
+        }
+        idle = 0;
+        g_assert_cmpuint(put + room, <=, len);
+        for (uint32_t i = 0; i < room; ) {
+            uint32_t at = (prod + i) % OUT_SIZE;
+            uint32_t n = MIN(room - i, OUT_SIZE - at);
+
+            qtest_memwrite(c.qts, RING(out) + at, text + put + i, n);
+            i += n;
+        }
+        put += room;
+        prod += room;
+        qtest_writel(c.qts, RING(out_prod), prod);
+        kick(&c);
+    }
+    g_assert_cmpuint(put, >, OUT_SIZE);
+    /* Now it reads; what was stuck comes without the guest doing anything */
+    for (got = 0; got < put; ) {
+        size_t n = MIN(put - got, 1000);
+
+        host_reads(&c, text + got, n);
+        got += n;
+    }
+    xenpv_wait_event(c.qts, XENPV_QTEST_PORT_CONSOLE);
+    g_assert_cmpuint(qtest_readl(c.qts, RING(out_cons)), ==, prod);
+    stop(&c);
+}
+
+/* Without a character device the guest must not wait for ever */
+static void test_none(void)
+{
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+    Console c = {
+        .qts = qtest_init("-M xenpv-kvm -m 32 -nodefaults"), .fd = -1
+    };
+
+    put(&c, "nobody hears", 12);
+    while (qtest_readl(c.qts, RING(out_cons)) != 12) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    qtest_quit(c.qts);
+}
+
 static void test_input(void)
 {
     const size_t len = 3 * IN_SIZE + 5;
@@ -214,6 +278,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/xenpv/console/output", test_output);
+    qtest_add_func("/xenpv/console/back-pressure", test_back_pressure);
+    qtest_add_func("/xenpv/console/none", test_none);
     qtest_add_func("/xenpv/console/input", test_input);
     qtest_add_func("/xenpv/console/bad-indexes", test_bad_indexes);
     qtest_add_func("/xenpv/console/console-io", test_console_io);

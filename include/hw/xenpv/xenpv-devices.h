@@ -14,7 +14,8 @@
  *   xenpv-evtchn.c     event channels
  *   xenpv-gnttab.c     grant tables, foreign memory
  *   xenpv-xenstore.c   xenstore: its ring, its tree, and what back ends see
- *   xenpv-devices.c    makes them, and the primary console
+ *   xenpv-console.c    the primary console
+ *   xenpv-devices.c    makes them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
