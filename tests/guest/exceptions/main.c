@@ -284,6 +284,37 @@ static void from_user(void)
     }
 }
 
+static __user ulong unaligned(ulong p, ulong unused)
+{
+    ulong val;
+
+#ifdef __x86_64__
+    asm volatile("pushf; orl $0x40000, (%%rsp); popf; movl 1(%1), %k0\n"
+                 "pushf; andl $~0x40000, (%%rsp); popf"
+                 : "=r" (val) : "r" (p) : "memory", "cc");
+#else
+    asm volatile("pushf; orl $0x40000, (%%esp); popf; movl 1(%1), %0\n"
+                 "pushf; andl $~0x40000, (%%esp); popf"
+                 : "=r" (val) : "r" (p) : "memory", "cc");
+#endif
+    return val;
+}
+
+static void alignment_check(void)
+{
+    struct trap t;
+
+    masked = 0;
+    unmask_upcalls();
+    /* Not every CPU model raises it */
+    if (call_user(unaligned, USER_DATA, 0, NULL, &t)) {
+        t.flags &= ~(ulong)X86_EFLAGS_AC;
+        check_frame("unaligned", &t, X86_AC, 0, NULL, true);
+    } else if (option("verbose")) {
+        printk("no #AC\n");
+    }
+}
+
 /* --- The rest --- */
 
 /* The flags that a single step is taken with */
@@ -463,5 +494,6 @@ void test_main(void)
     registers_survive();
     page_faults();
     from_user();
+    alignment_check();
     trap_flags();
 }

@@ -16,6 +16,9 @@
  *   user.c      user mode
  *   events.c    event channels and time
  *
+ * "volatile" is for memory that the hypervisor or the CPU changes, and for
+ * accesses whose faulting is what a test is about.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -59,8 +62,8 @@ static inline bool is_initdomain(void)
 }
 
 /*
- * The options after "--" or anywhere on the command line: op=NAME. Returns the
- * text after "name=" up to a space, in a static buffer, or NULL.
+ * Options are on the kernel's command line, as NAME=VALUE. Returns the value
+ * of one, in a static buffer, or NULL.
  */
 const char *option(const char *name);
 ulong option_number(const char *name, ulong otherwise);

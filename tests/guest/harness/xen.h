@@ -348,6 +348,7 @@ struct sched_poll {
 
 #define VCPUOP_is_up                    3
 #define VCPUOP_get_runstate_info        4
+#define VCPUOP_register_runstate_memory_area 5
 #define VCPUOP_set_periodic_timer       6
 #define VCPUOP_stop_periodic_timer      7
 #define VCPUOP_set_singleshot_timer     8

@@ -241,10 +241,18 @@ static void poll(evtchn_port_t timer)
               "SCHEDOP_poll of 129 ports");
 }
 
+static struct vcpu_runstate_info area;
+
 static void runstate(void)
 {
     struct vcpu_runstate_info r1, r2;
-    uint64_t sum1 = 0, sum2 = 0;
+    uint64_t sum1 = 0, sum2 = 0, blocked, due;
+    struct {
+        union {
+            void *v;
+            uint64_t p;
+        } addr;
+    } where = { .addr = { .p = (ulong)&area } };
 
     check_ret(HYPERCALL(vcpu_op, VCPUOP_get_runstate_info, 0, &r1), 0,
               "VCPUOP_get_runstate_info");
@@ -256,7 +264,25 @@ static void runstate(void)
         sum2 += r2.time[i];
     }
     check_eq(r1.state, 0, "the state is running");
-    check(sum2 >= sum1 + 2 * MS, "the times of a vCPU add up to its life");
+    check(sum2 >= sum1 + 2 * MS, "the times of a vCPU are less than its life");
+
+    /* In memory, and kept there */
+    area.state = 99;
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0,
+                        &where), 0, "VCPUOP_register_runstate_memory_area");
+    check_eq(area.state, 0, "the state in memory is running");
+    check(area.state_entry_time <= system_time(), "it began in the future");
+    blocked = area.time[2];
+    nr_ticks = 0;
+    due = system_time() + 5 * MS;
+    set_timer_op(due);
+    while (!nr_ticks && system_time() < due + 5 * S) {
+        HYPERCALL(sched_op, SCHEDOP_block, 0);
+    }
+    check(area.time[2] >= blocked + 3 * MS,
+          "the time that the vCPU was blocked rose by %llu ns",
+          (unsigned long long)(area.time[2] - blocked));
+    check(area.state == 0, "the state in memory is running again");
 }
 
 void test_main(void)
