@@ -275,7 +275,8 @@ static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
                 ns = t0 + (t1 - t0) / 2 - s->start_ns;
             }
         }
-        hz = muldiv64(ticks, NANOSECONDS_PER_SECOND, ns);
+        /* Not muldiv64(): ns has more than 32 bits after 4 seconds */
+        hz = (double)ticks * NANOSECONDS_PER_SECOND / ns;
     }
     /* ns = ((ticks << shift) * mul) >> 32, mul between 2^31 and 2^32 */
     scaled = hz;
