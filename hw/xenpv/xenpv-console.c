@@ -71,6 +71,7 @@ static void send_output(XenPVConsoleState *s)
     /* For what the guest adds meanwhile there will be another event */
     cons = le32_to_cpu(qatomic_read(&s->ring->out_cons));
     prod = le32_to_cpu(qatomic_read(&s->ring->out_prod));
+    /* The text was there before the index said so */
     smp_rmb();
     if (prod - cons > OUT_SIZE) {
         return;
@@ -94,6 +95,7 @@ static void send_output(XenPVConsoleState *s)
         }
         trace_xenpv_console_output(sent);
         cons += sent;
+        /* We have read what the guest may overwrite now */
         smp_mb();
         qatomic_set(&s->ring->out_cons, cpu_to_le32(cons));
         notify = true;
@@ -112,6 +114,7 @@ static uint32_t input_room(XenPVConsoleState *s, uint32_t *prod)
     }
     cons = le32_to_cpu(qatomic_read(&s->ring->in_cons));
     *prod = le32_to_cpu(qatomic_read(&s->ring->in_prod));
+    /* The guest has read what is going to be overwritten */
     smp_mb();
     if (*prod - cons > IN_SIZE) {
         return 0;
@@ -140,6 +143,7 @@ static void console_receive(void *opaque, const uint8_t *buf, int size)
     for (uint32_t i = 0; i < len; i++) {
         s->ring->in[MASK_XENCONS_IDX(prod + i, s->ring->in)] = buf[i];
     }
+    /* The text before its index */
     smp_wmb();
     qatomic_set(&s->ring->in_prod, cpu_to_le32(prod + len));
     trace_xenpv_console_input(len);

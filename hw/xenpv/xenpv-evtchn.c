@@ -97,6 +97,7 @@ static void publish(XenPVEvtchnState *s, uint32_t port)
     }
     shared->vcpu = cpu_to_le16(p->vcpu);
     shared->arg = cpu_to_le32(p->arg);
+    /* The monitor looks at the rest by the state */
     smp_wmb();
     qatomic_set(&shared->state, p->state);
     trace_xenpv_evtchn_port(port, p->state, p->vcpu, p->arg);

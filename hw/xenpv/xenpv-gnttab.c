@@ -768,6 +768,7 @@ void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
 
         entry->frame = cpu_to_le32(seeds[i].mfn);
         entry->domid = cpu_to_le16(XENPV_BACKEND_DOMID);
+        /* Flags make an entry valid */
         smp_wmb();
         entry->flags = cpu_to_le16(GTF_permit_access);
     }

@@ -1208,6 +1208,7 @@ static uint32_t ring_put(XenPVXenstoreState *s)
     for (uint32_t i = 0; i < len; i++) {
         s->ring->rsp[MASK_XENSTORE_IDX(prod + i)] = s->out[s->out_sent + i];
     }
+    /* The bytes before their index */
     smp_wmb();
     qatomic_set(&s->ring->rsp_prod, cpu_to_le32(prod + len));
     s->out_sent += len;
@@ -1241,6 +1242,7 @@ static uint32_t ring_get(XenPVXenstoreState *s)
         violation(s, XENSTORE_ERROR_RINGIDX);
         return 0;
     }
+    /* The bytes were there before the index said so */
     smp_rmb();
     while (prod != cons && wanted(s)) {
         s->in[s->in_len++] = s->ring->req[MASK_XENSTORE_IDX(cons)];
@@ -1257,6 +1259,7 @@ static uint32_t ring_get(XenPVXenstoreState *s)
         }
     }
     if (got) {
+        /* We have read what the guest may overwrite now */
         smp_mb();
         qatomic_set(&s->ring->req_cons, cpu_to_le32(cons));
     }
@@ -1271,6 +1274,7 @@ static void reconnect(XenPVXenstoreState *s)
     s->ring->req_cons = s->ring->req_prod = 0;
     s->ring->rsp_cons = s->ring->rsp_prod = 0;
     s->ring->error = cpu_to_le32(XENSTORE_ERROR_NONE);
+    /* The new indexes before the word that they are */
     smp_wmb();
     qatomic_set(&s->ring->connection, cpu_to_le32(XENSTORE_CONNECTED));
 }
