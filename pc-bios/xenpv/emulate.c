@@ -242,6 +242,18 @@ static void emulate_cpuid(struct vcpu *v, struct regs *regs)
     regs->dx = out[3];
 }
 
+/* An emulated instruction is done: the trap flag has its say, as in the CPU */
+static void instruction_done(struct vcpu *v, struct regs *regs, ulong ip)
+{
+    bool step = regs->flags & EFL_TF;
+
+    regs->ip = ip;
+    regs->flags &= ~(ulong)EFL_RF;
+    if (unlikely(step)) {
+        single_step(v, regs);
+    }
+}
+
 /* ud2; .ascii "xen"; cpuid, from the kernel or from a program */
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
 {
@@ -268,7 +280,7 @@ compare:
         return false;
     }
     emulate_cpuid(v, regs);
-    regs->ip = ip + 7;
+    instruction_done(v, regs, ip + 7);
     return true;
 end_of_page:
     if (copy_from_guest(&bytes, ip, 7)) {
@@ -561,8 +573,7 @@ done:
     if (in.len > in.avail) {
         return false;
     }
-    regs->ip += in.len;
-    regs->flags &= ~(ulong)EFL_RF;
+    instruction_done(v, regs, regs->ip + in.len);
     return true;
 }
 

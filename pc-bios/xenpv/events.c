@@ -74,35 +74,40 @@ void raise_virq(struct vcpu *v, u32 virq)
     }
 }
 
-/* The machine's vector has come: see struct xenpv_incoming */
+/*
+ * The machine's vector has come: see struct xenpv_incoming. The machine sends
+ * none while it sees any bit of .summary set, so all of it must be seen to be
+ * clear before this ends. 64-bit words are taken by halves, which every CPU of
+ * ours can exchange.
+ */
 void take_incoming(struct vcpu *v)
 {
     struct xenpv_incoming *in =
         (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING) + v->id;
-    u64 summary, bits;
-    u32 *half;
+    u32 *summary = (u32 *)&in->summary;
+    u32 words, bits;
 
-    /* 64-bit exchanges as two halves, which every CPU of ours has */
-    for (unsigned h = 0; h < 2; h++) {
-        half = (u32 *)&in->summary + h;
-        summary = __atomic_exchange_n(half, 0, __ATOMIC_SEQ_CST);
-        for (; summary; summary &= summary - 1) {
-            unsigned word = h * 32 + __builtin_ctz((u32)summary);
+    do {
+        for (unsigned h = 0; h < 2; h++) {
+            words = __atomic_exchange_n(&summary[h], 0, __ATOMIC_SEQ_CST);
+            for (; words; words &= words - 1) {
+                unsigned word = h * 32 + __builtin_ctz(words);
 
-            for (unsigned wh = 0; wh < 2; wh++) {
-                half = (u32 *)&in->words[word] + wh;
-                bits = __atomic_exchange_n(half, 0, __ATOMIC_SEQ_CST);
-                for (; bits; bits &= bits - 1) {
-                    u32 port = word * 64 + wh * 32 +
-                               __builtin_ctz((u32)bits);
+                for (unsigned wh = 0; wh < 2; wh++) {
+                    bits = __atomic_exchange_n((u32 *)&in->words[word] + wh, 0,
+                                               __ATOMIC_SEQ_CST);
+                    for (; bits; bits &= bits - 1) {
+                        u32 port = word * 64 + wh * 32 + __builtin_ctz(bits);
 
-                    if (port < NR_2L_PORTS) {
-                        set_pending(v, port);
+                        if (port < NR_2L_PORTS) {
+                            set_pending(v, port);
+                        }
                     }
                 }
             }
         }
-    }
+    } while (__atomic_load_n(&summary[0], __ATOMIC_SEQ_CST) |
+             __atomic_load_n(&summary[1], __ATOMIC_SEQ_CST));
 }
 
 static long send(u32 port)

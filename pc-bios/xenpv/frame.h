@@ -16,7 +16,9 @@
 /* What the monitor knows about each frame of guest memory */
 typedef u32 frame_info_t;
 #define FI_TYPE_SHIFT   28
-#define FI_TYPE(fi)     ((fi) >> FI_TYPE_SHIFT & 7)   /* 0, or a table's level */
+#define FI_TYPE(fi)     ((fi) >> FI_TYPE_SHIFT & 7)   /* 0, a table's level, or */
+#define FI_SEG_DESC     6               /* part of a GDT */
+#define FI_RELEASED     7               /* not the domain's now: ballooned */
 #define FI_TYPE_MASK    (7u << FI_TYPE_SHIFT)
 #define FI_LEVEL_1      (1u << FI_TYPE_SHIFT)
 #define FI_PINNED       (1u << 31)

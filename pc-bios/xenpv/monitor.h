@@ -32,6 +32,7 @@ typedef unsigned long ulong;
 #define EPERM       1
 #define ENOENT      2
 #define ESRCH       3
+#define ENXIO       6
 #define E2BIG       7
 #define EAGAIN      11
 #define ENOMEM      12
@@ -359,6 +360,7 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 /* traps.c */
 void do_trap(struct regs *regs);
 void deliver_events(struct regs *regs);
+void single_step(struct vcpu *v, struct regs *regs);
 void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
 void enter_guest(struct regs *regs) __attribute__((noreturn));
@@ -374,7 +376,9 @@ void init_page_tables(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 bool mfn_is_table(ulong mfn);
-unsigned mfn_level(ulong mfn);      /* 0: not a page table */
+unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */
+int get_seg_desc(ulong mfn);
+void put_seg_desc(ulong mfn);
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool guest_mfn_valid(ulong mfn);
 bool entry_ok(u64 val);             /* of a level-1 table */

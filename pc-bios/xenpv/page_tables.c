@@ -365,10 +365,33 @@ static void put_table(ulong mfn)
     unsigned level = FI_TYPE(*fi);
 
     if ((--*fi & FI_COUNT_MASK) == 0) {
-        if (level > 1) {
+        if (level > 1 && level <= TOP_LEVEL) {
             put_entries(mfn, level, nr_entries(level));
         }
         *fi = 0;
+    }
+}
+
+/* Frames of a GDT, which may not be mapped writable either */
+int get_seg_desc(ulong mfn)
+{
+    frame_info_t *fi;
+
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
+    }
+    fi = &frame_table[mfn];
+    if (*fi && FI_TYPE(*fi) != FI_SEG_DESC) {
+        return -EINVAL;
+    }
+    *fi = ((u32)FI_SEG_DESC << FI_TYPE_SHIFT) | ((*fi & FI_COUNT_MASK) + 1);
+    return 0;
+}
+
+void put_seg_desc(ulong mfn)
+{
+    if (mfn_level(mfn) == FI_SEG_DESC) {
+        put_table(mfn);
     }
 }
 
@@ -539,7 +562,8 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
     u64 old = *entry;
     int ret;
 
-    if (hv_slot(frame_table[mfn], i) || i >= nr_entries(level)) {
+    if (level > TOP_LEVEL || hv_slot(frame_table[mfn], i) ||
+        i >= nr_entries(level)) {
         return -EINVAL;
     }
     if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
@@ -942,14 +966,12 @@ slow:
 
 /*
  * The domain has all of its memory from the start and keeps it: frames that it
- * gives back are remembered as given back (M2P invalid) and can be had again.
+ * gives back are only remembered as released, and can be had again.
  */
-#define M2P_INVALID (~0UL)
-
-static ulong mfn_of_pool(void);
 static ulong pool_next, nr_released;
+#define NO_FRAME    (~0UL)
 
-static ulong mfn_of_pool(void)
+static ulong released_frame(void)
 {
     ulong end = high_pages ? FOUR_GIB_MFN + high_pages : low_end;
 
@@ -957,30 +979,29 @@ static ulong mfn_of_pool(void)
         ulong mfn = pool_next;
 
         pool_next = pool_next + 1 < end ? pool_next + 1 : 0;
-        if (mfn_is_ram(mfn) && m2p[mfn] == M2P_INVALID) {
+        if (table_level(mfn) == FI_RELEASED) {
             return mfn;
         }
     }
-    return M2P_INVALID;
+    return NO_FRAME;
 }
 
+/* Both return how many extents were done */
 static long decrease_reservation(const struct xen_memory_reservation *r)
 {
     ulong list = *(ulong *)&r->extent_start;
-    ulong i, j;
+    ulong i, j, mfn;
 
     for (i = 0; i < r->nr_extents; i++) {
-        ulong mfn;
-
         if (copy_from_guest(&mfn, list + i * sizeof(ulong), sizeof(mfn))) {
             break;
         }
         for (j = 0; j < 1UL << r->extent_order; j++) {
-            if (!mfn_is_ram(mfn + j) || mfn_is_table(mfn + j) ||
-                m2p[mfn + j] == M2P_INVALID) {
-                return i;
+            if (!mfn_is_ram(mfn + j) || frame_table[mfn + j]) {
+                return i;       /* not there, or in use as a table */
             }
-            set_m2p(mfn + j, M2P_INVALID);
+            set_m2p(mfn + j, NO_FRAME);
+            frame_table[mfn + j] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
             nr_released++;
         }
     }
@@ -990,28 +1011,25 @@ static long decrease_reservation(const struct xen_memory_reservation *r)
 static long populate_physmap(const struct xen_memory_reservation *r, bool physmap)
 {
     ulong list = *(ulong *)&r->extent_start;
-    ulong i;
+    ulong i, pfn = 0, mfn;
 
     if (r->extent_order) {
         return 0;       /* never a contiguous extent: ask for single frames */
     }
     for (i = 0; i < r->nr_extents; i++) {
-        ulong pfn = 0, mfn;
-
         if (physmap && copy_from_guest(&pfn, list + i * sizeof(ulong),
                                        sizeof(pfn))) {
             break;
         }
-        mfn = mfn_of_pool();
-        if (mfn == M2P_INVALID) {
+        mfn = released_frame();
+        if (mfn == NO_FRAME || copy_to_guest(list + i * sizeof(ulong), &mfn,
+                                             sizeof(mfn))) {
             break;
         }
-        if (copy_to_guest(list + i * sizeof(ulong), &mfn, sizeof(mfn))) {
-            break;
-        }
+        frame_table[mfn] = 0;
+        nr_released--;
         set_m2p(mfn, physmap ? pfn : mfn);
         memset(frame(mfn), 0, PAGE_SIZE);
-        nr_released--;
     }
     return i;
 }

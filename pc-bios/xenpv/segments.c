@@ -185,19 +185,29 @@ static void map_descriptor_frame(struct vcpu *v, int page, ulong mfn)
 
 int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
 {
-    ulong nr = (ents + 511) / 512;
+    ulong nr = (ents + 511) / 512, i;
     u64 zero = v->area_l1[AREA_GDT + 15];
 
     if (ents > FIRST_RESERVED_GDT_ENTRY) {
         return -EINVAL;
     }
-    for (ulong i = 0; i < nr; i++) {
-        if (!guest_mfn_valid(frames[i]) || mfn_is_table(frames[i]) ||
-            fix_frame(frames[i], 512)) {
-            return -EINVAL;
+    for (i = 0; i < nr; i++) {
+        if (get_seg_desc(frames[i])) {
+            break;
+        }
+        if (fix_frame(frames[i], 512)) {
+            put_seg_desc(frames[i]);
+            break;
         }
     }
-    for (ulong i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
+    if (i < nr) {
+        while (i--) {
+            put_seg_desc(frames[i]);
+        }
+        return -EINVAL;
+    }
+    for (i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
+        put_seg_desc(PTE_MFN(v->area_l1[AREA_GDT + i]));
         if (i < nr) {
             map_descriptor_frame(v, AREA_GDT + i, frames[i]);
         } else {
@@ -262,7 +272,8 @@ HYPERCALL(do_update_descriptor)
 #endif
     ulong mfn = maddr >> 12;
 
-    if ((maddr & 7) || !guest_mfn_valid(mfn) || mfn_is_table(mfn) ||
+    if ((maddr & 7) || !guest_mfn_valid(mfn) ||
+        (mfn_is_table(mfn) && mfn_level(mfn) != FI_SEG_DESC) ||
         !fix_descriptor(&desc)) {
         return -EINVAL;
     }

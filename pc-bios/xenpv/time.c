@@ -346,8 +346,10 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
     if (copy_from_guest(&info, arg, sizeof(info))) {
         return -EFAULT;
     }
-    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
-        (info.offset & (sizeof(ulong) - 1)) ||
+    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info)) {
+        return -ENXIO;
+    }
+    if ((info.offset & (sizeof(ulong) - 1)) ||
         v->area_l1[AREA_VCPU_INFO] || !guest_mfn_valid(info.mfn) ||
         mfn_is_table(info.mfn)) {
         return -EINVAL;

@@ -343,6 +343,13 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     bounce_trap_error(v, regs, X86_GP, error);
 }
 
+/* A single step ended in an instruction that was emulated */
+void single_step(struct vcpu *v, struct regs *regs)
+{
+    v->debugreg[6] |= 0x4000;
+    bounce_trap(v, regs, X86_DB);
+}
+
 static void do_debug(struct vcpu *v, struct regs *regs)
 {
     ulong dr6;
