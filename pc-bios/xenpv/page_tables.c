@@ -250,8 +250,17 @@ static inline bool hv_slot(frame_info_t fi, unsigned i)
  */
 static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
 {
-    return TOP_LEVEL == 3 && level == 2 && i >= HV_SLOT &&
-           !mfn_is_ram(PTE_MFN(entry));
+    ulong mfn = PTE_MFN(entry);
+
+    if (TOP_LEVEL != 3 || level != 2 || i < HV_SLOT) {
+        return false;
+    }
+#ifndef __x86_64__
+    if (i >= HV_SLOT + HV_LINEAR && table_level(mfn) == 2) {
+        return true;
+    }
+#endif
+    return !mfn_is_ram(mfn);
 }
 
 /* A reference from an entry of a table of the given level, which is 2 or up */

@@ -337,11 +337,8 @@ static void base_pointers(void)
     {
         uint64_t *l2 = alloc_page();
 
-        for (unsigned i = 0; i < 512; i++) {
-            if (!is_hypervisors(i)) {
-                l2[i] = *pte_of(0xc0000000 + (i << 21), 2);
-            }
-        }
+        /* All of it, the hypervisor's entries too: so does Linux */
+        memcpy(l2, (void *)((ulong)pte_of(0xc0000000, 2) & ~4095UL), PAGE_SIZE);
         make_readonly(l2);
         for (unsigned i = 0; i < 3; i++) {
             top[i] = was[i];
