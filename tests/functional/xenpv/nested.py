@@ -275,9 +275,10 @@ class Nested:
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
             '-device', SERIAL + ',max_ports=8'])
-        ports = {port: ['-device', 'virtserialport,nr=%d,chardev=%s'
-                        % (nr + 1, port)]
-                 for nr, port in enumerate(('control',) + INNER_PORTS)}
+        names = ['control'] + ['inner-' + port for port in INNER_PORTS]
+        ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
+                        % (nr + 1, name)]
+                 for nr, name in enumerate(names)}
         self.boots += 1
         self.broken = False
         start = time.monotonic()
@@ -310,7 +311,7 @@ class Nested:
                        % self.outer.describe_exit())
 
     def port(self, name):
-        return self.outer.channels[name]
+        return self.outer.channels['inner-' + name]
 
     @staticmethod
     def device(name):

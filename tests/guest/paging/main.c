@@ -309,15 +309,13 @@ static void pins(void)
               "UNPIN_TABLE of a data page");
 }
 
-/* The address space's hypervisor part, as entries of the table it is in */
+#ifdef __x86_64__
+/* The hypervisor's part of the address space, as entries of the L4 */
 static bool is_hypervisors(unsigned i)
 {
-#ifdef __x86_64__
     return i >= 256 && i < 272;
-#else
-    return i >= ((ulong)machine_to_phys >> 21 & 511);
-#endif
 }
+#endif
 
 static void base_pointers(void)
 {
