@@ -686,42 +686,82 @@ static inline int fetch_and_update(struct vcpu *v, ulong ureq)
     GET_GUEST(lo, ureq + 8, fault);
     GET_GUEST(hi, ureq + 12, fault);
     req.val = lo | (u64)hi << 32;
-    /*
-     * Said with 32-bit arithmetic: a normal update of a level-1 table, with an
-     * entry that maps nothing or RAM which is not a table
-     */
-    {
-        ulong table = (u32)req.ptr >> 12 | (u32)(req.ptr >> 32) << 20;
-        ulong mfn = (u32)req.val >> 12 | (u32)(req.val >> 32) << 20;
-        ulong offset = req.ptr & (PAGE_SIZE - 1);
-
-        if (likely(!(offset & 7) && mfn_is_ram(table) &&
-                   (frame_table[table] & FI_TYPE_MASK) == FI_LEVEL_1 &&
-                   (!(lo & PTE_P) ||
-                    (mfn_is_ram(mfn) &&
-                     (!(lo & PTE_RW) ||
-                      !(frame_table[mfn] & FI_TYPE_MASK)))))) {
-            volatile u32 *entry = (u32 *)((char *)frame(table) + offset);
-
-            if (entry[1] != hi) {
-                entry[0] = 0;
-                entry[1] = hi;
-            }
-            entry[0] = lo;
-            return 0;
-        }
-    }
 #endif
     return one_mmu_update(v, &req);
 fault:
     return -EFAULT;
 }
 
+/*
+ * Batches mostly stay within one level-1 table: it is remembered, with where it
+ * is mapped. 32-bit code has no register to spare for 64-bit numbers, so here
+ * they are halves.
+ */
+struct batch {
+    ulong table;            /* mfn, ~0: none */
+    char *page;
+};
+
+#ifdef __x86_64__
+static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
+{
+    return fetch_and_update(v, ureq);
+}
+#else
+static noinline int first_update(struct vcpu *v, ulong ureq, struct batch *b)
+{
+    int ret = fetch_and_update(v, ureq);
+    ulong lo, hi;
+
+    b->table = ~0UL;
+    GET_GUEST(lo, ureq, out);
+    GET_GUEST(hi, ureq + 4, out);
+    lo = lo >> 12 | hi << 20;
+    if (!ret && mfn_level(lo) == 1) {
+        b->table = lo;
+        b->page = frame(lo);
+    }
+out:
+    return ret;
+}
+
+static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
+{
+    ulong ptr, lo, hi, mfn;
+    volatile ulong *entry;
+
+    GET_GUEST(hi, ureq + 4, first);
+    GET_GUEST(ptr, ureq, first);
+    if (unlikely((ptr & 7) || (ptr >> 12 | hi << 20) != b->table)) {
+        goto first;
+    }
+    entry = (volatile ulong *)(b->page + (ptr & (PAGE_SIZE - 1)));
+    GET_GUEST(lo, ureq + 8, first);
+    GET_GUEST(hi, ureq + 12, first);
+    if (lo & PTE_P) {
+        mfn = lo >> 12 | hi << 20;
+        if (unlikely(!mfn_is_ram(mfn) ||
+                     ((lo & PTE_RW) && (frame_table[mfn] & FI_TYPE_MASK)))) {
+            goto first;
+        }
+    }
+    if (entry[1] != hi) {
+        entry[0] = 0;       /* no half of it is ever used with the other */
+        entry[1] = hi;
+    }
+    entry[0] = lo;
+    return 0;
+first:
+    return first_update(v, ureq, b);
+}
+#endif
+
 /* count or domid are not the usual ones, or the count done is wanted */
 static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
                                  ulong dom)
 {
     struct vcpu *v = current_vcpu();
+    struct batch batch = { ~0UL, NULL };
     u32 done;
     int ret = 0;
 
@@ -733,7 +773,7 @@ static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
         return -EFAULT;
     }
     for (done = 0; done < count; done++) {
-        ret = fetch_and_update(v, ureqs + done * sizeof(struct req));
+        ret = batch_update(v, ureqs + done * sizeof(struct req), &batch);
         if (unlikely(ret)) {
             break;
         }
