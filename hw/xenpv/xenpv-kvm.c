@@ -85,17 +85,20 @@ static uint64_t low_pages(XenPVKVMState *s)
     return MIN(ram_pages(s), XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
 }
 
+/* There is one machine, and its RAM stays where it is: set once */
+static struct {
+    uint8_t *host;
+    uint64_t low_pages, high_pages;
+} guest_ram;
+
 void *xenpv_frame_to_host(uint64_t mfn)
 {
-    XenPVKVMState *s = XENPV_KVM_MACHINE(qdev_get_machine());
-    uint64_t low = low_pages(s), high = ram_pages(s) - low;
-    uint8_t *ram = memory_region_get_ram_ptr(MACHINE(s)->ram);
-
-    if (mfn < low) {
-        return ram + (mfn << XENPV_PAGE_SHIFT);
+    if (mfn < guest_ram.low_pages) {
+        return guest_ram.host + (mfn << XENPV_PAGE_SHIFT);
     }
-    if (mfn >= FOUR_GIB_MFN && mfn - FOUR_GIB_MFN < high) {
-        return ram + ((low + mfn - FOUR_GIB_MFN) << XENPV_PAGE_SHIFT);
+    if (mfn >= FOUR_GIB_MFN && mfn - FOUR_GIB_MFN < guest_ram.high_pages) {
+        return guest_ram.host +
+               ((guest_ram.low_pages + mfn - FOUR_GIB_MFN) << XENPV_PAGE_SHIFT);
     }
     return NULL;
 }
@@ -120,6 +123,9 @@ static void xenpv_memory_init(XenPVKVMState *s)
     uint64_t end = machine->ram_size;
     unsigned entry = s->kernel && s->kernel->is_64bit ? 8 : 4;
 
+    guest_ram.host = memory_region_get_ram_ptr(machine->ram);
+    guest_ram.low_pages = low_pages(s);
+    guest_ram.high_pages = ram_pages(s) - low_pages(s);
     memory_region_init_alias(&s->ram_low, OBJECT(s), "xenpv.ram-low",
                              machine->ram, 0, low);
     memory_region_add_subregion(sysmem, 0, &s->ram_low);
@@ -234,7 +240,6 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
         return false;
     }
     if (machine->initrd_filename) {
-
         Error *local_err = NULL;
 
         s->initrd = xenpv_file_load(machine->initrd_filename,
