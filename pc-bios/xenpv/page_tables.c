@@ -231,7 +231,7 @@ static void set_m2p(ulong mfn, ulong pfn)
 
 /* Reference counts of tables */
 
-static int get_table(ulong mfn, unsigned level);
+static int get_table(ulong mfn, unsigned level, bool top_gib);
 static void put_table(ulong mfn);
 
 /* Is entry i of a table with this info one of the monitor's? */
@@ -263,8 +263,8 @@ static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
     return !mfn_is_ram(mfn);
 }
 
-/* A reference from an entry of a table of the given level, which is 2 or up */
-static int get_entry(ulong table, unsigned level, u64 entry)
+/* A reference from entry i of a table of the given level, which is 2 or up */
+static int get_entry(unsigned level, unsigned i, u64 entry)
 {
     ulong mfn = PTE_MFN(entry);
 
@@ -281,7 +281,7 @@ static int get_entry(ulong table, unsigned level, u64 entry)
     if (level == 2 && table_level(mfn) == 2) {
         return entry & PTE_RW ? -EINVAL : 0;
     }
-    return get_table(mfn, level - 1);
+    return get_table(mfn, level - 1, TOP_LEVEL == 3 && level == 3 && i == 3);
 }
 
 static void put_entry(unsigned level, u64 entry)
@@ -324,7 +324,12 @@ static void install_hv_entries(ulong mfn)
 }
 #endif
 
-static int get_table(ulong mfn, unsigned level)
+/*
+ * A reference to a table of this level. top_gib: to the level-2 table in the
+ * last slot of a 32-bit top level, whose own last slots are ours whatever is in
+ * them, such as copies of what we once put into another.
+ */
+static int get_table(ulong mfn, unsigned level, bool top_gib)
 {
     frame_info_t *fi;
 
@@ -343,6 +348,11 @@ static int get_table(ulong mfn, unsigned level)
         return 0;
     }
     *fi = level << FI_TYPE_SHIFT | 1;
+#ifndef __x86_64__
+    if (top_gib) {
+        *fi |= FI_PAE_XEN_L2;
+    }
+#endif
     if (level == 1) {
         return 0;
     }
@@ -353,7 +363,7 @@ static int get_table(ulong mfn, unsigned level)
         if (!(entry & PTE_P) || hv_slot(*fi, i) || hv_copy(level, i, entry)) {
             continue;
         }
-        ret = get_entry(mfn, level, entry);
+        ret = get_entry(level, i, entry);
         if (ret) {
             put_entries(mfn, level, i);
             *fi = 0;
@@ -444,7 +454,7 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     ulong old = *current;
 
     if (mfn != old) {
-        int ret = get_table(mfn, TOP_LEVEL);
+        int ret = get_table(mfn, TOP_LEVEL, false);
 
         if (ret) {
             return ret;
@@ -576,7 +586,7 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
         return -EINVAL;
     }
     if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
-        ret = get_entry(mfn, level, val);
+        ret = get_entry(level, i, val);
         if (ret) {
             return ret;
         }
@@ -867,7 +877,7 @@ static int pin_table(ulong mfn, unsigned level)
     if (level > TOP_LEVEL) {
         return -EINVAL;
     }
-    ret = get_table(mfn, level);
+    ret = get_table(mfn, level, false);
     if (ret) {
         return ret;
     }
