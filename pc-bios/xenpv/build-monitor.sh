@@ -15,7 +15,9 @@ done
 shift
 
 if [ "$width" = i386 ]; then
-    arch="-m32 -march=i686" ld=elf_i386 base=0xf7800000 pic=-fno-pic
+    # A handler's arguments are the guest's saved registers: it may change its
+    # own, but a sibling call would reuse the room of all six
+    arch="-m32 -march=i686 -fno-optimize-sibling-calls" ld=elf_i386 base=0xf7800000 pic=-fno-pic
 else
     arch="-m64 -march=x86-64" ld=elf_x86_64 base=0xffff808000000000
     pic="-fPIC -fvisibility=hidden"
