@@ -239,6 +239,11 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
                    s->kernel->is_64bit ? 64 : 32, max_ram / GiB);
         return false;
     }
+    if (!s->kernel->is_64bit && machine->smp.max_cpus > XENPV_MAX_VCPUS_32) {
+        error_setg(errp, "-smp: a 32-bit guest can have at most %d vCPUs",
+                   XENPV_MAX_VCPUS_32);
+        return false;
+    }
     if (machine->initrd_filename) {
         Error *local_err = NULL;
 
@@ -706,7 +711,7 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     mc->desc = "Xen paravirtualised guests without Xen";
     mc->init = xenpv_machine_init;
     mc->reset = xenpv_machine_reset;
-    mc->max_cpus = 1;
+    mc->max_cpus = XENPV_MAX_VCPUS;
     mc->default_cpu_type = X86_CPU_TYPE_NAME("max");
     mc->default_ram_id = "xenpv.ram";
     mc->default_ram_size = 512 * MiB;

@@ -28,10 +28,19 @@
     .text
     .code32
 start:
+    test %ebx, %ebx
+    jnz 1f
     mov $boot_stack_end, %esp
-    push %ebx
     call start_monitor
-    ud2
+    /* Another vCPU: when there are stacks for it */
+1:  pause
+    cmpb $0, monitor_started
+    je 1b
+    mov %cr3, %eax
+    mov %eax, %cr3
+    shl $21, %ebx               /* VCPU_AREA_SIZE */
+    lea VCPU_VIRT + STACK_TOP(%ebx), %esp
+    call start_secondary
 
     .macro SAVE_REGS
     push %es
@@ -214,6 +223,9 @@ double_fault_text:
 
     /* The page tables the monitor starts with */
     .section .data
+    .globl monitor_started
+monitor_started:
+    .byte 0
     .align 4096
     .globl boot_hv_l2
 boot_hv_l2:

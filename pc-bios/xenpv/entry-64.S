@@ -29,10 +29,20 @@
     .text
     .code64
 start:
+    test %ebx, %ebx
+    jnz 1f
     lea boot_stack_end(%rip), %rsp
-    mov %ebx, %edi
     call start_monitor
-    ud2
+    /* Another vCPU: when there are stacks for it */
+1:  pause
+    cmpb $0, monitor_started(%rip)
+    je 1b
+    mov %cr3, %rax
+    mov %rax, %cr3
+    shl $21, %rbx               /* VCPU_AREA_SIZE */
+    movabs $VCPU_VIRT + STACK_TOP, %rsp
+    add %rbx, %rsp
+    call start_secondary
 
     .macro SAVE_REGS
     push %rdi
@@ -471,6 +481,9 @@ bad_kernel_stack_text:
 
     /* The page tables the monitor starts with */
     .section .data
+    .globl monitor_started
+monitor_started:
+    .byte 0
     .align 4096
     .globl boot_l4
 boot_l4:

@@ -37,7 +37,23 @@ static inline bool test_bit(unsigned nr, volatile ulong *addr)
 
 void mark_upcall_pending(struct vcpu *v)
 {
-    v->vcpu_info->evtchn_upcall_pending = 1;
+    u8 *pending = &v->vcpu_info->evtchn_upcall_pending;
+
+    if (likely(v == current_vcpu())) {
+        *pending = 1;
+    } else if (!__atomic_exchange_n(pending, 1, __ATOMIC_SEQ_CST)) {
+        kick_vcpu(v);
+    }
+}
+
+/* Of all that wait for ports, whichever these are: they look for themselves */
+static noinline void wake_pollers(void)
+{
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        if (vcpus[i]->polling && vcpus[i] != current_vcpu()) {
+            kick_vcpu(vcpus[i]);
+        }
+    }
 }
 
 static inline struct vcpu *vcpu_of_port(u32 port)
@@ -57,6 +73,9 @@ static inline void set_pending(struct vcpu *v, u32 port)
         !test_and_set_bit(port / BITS_PER_LONG,
                           &v->vcpu_info->evtchn_pending_sel)) {
         mark_upcall_pending(v);
+    }
+    if (unlikely(nr_polling)) {
+        wake_pollers();
     }
 }
 

@@ -2,8 +2,9 @@
  * Start of the monitor: its page tables, its vCPUs, and the guest's entry
  *
  * The machine has loaded the image, filled in boot_info and built the domain
- * in guest memory. start_monitor runs on a boot stack; vcpu_start runs on
- * the vCPU's own stack and never returns.
+ * in guest memory. The first vCPU runs start_monitor on a boot stack, and then,
+ * like the others, on its own: it enters the guest, and they wait in vcpu.c
+ * for the guest to bring them up.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,8 +15,11 @@ struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
 void run_on_stack(void (*fn)(void), ulong stack) __attribute__((noreturn));
 
+/* Of vCPUs beyond shared_info's, until the guest has placed its own */
+static struct vcpu_info no_vcpu_info;
+
 /* Make vCPU id's area and struct vcpu; its mapping exists already */
-void vcpu_create(u32 id)
+static void vcpu_create(u32 id)
 {
     ulong base = VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE;
     struct vcpu *v = (struct vcpu *)(base + VCPU_OFFSET);
@@ -38,18 +42,20 @@ void vcpu_create(u32 id)
 #ifndef __x86_64__
     v->pdpt = (u64 *)(base + AREA_PDPT * PAGE_SIZE);
 #endif
-    v->vcpu_info = &shared->vcpu_info[id < XEN_LEGACY_MAX_VCPUS ? id : 0];
+    v->vcpu_info = id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id]
+                                             : &no_vcpu_info;
     v->vcpu_info_gpa = core_gpa(v->vcpu_info);
     v->vcpu_info->evtchn_upcall_mask = 1;
     v->runstate.state = id ? RUNSTATE_offline : RUNSTATE_running;
+    v->flush = FLUSH_NONE;
+    if (id) {
+        v->start = new_start();
+    }
     vcpus[id] = v;
 }
 
-static void __attribute__((noreturn)) vcpu_start(void)
+static void init_cpu(struct vcpu *v)
 {
-    struct vcpu *v = current_vcpu();
-    struct regs regs;
-
     init_gdt(v);
     init_idt(v);
     load_idt(v);
@@ -57,7 +63,20 @@ static void __attribute__((noreturn)) vcpu_start(void)
     write_cr4(read_cr4() | 0x600);      /* OSFXSR, OSXMMEXCPT */
     v->cr4 = 0x620;
     init_apic(v);
+}
+
+static void __attribute__((noreturn)) run_first(void)
+{
+    struct vcpu *v = current_vcpu();
+    struct regs regs;
+
+    init_cpu(v);
     init_time(v);
+    for (u32 i = 1; i < boot_info->nr_vcpus; i++) {
+        while (!__atomic_load_n(&vcpus[i]->ready, __ATOMIC_SEQ_CST)) {
+            asm volatile("pause");
+        }
+    }
 
     if (set_base_table(v, boot_info->top_table_mfn, false)) {
         monitor_crash(NULL, "the domain's page tables are malformed");
@@ -92,16 +111,20 @@ static void __attribute__((noreturn)) vcpu_start(void)
     enter_guest(&regs);
 }
 
-void start_monitor(u32 cpu)
+void start_monitor(void)
 {
-    if (cpu) {
-        for (;;) {
-            asm volatile("cli; hlt");
-        }
-    }
+    extern u8 monitor_started;      /* entry-*.S: the others may go on */
+
     init_page_tables();
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         vcpu_create(i);
     }
-    run_on_stack(vcpu_start, VCPU_VIRT + STACK_TOP);
+    __atomic_store_n(&monitor_started, 1, __ATOMIC_SEQ_CST);
+    run_on_stack(run_first, VCPU_VIRT + STACK_TOP);
+}
+
+void start_secondary(void)
+{
+    init_cpu(current_vcpu());
+    run_secondary();
 }

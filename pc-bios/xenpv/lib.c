@@ -140,8 +140,10 @@ static void put_number(ulong val, unsigned base, int width)
 /* See monitor.h for what it knows; widths are zero-padded */
 void printk(const char *fmt, ...)
 {
+    static struct spinlock log_lock;
     va_list ap;
 
+    spin_lock(&log_lock);
     va_start(ap, fmt);
     for (; *fmt; fmt++) {
         int width = 0;
@@ -188,6 +190,7 @@ void printk(const char *fmt, ...)
         }
     }
     va_end(ap);
+    spin_unlock(&log_lock);
 }
 
 static void print_regs(const struct regs *regs)

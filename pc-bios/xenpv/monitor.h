@@ -86,6 +86,10 @@ struct regs {
 #endif
 };
 
+/* Asked of another vCPU: a page's address, which is aligned, or */
+#define FLUSH_NONE  1UL
+#define FLUSH_ALL   (~0UL)
+
 struct callback {
     ulong ip;
     u16 cs;
@@ -105,7 +109,19 @@ struct vcpu {
     ulong syscall_masks;
 
     u32 id;
-    bool initialised, up;
+    u32 apic_id;
+    bool ready;                 /* its CPU has started */
+    bool initialised, up;       /* VCPUOP_initialise, VCPUOP_up */
+    /*
+     * What other vCPUs ask of this one, see vcpu.c. A vCPU that is idle does
+     * it when it wakes up, and is not interrupted for it.
+     */
+    bool idle;
+    bool polling;               /* in SCHEDOP_poll */
+    u32 requests;               /* REQUEST_* */
+    ulong flush;                /* FLUSH_* or an address */
+    u32 flush_asked, flush_done;    /* requests so far */
+    u64 new_periodic_ns;
     ulong kernel_ss;
     u64 *area_l1;               /* the L1 table of this vCPU's area */
     struct tss *tss;
@@ -133,6 +149,7 @@ struct vcpu {
     ulong runstate_addr;        /* guest virtual, 0: none */
     ulong time_addr;
     u64 poll_deadline;
+    struct start *start;        /* VCPUOP_initialise's, until it has started */
 
 #ifndef __x86_64__
     u64 *pdpt;                  /* the top level that CR3 points to */
@@ -329,6 +346,24 @@ static inline bool write_guest_long(ulong addr, ulong val)
     return bad;
 }
 
+/* A lock is never held by who waits for an event or for the machine */
+struct spinlock {
+    u32 held;
+};
+void spin_wait(void);           /* while another vCPU holds it: vcpu.c */
+
+static inline void spin_lock(struct spinlock *l)
+{
+    while (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))) {
+        spin_wait();
+    }
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+
 /* lib.c */
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
@@ -353,12 +388,13 @@ void monitor_crash(const struct regs *regs, const char *why)
 long machine_call(u32 op, u32 cmd, void *data, u32 size);
 
 /* init.c */
-void start_monitor(u32 cpu) __attribute__((noreturn));
-void vcpu_create(u32 id);
+void start_monitor(void) __attribute__((noreturn));
+void start_secondary(void) __attribute__((noreturn));
 extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
 /* traps.c */
 void do_trap(struct regs *regs);
+void set_own_trap_table(struct vcpu *v);
 void deliver_events(struct regs *regs);
 void single_step(struct vcpu *v, struct regs *regs);
 void init_idt(struct vcpu *v);
@@ -375,6 +411,7 @@ void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 void init_page_tables(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
+void flush_for_others(struct vcpu *v, ulong what);
 bool mfn_is_table(ulong mfn);
 unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */
 int get_seg_desc(ulong mfn);
@@ -388,6 +425,9 @@ void init_gdt(struct vcpu *v);
 int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
 int set_ldt(struct vcpu *v, ulong base, ulong ents);
 bool fix_descriptor(u64 *desc);
+void set_kernel_stack(struct vcpu *v);      /* 32-bit */
+int check_debugreg(unsigned *reg, ulong *val);
+void load_debugregs(struct vcpu *v);
 ulong user_selector_base(struct vcpu *v, u16 sel);
 
 /* events.c */
@@ -396,6 +436,18 @@ void take_incoming(struct vcpu *v);
 void raise_virq(struct vcpu *v, u32 virq);
 void mark_upcall_pending(struct vcpu *v);
 
+/* vcpu.c */
+#define REQUEST_NMI     1           /* struct vcpu's .requests */
+void *new_start(void);              /* for its .start */
+void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
+void flush_others(u64 mask, ulong what);
+void kick_vcpu(struct vcpu *v);
+void do_requests(struct vcpu *v);
+bool take_nmi(struct vcpu *v);
+void idle(struct vcpu *v);
+void update_runstate(struct vcpu *v, int state);
+void run_secondary(void) __attribute__((noreturn));
+
 /* time.c */
 void init_time(struct vcpu *v);
 void vcpu_info_moved(struct vcpu *v);
@@ -403,8 +455,10 @@ u64 system_time(void);
 void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
 void apic_eoi(void);
+void apic_send(u32 apic_id, u8 vector);
 void init_apic(struct vcpu *v);
-void update_runstate(struct vcpu *v, int state);
+void set_periodic_timer(struct vcpu *v, u64 ns);
+extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
 /* hypercalls.c: the table, then the handlers by file */
 typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5,
@@ -441,6 +495,7 @@ HYPERCALL(do_grant_table_op);
 HYPERCALL(do_set_timer_op);
 HYPERCALL(do_sched_op);
 HYPERCALL(do_sched_op_compat);
+/* vcpu.c */
 HYPERCALL(do_vcpu_op);
 /* entry-*.S */
 HYPERCALL(do_iret);

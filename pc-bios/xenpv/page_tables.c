@@ -229,10 +229,77 @@ static void set_m2p(ulong mfn, ulong pfn)
     ((ulong *)frame(m2p_mfn))[mfn % per_frame] = pfn;
 }
 
-/* Reference counts of tables */
+/*
+ * Reference counts of tables. A frame becomes a table, and stops being one,
+ * under the lock. References to one that stays a table are counted without it:
+ * a change of CR3 does not wait for another vCPU.
+ */
+static struct spinlock tables_lock;
 
-static int get_table(ulong mfn, unsigned level, bool top_gib);
-static void put_table(ulong mfn);
+static int get_table_locked(ulong mfn, unsigned level, bool top_gib);
+static void put_table_locked(ulong mfn);
+
+static bool get_another(ulong mfn, unsigned level)
+{
+    frame_info_t *fi = &frame_table[mfn], old = *fi;
+
+    while (FI_TYPE(old) == level && !(old & FI_CHECKING) &&
+           (old & FI_COUNT_MASK) && (old & FI_COUNT_MASK) != FI_COUNT_MASK) {
+        if (__atomic_compare_exchange_n(fi, &old, old + 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool put_one_of_many(ulong mfn)
+{
+    frame_info_t *fi = &frame_table[mfn], old = *fi;
+
+    while ((old & FI_COUNT_MASK) > 1) {
+        if (__atomic_compare_exchange_n(fi, &old, old - 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline void set_info(ulong mfn, frame_info_t bits)
+{
+    __atomic_fetch_or(&frame_table[mfn], bits, __ATOMIC_SEQ_CST);
+}
+
+static inline void clear_info(ulong mfn, frame_info_t bits)
+{
+    __atomic_fetch_and(&frame_table[mfn], ~bits, __ATOMIC_SEQ_CST);
+}
+
+static int get_table(ulong mfn, unsigned level)
+{
+    int ret;
+
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
+    }
+    if (likely(get_another(mfn, level))) {
+        return 0;
+    }
+    spin_lock(&tables_lock);
+    ret = get_table_locked(mfn, level, false);
+    spin_unlock(&tables_lock);
+    return ret;
+}
+
+static void put_table(ulong mfn)
+{
+    if (unlikely(!put_one_of_many(mfn))) {
+        spin_lock(&tables_lock);
+        put_table_locked(mfn);
+        spin_unlock(&tables_lock);
+    }
+}
 
 /* Is entry i of a table with this info one of the monitor's? */
 static inline bool hv_slot(frame_info_t fi, unsigned i)
@@ -281,7 +348,8 @@ static int get_entry(unsigned level, unsigned i, u64 entry)
     if (level == 2 && table_level(mfn) == 2) {
         return entry & PTE_RW ? -EINVAL : 0;
     }
-    return get_table(mfn, level - 1, TOP_LEVEL == 3 && level == 3 && i == 3);
+    return get_table_locked(mfn, level - 1,
+                            TOP_LEVEL == 3 && level == 3 && i == 3);
 }
 
 static void put_entry(unsigned level, u64 entry)
@@ -289,7 +357,7 @@ static void put_entry(unsigned level, u64 entry)
     ulong mfn = PTE_MFN(entry);
 
     if ((entry & PTE_P) && table_level(mfn) == level - 1) {
-        put_table(mfn);
+        put_table_locked(mfn);
     }
 }
 
@@ -317,7 +385,7 @@ static void install_hv_entries(ulong mfn)
 {
     u64 *l2 = frame(mfn);
 
-    frame_table[mfn] |= FI_PAE_XEN_L2;
+    set_info(mfn, FI_PAE_XEN_L2);
     for (unsigned i = 0; i < HV_LINEAR; i++) {
         l2[HV_SLOT + i] = hv_entries[i];
     }
@@ -329,38 +397,41 @@ static void install_hv_entries(ulong mfn)
  * last slot of a 32-bit top level, whose own last slots are ours whatever is in
  * them, such as copies of what we once put into another.
  */
-static int get_table(ulong mfn, unsigned level, bool top_gib)
+static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
 {
-    frame_info_t *fi;
+    frame_info_t *fi, info;
 
     if (!mfn_is_ram(mfn)) {
         return -EINVAL;
     }
     fi = &frame_table[mfn];
-    if (FI_TYPE(*fi)) {
-        if (FI_TYPE(*fi) != level) {
+    info = *fi;
+    if (FI_TYPE(info)) {
+        if (FI_TYPE(info) != level) {
             return -EINVAL;
         }
-        if ((*fi & FI_COUNT_MASK) == FI_COUNT_MASK) {
+        if ((info & FI_COUNT_MASK) == FI_COUNT_MASK) {
             return -EBUSY;
         }
-        ++*fi;
+        __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
         return 0;
     }
-    *fi = level << FI_TYPE_SHIFT | 1;
+    info = level << FI_TYPE_SHIFT | 1;
+    if (level == 1) {
+        *fi = info;
+        return 0;
+    }
 #ifndef __x86_64__
     if (top_gib) {
-        *fi |= FI_PAE_XEN_L2;
+        info |= FI_PAE_XEN_L2;
     }
 #endif
-    if (level == 1) {
-        return 0;
-    }
+    *fi = info | FI_CHECKING;
     for (unsigned i = 0; i < nr_entries(level); i++) {
         u64 entry = entry_of(mfn, i);
         int ret;
 
-        if (!(entry & PTE_P) || hv_slot(*fi, i) || hv_copy(level, i, entry)) {
+        if (!(entry & PTE_P) || hv_slot(info, i) || hv_copy(level, i, entry)) {
             continue;
         }
         ret = get_entry(level, i, entry);
@@ -375,15 +446,17 @@ static int get_table(ulong mfn, unsigned level, bool top_gib)
         }
 #endif
     }
+    clear_info(mfn, FI_CHECKING);
     return 0;
 }
 
-static void put_table(ulong mfn)
+static void put_table_locked(ulong mfn)
 {
     frame_info_t *fi = &frame_table[mfn];
-    unsigned level = FI_TYPE(*fi);
+    frame_info_t info = __atomic_sub_fetch(fi, 1, __ATOMIC_SEQ_CST);
+    unsigned level = FI_TYPE(info);
 
-    if ((--*fi & FI_COUNT_MASK) == 0) {
+    if ((info & FI_COUNT_MASK) == 0) {
         if (level > 1 && level <= TOP_LEVEL) {
             put_entries(mfn, level, nr_entries(level));
         }
@@ -395,16 +468,22 @@ static void put_table(ulong mfn)
 int get_seg_desc(ulong mfn)
 {
     frame_info_t *fi;
+    int ret = 0;
 
     if (!mfn_is_ram(mfn)) {
         return -EINVAL;
     }
     fi = &frame_table[mfn];
-    if (*fi && FI_TYPE(*fi) != FI_SEG_DESC) {
-        return -EINVAL;
+    spin_lock(&tables_lock);
+    if (!*fi) {
+        *fi = (u32)FI_SEG_DESC << FI_TYPE_SHIFT | 1;
+    } else if (FI_TYPE(*fi) == FI_SEG_DESC) {
+        __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
+    } else {
+        ret = -EINVAL;
     }
-    *fi = ((u32)FI_SEG_DESC << FI_TYPE_SHIFT) | ((*fi & FI_COUNT_MASK) + 1);
-    return 0;
+    spin_unlock(&tables_lock);
+    return ret;
 }
 
 void put_seg_desc(ulong mfn)
@@ -417,7 +496,8 @@ void put_seg_desc(ulong mfn)
 /* The boot tables count as pinned, as Xen's domain builder leaves them */
 void pin_boot_table(ulong mfn)
 {
-    frame_table[mfn] = (frame_table[mfn] + 1) | FI_PINNED;
+    __atomic_fetch_add(&frame_table[mfn], 1, __ATOMIC_SEQ_CST);
+    set_info(mfn, FI_PINNED);
 }
 
 /* The tables in use */
@@ -448,45 +528,62 @@ static void copy_pdpt(struct vcpu *v)
 }
 #endif
 
+/* A top-level table that is going to be in use: our entries, if not there yet */
+static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
+{
+#ifdef __x86_64__
+    u64 *l4 = frame(mfn);
+
+    if (likely(l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE] &&
+               (user || l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT]))) {
+        return;
+    }
+    /* Another vCPU may be doing the same, and be using the table already */
+    spin_lock(&tables_lock);
+    if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE]) {
+        memset(&l4[HV_SLOT], 0, sizeof(hv_entries));
+        l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
+    }
+    if (!user && l4[HV_SLOT + HV_DIRECT] != hv_entries[HV_DIRECT]) {
+        l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
+        l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_P | PTE_RW |
+                                  PTE_A | PTE_D;
+        l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
+    }
+    spin_unlock(&tables_lock);
+#else
+    copy_pdpt(v);
+#endif
+}
+
+/* The vCPU's base table, which is loaded when it runs: here, or later */
 int set_base_table(struct vcpu *v, ulong mfn, bool user)
 {
     ulong *current = user ? &v->user_top_mfn : &v->top_mfn;
     ulong old = *current;
 
     if (mfn != old) {
-        int ret = get_table(mfn, TOP_LEVEL, false);
+        int ret = get_table(mfn, TOP_LEVEL);
 
         if (ret) {
             return ret;
         }
         *current = mfn;
     }
+    prepare_top_table(v, mfn, user);
 #ifdef __x86_64__
-    {
-        u64 *l4 = frame(mfn);
-
-        if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE]) {
-            memset(&l4[HV_SLOT], 0, sizeof(hv_entries));
-            l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
-        }
-        if (!user && l4[HV_SLOT + HV_DIRECT] != hv_entries[HV_DIRECT]) {
-            l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
-            l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
-            l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_P | PTE_RW |
-                                      PTE_A | PTE_D;
-        }
-        if (user) {
-            v->user_cr3 = mfn << 12;
-        } else {
-            v->kernel_cr3 = mfn << 12;
-            write_cr3(v->kernel_cr3);
-        }
+    if (user) {
+        v->user_cr3 = mfn << 12;
+    } else {
+        v->kernel_cr3 = mfn << 12;
     }
 #else
-    copy_pdpt(v);
     v->kernel_cr3 = PTE_MFN(v->area_l1[AREA_PDPT]) << 12;
-    write_cr3(v->kernel_cr3);
 #endif
+    if (v == current_vcpu() && !user) {
+        write_cr3(v->kernel_cr3);
+    }
+    /* Only now is the old one not in use any more */
     if (old && old != mfn) {
         put_table(old);
     }
@@ -496,6 +593,23 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
 static inline void flush_tlb(void)
 {
     write_cr3(read_cr3());
+}
+
+/* For another vCPU, which has changed tables that this one may be using */
+void flush_for_others(struct vcpu *v, ulong what)
+{
+    if (what == FLUSH_ALL) {
+#ifndef __x86_64__
+        if (v->up) {
+            copy_pdpt(v);
+        }
+#endif
+        flush_tlb();
+    } else {
+        invlpg(what & ~(PAGE_SIZE - 1));
+        /* Its level-1 table may be another one now */
+        invlpg((ulong)linear_entry(what) & ~(PAGE_SIZE - 1));
+    }
 }
 
 /* Walking the current tables */
@@ -569,6 +683,22 @@ bool entry_ok(u64 val)
     return !check_l1(val);
 }
 
+/* No half of an entry is ever used with half of another */
+static inline void set_entry(volatile u64 *entry, u64 val)
+{
+#ifdef __x86_64__
+    *entry = val;
+#else
+    volatile ulong *half = (volatile ulong *)entry;
+
+    if (half[1] != val >> 32) {
+        half[0] = 0;
+        half[1] = val >> 32;
+    }
+    half[0] = val;
+#endif
+}
+
 /*
  * An entry of a table of level 2 and up. Its pages are referenced before the
  * old ones are released, and the TLB forgets what it knows of the old ones.
@@ -576,41 +706,56 @@ bool entry_ok(u64 val)
 static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
                                       u64 val)
 {
-    unsigned level = FI_TYPE(frame_table[mfn]);
-    unsigned i = ((ulong)entry & (PAGE_SIZE - 1)) / 8;
-    u64 old = *entry;
-    int ret;
+    unsigned level, i = ((ulong)entry & (PAGE_SIZE - 1)) / 8;
+    int ret = -EINVAL;
+    u64 old;
 
-    if (level > TOP_LEVEL || hv_slot(frame_table[mfn], i) ||
+    spin_lock(&tables_lock);
+    level = FI_TYPE(frame_table[mfn]);
+    if (level < 2 || level > TOP_LEVEL || hv_slot(frame_table[mfn], i) ||
         i >= nr_entries(level)) {
-        return -EINVAL;
+        goto out;
     }
+    old = entry_of(mfn, i);
     if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
         ret = get_entry(level, i, val);
         if (ret) {
-            return ret;
+            goto out;
         }
 #ifndef __x86_64__
         if (level == 3 && i == 3 && (val & PTE_P)) {
             install_hv_entries(PTE_MFN(val));
         }
 #endif
-        entry_of(mfn, i) = val;
+        set_entry(&entry_of(mfn, i), val);
         put_entry(level, old);
     } else {
-        entry_of(mfn, i) = val;
+        set_entry(&entry_of(mfn, i), val);
     }
-#ifndef __x86_64__
-    if (mfn == v->top_mfn) {
-        copy_pdpt(v);
-        flush_tlb();
-        return 0;
-    }
-#endif
+    ret = 0;
     if (old & PTE_P) {
         flush_tlb();
     }
-    return 0;
+out:
+    spin_unlock(&tables_lock);
+#ifndef __x86_64__
+    if (!ret && level == 3) {
+        /* Whoever uses it has a copy of it */
+        u64 mask = 0;
+
+        if (mfn == v->top_mfn) {
+            copy_pdpt(v);
+            flush_tlb();
+        }
+        for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
+            if (vcpus[id] != v && vcpus[id]->up && vcpus[id]->top_mfn == mfn) {
+                mask |= 1ULL << id;
+            }
+        }
+        flush_others(mask, FLUSH_ALL);
+    }
+#endif
+    return ret;
 }
 
 static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
@@ -621,12 +766,12 @@ static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
         int ret = check_l1(val);
 
         if (likely(!ret)) {
-            *(volatile u64 *)entry = val;
+            set_entry(entry, val);
         }
         return ret;
     }
     if (!type) {
-        *(volatile u64 *)entry = val;   /* not a page table, just memory */
+        set_entry(entry, val);          /* not a page table, just memory */
         return 0;
     }
     return write_upper_entry(v, mfn, entry, val);
@@ -756,7 +901,7 @@ static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
         }
     }
     if (entry[1] != hi) {
-        entry[0] = 0;       /* no half of it is ever used with the other */
+        entry[0] = 0;           /* as set_entry does */
         entry[1] = hi;
     }
     entry[0] = lo;
@@ -810,7 +955,24 @@ static noinline int update_by_walk(ulong va, u64 val)
     if (!entry) {
         return -EINVAL;
     }
-    *(volatile u64 *)entry = val;
+    set_entry(entry, val);
+    return 0;
+}
+
+static int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what);
+
+/* UVMF_ALL, or the address of a bitmap of vCPUs */
+static noinline int flush_after_update(ulong va, ulong flags)
+{
+    ulong bitmap = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
+    struct vcpu *v = current_vcpu();
+
+    switch (flags & UVMF_FLUSHTYPE_MASK) {
+    case UVMF_TLB_FLUSH:
+        return flush_vcpus(v, flags & UVMF_ALL ? 0 : bitmap, FLUSH_ALL);
+    case UVMF_INVLPG:
+        return flush_vcpus(v, flags & UVMF_ALL ? 0 : bitmap, va);
+    }
     return 0;
 }
 
@@ -835,7 +997,10 @@ static inline long update_va_mapping(ulong va, u64 val, ulong flags)
     ((volatile ulong *)entry)[0] = val;
 #endif
 flush:
-    switch (flags & UVMF_FLUSHTYPE_MASK) {
+    if (unlikely(flags & ~UVMF_FLUSHTYPE_MASK)) {
+        return flush_after_update(va, flags);
+    }
+    switch (flags) {
     case UVMF_TLB_FLUSH:
         flush_tlb();
         break;
@@ -877,15 +1042,47 @@ static int pin_table(ulong mfn, unsigned level)
     if (level > TOP_LEVEL) {
         return -EINVAL;
     }
-    ret = get_table(mfn, level, false);
+    ret = get_table(mfn, level);
     if (ret) {
         return ret;
     }
-    if (frame_table[mfn] & FI_PINNED) {
+    if (__atomic_fetch_or(&frame_table[mfn], FI_PINNED, __ATOMIC_SEQ_CST) &
+        FI_PINNED) {
         put_table(mfn);
         return -EINVAL;
     }
-    frame_table[mfn] |= FI_PINNED;
+    return 0;
+}
+
+/*
+ * Flush on the vCPUs of a bitmap in guest memory; at 0, on all. What is not a
+ * page's address, or FLUSH_ALL, is not in the lower bits.
+ */
+static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
+{
+    u32 nr = boot_info->nr_vcpus;
+    u64 mask = 0;
+
+    if (!bitmap) {
+        mask = ~0ULL;
+    } else {
+        for (u32 i = 0; i < (nr + 7) / 8; i++) {
+            u8 bits;
+
+            if (copy_from_guest(&bits, bitmap + i, 1)) {
+                return -EFAULT;
+            }
+            mask |= (u64)bits << (8 * i);
+        }
+    }
+    if (mask >> v->id & 1) {
+        if (what == FLUSH_ALL) {
+            flush_tlb();
+        } else {
+            invlpg(what);
+        }
+    }
+    flush_others(mask, what == FLUSH_ALL ? what : what & ~(PAGE_SIZE - 1));
     return 0;
 }
 
@@ -900,10 +1097,11 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
     case MMUEXT_PIN_L4_TABLE:
         return pin_table(mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
     case MMUEXT_UNPIN_TABLE:
-        if (!mfn_is_ram(mfn) || !(frame_table[mfn] & FI_PINNED)) {
+        if (!mfn_is_ram(mfn) ||
+            !(__atomic_fetch_and(&frame_table[mfn], ~FI_PINNED,
+                                 __ATOMIC_SEQ_CST) & FI_PINNED)) {
             return -EINVAL;
         }
-        frame_table[mfn] &= ~FI_PINNED;
         put_table(mfn);
         return 0;
     case MMUEXT_NEW_BASEPTR:
@@ -924,17 +1122,25 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         return -EOPNOTSUPP;
 #endif
     case MMUEXT_TLB_FLUSH_LOCAL:
-    case MMUEXT_TLB_FLUSH_MULTI:
-    case MMUEXT_TLB_FLUSH_ALL:
         flush_tlb();
         return 0;
     case MMUEXT_INVLPG_LOCAL:
-    case MMUEXT_INVLPG_MULTI:
-    case MMUEXT_INVLPG_ALL:
         if (access_ok(op->arg1.linear_addr, 1)) {
             invlpg(op->arg1.linear_addr);
         }
         return 0;
+    case MMUEXT_TLB_FLUSH_MULTI:
+        return flush_vcpus(v, *(ulong *)&op->arg2.vcpumask, FLUSH_ALL);
+    case MMUEXT_TLB_FLUSH_ALL:
+        return flush_vcpus(v, 0, FLUSH_ALL);
+    case MMUEXT_INVLPG_MULTI:
+    case MMUEXT_INVLPG_ALL:
+        if (!access_ok(op->arg1.linear_addr, 1)) {
+            return 0;
+        }
+        return flush_vcpus(v, op->cmd == MMUEXT_INVLPG_ALL ? 0 :
+                              *(ulong *)&op->arg2.vcpumask,
+                           op->arg1.linear_addr);
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL:
         /* No device that is not coherent: nothing that the guest could tell */

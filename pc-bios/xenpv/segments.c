@@ -281,6 +281,18 @@ HYPERCALL(do_update_descriptor)
     return 0;
 }
 
+#ifndef __x86_64__
+/* .kernel_ss and .kernel_sp: gates may lead from user mode straight to ring 1 */
+void set_kernel_stack(struct vcpu *v)
+{
+    if (!(v->kernel_ss & 3)) {
+        v->kernel_ss |= 1;
+    }
+    v->tss->ss1 = v->kernel_ss;
+    v->tss->esp1 = v->kernel_sp;
+}
+#endif
+
 HYPERCALL(do_stack_switch)
 {
     struct vcpu *v = current_vcpu();
@@ -288,12 +300,7 @@ HYPERCALL(do_stack_switch)
     v->kernel_ss = a1;
     v->kernel_sp = a2;
 #ifndef __x86_64__
-    if ((a1 & 3) == 0) {
-        v->kernel_ss = a1 | 1;
-    }
-    /* For gates that lead from user mode straight to ring 1 */
-    v->tss->ss1 = v->kernel_ss;
-    v->tss->esp1 = a2;
+    set_kernel_stack(v);
 #endif
     return 0;
 }
@@ -388,33 +395,30 @@ static void load_debugreg(unsigned reg, ulong val)
     }
 }
 
-HYPERCALL(do_set_debugreg)
+/* What the guest wants in a debug register, as it may have it */
+int check_debugreg(unsigned *reg, ulong *val)
 {
-    struct vcpu *v = current_vcpu();
-    unsigned reg = a1;
-    ulong val = a2;
-
-    switch (reg) {
+    switch (*reg) {
     case 0 ... 3:
-        if (!access_ok(val, 0)) {
+        if (!access_ok(*val, 0)) {
             return -EPERM;
         }
         break;
     case 4:
     case 6:
-        reg = 6;
-        val = (val & 0xe00f) | 0xffff0ff0;
+        *reg = 6;
+        *val = (*val & 0xe00f) | 0xffff0ff0;
         break;
     case 5:
     case 7:
-        reg = 7;
-        val = (val & ~0xd800UL) | 0x400;
-        if (val & 0x2000) {
+        *reg = 7;
+        *val = (*val & ~0xd800UL) | 0x400;
+        if (*val & 0x2000) {
             return -EPERM;      /* general detect is ours */
         }
         for (int i = 0; i < 16; i += 4) {
             /* I/O breakpoints need CR4.DE and ring-0 rights */
-            if ((val >> (16 + i) & 3) == 2) {
+            if ((*val >> (16 + i) & 3) == 2) {
                 return -EPERM;
             }
         }
@@ -422,9 +426,28 @@ HYPERCALL(do_set_debugreg)
     default:
         return -ENODEV;
     }
-    v->debugreg[reg] = val;
-    load_debugreg(reg, val);
     return 0;
+}
+
+void load_debugregs(struct vcpu *v)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        load_debugreg(i, v->debugreg[i]);
+    }
+}
+
+HYPERCALL(do_set_debugreg)
+{
+    struct vcpu *v = current_vcpu();
+    unsigned reg = a1;
+    ulong val = a2;
+    int ret = check_debugreg(&reg, &val);
+
+    if (!ret) {
+        v->debugreg[reg] = val;
+        load_debugreg(reg, val);
+    }
+    return ret;
 }
 
 HYPERCALL(do_get_debugreg)

@@ -1,5 +1,5 @@
 /*
- * Time, timers and scheduling
+ * Time, timers and scheduling on a vCPU
  *
  * Time is struct vcpu_time_info: under KVM its writer is KVM itself, whose
  * kvmclock has the same layout; elsewhere the machine says once how the TSC
@@ -18,8 +18,13 @@
 #define APIC_BASE_ENABLE    (1 << 11)
 #define APIC_BASE_X2APIC    (1 << 10)
 /* x2APIC MSR numbers; the xAPIC's register is at (msr & 0xff) * 16 */
+#define APIC_ID             0x802
 #define APIC_EOI            0x80b
 #define APIC_SVR            0x80f
+#define APIC_ICR            0x830
+#define APIC_ICR_HIGH       0x831   /* xAPIC alone */
+#define APIC_ICR_BUSY       (1 << 12)
+#define APIC_ICR_ASSERT     (1 << 14)
 #define APIC_LVT_TIMER      0x832
 #define APIC_TIMER_COUNT    0x838
 #define APIC_TIMER_DIVIDE   0x83e
@@ -39,9 +44,34 @@ static void apic_write(u32 msr, u32 val)
     }
 }
 
+static u32 apic_read(u32 msr)
+{
+    if (x2apic) {
+        return rdmsr(msr);
+    }
+    return *(volatile u32 *)(area_base() + AREA_APIC * PAGE_SIZE +
+                             (msr & 0xff) * 16);
+}
+
 void apic_eoi(void)
 {
     apic_write(APIC_EOI, 0);
+}
+
+/* An interrupt for another vCPU. What was written before is seen there */
+void apic_send(u32 apic_id, u8 vector)
+{
+    if (x2apic) {
+        /* Not ordered after stores by itself: SDM, x2APIC, 11.12.3 */
+        asm volatile("mfence; lfence" : : : "memory");
+        wrmsr(APIC_ICR, (u64)apic_id << 32 | vector);
+        return;
+    }
+    while (apic_read(APIC_ICR) & APIC_ICR_BUSY) {
+        asm volatile("pause");
+    }
+    apic_write(APIC_ICR_HIGH, apic_id << 24);
+    apic_write(APIC_ICR, APIC_ICR_ASSERT | vector);
 }
 
 void init_apic(struct vcpu *v)
@@ -56,6 +86,7 @@ void init_apic(struct vcpu *v)
         map_area_page(v, AREA_APIC, 0xfee00000 | PTE_P | PTE_RW | PTE_PCD |
                                     PTE_A | PTE_D);
     }
+    v->apic_id = x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
     apic_write(APIC_SVR, 0x1ff);
     apic_write(APIC_TIMER_DIVIDE, 0xb);     /* by 1 */
     apic_write(APIC_LVT_TIMER, XENPV_TIMER_VECTOR);
@@ -157,6 +188,16 @@ void timer_interrupt(struct vcpu *v)
     }
 }
 
+/* VCPUOP_set_periodic_timer, on the vCPU itself; 0: none */
+void set_periodic_timer(struct vcpu *v, u64 ns)
+{
+    u64 now = system_time();
+
+    v->periodic_ns = ns;
+    v->periodic_next = now + ns;
+    program_timer(v, now);
+}
+
 /* A deadline in system time, ns; 0: none */
 void set_timer(struct vcpu *v, u64 deadline)
 {
@@ -191,25 +232,6 @@ HYPERCALL(do_set_timer_op)
     return 0;
 }
 
-/* Runstates */
-
-static void write_runstate(struct vcpu *v)
-{
-    if (v->runstate_addr) {
-        copy_to_guest(v->runstate_addr, &v->runstate, sizeof(v->runstate));
-    }
-}
-
-void update_runstate(struct vcpu *v, int state)
-{
-    u64 now = system_time();
-
-    v->runstate.time[v->runstate.state] += now - v->runstate.state_entry_time;
-    v->runstate.state_entry_time = now;
-    v->runstate.state = state;
-    write_runstate(v);
-}
-
 /* Scheduling */
 
 static inline bool event_deliverable(struct vcpu *v)
@@ -218,23 +240,20 @@ static inline bool event_deliverable(struct vcpu *v)
            !v->vcpu_info->evtchn_upcall_mask;
 }
 
-static void wait_for_interrupt(void)
-{
-    asm volatile("sti; hlt; cli" : : : "memory");
-}
-
 static long block(struct vcpu *v)
 {
     v->vcpu_info->evtchn_upcall_mask = 0;
     if (!event_deliverable(v)) {
         update_runstate(v, RUNSTATE_blocked);
         do {
-            wait_for_interrupt();
-        } while (!event_deliverable(v));
+            idle(v);
+        } while (!event_deliverable(v) && !(v->requests & REQUEST_NMI));
         update_runstate(v, RUNSTATE_running);
     }
     return 0;
 }
+
+u32 nr_polling;
 
 static long poll(struct vcpu *v, ulong arg)
 {
@@ -253,6 +272,8 @@ static long poll(struct vcpu *v, ulong arg)
         return -EFAULT;
     }
     v->poll_deadline = p.timeout;
+    v->polling = true;
+    __atomic_fetch_add(&nr_polling, 1, __ATOMIC_SEQ_CST);
     if (p.timeout) {
         program_timer(v, system_time());
     }
@@ -277,9 +298,11 @@ static long poll(struct vcpu *v, ulong arg)
         if (event_deliverable(v) || (p.timeout && !v->poll_deadline)) {
             goto out;
         }
-        wait_for_interrupt();
+        idle(v);
     }
 out:
+    __atomic_fetch_sub(&nr_polling, 1, __ATOMIC_SEQ_CST);
+    v->polling = false;
     v->poll_deadline = 0;
     return ret;
 }
@@ -332,118 +355,6 @@ HYPERCALL(do_sched_op_compat)
         return do_sched_op(a1, 0, 0, 0, 0, 0);
     case SCHEDOP_shutdown:
         return shutdown(a2);
-    }
-    return -ENOSYS;
-}
-
-/* vCPUs */
-
-static long register_vcpu_info(struct vcpu *v, ulong arg)
-{
-    struct vcpu_register_vcpu_info info;
-    struct vcpu_info *old = v->vcpu_info, *new;
-
-    if (copy_from_guest(&info, arg, sizeof(info))) {
-        return -EFAULT;
-    }
-    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info)) {
-        return -ENXIO;
-    }
-    if ((info.offset & (sizeof(ulong) - 1)) ||
-        v->area_l1[AREA_VCPU_INFO] || !guest_mfn_valid(info.mfn) ||
-        mfn_is_table(info.mfn)) {
-        return -EINVAL;
-    }
-    map_area_page(v, AREA_VCPU_INFO, info.mfn << 12 | PTE_P | PTE_RW | PTE_A |
-                                     PTE_D);
-    new = (void *)((ulong)v - VCPU_OFFSET + AREA_VCPU_INFO * PAGE_SIZE +
-                   info.offset);
-    *new = *old;
-    v->vcpu_info = new;
-    v->vcpu_info_gpa = (info.mfn << 12) + info.offset;
-    vcpu_info_moved(v);
-    /* Nothing may be lost on the way: everything is pending once */
-    new->evtchn_pending_sel = ~0UL;
-    new->evtchn_upcall_pending = 1;
-    return 0;
-}
-
-HYPERCALL(do_vcpu_op)
-{
-    struct vcpu *self = current_vcpu(), *v;
-    union {
-        struct vcpu_set_periodic_timer periodic;
-        struct vcpu_set_singleshot_timer single;
-        struct vcpu_register_runstate_memory_area runstate;
-        struct vcpu_register_time_memory_area time;
-        struct vcpu_runstate_info info;
-        struct vcpu_get_physid physid;
-    } u;
-
-    if (a2 >= boot_info->nr_vcpus) {
-        return -ENOENT;
-    }
-    v = vcpus[a2];
-    switch (a1) {
-    case VCPUOP_initialise:
-        return -EEXIST;
-    case VCPUOP_up:
-        return v->initialised ? 0 : -EINVAL;
-    case VCPUOP_is_up:
-        return v->up;
-    case VCPUOP_get_runstate_info:
-        if (v == self) {
-            update_runstate(v, v->runstate.state);
-        }
-        return copy_to_guest(a3, &v->runstate, sizeof(v->runstate));
-    case VCPUOP_register_runstate_memory_area:
-        if (copy_from_guest(&u.runstate, a3, sizeof(u.runstate))) {
-            return -EFAULT;
-        }
-        v->runstate_addr = (ulong)u.runstate.addr.p;
-        update_runstate(v, v->runstate.state);
-        return 0;
-    case VCPUOP_set_periodic_timer:
-        if (copy_from_guest(&u.periodic, a3, sizeof(u.periodic))) {
-            return -EFAULT;
-        }
-        if (u.periodic.period_ns < 1000000) {
-            return -EINVAL;
-        }
-        v->periodic_ns = u.periodic.period_ns;
-        v->periodic_next = system_time() + v->periodic_ns;
-        program_timer(v, system_time());
-        return 0;
-    case VCPUOP_stop_periodic_timer:
-        v->periodic_ns = 0;
-        program_timer(v, system_time());
-        return 0;
-    case VCPUOP_set_singleshot_timer:
-        if (v != self) {
-            return -EINVAL;
-        }
-        if (copy_from_guest(&u.single, a3, sizeof(u.single))) {
-            return -EFAULT;
-        }
-        /* VCPU_SSHOTTMR_future is ignored since Xen 4.17: late is at once */
-        set_timer(v, u.single.timeout_abs_ns ? u.single.timeout_abs_ns : 1);
-        return 0;
-    case VCPUOP_stop_singleshot_timer:
-        if (v != self) {
-            return -EINVAL;
-        }
-        set_timer(v, 0);
-        return 0;
-    case VCPUOP_register_vcpu_info:
-        return register_vcpu_info(v, a3);
-    case VCPUOP_register_vcpu_time_memory_area:
-        return -ENOSYS;
-    case VCPUOP_get_physid:
-        return -EINVAL;     /* for pinned vCPUs only */
-    case VCPUOP_send_nmi:
-        return -ENOSYS;
-    case VCPUOP_down:
-        return -ENOSYS;
     }
     return -ENOSYS;
 }

@@ -371,6 +371,10 @@ static void do_interrupt(struct vcpu *v, unsigned vector)
         apic_eoi();
         timer_interrupt(v);
         break;
+    case XENPV_IPI_VECTOR:
+        apic_eoi();
+        do_requests(v);
+        break;
     case 0xff:      /* spurious: no EOI */
         break;
     default:
@@ -437,6 +441,15 @@ void do_trap(struct regs *regs)
             }
         } else {
             do_interrupt(v, vector);
+            if (vector == XENPV_IPI_VECTOR) {
+                if (unlikely(!v->up)) {
+                    vcpu_offline(v);
+                }
+                if (unlikely(v->requests & REQUEST_NMI) && take_nmi(v) &&
+                    v->nmi.ip) {
+                    bounce_callback(v, regs, &v->nmi);
+                }
+            }
         }
     }
 }
@@ -483,6 +496,15 @@ void do_monitor_trap(struct regs *regs)
 static u16 fix_selector(u16 sel)
 {
     return sel & 3 ? sel : sel | 1;
+}
+
+/* .traps was filled in from VCPUOP_initialise, where the index is the vector */
+void set_own_trap_table(struct vcpu *v)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
+        v->traps[i].cs = fix_selector(v->traps[i].cs);
+    }
+    set_trap_gate(v, 0x80);
 }
 
 HYPERCALL(do_set_trap_table)
