@@ -261,6 +261,25 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
 /* Reset */
 
 /*
+ * The host's ticks and time at one moment: of some tries, the one that was
+ * interrupted least
+ */
+static void sample_clocks(int64_t *ticks, int64_t *ns)
+{
+    int64_t best = INT64_MAX;
+
+    for (int i = 0; i < 8; i++) {
+        int64_t t0 = get_clock(), t = cpu_get_host_ticks(), t1 = get_clock();
+
+        if (t1 - t0 < best) {
+            best = t1 - t0;
+            *ticks = t;
+            *ns = t0 + (t1 - t0) / 2;
+        }
+    }
+}
+
+/*
  * How the TSC runs. Under KVM the monitor uses kvmclock; TCG's TSC is the
  * host's, which is measured since the machine was made, and counts
  * nanoseconds with -icount.
@@ -271,20 +290,14 @@ static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
     int shift = 0;
 
     if (!icount_enabled()) {
-        int64_t best = INT64_MAX, ticks = 0, ns = 0;
+        int64_t ticks, ns;
 
         while (get_clock() - s->start_ns < 20 * SCALE_MS) {
             g_usleep(1000);
         }
-        for (int i = 0; i < 8; i++) {
-            int64_t t0 = get_clock(), t = cpu_get_host_ticks(), t1 = get_clock();
-
-            if (t1 - t0 < best) {
-                best = t1 - t0;
-                ticks = t - s->start_ticks;
-                ns = t0 + (t1 - t0) / 2 - s->start_ns;
-            }
-        }
+        sample_clocks(&ticks, &ns);
+        ticks -= s->start_ticks;
+        ns -= s->start_ns;
         /* Not muldiv64(): ns has more than 32 bits after 4 seconds */
         hz = (double)ticks * NANOSECONDS_PER_SECOND / ns;
     }
@@ -504,8 +517,7 @@ static void xenpv_machine_init(MachineState *machine)
     XenPVDevicesConfig cfg = { 0 };
     Error *err = NULL;
 
-    s->start_ns = get_clock();
-    s->start_ticks = cpu_get_host_ticks();
+    sample_clocks(&s->start_ticks, &s->start_ns);
 
     if (s->accel_by_default && tcg_enabled() && !qtest_enabled()) {
         warn_report("KVM is not usable here (no /dev/kvm, or no VMX or SVM "

@@ -75,3 +75,10 @@ def own():
         if match and os.path.isfile(path):
             found.append((match.group(1), match.group(2), path))
     return found
+
+
+def vcpus_of(name):
+    """How many a test of tests/guest wants, by its opening comment"""
+    with open(os.path.join(paths.TOP, 'tests/guest', name, 'main.c')) as f:
+        match = re.search(r'^ \* vCPUs: (\d+)$', f.read(), re.M)
+    return match.group(1) if match else '1'

@@ -346,6 +346,9 @@ struct sched_poll {
     uint64_t timeout;
 };
 
+#define VCPUOP_initialise               0
+#define VCPUOP_up                       1
+#define VCPUOP_down                     2
 #define VCPUOP_is_up                    3
 #define VCPUOP_get_runstate_info        4
 #define VCPUOP_register_runstate_memory_area 5
@@ -354,6 +357,50 @@ struct sched_poll {
 #define VCPUOP_set_singleshot_timer     8
 #define VCPUOP_stop_singleshot_timer    9
 #define VCPUOP_register_vcpu_info       10
+#define VCPUOP_send_nmi                 11
+
+struct cpu_user_regs {
+#ifdef __x86_64__
+    ulong r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+    uint32_t error_code, entry_vector;
+    ulong ip;
+    uint16_t cs, pad0;
+    uint8_t saved_upcall_mask, pad1[3];
+    ulong flags, sp;
+    uint16_t ss, pad2[3], es, pad3[3], ds, pad4[3], fs, pad5[3], gs, pad6[3];
+#else
+    ulong bx, cx, dx, si, di, bp, ax;
+    uint16_t error_code, entry_vector;
+    ulong ip;
+    uint16_t cs;
+    uint8_t saved_upcall_mask, pad0;
+    ulong flags, sp;
+    uint16_t ss, pad1, es, pad2, ds, pad3, fs, pad4, gs, pad5;
+#endif
+};
+
+struct vcpu_guest_context {
+    char fpu_ctxt[512];
+    ulong flags;                /* VGCF_* */
+    struct cpu_user_regs user_regs;
+    struct trap_info trap_ctxt[256];
+    ulong ldt_base, ldt_ents;
+    ulong gdt_frames[16], gdt_ents;
+    ulong kernel_ss, kernel_sp;
+    ulong ctrlreg[8];
+    ulong debugreg[8];
+#ifdef __x86_64__
+    ulong event_callback_eip, failsafe_callback_eip, syscall_callback_eip;
+    ulong vm_assist;
+    uint64_t fs_base, gs_base_kernel, gs_base_user;
+#else
+    ulong event_callback_cs, event_callback_eip;
+    ulong failsafe_callback_cs, failsafe_callback_eip;
+    ulong vm_assist;
+#endif
+};
+#define VGCF_IN_KERNEL                  4
+
 struct vcpu_set_singleshot_timer {
     uint64_t timeout_abs_ns;
     uint32_t flags;

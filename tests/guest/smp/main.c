@@ -1,0 +1,498 @@
+/*
+ * Several vCPUs: they come up with the state that they were given, go down and
+ * come back; a change of the page tables that one asks the others to forget is
+ * forgotten when the hypercall returns; an event wakes one that polls for it;
+ * all see the same time, and it never goes back; and page tables that several
+ * pin and unpin at once are counted right.
+ *
+ * If a flush were not waited for, a vCPU would still read the old page. If a
+ * reference to a table were lost, a page could not become plain memory again,
+ * or would become it too soon.
+ *
+ * vCPUs: 3
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "harness.h"
+
+#define MAX_VCPUS   4
+#define WAIT_NS     5000000000ULL
+
+static unsigned nr_vcpus;
+
+/* What a vCPU is to do, and what it has done so far: numbers that grow */
+typedef void work_fn(unsigned cpu);
+static struct cpu {
+    work_fn *volatile work;
+    volatile unsigned asked, done;
+    volatile ulong argument, stack, flags, count;
+} cpus[MAX_VCPUS];
+
+static struct vcpu_guest_context context;
+static uint8_t stacks[MAX_VCPUS][4 * PAGE_SIZE] __attribute__((aligned(4096)));
+
+static long vcpu_op(unsigned cmd, unsigned cpu, void *arg)
+{
+    return HYPERCALL(vcpu_op, cmd, cpu, arg);
+}
+
+static void pause(void)
+{
+    asm volatile("pause" : : : "memory");
+}
+
+/* True when it has come to pass; the test fails if it does not in time */
+#define wait_until(cond, ...) \
+    ({ \
+        uint64_t end = system_time() + WAIT_NS; \
+        bool ok; \
+        while (!(ok = (cond)) && system_time() < end) { \
+            pause(); \
+        } \
+        if (!ok) { \
+            error(__VA_ARGS__); \
+        } \
+        ok; \
+    })
+
+/* --- A vCPU's life --- */
+
+static void __attribute__((noreturn, used)) secondary(ulong cpu)
+{
+    struct cpu *c = &cpus[cpu];
+    ulong flags;
+
+    asm volatile("pushf; pop %0" : "=r" (flags));
+    c->argument = cpu;
+    c->stack = (ulong)__builtin_frame_address(0);
+    c->flags = flags;
+    for (;;) {
+        while (c->done == c->asked) {
+            pause();
+        }
+        c->work(cpu);
+        barrier();
+        c->done++;
+    }
+}
+
+/* 32-bit C takes its argument from the stack, and a context gives registers */
+extern char secondary_entry[];
+asm(".pushsection .text\n"
+    "secondary_entry:\n"
+#ifndef __x86_64__
+    "push %eax\n"
+    "push $0\n"
+    "jmp secondary\n"
+#else
+    "mov %rax, %rdi\n"
+    "push $0\n"
+    "jmp secondary\n"
+#endif
+    ".popsection\n");
+
+static void ask(unsigned cpu, work_fn *work)
+{
+    struct cpu *c = &cpus[cpu];
+
+    c->work = work;
+    barrier();
+    c->asked++;
+}
+
+static void ask_all(work_fn *work)
+{
+    for (unsigned i = 1; i < nr_vcpus; i++) {
+        ask(i, work);
+    }
+}
+
+static void wait_for_all(const char *what)
+{
+    for (unsigned i = 1; i < nr_vcpus; i++) {
+        wait_until(cpus[i].done == cpus[i].asked, "%s: vCPU %u is not done",
+                   what, i);
+    }
+}
+
+static void fill_context(unsigned cpu)
+{
+    ulong top = virt_to_mfn((void *)start_info->pt_base);
+
+    memset(&context, 0, sizeof(context));
+    context.flags = VGCF_IN_KERNEL;
+    context.user_regs.ip = (ulong)secondary_entry;
+    context.user_regs.ax = cpu;
+    context.user_regs.sp = (ulong)stacks[cpu] + sizeof(stacks[cpu]);
+    context.user_regs.flags = 0x1000;
+    context.user_regs.cs = FLAT_KERNEL_CS;
+    context.user_regs.ss = FLAT_KERNEL_SS;
+    context.user_regs.ds = context.user_regs.es = FLAT_KERNEL_DS;
+    context.kernel_ss = FLAT_KERNEL_SS;
+    context.kernel_sp = context.user_regs.sp;
+    context.event_callback_eip = trap_stub(VECTOR_EVENT);
+    context.failsafe_callback_eip = trap_stub(VECTOR_FAILSAFE);
+#ifdef __x86_64__
+    context.ctrlreg[3] = top << PAGE_SHIFT;
+#else
+    context.event_callback_cs = context.failsafe_callback_cs = FLAT_KERNEL_CS;
+    context.ctrlreg[3] = top << PAGE_SHIFT | top >> (32 - PAGE_SHIFT);
+#endif
+}
+
+static void bring_up(void)
+{
+    check_ret(vcpu_op(VCPUOP_is_up, 0, NULL), 1, "is_up of vCPU 0");
+    check_ret(vcpu_op(VCPUOP_initialise, 0, &context), -EEXIST,
+              "initialise of vCPU 0");
+    check_ret(vcpu_op(VCPUOP_initialise, 0, (void *)TEST_VA), -EFAULT,
+              "initialise from nowhere");
+    check_ret(vcpu_op(VCPUOP_up, 64 * 1024, NULL), -ENOENT,
+              "up of a vCPU that is not there");
+
+    for (unsigned i = 1; i < nr_vcpus; i++) {
+        check_ret(vcpu_op(VCPUOP_is_up, i, NULL), 0, "is_up at start");
+        check_ret(vcpu_op(VCPUOP_up, i, NULL), -EINVAL,
+                  "up before initialise");
+        fill_context(i);
+        context.ctrlreg[3] = 0xfff00000;    /* no memory there */
+        check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EINVAL,
+                  "initialise without page tables");
+        fill_context(i);
+        context.ldt_ents = 8193;
+        check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EINVAL,
+                  "initialise with too large an LDT");
+#ifdef __x86_64__
+        fill_context(i);
+        context.user_regs.ip = 1UL << 63;
+        check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EINVAL,
+                  "initialise with a non-canonical address");
+#endif
+        fill_context(i);
+        check_ret(vcpu_op(VCPUOP_initialise, i, &context), 0, "initialise");
+        check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EEXIST,
+                  "initialise twice");
+        check_ret(vcpu_op(VCPUOP_is_up, i, NULL), 0, "is_up before up");
+        check_ret(vcpu_op(VCPUOP_up, i, NULL), 0, "up");
+        check_ret(vcpu_op(VCPUOP_is_up, i, NULL), 1, "is_up after up");
+        check_ret(vcpu_op(VCPUOP_up, i, NULL), 0, "up twice");
+        wait_until(cpus[i].argument == i, "vCPU %u does not start", i);
+        check((cpus[i].stack ^ (ulong)stacks[i]) < sizeof(stacks[i]) ||
+              cpus[i].stack - (ulong)stacks[i] < sizeof(stacks[i]),
+              "vCPU %u starts on another stack: %lx", i, cpus[i].stack);
+        check(cpus[i].flags & X86_EFLAGS_IF, "IF is clear in vCPU %u", i);
+    }
+}
+
+/* --- Down and up again --- */
+
+static volatile bool counting;
+
+static void count(unsigned cpu)
+{
+    while (counting) {
+        cpus[cpu].count++;
+    }
+}
+
+static void go_down(unsigned cpu)
+{
+    cpus[cpu].count = vcpu_op(VCPUOP_down, cpu, NULL);
+}
+
+static void down_and_up(void)
+{
+    ulong before;
+
+    /* By itself */
+    cpus[1].count = 1;
+    ask(1, go_down);
+    wait_until(vcpu_op(VCPUOP_is_up, 1, NULL) == 0, "vCPU 1 stays up");
+    busy_wait(1000000);
+    check_eq(cpus[1].count, 1, "a vCPU that is down went on");
+    check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up again");
+    wait_until(cpus[1].done == cpus[1].asked, "vCPU 1 does not come back");
+    check_eq(cpus[1].count, 0, "what VCPUOP_down returned");
+
+    /* By another */
+    counting = true;
+    cpus[1].count = 0;
+    ask(1, count);
+    wait_until(cpus[1].count, "vCPU 1 does not count");
+    check_ret(vcpu_op(VCPUOP_down, 1, NULL), 0, "down of another vCPU");
+    check_ret(vcpu_op(VCPUOP_is_up, 1, NULL), 0, "is_up of it");
+    busy_wait(20000000);
+    before = cpus[1].count;
+    busy_wait(5000000);
+    check_eq(cpus[1].count, before, "count of a vCPU that is down");
+    check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
+    wait_until(cpus[1].count != before, "vCPU 1 does not count on");
+    counting = false;
+    wait_for_all("counting");
+}
+
+/* --- Flushes --- */
+
+static volatile unsigned mapped, seen[MAX_VCPUS];
+static volatile bool reading;
+
+/* Keeps the page in its TLB, and looks what is there once that has changed */
+static void read_page(unsigned cpu)
+{
+    volatile ulong *page = (volatile ulong *)TEST_VA;
+
+    while (reading) {
+        unsigned round = mapped;
+        ulong value;
+
+        barrier();
+        value = *page;
+        if (round != seen[cpu]) {
+            cpus[cpu].count += value != (round & 1);
+            seen[cpu] = round;
+        }
+    }
+}
+
+static long flush(unsigned how, ulong mask, uint64_t pte)
+{
+    switch (how) {
+    case 0:
+        return update_va_mapping(TEST_VA, pte, UVMF_TLB_FLUSH | UVMF_ALL);
+    case 1:
+        return update_va_mapping(TEST_VA, pte, UVMF_INVLPG | UVMF_ALL);
+    case 2:
+        return update_va_mapping(TEST_VA, pte, UVMF_INVLPG | (ulong)&mask);
+    case 3:
+        return update_va_mapping(TEST_VA, pte, UVMF_TLB_FLUSH | (ulong)&mask);
+    }
+    if (update_va_mapping(TEST_VA, pte, UVMF_NONE)) {
+        return -1;
+    }
+    switch (how) {
+    case 4:
+        return mmuext_op(MMUEXT_TLB_FLUSH_ALL, 0, 0);
+    case 5:
+        return mmuext_op(MMUEXT_TLB_FLUSH_MULTI, 0, (ulong)&mask);
+    case 6:
+        return mmuext_op(MMUEXT_INVLPG_ALL, TEST_VA, 0);
+    default:
+        return mmuext_op(MMUEXT_INVLPG_MULTI, TEST_VA, (ulong)&mask);
+    }
+}
+
+static void flushes(void)
+{
+    ulong *pages[2] = { alloc_page(), alloc_page() };
+    ulong mask = (1UL << nr_vcpus) - 1;
+
+    *pages[1] = 1;
+    map_page(TEST_VA, make_pte(virt_to_mfn(pages[0]), PAGE_KERNEL));
+    for (unsigned i = 1; i < nr_vcpus; i++) {
+        cpus[i].count = 0;
+    }
+    reading = true;
+    ask_all(read_page);
+    for (unsigned round = 1; round <= 160; round++) {
+        ulong mfn = virt_to_mfn(pages[round & 1]);
+
+        check_ret(flush(round / 2 % 8, mask, make_pte(mfn, PAGE_KERNEL)), 0,
+                  "flush %u", round / 2 % 8);
+        mapped = round;
+        for (unsigned i = 1; i < nr_vcpus; i++) {
+            wait_until(seen[i] == round, "vCPU %u does not look", i);
+            if (cpus[i].count) {
+                failure("vCPU %u reads a page that flush %u has replaced", i,
+                        round / 2 % 8);
+                round = 1000;
+                break;
+            }
+        }
+    }
+    reading = false;
+    wait_for_all("reading");
+    check_ret(mmuext_op(MMUEXT_TLB_FLUSH_MULTI, 0, TEST_VA + PAGE_SIZE),
+              -EFAULT, "a flush for vCPUs of a bitmap that is nowhere");
+}
+
+/* --- Polling --- */
+
+static evtchn_port_t ports[MAX_VCPUS];
+
+static void poll(unsigned cpu)
+{
+    struct sched_poll p = { &ports[cpu], 1, 0 };
+
+    cpus[cpu].count = HYPERCALL(sched_op, SCHEDOP_poll, &p);
+    check(port_pending(ports[cpu]), "vCPU %u polled and nothing is there", cpu);
+}
+
+static void polling(void)
+{
+    for (unsigned i = 1; i < nr_vcpus; i++) {
+        struct evtchn_bind_ipi op = { .vcpu = i };
+
+        if (HYPERCALL(event_channel_op, EVTCHNOP_bind_ipi, &op)) {
+            error("bind_ipi of vCPU %u fails", i);
+        }
+        ports[i] = op.port;
+        mask_port(op.port);
+    }
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 1; i < nr_vcpus; i++) {
+            clear_port(ports[i]);
+            cpus[i].count = 1;
+        }
+        ask_all(poll);
+        /* Sometimes before they wait, and sometimes later */
+        busy_wait(round % 5 * 100000);
+        for (unsigned i = 1; i < nr_vcpus; i++) {
+            if (round > 15) {
+                check_eq(cpus[i].count, 1, "poll returned without an event");
+            }
+            check_ret(send_event(ports[i]), 0, "send to vCPU %u", i);
+        }
+        wait_for_all("polling");
+        for (unsigned i = 1; i < nr_vcpus; i++) {
+            check_ret(cpus[i].count, 0, "poll of vCPU %u", i);
+        }
+    }
+}
+
+/* --- Time --- */
+
+static volatile unsigned lock;
+static volatile uint64_t last_time;
+static volatile ulong nr_backward;
+
+static uint64_t time_of(unsigned cpu)
+{
+    volatile struct vcpu_time_info *t = &shared_info->vcpu_info[cpu].time;
+    uint32_t version;
+    uint64_t ns;
+
+    do {
+        uint64_t delta;
+
+        version = t->version;
+        barrier();
+        asm volatile("lfence");
+        delta = rdtsc() - t->tsc_timestamp;
+        delta = t->tsc_shift < 0 ? delta >> -t->tsc_shift :
+                                   delta << t->tsc_shift;
+        ns = t->system_time + mul_shift32(delta, t->tsc_to_system_mul);
+        barrier();
+    } while (version & 1 || version != t->version);
+    return ns;
+}
+
+static void read_time(unsigned cpu)
+{
+    for (unsigned i = 0; i < 500; i++) {
+        uint64_t now;
+
+        while (__atomic_exchange_n(&lock, 1, __ATOMIC_SEQ_CST)) {
+            pause();
+        }
+        now = time_of(cpu);
+        if (now < last_time) {
+            nr_backward++;
+        }
+        last_time = now;
+        __atomic_store_n(&lock, 0, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void times(void)
+{
+    ask_all(read_time);
+    read_time(0);
+    wait_for_all("reading the time");
+    check_eq(nr_backward, 0, "how often time went back between vCPUs");
+}
+
+/* --- Page tables --- */
+
+#define TABLES      4
+static void *tables[MAX_VCPUS][TABLES], *shared_table;
+
+/* Each its own level-2 tables, which all have the same level-1 table */
+static void pin_tables(unsigned cpu)
+{
+    for (unsigned round = 0; round < 60; round++) {
+        for (unsigned i = 0; i < TABLES; i++) {
+            long ret = mmuext_op(MMUEXT_PIN_L2_TABLE,
+                                 virt_to_mfn(tables[cpu][i]), 0);
+
+            if (ret) {
+                cpus[cpu].count++;
+            }
+        }
+        for (unsigned i = 0; i < TABLES; i++) {
+            if (mmuext_op(MMUEXT_UNPIN_TABLE, virt_to_mfn(tables[cpu][i]),
+                          0)) {
+                cpus[cpu].count++;
+            }
+        }
+    }
+}
+
+static void page_tables(void)
+{
+    uint64_t link;
+    long ret;
+
+    shared_table = alloc_page();
+    make_readonly(shared_table);
+    link = make_pte(virt_to_mfn(shared_table), PAGE_TABLE);
+    for (unsigned cpu = 0; cpu < nr_vcpus; cpu++) {
+        cpus[cpu].count = 0;
+        for (unsigned i = 0; i < TABLES; i++) {
+            uint64_t *table = alloc_page();
+
+            table[i] = table[100 + cpu] = link;
+            make_readonly(table);
+            tables[cpu][i] = table;
+        }
+    }
+    /* All have to have forgotten that these were writable */
+    mmuext_op(MMUEXT_TLB_FLUSH_ALL, 0, 0);
+    ask_all(pin_tables);
+    pin_tables(0);
+    wait_for_all("pinning");
+    for (unsigned cpu = 0; cpu < nr_vcpus; cpu++) {
+        check_eq(cpus[cpu].count, 0, "failed operations of vCPU %u", cpu);
+    }
+    make_writable(shared_table);
+
+    /* And one reference keeps it a table */
+    make_readonly(shared_table);
+    ret = mmuext_op(MMUEXT_PIN_L2_TABLE, virt_to_mfn(tables[0][0]), 0);
+    check_ret(ret, 0, "pin");
+    ret = update_va_mapping((ulong)shared_table,
+                            make_pte(virt_to_mfn(shared_table), PAGE_KERNEL),
+                            UVMF_INVLPG);
+    check(ret < 0, "a table in use can be mapped writable");
+    check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, virt_to_mfn(tables[0][0]), 0), 0,
+              "unpin");
+    make_writable(shared_table);
+}
+
+void test_main(void)
+{
+    while (nr_vcpus < MAX_VCPUS &&
+           vcpu_op(VCPUOP_is_up, nr_vcpus, NULL) >= 0) {
+        nr_vcpus++;
+    }
+    if (nr_vcpus < 2) {
+        skip("one vCPU");
+        return;
+    }
+    bring_up();
+    down_and_up();
+    flushes();
+    polling();
+    times();
+    page_tables();
+}
