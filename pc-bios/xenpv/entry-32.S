@@ -89,13 +89,15 @@ trap_entry:
     jnz 1f
     testb $3, V(FRAME_CS)(%esp)
     jz trap_in_monitor
-1:  AREA_TO_EBX
-    push %esp
+1:  push %esp
     call do_trap
     add $4, %esp
+    /* No C function preserves a register, see build-monitor.sh */
 ret_to_guest:
+    AREA_TO_EBX
     mov AREA_V(V_VCPU_INFO)(%ebx), %eax
     movzwl (%eax), %eax         /* upcall_pending, upcall_mask << 8 */
+ret_to_guest_checked:
     dec %eax
     cmp $0xfe, %eax
     jbe 3f
@@ -136,7 +138,6 @@ bad_pop_ds:
     push %ecx
     push %ebx
     MONITOR_SEGMENTS eax
-    AREA_TO_EBX
     push %esp
     call do_bad_iret
     add $4, %esp
@@ -175,7 +176,6 @@ hypercall_entry:
     call *hypercall_table(, %eax, 4)
 hypercall_done:
     mov %eax, 6 * 4(%esp)
-    AREA_TO_EBX
     jmp ret_to_guest
 
 unknown_hypercall:
@@ -184,21 +184,69 @@ unknown_hypercall:
     add $4, %esp
     jmp hypercall_done
 
-    /* HYPERVISOR_iret, called from the table above */
+    /*
+     * HYPERVISOR_iret, called from the table above: eax, eip, cs, eflags and,
+     * for another ring, esp and ss are on the guest's stack.
+     */
     .globl do_iret
+    .align 16
 do_iret:
     add $4, %esp
+    mov V(FRAME_CS + 2)(%esp), %esi
+    cmp $XENPV_M2P_VIRT_32 - 24, %esi
+    ja bad_iret_stack
+1:  mov 12(%esi), %edx
+2:  mov 8(%esi), %ecx
+3:  mov 4(%esi), %edi
+4:  mov (%esi), %eax
+    mov %eax, V(6)(%esp)
+    mov %edi, V(FRAME_CS - 1)(%esp)
+    test $EFL_VM, %edx
+    jnz iret_to_vm86
+    test $2, %cl
+    jnz 7f
+    add $16, %esi
+    mov %esi, V(FRAME_CS + 2)(%esp)
+    or $1, %ecx                 /* ring 0 is not the guest's */
+5:  mov %ecx, V(FRAME_CS)(%esp)
+    mov %edx, %eax
+    and $~(EFL_IOPL | EFL_NT), %edx
+    or $EFL_IF | 2, %edx
+    mov %edx, V(FRAME_CS + 1)(%esp)
     AREA_TO_EBX
+    mov AREA_V(V_VCPU_INFO)(%ebx), %edx
+    shr $9, %eax
+    not %eax
+    and $1, %eax                /* the new upcall mask: !IF */
+    mov %al, 1(%edx)
+    movzwl (%edx), %eax
+    jmp ret_to_guest_checked
+    /* to user mode: the stack, too */
+7:  mov 16(%esi), %eax
+8:  mov 20(%esi), %edi
+    mov %eax, V(FRAME_CS + 2)(%esp)
+    mov %edi, V(FRAME_CS + 3)(%esp)
+    jmp 5b
+    .irp l, 1b, 2b, 3b, 4b, 7b, 8b
+    EX \l, bad_iret_stack
+    .endr
+
+    /* As Xen's 64-bit hypervisor, which cannot do it: a #GP at the target */
+iret_to_vm86:
     push %esp
-    call iret_hypercall
+    call do_iret_to_vm86
     add $4, %esp
     jmp ret_to_guest
+
+bad_iret_stack:
+    push $bad_iret_stack_text
+    push $0
+    call domain_crash
 
     /* enter_guest(regs): load the guest's state, from C */
     .globl enter_guest
 enter_guest:
     mov 4(%esp), %esp
-    AREA_TO_EBX
     jmp ret_to_guest
 
     /* run_on_stack(function, stack) */
@@ -220,6 +268,8 @@ double_fault_task:
     .section .rodata
 double_fault_text:
     .asciz "double fault"
+bad_iret_stack_text:
+    .asciz "HYPERVISOR_iret: the guest's stack is not readable"
 
     /* The page tables the monitor starts with */
     .section .data

@@ -666,36 +666,29 @@ HYPERCALL(do_nmi_op)
 
 #ifndef __x86_64__
 /*
- * HYPERVISOR_iret: eax, eip, cs, eflags and, for another ring, esp and ss
- * are on the guest's stack. Called from entry-32.S.
+ * HYPERVISOR_iret to VM86 mode, with eax set already. Under a 64-bit Xen there
+ * is no such mode, either, and the guest gets a #GP at the first instruction
+ * there: the frame for it is the one that it wanted to return through.
  */
-void iret_hypercall(struct regs *regs)
+void do_iret_to_vm86(struct regs *regs)
 {
     struct vcpu *v = current_vcpu();
-    ulong f[6], n = 4;
+    struct trap_info *ti = &v->traps[X86_GP];
+    u32 frame[10];          /* error code, eip, cs, eflags, esp, ss, es to gs */
 
-    for (ulong i = 0; i < n; i++) {
-        if (!access_ok(regs->sp + i * 4, 4) ||
-            read_guest_long(regs->sp + i * 4, &f[i])) {
-            domain_crash(regs, "HYPERVISOR_iret: the stack is not readable");
-        }
-        if (i == 3 && ((f[2] & 2) || (f[3] & EFL_VM))) {
-            n = 6;
-        }
+    frame[0] = 0;
+    if (!ti->address ||
+        copy_from_guest(&frame[1], regs->sp + 4, sizeof(frame) - 4) ||
+        copy_to_guest(v->kernel_sp - sizeof(frame), frame, sizeof(frame))) {
+        domain_crash(regs, "HYPERVISOR_iret to VM86 mode");
     }
-    if (f[3] & EFL_VM) {
-        domain_crash(regs, "HYPERVISOR_iret to VM86 mode is not there yet");
+    if (TI_GET_IF(ti)) {
+        v->vcpu_info->evtchn_upcall_mask = 1;
     }
-    v->vcpu_info->evtchn_upcall_mask = !(f[3] & EFL_IF);
-    regs->ax = f[0];
-    regs->ip = f[1];
-    regs->cs = fix_selector(f[2]);
-    regs->flags = (f[3] & ~(ulong)(EFL_IOPL | EFL_NT | EFL_VM)) | EFL_IF | 2;
-    if (n == 6) {
-        regs->sp = f[4];
-        regs->ss = f[5];
-    } else {
-        regs->sp += 16;
-    }
+    regs->ip = ti->address;
+    regs->cs = ti->cs;
+    regs->sp = v->kernel_sp - sizeof(frame);
+    regs->ss = v->kernel_ss;
+    regs->flags = EFL_IF | 2;
 }
 #endif
