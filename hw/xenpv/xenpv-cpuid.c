@@ -147,13 +147,12 @@ static void add_leaf(X86CPU *cpu, bool is_64bit, uint32_t leaf,
 unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            unsigned xen_minor,
                            struct xenpv_cpuid table[XENPV_CPUID_MAX],
-                           uint32_t index[3])
+                           uint8_t index[3][XENPV_CPUID_LEAVES])
 {
     CPUX86State *env = &cpu->env;
     unsigned n = 0;
     uint32_t leaf, sub;
 
-    index[0] = 0;
     for (leaf = 0; leaf <= MIN(env->cpuid_level, 0x1f); leaf++) {
         switch (leaf) {
         case 0x4:
@@ -181,9 +180,7 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
             add_leaf(cpu, is_64bit, leaf, 0, true, table, &n);
         }
     }
-    index[1] = cpu_to_le32(n);
     add_xen_leaves(table, &n, xen_major, xen_minor);
-    index[2] = cpu_to_le32(n);
     for (leaf = 0x80000000; leaf <= MIN(env->cpuid_xlevel, 0x80000021); leaf++) {
         if (leaf == 0x8000001d) {
             for (sub = 0; sub < 5; sub++) {
@@ -192,6 +189,12 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
         } else {
             add_leaf(cpu, is_64bit, leaf, 0, true, table, &n);
         }
+    }
+    QEMU_BUILD_BUG_ON(XENPV_CPUID_MAX > XENPV_CPUID_NONE);
+    memset(index, XENPV_CPUID_NONE, 3 * XENPV_CPUID_LEAVES);
+    for (unsigned i = n; i-- > 0;) {
+        leaf = le32_to_cpu(table[i].leaf);
+        index[leaf >> 30][leaf % XENPV_CPUID_LEAVES] = i;
     }
     return n;
 }

@@ -24,45 +24,19 @@ struct insn {
     ulong imm;
 };
 
-static ulong *reg_ptr(struct regs *regs, unsigned nr)
+/* The general registers, by their numbers in instructions */
+static inline ulong *reg_ptr(struct regs *regs, unsigned nr)
 {
+#define AT(name) offsetof(struct regs, name)
+    static const u8 offset[] = {
+        AT(ax), AT(cx), AT(dx), AT(bx), AT(sp), AT(bp), AT(si), AT(di),
 #ifdef __x86_64__
-    switch (nr) {
-    case 8:
-        return &regs->r8;
-    case 9:
-        return &regs->r9;
-    case 10:
-        return &regs->r10;
-    case 11:
-        return &regs->r11;
-    case 12:
-        return &regs->r12;
-    case 13:
-        return &regs->r13;
-    case 14:
-        return &regs->r14;
-    case 15:
-        return &regs->r15;
-    }
+        AT(r8), AT(r9), AT(r10), AT(r11), AT(r12), AT(r13), AT(r14), AT(r15),
 #endif
-    switch (nr) {
-    case 0:
-        return &regs->ax;
-    case 1:
-        return &regs->cx;
-    case 2:
-        return &regs->dx;
-    case 3:
-        return &regs->bx;
-    case 4:
-        return &regs->sp;
-    case 5:
-        return &regs->bp;
-    case 6:
-        return &regs->si;
-    }
-    return &regs->di;
+    };
+#undef AT
+
+    return (ulong *)((char *)regs + offset[nr]);
 }
 
 static inline bool fetch(struct insn *in, struct regs *regs)
@@ -193,27 +167,19 @@ static void set_reg32(struct regs *regs, unsigned nr, u32 val)
     *reg_ptr(regs, nr) = val;
 }
 
-/*
- * CPUID: the machine's table, made at its start. It is sorted by leaf, and the
- * leaves come in ranges without gaps, each with one entry or more.
- */
+/* CPUID: the machine's table, made at its start */
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
     struct xenpv_boot_info *b = boot_info;
-    struct xenpv_cpuid *c = b->cpuid, *end = b->cpuid + b->nr_cpuid;
+    struct xenpv_cpuid *c, *end = b->cpuid + b->nr_cpuid;
+    /* 0x00000000, 0x40000000, 0x80000000; there is nothing from 0xc0000000 on */
+    u32 range = leaf >> 30, nr = leaf & 0x3fffffff;
 
-    /* A leaf's index is at least what it is above the first of its range */
-    if (leaf >= 0x80000000) {
-        c += b->cpuid_index[2] + (leaf & 0x7fffffff);
-    } else if (leaf >= 0x40000000) {
-        c += b->cpuid_index[1] + (leaf & 0x3fffffff);
-    } else {
-        c += leaf;
-    }
-    if (leaf - (leaf & 0xc0000000) < XENPV_CPUID_MAX) {
-        for (; c < end && c->leaf <= leaf; c++) {
-            if (c->leaf == leaf &&
-                (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf)) {
+    if (range < 3 && nr < XENPV_CPUID_LEAVES &&
+        b->cpuid_index[range][nr] < XENPV_CPUID_MAX) {
+        c = &b->cpuid[b->cpuid_index[range][nr]];
+        for (; c < end && c->leaf == leaf; c++) {
+            if (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf) {
                 goto found;
             }
         }
@@ -888,30 +854,74 @@ done:
     return true;
 }
 
+/*
+ * mov reg, mem of a whole register is what nearly all of these writes are.
+ * False: it is something else, or the value has to be looked at more closely.
+ */
+static inline bool write_register(struct regs *regs, volatile ulong *p)
+{
+    unsigned modrm, mod, rm, reg, len = WORD == 8 ? 3 : 2;
+    ulong val;
+    u32 code;
+
+    GET_GUEST32(code, regs->ip, other);
+    if (WORD == 8) {
+        /* REX.W, of whose other bits one is the register's */
+        if ((code & 0xfff8) != 0x8948) {
+            return false;
+        }
+        reg = code << 1 & 8;
+        code >>= 8;
+    } else {
+        if ((u8)code != 0x89) {
+            return false;
+        }
+        reg = 0;
+    }
+    modrm = code >> 8;
+    mod = modrm >> 6 & 3;
+    rm = modrm & 7;
+    if (mod == 3 || (mod == 0 && (rm == 4 || rm == 5))) {
+        return false;
+    }
+    len += (rm == 4) + (mod == 1 ? 1 : mod == 2 ? 4 : 0);
+    val = *reg_ptr(regs, reg | (modrm >> 3 & 7));
+    if (WORD == 8 && !entry_ok(val)) {
+        return false;
+    }
+    *p = val;
+    regs->ip += len;
+    return true;
+other:
+    return false;
+}
+
 bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr)
 {
-    u64 pte, *entry;
+    u64 pte;
+    char *entry;
     struct insn in;
     ulong mfn;
 
-    if (!access_ok(addr, 8)) {
-        return false;
-    }
-    if (!(vm_assists & 1UL << VMASST_TYPE_writable_pagetables)) {
+    if (!access_ok(addr, 8) ||
+        !(vm_assists & 1UL << VMASST_TYPE_writable_pagetables)) {
         return false;
     }
     pte = read_l1_entry(addr);
-    if ((pte & (PTE_P | PTE_RW)) != PTE_P) {
-        return false;
-    }
     mfn = PTE_MFN(pte);
-    if (!guest_mfn_valid(mfn) || mfn_level(mfn) != 1 ||
-        !decode_prefixes(&in, regs)) {
+    if ((pte & (PTE_P | PTE_RW)) != PTE_P || mfn_level(mfn) != 1) {
         return false;
     }
-    entry = (u64 *)frame(mfn) + (addr & (PAGE_SIZE - 1)) / 8;
+    entry = (char *)frame(mfn) + (addr & (PAGE_SIZE - 1));
+    if (likely(!(addr & (WORD - 1))) &&
+        write_register(regs, (volatile ulong *)entry)) {
+        return true;
+    }
+    if (!decode_prefixes(&in, regs)) {
+        return false;
+    }
     if (addr % 8 + in.op_size > 8 && in.op_size > 4) {
         return false;           /* across two entries */
     }
-    return write_op(regs, &in, (char *)entry + addr % 8);
+    return write_op(regs, &in, entry);
 }

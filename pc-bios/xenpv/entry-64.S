@@ -103,8 +103,14 @@ trap_stubs:
     jmp debug_entry
     .elseif vector == 2
     jmp nmi_entry
+    .elseif vector == 3 || vector == 0x80
+    jmp fast_trap
+    .elseif vector == 6
+    jmp fast_undefined
     .elseif vector == 8
     jmp double_fault_entry
+    .elseif vector == 14
+    jmp fast_page_fault
     .else
     jmp trap_entry
     .endif
@@ -130,14 +136,15 @@ ret_to_guest:
     movzwl (%rax), %eax         /* upcall_pending, upcall_mask << 8 */
     dec %eax
     cmp $0xfe, %eax
-    jbe 3f
+    jbe upcall
 2:  cmpb $0, AREA_V(V_MODE)(%rbx)
     je ret_to_user
     RESTORE_REGS
 iret_to_kernel:
     iretq
     EX iret_to_kernel, bad_iret
-3:  mov %rsp, %rdi
+upcall:
+    mov %rsp, %rdi
     call deliver_events
     jmp 2b
 
@@ -186,6 +193,167 @@ trap_in_monitor:
     call do_monitor_trap
     RESTORE_REGS
     iretq
+
+    /*
+     * Traps that the guest kernel gets as they are, without C: the frame for it
+     * is written as bounce() in traps.c does. Whatever is unusual starts again
+     * at trap_entry. On the stack: 3 registers, the error code and the vector,
+     * and the CPU's frame. rdx = the vCPU's area.
+     */
+    .set T_ERROR, 3 * 8
+    .set T_VECTOR, 3 * 8 + 4
+    .set T_IP, 4 * 8
+    .set T_CS, 5 * 8
+    .set T_FLAGS, 6 * 8
+    .set T_SP, 7 * 8
+    .set T_SS, 8 * 8
+
+    .macro FAST_SAVE
+    push %rax
+    push %rcx
+    push %rdx
+    testb $3, T_CS(%rsp)
+    jz fast_is_unusual
+    mov %rsp, %rdx
+    and $-VCPU_AREA_SIZE, %rdx
+    .endm
+
+    /* rcx = the guest's stack; error: whether there is an error code */
+    .macro FAST_BOUNCE error, kernel
+    .if \error
+    .set f, 8
+    .else
+    .set f, 0
+    .endif
+    and $-16, %rcx
+    mov %rcx, %rax
+    shr $43, %rax
+    cmp $HV_BITS, %eax          /* the hypervisor's addresses */
+    je fast_is_unusual_\kernel
+    mov 8(%rsp), %rax
+1:  mov %rax, -56 - f(%rcx)
+2:  mov %r11, -48 - f(%rcx)
+    .if \error
+    mov T_ERROR(%rsp), %eax
+3:  mov %rax, -48(%rcx)
+    .else
+3:
+    .endif
+    mov T_IP(%rsp), %rax
+4:  mov %rax, -40(%rcx)
+    .if \kernel
+5:  movq $KERNEL_FRAME_CS, -32(%rcx)
+    mov T_SP(%rsp), %rax
+6:  mov %rax, -16(%rcx)
+7:  movq $KERNEL_FRAME_SS, -8(%rcx)
+    .else
+    movzwl T_CS(%rsp), %eax
+5:  mov %rax, -32(%rcx)
+    mov T_SP(%rsp), %rax
+6:  mov %rax, -16(%rcx)
+    mov T_SS(%rsp), %rax
+7:  mov %rax, -8(%rcx)
+    .endif
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8f, 9f
+    EX \l, fast_is_unusual_\kernel
+    .endr
+    lea -56 - f(%rcx), %rax
+    mov %rax, T_SP(%rsp)
+    /* From here on nothing faults that 7 has not */
+    mov T_FLAGS(%rsp), %eax
+    andl $~(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF), T_FLAGS(%rsp)
+8:  mov %rax, -24(%rcx)
+    mov AREA_V(V_VCPU_INFO)(%rdx), %rax
+    cmpb $0, 1(%rax)
+    je 1f
+9:  movb $1, -28(%rcx)          /* saved_upcall_mask */
+    andl $~EFL_IF, -24(%rcx)
+1:
+    movzbl T_VECTOR(%rsp), %ecx
+    shl $4, %ecx
+    add %rdx, %rcx
+    testb $4, AREA_V(V_TRAPS) + 1(%rcx)
+    jz 2f
+    movb $1, 1(%rax)
+2:  mov AREA_V(V_TRAPS) + 8(%rcx), %rcx
+    mov %rcx, T_IP(%rsp)
+    .if !\kernel
+    movq $RING1_CS, T_CS(%rsp)
+    movq $RING1_SS, T_SS(%rsp)
+    movb $V_MODE_KERNEL, AREA_V(V_MODE)(%rdx)
+    .endif
+    movzwl (%rax), %eax
+    pop %rdx
+    pop %rcx
+    dec %eax
+    cmp $0xfe, %eax
+    pop %rax
+    jbe fast_events
+    add $8, %rsp
+    jmp iret_to_kernel
+    .endm
+
+    /* The guest has a handler, and does not run its kernel in ring 3 */
+    .macro FAST_TRAP error
+    movzbl T_VECTOR(%rsp), %ecx
+    shl $4, %ecx
+    cmpq $0, AREA_V(V_TRAPS) + 8(%rdx, %rcx)
+    je fast_is_unusual
+    cmpb $0, AREA_V(V_MODE)(%rdx)
+    je 10f
+    testb $2, T_CS(%rsp)
+    jnz fast_is_unusual
+    mov T_SP(%rsp), %rcx
+    FAST_BOUNCE \error, 1
+10: swapgs
+    mov AREA_V(V_KERNEL_CR3)(%rdx), %rax
+    mov %rax, %cr3
+    mov AREA_V(V_KERNEL_SP)(%rdx), %rcx
+    FAST_BOUNCE \error, 0
+    .endm
+
+    /* ud2, "xen": see emulate_forced_cpuid() */
+    .align 16
+fast_undefined:
+    push %rax
+    mov 16(%rsp), %rax
+1:  mov (%rax), %eax
+    cmp $0x65780b0f, %eax
+2:  pop %rax
+    je trap_entry
+fast_trap:
+    FAST_SAVE
+    FAST_TRAP 0
+3:  cmp %eax, %eax              /* as if it were that */
+    jmp 2b
+    EX 1b, 3b
+
+    .align 16
+fast_page_fault:
+    FAST_SAVE
+    /* A write to what is there, in the kernel: to a page table, maybe */
+    mov T_ERROR(%rsp), %eax
+    and $0xf, %eax
+    cmp $3, %eax
+    je fast_is_unusual
+    mov %cr2, %rax
+    mov AREA_V(V_VCPU_INFO)(%rdx), %rcx
+    mov %rax, VCPU_INFO_CR2(%rcx)
+    FAST_TRAP 1
+
+fast_is_unusual_0:
+    swapgs
+fast_is_unusual_1:
+fast_is_unusual:
+    pop %rdx
+    pop %rcx
+    pop %rax
+    jmp trap_entry
+
+fast_events:
+    SAVE_REGS
+    AREA_TO_RBX
+    jmp upcall
 
     /* The IST entries: from the guest, go on as a usual trap */
     .macro IST_ENTRY name
@@ -293,7 +461,7 @@ hypercall_events:
     push $0
     SAVE_REGS
     AREA_TO_RBX
-    jmp 3b
+    jmp upcall
 
     /*
      * HYPERVISOR_iret, struct iret_context on the guest's stack. Called from

@@ -48,6 +48,7 @@
 #define V_MODE              7       /* byte: V_MODE_KERNEL or 0 */
 #define V_MODE_KERNEL       1
 #define V_SYSCALL_MASKS     8       /* byte: syscalls mask event delivery */
+#define V_TRAPS             9       /* struct trap_info, by vector */
 
 /*
  * Selectors of our part of the GDT. The guest-visible ones have the values
@@ -80,6 +81,9 @@
 #define KERNEL_FRAME_SS     0xe02b
 /* The tables in use, as an array of level-1 entries: L4 slot 259 */
 #define LINEAR_VIRT         0xffff818000000000
+/* What all addresses of the hypervisor have in common from bit 43 on */
+#define HV_BITS             0x1ffff0
+#define VCPU_INFO_CR2       16      /* struct vcpu_info's .arch.cr2 */
 #define HV_SLOT             256     /* L4 entries of the hypervisor */
 #define HV_SLOT_END         272
 #else

@@ -107,6 +107,7 @@ struct vcpu {
     ulong syscall_cb;           /* 64-bit: the guest's SYSCALL handler */
     ulong mode;                 /* V_MODE_KERNEL or 0 */
     ulong syscall_masks;
+    struct trap_info traps[256];
 
     u32 id;
     u32 apic_id;
@@ -140,7 +141,6 @@ struct vcpu {
     u64 debugctl;
 
     struct callback event, failsafe, nmi, syscall32, sysenter;
-    struct trap_info traps[256];
 
     u64 timer_deadline;         /* system time in ns, 0: none */
     u64 periodic_ns, periodic_next;
@@ -162,6 +162,12 @@ _Static_assert(offsetof(struct vcpu, user_cr3) == V_USER_CR3 * WORD, "");
 _Static_assert(offsetof(struct vcpu, vcpu_info) == V_VCPU_INFO * WORD, "");
 _Static_assert(offsetof(struct vcpu, mode) == V_MODE * WORD, "");
 _Static_assert(offsetof(struct vcpu, syscall_masks) == V_SYSCALL_MASKS * WORD, "");
+#ifdef __x86_64__
+_Static_assert(offsetof(struct vcpu_info, arch.cr2) == VCPU_INFO_CR2, "");
+_Static_assert(XENPV_M2P_VIRT_64 >> 43 == HV_BITS &&
+               XENPV_HV_VIRT_END_64 >> 43 == HV_BITS + 1, "");
+#endif
+_Static_assert(offsetof(struct vcpu, traps) == V_TRAPS * WORD, "");
 _Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
 _Static_assert(offsetof(struct regs, cs) == FRAME_CS * WORD, "");
 
@@ -275,11 +281,13 @@ static inline void outb(u16 port, u8 val)
 /* uaccess.c: guest virtual memory, at the guest kernel's rights */
 static inline bool access_ok(ulong addr, ulong size)
 {
+    /* No sums, so that a constant size makes constant limits */
 #ifdef __x86_64__
-    return addr + size >= addr &&
-           (addr + size <= XENPV_M2P_VIRT_64 || addr >= XENPV_HV_VIRT_END_64);
+    return size <= XENPV_M2P_VIRT_64 &&
+           (addr <= XENPV_M2P_VIRT_64 - size ||
+            (addr >= XENPV_HV_VIRT_END_64 && addr <= (size ? -size : ~0UL)));
 #else
-    return addr + size >= addr && addr + size <= XENPV_M2P_VIRT_32;
+    return size <= XENPV_M2P_VIRT_32 && addr <= XENPV_M2P_VIRT_32 - size;
 #endif
 }
 /* 0, or -EFAULT; these may have copied a part */

@@ -678,24 +678,49 @@ static inline int check_l1(u64 val)
     return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
 }
 
+/*
+ * Is a level-1 entry, in halves on 32-bit, one that check_l1() has nothing to
+ * say about: what all but a few are? 32-bit code has no register to spare for
+ * 64-bit numbers.
+ */
+#ifdef __x86_64__
+static inline bool usual_l1(ulong lo, ulong hi)
+{
+    ulong mfn = PTE_MFN(lo);
+#else
+static inline bool usual_l1(ulong lo, ulong hi)
+{
+    ulong mfn = lo >> 12 | hi << 20;
+#endif
+
+    if (!(lo & PTE_P)) {
+        return true;
+    }
+    return likely(mfn_is_ram(mfn)) &&
+           (!(lo & PTE_RW) || likely(!(frame_table[mfn] & FI_TYPE_MASK)));
+}
+
 bool entry_ok(u64 val)
 {
     return !check_l1(val);
 }
 
 /* No half of an entry is ever used with half of another */
+static inline void set_halves(volatile ulong *entry, ulong lo, ulong hi)
+{
+    if (entry[1] != hi) {
+        entry[0] = 0;
+        entry[1] = hi;
+    }
+    entry[0] = lo;
+}
+
 static inline void set_entry(volatile u64 *entry, u64 val)
 {
 #ifdef __x86_64__
     *entry = val;
 #else
-    volatile ulong *half = (volatile ulong *)entry;
-
-    if (half[1] != val >> 32) {
-        half[0] = 0;
-        half[1] = val >> 32;
-    }
-    half[0] = val;
+    set_halves((volatile ulong *)entry, val, val >> 32);
 #endif
 }
 
@@ -882,29 +907,19 @@ out:
 
 static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
 {
-    ulong ptr, lo, hi, mfn;
-    volatile ulong *entry;
+    ulong ptr, lo, hi;
 
     GET_GUEST(hi, ureq + 4, first);
     GET_GUEST(ptr, ureq, first);
     if (unlikely((ptr & 7) || (ptr >> 12 | hi << 20) != b->table)) {
         goto first;
     }
-    entry = (volatile ulong *)(b->page + (ptr & (PAGE_SIZE - 1)));
     GET_GUEST(lo, ureq + 8, first);
     GET_GUEST(hi, ureq + 12, first);
-    if (lo & PTE_P) {
-        mfn = lo >> 12 | hi << 20;
-        if (unlikely(!mfn_is_ram(mfn) ||
-                     ((lo & PTE_RW) && (frame_table[mfn] & FI_TYPE_MASK)))) {
-            goto first;
-        }
+    if (unlikely(!usual_l1(lo, hi))) {
+        goto first;
     }
-    if (entry[1] != hi) {
-        entry[0] = 0;           /* as set_entry does */
-        entry[1] = hi;
-    }
-    entry[0] = lo;
+    set_halves((volatile ulong *)(b->page + (ptr & (PAGE_SIZE - 1))), lo, hi);
     return 0;
 first:
     return first_update(v, ureq, b);
@@ -939,11 +954,47 @@ static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
     return ret;
 }
 
+#ifdef __x86_64__
+static inline int update_one(ulong ureq)
+{
+    return fetch_and_update(current_vcpu(), ureq);
+}
+#else
+static noinline int update_unusual(ulong ureq)
+{
+    return fetch_and_update(current_vcpu(), ureq);
+}
+
+/* Of a level-1 table, in halves */
+static inline int update_one(ulong ureq)
+{
+    ulong ptr, lo, hi, mfn;
+
+    GET_GUEST(ptr, ureq, unusual);
+    GET_GUEST(hi, ureq + 4, unusual);
+    mfn = ptr >> 12 | hi << 20;
+    if (unlikely((ptr & 7) || !mfn_is_ram(mfn) ||
+                 (frame_table[mfn] & FI_TYPE_MASK) != FI_LEVEL_1)) {
+        goto unusual;
+    }
+    GET_GUEST(lo, ureq + 8, unusual);
+    GET_GUEST(hi, ureq + 12, unusual);
+    if (unlikely(!usual_l1(lo, hi))) {
+        goto unusual;
+    }
+    set_halves((volatile ulong *)((ulong)frame(mfn) + (ptr & (PAGE_SIZE - 1))),
+               lo, hi);
+    return 0;
+unusual:
+    return update_unusual(ureq);
+}
+#endif
+
 HYPERCALL(do_mmu_update)
 {
-    if (likely(a2 == 1 && !a3 && a4 == DOMID_SELF &&
+    if (likely(!((a2 ^ 1) | a3 | (a4 ^ DOMID_SELF)) &&
                access_ok(a1, sizeof(struct req)))) {
-        return fetch_and_update(current_vcpu(), a1);
+        return update_one(a1);
     }
     return mmu_updates(a1, a2, a3, a4);
 }
@@ -961,77 +1012,82 @@ static noinline int update_by_walk(ulong va, u64 val)
 
 static int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what);
 
-/* UVMF_ALL, or the address of a bitmap of vCPUs */
+/* UVMF_LOCAL, UVMF_ALL, or the address of a bitmap of vCPUs */
 static noinline int flush_after_update(ulong va, ulong flags)
 {
-    ulong bitmap = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
-    struct vcpu *v = current_vcpu();
+    ulong who = flags & ~UVMF_FLUSHTYPE_MASK;
+    ulong what = (flags & UVMF_FLUSHTYPE_MASK) == UVMF_INVLPG ? va : FLUSH_ALL;
 
-    switch (flags & UVMF_FLUSHTYPE_MASK) {
-    case UVMF_TLB_FLUSH:
-        return flush_vcpus(v, flags & UVMF_ALL ? 0 : bitmap, FLUSH_ALL);
-    case UVMF_INVLPG:
-        return flush_vcpus(v, flags & UVMF_ALL ? 0 : bitmap, va);
+    if (!(flags & UVMF_FLUSHTYPE_MASK)) {
+        return 0;
     }
-    return 0;
+    if (who == UVMF_LOCAL) {
+        if (what == FLUSH_ALL) {
+            flush_tlb();
+        } else {
+            invlpg(va);
+        }
+        return 0;
+    }
+    return flush_vcpus(current_vcpu(), who == UVMF_ALL ? 0 : who, what);
 }
 
-static inline long update_va_mapping(ulong va, u64 val, ulong flags)
+/* The value in halves on 32-bit; hi is not used on 64-bit */
+static noinline long update_unusual_va(ulong va, ulong lo, ulong hi,
+                                       ulong flags)
 {
-    ulong entry = (ulong)linear_entry(va);
+    u64 val = WORD == 8 ? lo : lo | (u64)hi << 32;
     long ret;
 
-    if (unlikely(!access_ok(va, 1))) {
+    if (!access_ok(va, 1)) {
         return -EINVAL;
     }
     ret = check_l1(val);
-    if (unlikely(ret)) {
-        return ret;
+    if (!ret) {
+        ret = update_by_walk(va, val);
+    }
+    return ret ? ret : flush_after_update(va, flags);
+}
+
+static inline long update_va_mapping(ulong va, ulong lo, ulong hi, ulong flags)
+{
+    ulong entry = (ulong)linear_entry(va);
+
+    if (unlikely(!access_ok(va, 1) || !usual_l1(lo, hi))) {
+        goto unusual;
     }
 #ifdef __x86_64__
-    PUT_GUEST(entry, val, fault);
+    PUT_GUEST(entry, lo, unusual);
 #else
     /* Not present in between, so that no half of it is ever used */
-    PUT_GUEST(entry, 0UL, fault);
-    ((volatile ulong *)entry)[1] = val >> 32;
-    ((volatile ulong *)entry)[0] = val;
+    PUT_GUEST(entry, 0UL, unusual);
+    ((volatile ulong *)entry)[1] = hi;
+    ((volatile ulong *)entry)[0] = lo;
 #endif
-flush:
-    if (unlikely(flags & ~UVMF_FLUSHTYPE_MASK)) {
-        return flush_after_update(va, flags);
-    }
-    switch (flags) {
-    case UVMF_TLB_FLUSH:
-        flush_tlb();
-        break;
-    case UVMF_INVLPG:
+    if (likely(flags == UVMF_INVLPG)) {
         invlpg(va);
-        break;
+        return 0;
     }
-    return 0;
-fault:
-    ret = update_by_walk(va, val);
-    if (ret) {
-        return ret;
-    }
-    goto flush;
+    return likely(!flags) ? 0 : flush_after_update(va, flags);
+unusual:
+    return update_unusual_va(va, lo, hi, flags);
 }
 
 HYPERCALL(do_update_va_mapping)
 {
 #ifdef __x86_64__
-    return update_va_mapping(a1, a2, a3);
+    return update_va_mapping(a1, a2, 0, a3);
 #else
-    return update_va_mapping(a1, a2 | (u64)a3 << 32, a4);
+    return update_va_mapping(a1, a2, a3, a4);
 #endif
 }
 
 HYPERCALL(do_update_va_mapping_otherdomain)
 {
 #ifdef __x86_64__
-    return domid_ok(a4) ? update_va_mapping(a1, a2, a3) : -EPERM;
+    return domid_ok(a4) ? update_va_mapping(a1, a2, 0, a3) : -EPERM;
 #else
-    return domid_ok(a5) ? update_va_mapping(a1, a2 | (u64)a3 << 32, a4) : -EPERM;
+    return domid_ok(a5) ? update_va_mapping(a1, a2, a3, a4) : -EPERM;
 #endif
 }
 
@@ -1204,25 +1260,32 @@ static noinline long mmuext_ops(ulong uops, ulong count, ulong udone, ulong dom)
 
 HYPERCALL(do_mmuext_op)
 {
-    ulong cmd, addr;
+    struct vcpu *v;
+    ulong arg1;
+    u32 cmd;
 
-    /* What has to be fast: to flush by one operation */
-    if (likely(a2 == 1 && !a3 && a4 == DOMID_SELF &&
+    /* What has to be fast: one operation of these */
+    if (likely(!((a2 ^ 1) | a3 | (a4 ^ DOMID_SELF)) &&
                access_ok(a1, sizeof(struct mmuext_op)))) {
-        GET_GUEST(cmd, a1, slow);
-        switch ((u32)cmd) {
-        case MMUEXT_TLB_FLUSH_LOCAL:
+        GET_GUEST32(cmd, a1, slow);
+        if (cmd == MMUEXT_TLB_FLUSH_LOCAL) {
             flush_tlb();
             return 0;
-        case MMUEXT_INVLPG_LOCAL:
-            GET_GUEST(addr, a1 + offsetof(struct mmuext_op, arg1), slow);
-            if (access_ok(addr, 1)) {
-                invlpg(addr);
+        }
+        GET_GUEST(arg1, a1 + offsetof(struct mmuext_op, arg1), slow);
+        if (cmd == MMUEXT_INVLPG_LOCAL) {
+            if (access_ok(arg1, 1)) {
+                invlpg(arg1);
             }
             return 0;
-        case MMUEXT_NEW_BASEPTR:
-            GET_GUEST(addr, a1 + offsetof(struct mmuext_op, arg1), slow);
-            return set_base_table(current_vcpu(), addr, false);
+        }
+        if (cmd == MMUEXT_NEW_BASEPTR) {
+            v = current_vcpu();
+            if (arg1 == v->top_mfn) {
+                flush_tlb();
+                return 0;
+            }
+            return set_base_table(v, arg1, false);
         }
     }
 slow:

@@ -76,27 +76,37 @@ static void set_own_gate(struct vcpu *v, u8 vector)
              dpl, ist);
 }
 
-#ifndef __x86_64__
+/* Vectors that are neither exceptions nor the monitor's own */
+static inline bool is_guest_vector(unsigned vector)
+{
+    return vector >= NR_EXCEPTIONS && vector < XENPV_TIMER_VECTOR;
+}
+
 /*
- * A system call of the guest needs no help: its gate leads from ring 3 to
- * ring 1 directly, if the handler does not want events masked.
+ * The gate of a vector that programs may raise by INT n. A 32-bit guest's
+ * system call needs no help: its gate leads from ring 3 to ring 1 directly, if
+ * the handler does not want events masked.
  */
 static void set_trap_gate(struct vcpu *v, u8 vector)
 {
     struct trap_info *ti = &v->traps[vector];
+    bool user = ti->address && TI_GET_DPL(ti) == 3;
 
+    if (!is_guest_vector(vector) || (WORD == 4 && vector == 0x82)) {
+        return;
+    }
+#ifndef __x86_64__
     if (vector == 0x80 && ti->address && !TI_GET_IF(ti) && (ti->cs & 3) == 1 &&
         access_ok(ti->address, 1)) {
         set_gate(&v->idt[vector], ti->address, ti->cs, 0xf, TI_GET_DPL(ti), 0);
-    } else if (vector == 0x80) {
-        set_own_gate(v, vector);
+        return;
+    }
+#endif
+    set_own_gate(v, vector);
+    if (user) {
+        v->idt[vector].type |= 3 << 5;
     }
 }
-#else
-static void set_trap_gate(struct vcpu *v, u8 vector)
-{
-}
-#endif
 
 void init_idt(struct vcpu *v)
 {
@@ -439,6 +449,8 @@ void do_trap(struct regs *regs)
             } else {
                 bounce_trap(v, regs, vector);
             }
+        } else if (is_guest_vector(vector)) {
+            bounce_trap(v, regs, vector);
         } else {
             do_interrupt(v, vector);
             if (vector == XENPV_IPI_VECTOR) {
@@ -503,8 +515,8 @@ void set_own_trap_table(struct vcpu *v)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
         v->traps[i].cs = fix_selector(v->traps[i].cs);
+        set_trap_gate(v, i);
     }
-    set_trap_gate(v, 0x80);
 }
 
 HYPERCALL(do_set_trap_table)
@@ -514,7 +526,9 @@ HYPERCALL(do_set_trap_table)
 
     if (!a1) {
         memset(v->traps, 0, sizeof(v->traps));
-        set_trap_gate(v, 0x80);
+        for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
+            set_trap_gate(v, i);
+        }
         return 0;
     }
     for (;; a1 += sizeof(ti)) {

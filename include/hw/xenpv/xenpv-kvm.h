@@ -32,6 +32,6 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVKVMState, XENPV_KVM_MACHINE)
 unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            unsigned xen_minor,
                            struct xenpv_cpuid table[XENPV_CPUID_MAX],
-                           uint32_t index[3]);
+                           uint8_t index[3][XENPV_CPUID_LEAVES]);
 
 #endif

@@ -97,7 +97,7 @@
 #define XENPV_IPI_VECTOR        0xf4
 
 #define XENPV_IMAGE_MAGIC       0x4d565058  /* "XPVM" */
-#define XENPV_ABI_VERSION       1
+#define XENPV_ABI_VERSION       2
 
 #ifndef __ASSEMBLY__
 
@@ -128,6 +128,8 @@ struct xenpv_cpuid {
 };
 #define XENPV_CPUID_ANY         0xffffffff
 #define XENPV_CPUID_MAX         160
+#define XENPV_CPUID_LEAVES      64      /* of each of the three ranges */
+#define XENPV_CPUID_NONE        0xff
 
 /* boot_info.flags */
 #define XENPV_BOOT_X2APIC       0x1     /* the vCPU's local APIC is in x2APIC mode */
@@ -168,8 +170,12 @@ struct xenpv_boot_info {
     uint8_t uuid[16];
 
     uint32_t nr_cpuid;
-    /* where the leaves from 0, 0x40000000 and 0x80000000 begin in .cpuid */
-    uint32_t cpuid_index[3];
+    uint32_t reserved1;
+    /*
+     * Where in .cpuid the first entry of a leaf from 0, 0x40000000 and
+     * 0x80000000 on is, the others following it; XENPV_CPUID_NONE: no such leaf
+     */
+    uint8_t cpuid_index[3][XENPV_CPUID_LEAVES];
     struct xenpv_cpuid cpuid[XENPV_CPUID_MAX];
 };
 
