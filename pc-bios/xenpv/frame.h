@@ -59,7 +59,7 @@ static inline u64 *linear_entry(ulong addr)
 #ifdef __x86_64__
     return (u64 *)LINEAR_VIRT + (addr >> 12 & 0xfffffffffUL);
 #else
-    return (u64 *)LINEAR_VIRT + (addr >> 12);
+    return (u64 *)(LINEAR_VIRT + (addr >> 9 & ~7UL));
 #endif
 }
 

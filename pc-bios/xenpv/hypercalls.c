@@ -128,6 +128,23 @@ static HYPERCALL(do_console_io)
     return a1 == CONSOLEIO_read ? -EPERM : -ENOSYS;
 }
 
+/* Of the table below, all but iret and a multicall within one */
+static hypercall_fn *multicall_table[NR_HYPERCALLS];
+
+static HYPERCALL(do_nested_multicall)
+{
+    return -EINVAL;
+}
+
+void init_hypercalls(void)
+{
+    for (unsigned i = 0; i < NR_HYPERCALLS; i++) {
+        multicall_table[i] = hypercall_table[i];
+    }
+    multicall_table[__HYPERVISOR_iret] = do_nothing;
+    multicall_table[__HYPERVISOR_multicall] = do_nested_multicall;
+}
+
 static HYPERCALL(do_multicall)
 {
     struct multicall_entry *call = (void *)a1;
@@ -146,8 +163,8 @@ static HYPERCALL(do_multicall)
         GET_GUEST(b4, &call->args[3], fault);
         GET_GUEST(b5, &call->args[4], fault);
         GET_GUEST(b6, &call->args[5], fault);
-        if (likely(op < NR_HYPERCALLS && op != __HYPERVISOR_iret)) {
-            ret = hypercall_table[op](b1, b2, b3, b4, b5, b6);
+        if (likely(op < NR_HYPERCALLS)) {
+            ret = multicall_table[op](b1, b2, b3, b4, b5, b6);
         }
         PUT_GUEST(&call->result, ret, fault);
     }

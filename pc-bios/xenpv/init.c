@@ -115,6 +115,7 @@ void start_monitor(void)
 {
     extern u8 monitor_started;      /* entry-*.S: the others may go on */
 
+    init_hypercalls();
     init_page_tables();
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         vcpu_create(i);

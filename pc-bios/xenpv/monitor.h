@@ -472,6 +472,7 @@ extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5,
                           ulong a6);
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
+void init_hypercalls(void);
 extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
 
 #define HYPERCALL(name) \

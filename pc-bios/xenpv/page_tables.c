@@ -878,7 +878,7 @@ fault:
  * they are halves.
  */
 struct batch {
-    ulong table;            /* mfn, ~0: none */
+    ulong maddr_lo, maddr_hi;   /* of the table; ~0: none */
     char *page;
 };
 
@@ -891,15 +891,16 @@ static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
 static noinline int first_update(struct vcpu *v, ulong ureq, struct batch *b)
 {
     int ret = fetch_and_update(v, ureq);
-    ulong lo, hi;
+    ulong lo, hi, mfn;
 
-    b->table = ~0UL;
+    b->maddr_lo = b->maddr_hi = ~0UL;
     GET_GUEST(lo, ureq, out);
     GET_GUEST(hi, ureq + 4, out);
-    lo = lo >> 12 | hi << 20;
-    if (!ret && mfn_level(lo) == 1) {
-        b->table = lo;
-        b->page = frame(lo);
+    mfn = lo >> 12 | hi << 20;
+    if (!ret && mfn_level(mfn) == 1) {
+        b->maddr_lo = mfn << 12;
+        b->maddr_hi = mfn >> 20;
+        b->page = frame(mfn);
     }
 out:
     return ret;
@@ -907,11 +908,12 @@ out:
 
 static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
 {
-    ulong ptr, lo, hi;
+    ulong offset, lo, hi;
 
+    GET_GUEST(offset, ureq, first);
     GET_GUEST(hi, ureq + 4, first);
-    GET_GUEST(ptr, ureq, first);
-    if (unlikely((ptr & 7) || (ptr >> 12 | hi << 20) != b->table)) {
+    offset ^= b->maddr_lo;
+    if (unlikely((offset & ~0xff8UL) || hi != b->maddr_hi)) {
         goto first;
     }
     GET_GUEST(lo, ureq + 8, first);
@@ -919,7 +921,7 @@ static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
     if (unlikely(!usual_l1(lo, hi))) {
         goto first;
     }
-    set_halves((volatile ulong *)(b->page + (ptr & (PAGE_SIZE - 1))), lo, hi);
+    set_halves((volatile ulong *)(b->page + offset), lo, hi);
     return 0;
 first:
     return first_update(v, ureq, b);
@@ -931,7 +933,8 @@ static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
                                  ulong dom)
 {
     struct vcpu *v = current_vcpu();
-    struct batch batch = { ~0UL, NULL };
+    struct batch batch = { ~0UL, ~0UL, NULL };
+    ulong ureq, end;
     u32 done;
     int ret = 0;
 
@@ -942,12 +945,14 @@ static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
     if (!access_ok(ureqs, count * sizeof(struct req)) || count > 0x1000000) {
         return -EFAULT;
     }
-    for (done = 0; done < count; done++) {
-        ret = batch_update(v, ureqs + done * sizeof(struct req), &batch);
+    end = ureqs + count * sizeof(struct req);
+    for (ureq = ureqs; ureq != end; ureq += sizeof(struct req)) {
+        ret = batch_update(v, ureq, &batch);
         if (unlikely(ret)) {
             break;
         }
     }
+    done = (ureq - ureqs) / sizeof(struct req);
     if (udone && copy_to_guest(udone, &done, sizeof(done))) {
         return -EFAULT;
     }
@@ -1064,11 +1069,14 @@ static inline long update_va_mapping(ulong va, ulong lo, ulong hi, ulong flags)
     ((volatile ulong *)entry)[1] = hi;
     ((volatile ulong *)entry)[0] = lo;
 #endif
+    if (likely(!flags)) {
+        return 0;
+    }
     if (likely(flags == UVMF_INVLPG)) {
         invlpg(va);
         return 0;
     }
-    return likely(!flags) ? 0 : flush_after_update(va, flags);
+    return flush_after_update(va, flags);
 unusual:
     return update_unusual_va(va, lo, hi, flags);
 }

@@ -182,8 +182,10 @@ static inline void fpu_taskswitch(void)
 
 static inline void cpuid(void)
 {
+    ulong a = 1, c = 0;
+
     asm volatile("ud2; .ascii \"xen\"; cpuid"
-                 : : "a" (1), "c" (0) : "ebx", "edx", "memory");
+                 : "+a" (a), "+c" (c) : : "ebx", "edx", "memory");
 }
 
 static inline void read_cr0(void)
