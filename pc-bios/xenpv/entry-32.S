@@ -92,10 +92,12 @@ trap_entry:
 1:  push %esp
     call do_trap
     add $4, %esp
-    /* No C function preserves a register, see build-monitor.sh */
+    /*
+     * esp = struct regs, at the end of the stack, where struct vcpu begins. No C
+     * function preserves a register, see build-monitor.sh.
+     */
 ret_to_guest:
-    AREA_TO_EBX
-    mov AREA_V(V_VCPU_INFO)(%ebx), %eax
+    mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
     movzwl (%eax), %eax         /* upcall_pending, upcall_mask << 8 */
 ret_to_guest_checked:
     dec %eax
@@ -176,7 +178,12 @@ hypercall_entry:
     call *hypercall_table(, %eax, 4)
 hypercall_done:
     mov %eax, 6 * 4(%esp)
-    jmp ret_to_guest
+    mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
+    movzwl (%eax), %eax
+    dec %eax
+    cmp $0xfe, %eax
+    ja 2b
+    jmp 3b
 
 unknown_hypercall:
     push %eax
@@ -213,8 +220,7 @@ do_iret:
     and $~(EFL_IOPL | EFL_NT), %edx
     or $EFL_IF | 2, %edx
     mov %edx, V(FRAME_CS + 1)(%esp)
-    AREA_TO_EBX
-    mov AREA_V(V_VCPU_INFO)(%ebx), %edx
+    mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %edx
     shr $9, %eax
     not %eax
     and $1, %eax                /* the new upcall mask: !IF */
@@ -246,7 +252,16 @@ bad_iret_stack:
     /* enter_guest(regs): load the guest's state, from C */
     .globl enter_guest
 enter_guest:
-    mov 4(%esp), %esp
+    mov 4(%esp), %esi
+    AREA_TO_EBX
+    /* To the end of the stack, which regs may overlap from below */
+    add $V(FRAME_LONGS - 1), %esi
+    lea STACK_TOP - V(1)(%ebx), %edi
+    lea STACK_TOP - V(FRAME_LONGS)(%ebx), %esp
+    mov $FRAME_LONGS, %ecx
+    std
+    rep movsl
+    cld
     jmp ret_to_guest
 
     /* run_on_stack(function, stack) */

@@ -36,20 +36,17 @@ static inline void *frame(ulong mfn)
 #else
 #define frame_table ((frame_info_t *)FRAME_TABLE_VIRT)
 
+void map_window(ulong mfn);
+
 static inline void *frame(ulong mfn)
 {
     ulong base = area_base();
-    struct vcpu *v = (struct vcpu *)(base + VCPU_OFFSET);
     unsigned i = mfn % AREA_WINDOW_PAGES;
-    ulong virt = base + (AREA_WINDOW + i) * PAGE_SIZE;
 
-    if (unlikely(v->window[i] != mfn + 1)) {
-        v->window[i] = mfn + 1;
-        v->area_l1[AREA_WINDOW + i] = (u64)mfn << 12 | PTE_P | PTE_RW |
-                                      PTE_A | PTE_D;
-        invlpg(virt);
+    if (unlikely(((struct vcpu *)(base + VCPU_OFFSET))->window[i] != ~mfn)) {
+        map_window(mfn);
     }
-    return (void *)virt;
+    return (void *)(base + (AREA_WINDOW + i) * PAGE_SIZE);
 }
 #endif
 

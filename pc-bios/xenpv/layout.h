@@ -123,6 +123,7 @@
 #define FRAME_CS            17      /* struct regs: longs before .cs */
 #else
 #define FRAME_CS            11
+#define FRAME_LONGS         15      /* struct regs without VM86 mode's */
 #endif
 
 #endif

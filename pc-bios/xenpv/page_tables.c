@@ -89,6 +89,19 @@ void map_area_page(struct vcpu *v, int page, u64 pte)
     invlpg((ulong)v - VCPU_OFFSET + page * PAGE_SIZE);
 }
 
+#ifndef __x86_64__
+/* Where frame() wants it */
+void map_window(ulong mfn)
+{
+    struct vcpu *v = current_vcpu();
+    unsigned i = mfn % AREA_WINDOW_PAGES;
+
+    v->window[i] = ~mfn;
+    map_area_page(v, AREA_WINDOW + i, (u64)mfn << 12 | PTE_P | PTE_RW | PTE_A |
+                                      PTE_D);
+}
+#endif
+
 void map_vcpu_area(u32 id, u64 *l1)
 {
     u64 entry = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
