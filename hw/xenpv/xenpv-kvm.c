@@ -239,11 +239,6 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
                    s->kernel->is_64bit ? 64 : 32, max_ram / GiB);
         return false;
     }
-    if (!s->kernel->is_64bit && machine->smp.max_cpus > XENPV_MAX_VCPUS_32) {
-        error_setg(errp, "-smp: a 32-bit guest can have at most %d vCPUs",
-                   XENPV_MAX_VCPUS_32);
-        return false;
-    }
     if (machine->initrd_filename) {
         Error *local_err = NULL;
 

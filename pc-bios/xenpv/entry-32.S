@@ -38,7 +38,7 @@ start:
     je 1b
     mov %cr3, %eax
     mov %eax, %cr3
-    shl $21, %ebx               /* VCPU_AREA_SIZE */
+    shl $VCPU_AREA_SHIFT, %ebx
     lea VCPU_VIRT + STACK_TOP(%ebx), %esp
     call start_secondary
 

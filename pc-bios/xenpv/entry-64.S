@@ -39,7 +39,7 @@ start:
     je 1b
     mov %cr3, %rax
     mov %rax, %cr3
-    shl $21, %rbx               /* VCPU_AREA_SIZE */
+    shl $VCPU_AREA_SHIFT, %rbx
     movabs $VCPU_VIRT + STACK_TOP, %rsp
     add %rbx, %rsp
     call start_secondary

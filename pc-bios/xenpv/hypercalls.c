@@ -9,6 +9,10 @@
 #include "hw/xen/interface/features.h"
 #include "hw/xen/interface/physdev.h"
 
+/* Numbers that QEMU's copy of public/xen.h does not have */
+#define HYPERVISOR_argo_op      39
+#define HYPERVISOR_xenpmu_op    40
+
 #define CONSOLEIO_write     0
 #define CONSOLEIO_read      1
 
@@ -32,6 +36,34 @@ static HYPERCALL(do_nothing)
 static HYPERCALL(do_denied)
 {
     return -EPERM;
+}
+
+/* What Xen has, but not for this domain: profiling, messages by hypercall */
+static HYPERCALL(do_unsupported)
+{
+    return -EOPNOTSUPP;
+}
+
+#define HVMOP_set_param     0
+#define HVMOP_get_param     1
+
+/* For HVM domains, which this is not */
+static HYPERCALL(do_hvm_op)
+{
+    struct {
+        u16 domid;
+        u32 index;
+        u64 value;
+    } param;
+
+    if (a1 != HVMOP_set_param && a1 != HVMOP_get_param) {
+        return -ENOSYS;
+    }
+    if (copy_from_guest(&param, a2, sizeof(param))) {
+        return -EFAULT;
+    }
+    return param.domid == DOMID_SELF || param.domid == boot_info->domid ?
+           -EINVAL : -ESRCH;
 }
 
 static long put_string(ulong to, const char *s, ulong size)
@@ -294,6 +326,10 @@ hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     [__HYPERVISOR_callback_op] = do_callback_op,
     [__HYPERVISOR_event_channel_op] = do_event_channel_op,
     [__HYPERVISOR_physdev_op] = do_physdev_op,
+    [__HYPERVISOR_hvm_op] = do_hvm_op,
     [__HYPERVISOR_sysctl] = do_denied,
     [__HYPERVISOR_domctl] = do_denied,
+    [__HYPERVISOR_kexec_op] = do_denied,
+    [HYPERVISOR_argo_op] = do_unsupported,
+    [HYPERVISOR_xenpmu_op] = do_unsupported,
 };

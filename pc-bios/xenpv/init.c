@@ -23,7 +23,9 @@ static void vcpu_create(u32 id)
 {
     ulong base = VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE;
     struct vcpu *v = (struct vcpu *)(base + VCPU_OFFSET);
-    u64 *l1 = alloc_page();
+    u64 *l1 = id % VCPU_AREAS_PER_L1 ? vcpus[id - 1]->area_l1 +
+                                       VCPU_AREA_SIZE / PAGE_SIZE
+                                     : alloc_page();
     static const u8 pages[] = {
         AREA_STACK, AREA_STACK + 1, AREA_VCPU, AREA_VCPU + 1, AREA_VCPU + 2,
         AREA_VCPU + 3, AREA_TSS, AREA_IDT, AREA_DF_STACK, AREA_NMI_STACK,

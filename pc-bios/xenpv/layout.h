@@ -12,12 +12,18 @@
 #include "hw/xenpv/xenpv-monitor.h"
 
 /*
- * Each vCPU has an area of 2 MiB of virtual addresses, mapped by one L1
- * table of its own. All of the monitor's stacks are in it, so the area, and
- * with it everything about the current vCPU, is found from the stack
- * pointer. Page numbers within the area:
+ * Each vCPU has an area of virtual addresses, 2 MiB or, where there is little
+ * room, 1 MiB, mapped by one L1 table of its own or half of one. All of the
+ * monitor's stacks are in it, so the area, and with it everything about the
+ * current vCPU, is found from the stack pointer. Page numbers within the area:
  */
-#define VCPU_AREA_SIZE      0x200000
+#ifdef __x86_64__
+#define VCPU_AREA_SHIFT     21
+#else
+#define VCPU_AREA_SHIFT     20
+#endif
+#define VCPU_AREA_SIZE      (1 << VCPU_AREA_SHIFT)
+#define VCPU_AREAS_PER_L1   (0x200000 / VCPU_AREA_SIZE)
 #define AREA_GDT            0       /* the GDT: 14 guest frames, 2 of ours */
 #define AREA_LDT            16      /* the LDT: 16 guest frames */
 #define AREA_VCPU_INFO      32      /* the frame with the guest's vcpu_info */
@@ -32,8 +38,8 @@
 #define AREA_NMI_STACK      50
 #define AREA_DB_STACK       52
 #define AREA_PDPT           54      /* 32-bit: the PAE top level in use */
-#define AREA_WINDOW         256     /* 32-bit: guest frames, see frame.h */
-#define AREA_WINDOW_PAGES   256
+#define AREA_WINDOW         128     /* 32-bit: guest frames, see frame.h */
+#define AREA_WINDOW_PAGES   128
 
 #define VCPU_OFFSET         (AREA_VCPU * 4096)
 

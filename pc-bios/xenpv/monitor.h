@@ -147,7 +147,8 @@ struct vcpu {
     u32 virq_port[NR_VIRQS];
     struct vcpu_runstate_info runstate;
     ulong runstate_addr;        /* guest virtual, 0: none */
-    ulong time_addr;
+    ulong time_addr;            /* likewise: a copy of .vcpu_info's time */
+    u32 time_version;           /* which that is */
     u64 poll_deadline;
     struct start *start;        /* VCPUOP_initialise's, until it has started */
 
@@ -459,6 +460,7 @@ void run_secondary(void) __attribute__((noreturn));
 /* time.c */
 void init_time(struct vcpu *v);
 void vcpu_info_moved(struct vcpu *v);
+void copy_time(struct vcpu *v);
 u64 system_time(void);
 void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);

@@ -102,18 +102,20 @@ void map_window(ulong mfn)
 }
 #endif
 
+/* l1: where in an L1 table the vCPU's entries are */
 void map_vcpu_area(u32 id, u64 *l1)
 {
-    u64 entry = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
+    u64 entry = (core_gpa(l1) & ~(PAGE_SIZE - 1)) | PTE_P | PTE_RW | PTE_A;
+    unsigned i = id / VCPU_AREAS_PER_L1;
 
 #ifdef __x86_64__
-    area_l2[id] = entry;
+    area_l2[i] = entry;
 #else
     /* The tables in use now are the boot tables of entry-32.S */
     extern u64 boot_hv_l2[];
 
-    hv_entries[HV_AREA + id] = entry;
-    boot_hv_l2[HV_SLOT + HV_AREA + id] = entry;
+    hv_entries[HV_AREA + i] = entry;
+    boot_hv_l2[HV_SLOT + HV_AREA + i] = entry;
 #endif
 }
 
@@ -1320,38 +1322,84 @@ slow:
 static ulong pool_next, nr_released;
 #define NO_FRAME    (~0UL)
 
-static ulong released_frame(void)
+/*
+ * 2^order frames in a row, aligned as Xen's allocator does, that the guest has
+ * given back, all of them below 2^bits if that is not 0
+ */
+static ulong released_extent(unsigned order, unsigned bits)
 {
     ulong end = high_pages ? FOUR_GIB_MFN + high_pages : low_end;
+    ulong size = 1UL << order, mfn, n;
 
-    for (ulong n = 0; nr_released && n < end; n++) {
-        ulong mfn = pool_next;
-
-        pool_next = pool_next + 1 < end ? pool_next + 1 : 0;
-        if (table_level(mfn) == FI_RELEASED) {
+    if (bits && bits - 12 < 8 * sizeof(ulong) && end > 1UL << (bits - 12)) {
+        end = 1UL << (bits - 12);
+    }
+    for (ulong tried = 0; nr_released >= size && tried < end; tried += size) {
+        mfn = pool_next & ~(size - 1);
+        if (mfn + size > end) {
+            pool_next = mfn = 0;
+        }
+        pool_next = mfn + size;
+        for (n = 0; n < size && table_level(mfn + n) == FI_RELEASED; n++) {
+        }
+        if (n == size) {
             return mfn;
         }
     }
     return NO_FRAME;
 }
 
+/* The guest has it again, as these pages */
+static void take_extent(ulong mfn, unsigned order, ulong pfn)
+{
+    for (ulong n = 0; n < 1UL << order; n++) {
+        frame_table[mfn + n] = 0;
+        nr_released--;
+        set_m2p(mfn + n, pfn == NO_FRAME ? mfn + n : pfn + n);
+        memset(frame(mfn + n), 0, PAGE_SIZE);
+    }
+}
+
+/* Frames that the guest has, and that are nothing but memory */
+static bool plain_extent(ulong mfn, unsigned order)
+{
+    for (ulong n = 0; n < 1UL << order; n++) {
+        if (!mfn_is_ram(mfn + n) || frame_table[mfn + n]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void release_extent(ulong mfn, unsigned order)
+{
+    for (ulong n = 0; n < 1UL << order; n++) {
+        set_m2p(mfn + n, NO_FRAME);
+        frame_table[mfn + n] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
+        nr_released++;
+    }
+}
+
 /* Both return how many extents were done */
 static long decrease_reservation(const struct xen_memory_reservation *r)
 {
     ulong list = *(ulong *)&r->extent_start;
-    ulong i, j, mfn;
+    ulong i, mfn;
 
     for (i = 0; i < r->nr_extents; i++) {
+        bool plain;
+
         if (copy_from_guest(&mfn, list + i * sizeof(ulong), sizeof(mfn))) {
             break;
         }
-        for (j = 0; j < 1UL << r->extent_order; j++) {
-            if (!mfn_is_ram(mfn + j) || frame_table[mfn + j]) {
-                return i;       /* not there, or in use as a table */
-            }
-            set_m2p(mfn + j, NO_FRAME);
-            frame_table[mfn + j] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
-            nr_released++;
+        spin_lock(&tables_lock);
+        plain = plain_extent(mfn, r->extent_order);
+        if (plain) {
+            release_extent(mfn, r->extent_order);
+        }
+        spin_unlock(&tables_lock);
+        if (!plain) {
+            break;
         }
     }
     return i;
@@ -1360,70 +1408,143 @@ static long decrease_reservation(const struct xen_memory_reservation *r)
 static long populate_physmap(const struct xen_memory_reservation *r, bool physmap)
 {
     ulong list = *(ulong *)&r->extent_start;
-    ulong i, pfn = 0, mfn;
+    unsigned bits = r->mem_flags & 0xff;
+    ulong i, pfn = NO_FRAME, mfn;
 
-    if (r->extent_order) {
-        return 0;       /* never a contiguous extent: ask for single frames */
-    }
     for (i = 0; i < r->nr_extents; i++) {
         if (physmap && copy_from_guest(&pfn, list + i * sizeof(ulong),
                                        sizeof(pfn))) {
             break;
         }
-        mfn = released_frame();
-        if (mfn == NO_FRAME || copy_to_guest(list + i * sizeof(ulong), &mfn,
-                                             sizeof(mfn))) {
+        spin_lock(&tables_lock);
+        mfn = released_extent(r->extent_order, bits);
+        if (mfn != NO_FRAME) {
+            take_extent(mfn, r->extent_order, pfn);
+        }
+        spin_unlock(&tables_lock);
+        if (mfn == NO_FRAME) {
             break;
         }
-        frame_table[mfn] = 0;
-        nr_released--;
-        set_m2p(mfn, physmap ? pfn : mfn);
-        memset(frame(mfn), 0, PAGE_SIZE);
+        if (copy_to_guest(list + i * sizeof(ulong), &mfn, sizeof(mfn))) {
+            spin_lock(&tables_lock);
+            release_extent(mfn, r->extent_order);
+            spin_unlock(&tables_lock);
+            break;
+        }
     }
     return i;
 }
 
 /*
- * Exchange: a frame below an address limit, or a contiguous extent. Frames are
- * guest-physical ones, so those that the guest already has will do: an extent
- * is taken from released memory or refused.
+ * Exchange. Frame numbers are guest-physical ones, so single frames that have
+ * no address limit, or are below it, are what the guest wants already: they
+ * keep their numbers. For others there has to be memory that it has given back.
  */
+static long exchange_chunk(const struct xen_memory_exchange *x, ulong chunk,
+                           unsigned in_order, unsigned out_order)
+{
+    unsigned order = in_order > out_order ? in_order : out_order;
+    ulong nr_in = 1UL << (order - in_order);
+    ulong nr_out = 1UL << (order - out_order);
+    ulong in = *(ulong *)&x->in.extent_start + chunk * nr_in * sizeof(ulong);
+    ulong out = *(ulong *)&x->out.extent_start + chunk * nr_out * sizeof(ulong);
+    unsigned bits = x->out.mem_flags & 0xff;
+    ulong mfn, pfn, i;
+    long ret = 0;
+
+    if (nr_in > 512 || nr_out > 512) {
+        return -EINVAL;
+    }
+    if (!in_order && !out_order) {
+        if (copy_from_guest(&mfn, in, sizeof(mfn)) ||
+            copy_from_guest(&pfn, out, sizeof(pfn))) {
+            return -EFAULT;
+        }
+        if (!plain_extent(mfn, 0)) {
+            return -EINVAL;
+        }
+        if (!bits || bits >= 52 || (u64)mfn < 1ULL << (bits - 12)) {
+            memset(frame(mfn), 0, PAGE_SIZE);
+            set_m2p(mfn, pfn);
+            return copy_to_guest(out, &mfn, sizeof(mfn));
+        }
+    }
+    /* What is given and where it goes, before anything is changed */
+    for (i = 0; i < nr_in; i++) {
+        if (copy_from_guest(&mfn, in + i * sizeof(ulong), sizeof(mfn))) {
+            return -EFAULT;
+        }
+        if (!plain_extent(mfn, in_order)) {
+            return -EINVAL;
+        }
+    }
+    spin_lock(&tables_lock);
+    for (i = 0; i < nr_out && !ret; i++) {
+        ulong at = out + i * sizeof(ulong);
+
+        mfn = released_extent(out_order, bits);
+        if (mfn == NO_FRAME) {
+            ret = -ENOMEM;
+        } else if (copy_from_guest(&pfn, at, sizeof(pfn))) {
+            ret = -EFAULT;
+        } else {
+            take_extent(mfn, out_order, pfn);
+            if (copy_to_guest(at, &mfn, sizeof(mfn))) {
+                release_extent(mfn, out_order);
+                ret = -EFAULT;
+            }
+        }
+    }
+    if (ret) {
+        /* Those before it: the guest has their numbers, and may not keep them */
+        while (i-- > 1) {
+            if (!copy_from_guest(&mfn, out + (i - 1) * sizeof(ulong),
+                                 sizeof(mfn)) &&
+                plain_extent(mfn, out_order)) {
+                release_extent(mfn, out_order);
+            }
+        }
+    } else {
+        for (i = 0; i < nr_in; i++) {
+            if (!copy_from_guest(&mfn, in + i * sizeof(ulong), sizeof(mfn)) &&
+                plain_extent(mfn, in_order)) {
+                release_extent(mfn, in_order);
+            }
+        }
+    }
+    spin_unlock(&tables_lock);
+    return ret;
+}
+
 static long memory_exchange(ulong arg)
 {
     struct xen_memory_exchange x;
+    unsigned in_order, out_order, order;
+    ulong chunks, done;
+    long ret = 0;
 
     if (copy_from_guest(&x, arg, sizeof(x))) {
         return -EFAULT;
     }
-    if (x.nr_exchanged > x.in.nr_extents) {
+    in_order = x.in.extent_order;
+    out_order = x.out.extent_order;
+    order = in_order > out_order ? in_order : out_order;
+    if (x.nr_exchanged > x.in.nr_extents || in_order > 18 || out_order > 18 ||
+        x.in.domid != x.out.domid || !domid_ok(x.in.domid) ||
+        (u64)x.in.nr_extents << in_order !=
+        (u64)x.out.nr_extents << out_order) {
         return -EINVAL;
     }
-    if (x.in.extent_order || x.out.extent_order ||
-        x.in.nr_extents != x.out.nr_extents) {
-        return -ENOMEM;
+    chunks = x.in.nr_extents >> (order - in_order);
+    done = x.nr_exchanged >> (order - in_order);
+    for (; done < chunks && !ret; done += !ret) {
+        ret = exchange_chunk(&x, done, in_order, out_order);
     }
-    for (; x.nr_exchanged < x.in.nr_extents; x.nr_exchanged++) {
-        ulong i = x.nr_exchanged, mfn, pfn;
-        ulong in = *(ulong *)&x.in.extent_start + i * sizeof(ulong);
-        ulong out = *(ulong *)&x.out.extent_start + i * sizeof(ulong);
-
-        if (copy_from_guest(&mfn, in, sizeof(mfn)) ||
-            copy_from_guest(&pfn, out, sizeof(pfn))) {
-            break;
-        }
-        if (!mfn_is_ram(mfn) || mfn_is_table(mfn)) {
-            break;
-        }
-        memset(frame(mfn), 0, PAGE_SIZE);
-        set_m2p(mfn, pfn);
-        if (copy_to_guest(out, &mfn, sizeof(mfn))) {
-            break;
-        }
-    }
+    x.nr_exchanged = done << (order - in_order);
     if (copy_to_guest(arg, &x, sizeof(x))) {
         return -EFAULT;
     }
-    return x.nr_exchanged < x.in.nr_extents ? -EINVAL : 0;
+    return ret;
 }
 
 HYPERCALL(do_memory_op)

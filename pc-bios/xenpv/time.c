@@ -113,6 +113,30 @@ void vcpu_info_moved(struct vcpu *v)
     t->version++;
 }
 
+/*
+ * The copy for the guest's programs, VCPUOP_register_vcpu_time_memory_area. KVM
+ * writes at one place only, so what it has changed is noticed at interrupts:
+ * until then the copy is an older, but valid, account of the same time.
+ */
+void copy_time(struct vcpu *v)
+{
+    struct vcpu_time_info t;
+    u32 version;
+
+    do {
+        t = v->vcpu_info->time;
+        barrier();
+        version = v->vcpu_info->time.version;
+    } while (t.version != version || (version & 1));
+    v->time_version = version;
+    t.version |= 1;
+    if (copy_to_guest(v->time_addr, &t, sizeof(t))) {
+        return;
+    }
+    barrier();
+    copy_to_guest(v->time_addr, &version, sizeof(version));
+}
+
 void init_time(struct vcpu *v)
 {
     vcpu_info_moved(v);

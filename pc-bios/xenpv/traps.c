@@ -372,6 +372,10 @@ static void do_debug(struct vcpu *v, struct regs *regs)
 
 static void do_interrupt(struct vcpu *v, unsigned vector)
 {
+    if (unlikely(v->time_addr) &&
+        v->vcpu_info->time.version != v->time_version) {
+        copy_time(v);
+    }
     switch (vector) {
     case XENPV_UPCALL_VECTOR:
         apic_eoi();

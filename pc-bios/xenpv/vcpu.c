@@ -286,6 +286,9 @@ void run_secondary(void)
     st = v->start;
     write_cr3(v->kernel_cr3);
     init_time(v);
+    if (v->time_addr) {
+        copy_time(v);
+    }
     update_runstate(v, RUNSTATE_running);
     set_ldt(v, st->ldt_base, st->ldt_ents);
     load_debugregs(v);
@@ -638,7 +641,15 @@ HYPERCALL(do_vcpu_op)
         request(v, REQUEST_NMI);
         return 0;
     case VCPUOP_register_vcpu_time_memory_area:
-        return -ENOSYS;
+        if (copy_from_guest(&u.time, a3, sizeof(u.time)) ||
+            !access_ok((ulong)u.time.addr.p, sizeof(struct vcpu_time_info))) {
+            return -EFAULT;
+        }
+        v->time_addr = (ulong)u.time.addr.p;
+        if (v == self) {
+            copy_time(v);
+        }
+        return 0;
     case VCPUOP_get_physid:
         return -EINVAL;     /* for pinned vCPUs only */
     }

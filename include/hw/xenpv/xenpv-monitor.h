@@ -63,12 +63,8 @@
 #define XENPV_DIRECT_VIRT_64    0xffff810000000000
 #define XENPV_HV_VIRT_END_64    0xffff880000000000
 
-/*
- * The vCPU limit of the tables here, and that of 32-bit guests, by the room at
- * XENPV_VCPU_VIRT_32. struct shared_info itself has a vcpu_info for 32.
- */
+/* The vCPU limit of the tables here; struct shared_info itself has 32 */
 #define XENPV_MAX_VCPUS         64
-#define XENPV_MAX_VCPUS_32      32
 
 /*
  * I/O ports. Writes of another size than given are ignored, reads give ~0.
