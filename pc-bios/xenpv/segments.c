@@ -143,6 +143,17 @@ void init_gdt(struct vcpu *v)
 }
 
 /*
+ * The DPL that a kernel's own descriptors get at least. A 64-bit kernel knows
+ * itself in ring 3, and so has IRET return to itself with RPL 3: by its own
+ * code segment too, which needs DPL 3 for that. See kernel_in_ring3.
+ */
+#ifdef __x86_64__
+#define GUEST_KERNEL_DPL    3
+#else
+#define GUEST_KERNEL_DPL    1
+#endif
+
+/*
  * Make a descriptor fit for the guest's tables, as Xen's check_descriptor
  * does. False: Xen refuses it.
  */
@@ -159,8 +170,8 @@ bool fix_descriptor(u64 *desc)
     if (!(d & DESC_S)) {
         return false;       /* no gates, no TSS, no LDT */
     }
-    if (dpl < 1) {
-        d |= 1ULL << DESC_DPL_SHIFT;
+    if (dpl < GUEST_KERNEL_DPL) {
+        d |= (u64)GUEST_KERNEL_DPL << DESC_DPL_SHIFT;
     }
     *desc = d;
     return true;
