@@ -167,17 +167,45 @@ static void set_reg32(struct regs *regs, unsigned nr, u32 val)
     *reg_ptr(regs, nr) = val;
 }
 
+#define CR4_OSXSAVE     0x40000
+#define CPUID1_XSAVE    (1u << 26)
+#define CPUID1_OSXSAVE  (1u << 27)
+
+/*
+ * What XSAVE needs for the components in XCR0, after CPUID's leaf 0xd: where
+ * the last one ends or, compacted, all of them together.
+ */
+static u32 xsave_size(struct xenpv_cpuid *c, struct xenpv_cpuid *end,
+                      u64 xcr0, bool compacted)
+{
+    u32 size = 512 + 64;        /* x87 and SSE, and the header */
+
+    for (; c < end && c->leaf == 0xd; c++) {
+        if (c->subleaf < 2 || c->subleaf > 62 || !(xcr0 >> c->subleaf & 1)) {
+            continue;
+        }
+        if (!compacted) {
+            if (size < c->ebx + c->eax) {
+                size = c->ebx + c->eax;
+            }
+        } else {
+            size = (c->ecx & 2 ? (size + 63) & ~63u : size) + c->eax;
+        }
+    }
+    return size;
+}
+
 /* CPUID: the machine's table, made at its start */
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
     struct xenpv_boot_info *b = boot_info;
-    struct xenpv_cpuid *c, *end = b->cpuid + b->nr_cpuid;
+    struct xenpv_cpuid *c, *first = NULL, *end = b->cpuid + b->nr_cpuid;
     /* 0x00000000, 0x40000000, 0x80000000; there is nothing from 0xc0000000 on */
     u32 range = leaf >> 30, nr = leaf & 0x3fffffff;
 
     if (range < 3 && nr < XENPV_CPUID_LEAVES &&
         b->cpuid_index[range][nr] < XENPV_CPUID_MAX) {
-        c = &b->cpuid[b->cpuid_index[range][nr]];
+        c = first = &b->cpuid[b->cpuid_index[range][nr]];
         for (; c < end && c->leaf == leaf; c++) {
             if (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf) {
                 goto found;
@@ -191,9 +219,10 @@ found:
     out[1] = c->ebx;
     out[2] = c->ecx;
     out[3] = c->edx;
-    /* OSXSAVE is what the guest has made of CR4 */
-    if (leaf == 1 && (v->cr4 & 0x40000)) {
-        out[2] |= 1u << 27;
+    if (leaf == 1 && (v->cr4 & CR4_OSXSAVE)) {
+        out[2] |= CPUID1_OSXSAVE;
+    } else if (leaf == 0xd && subleaf < 2 && out[subleaf]) {
+        out[1] = xsave_size(first, end, v->xcr0, subleaf);
     }
 }
 
@@ -245,7 +274,18 @@ compare:
     if (likely((bytes ^ code) << 8)) {
         return false;
     }
-    emulate_cpuid(v, regs);
+    {
+        u32 leaf = regs->ax;
+
+        emulate_cpuid(v, regs);
+        /*
+         * To a PV kernel Xen shows its own CR4.OSXSAVE here, and Linux takes
+         * that for leave to use XSAVE.
+         */
+        if (leaf == 1 && in_kernel(v, regs) && (regs->cx & CPUID1_XSAVE)) {
+            regs->cx |= CPUID1_OSXSAVE;
+        }
+    }
     instruction_done(v, regs, ip + 7);
     return true;
 end_of_page:
@@ -392,11 +432,11 @@ static bool read_guest_cr(struct vcpu *v, unsigned nr, ulong *val)
     return false;
 }
 
-static bool emulate_xsetbv(struct regs *regs)
+static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
 {
     bool bad = false;
 
-    if (!(read_cr4() & 0x40000)) {
+    if (!(read_cr4() & CR4_OSXSAVE)) {
         return false;
     }
     asm volatile("1: .byte 0x0f, 0x01, 0xd1\n\t"
@@ -409,6 +449,9 @@ static bool emulate_xsetbv(struct regs *regs)
                  : "+q" (bad)
                  : "a" ((u32)regs->ax), "c" ((u32)regs->cx),
                    "d" ((u32)regs->dx));
+    if (!bad) {
+        v->xcr0 = (u32)regs->ax | (u64)(u32)regs->dx << 32;
+    }
     return !bad;
 }
 
@@ -472,7 +515,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
     case 0x01:
         in.modrm = next(&in);
         if (in.modrm == 0xd1) {
-            if (!emulate_xsetbv(regs)) {
+            if (!emulate_xsetbv(v, regs)) {
                 return false;
             }
             break;

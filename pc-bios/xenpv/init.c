@@ -64,6 +64,7 @@ static void init_cpu(struct vcpu *v)
     /* TS clear, so that a guest may use the FPU from its first instruction */
     write_cr4(read_cr4() | 0x600);      /* OSFXSR, OSXMMEXCPT */
     v->cr4 = 0x620;
+    v->xcr0 = 1;
     init_apic(v);
 }
 

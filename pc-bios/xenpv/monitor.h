@@ -134,6 +134,7 @@ struct vcpu {
     ulong gdt_ents;
     ulong ldt_base, ldt_ents;
     ulong cr4;                  /* as the guest believes it to be */
+    u64 xcr0;                   /* what XSAVE saves */
     bool ts;                    /* CR0.TS */
     u8 iopl;                    /* PHYSDEVOP_set_iopl */
     u16 user_gs;                /* unused on 32-bit */
