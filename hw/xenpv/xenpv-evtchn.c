@@ -4,7 +4,8 @@
  * Two domains have ports: the guest, and domain 0, where QEMU's back ends are.
  * This device owns both tables. The guest's is private to it, because the
  * guest can write all memory that it sees; the copy in the monitor's core
- * region is what the monitor sends by.
+ * region is what the monitor sends by. So it is with the frames that the guest
+ * registers for the FIFO ABI.
  *
  * From the guest to a back end: a write of the port's number to XENPV_IO_SEND
  * is an ioeventfd, whose file descriptor is what the back end waits for. From
@@ -75,9 +76,16 @@ struct XenPVEvtchnState {
     QemuMutex lock;
     XenPVPort *ports;
     uint32_t max_ports;     /* of the guest's ABI */
+    uint32_t first_free;    /* there is none below it */
     uint32_t valid_ports;   /* in buckets */
     uint32_t (*virqs)[NR_VIRQS];    /* port of each VIRQ, by vCPU */
     xenevtchn_handle **be_ports;
+
+    /* The FIFO ABI */
+    bool fifo;
+    uint32_t fifo_ports;    /* as far as they have an event word */
+    uint32_t *array[XENPV_FIFO_FRAMES];     /* guest RAM */
+    bool *has_control;      /* by vCPU */
 };
 
 /* As the back ends' operations have no argument for it */
@@ -94,6 +102,8 @@ static void publish(XenPVEvtchnState *s, uint32_t port)
     shared += port;
     if (p->state == XENPV_EVTCHN_FREE) {
         qatomic_set(&shared->state, XENPV_EVTCHN_FREE);
+    } else if (!XENPV_EVTCHN_USABLE(shared->state)) {
+        shared->priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
     }
     shared->vcpu = cpu_to_le16(p->vcpu);
     shared->arg = cpu_to_le32(p->arg);
@@ -103,23 +113,24 @@ static void publish(XenPVEvtchnState *s, uint32_t port)
     trace_xenpv_evtchn_port(port, p->state, p->vcpu, p->arg);
 }
 
-static struct xenpv_incoming *incoming(XenPVEvtchnState *s, uint32_t vcpu)
+static struct xenpv_incoming *incoming(XenPVEvtchnState *s)
 {
-    return (struct xenpv_incoming *)xenpv_core_ptr(s->core,
-                                                   XENPV_CORE_INCOMING) + vcpu;
+    return xenpv_core_ptr(s->core, XENPV_CORE_INCOMING);
 }
 
 /* An event for the guest; s->lock is held. True: the vCPU wants the vector */
 static bool set_incoming(XenPVEvtchnState *s, uint32_t port)
 {
-    struct xenpv_incoming *in = incoming(s, s->ports[port].vcpu);
-    uint64_t bit = cpu_to_le64(BIT_ULL(port % 64));
-    uint64_t word = cpu_to_le64(BIT_ULL(port / 64));
+    struct xenpv_incoming *in = incoming(s);
+    uint32_t vcpu = s->ports[port].vcpu, word = port / 64;
     bool vector;
 
-    qatomic_or(&in->words[port / 64], bit);
-    vector = qatomic_fetch_or(&in->summary, word) == 0;
-    trace_xenpv_evtchn_raise(port, s->ports[port].vcpu, vector);
+    qatomic_or(&in->ports[word], cpu_to_le64(BIT_ULL(port % 64)));
+    qatomic_or(&in->vcpu[vcpu].words[word / 64],
+               cpu_to_le64(BIT_ULL(word % 64)));
+    vector = qatomic_fetch_or(&in->vcpu[vcpu].summary,
+                              cpu_to_le32(BIT(word / 64))) == 0;
+    trace_xenpv_evtchn_raise(port, vcpu, vector);
     return vector;
 }
 
@@ -166,15 +177,75 @@ static bool port_valid(XenPVEvtchnState *s, uint32_t port)
     return port < s->valid_ports;
 }
 
+/* The port's event word of the FIFO ABI, or NULL */
+static uint32_t *event_word(XenPVEvtchnState *s, uint32_t port)
+{
+    if (port >= s->fifo_ports) {
+        return NULL;
+    }
+    return s->array[port / XENPV_FIFO_WORDS] + port % XENPV_FIFO_WORDS;
+}
+
+/* Of the 2-level ABI; false: of the guest's ABI there is no bit for it */
+static bool find_2l_bits(XenPVEvtchnState *s, uint32_t port,
+                         uint8_t **pending, uint8_t **mask)
+{
+    /* struct shared_info at the guest's width: 32 vcpu_info, then the bits */
+    uint8_t *bits = (uint8_t *)xenpv_core_ptr(s->core,
+                                              XENPV_CORE_SHARED_INFO) + 32 * 64;
+    uint32_t nr_ports = s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
+
+    *pending = bits + port / 8;
+    *mask = *pending + nr_ports / 8;
+    return port < nr_ports;
+}
+
+static void clear_pending(XenPVEvtchnState *s, uint32_t port)
+{
+    uint32_t *word = event_word(s, port);
+    uint8_t *pending, *mask;
+
+    if (word) {
+        qatomic_and(word, ~cpu_to_le32(BIT(EVTCHN_FIFO_PENDING)));
+    } else if (!s->fifo && find_2l_bits(s, port, &pending, &mask)) {
+        qatomic_and(pending, (uint8_t)~BIT(port % 8));
+    }
+    qatomic_and(&incoming(s)->ports[port / 64],
+                ~cpu_to_le64(BIT_ULL(port % 64)));
+}
+
+/* A port that was closed while on a list of the guest's is not used until then */
+static bool is_busy(XenPVEvtchnState *s, uint32_t port)
+{
+    uint32_t *word = event_word(s, port);
+
+    return word && (le32_to_cpu(qatomic_read(word)) & BIT(EVTCHN_FIFO_LINKED));
+}
+
 /* Lowest first, as guests have come to expect */
 static int find_free_port(XenPVEvtchnState *s)
 {
-    for (uint32_t port = 1; port < s->max_ports; port++) {
+    bool busy = false;
+
+    for (uint32_t port = s->first_free; port < s->max_ports; port++) {
         if (s->ports[port].state == XENPV_EVTCHN_FREE) {
-            return port;
+            if (!is_busy(s, port)) {
+                return port;
+            }
+            busy = true;
+        } else if (!busy) {
+            s->first_free = port + 1;
         }
     }
     return -XEN_ENOSPC;
+}
+
+/* These are valid from now on, and free */
+static void add_ports(XenPVEvtchnState *s, uint32_t end)
+{
+    for (; s->valid_ports < end; s->valid_ports++) {
+        publish(s, s->valid_ports);
+    }
 }
 
 static void set_port(XenPVEvtchnState *s, uint32_t port, uint8_t state,
@@ -186,9 +257,10 @@ static void set_port(XenPVEvtchnState *s, uint32_t port, uint8_t state,
     p->vcpu = vcpu;
     p->arg = arg;
     p->be = be;
-    if (state != XENPV_EVTCHN_FREE && port >= s->valid_ports) {
-        s->valid_ports = MIN(ROUND_UP(port + 1, PORTS_PER_BUCKET),
-                             s->max_ports);
+    if (state == XENPV_EVTCHN_FREE) {
+        s->first_free = MIN(s->first_free, port);
+    } else if (port >= s->valid_ports) {
+        add_ports(s, ROUND_UP(port + 1, PORTS_PER_BUCKET));
     }
     publish(s, port);
 }
@@ -424,7 +496,6 @@ static int op_status(XenPVEvtchnState *s, struct evtchn_status *op)
  */
 static int close_port(XenPVEvtchnState *s, uint32_t port)
 {
-    uint64_t bit = cpu_to_le64(BIT_ULL(port % 64));
     XenPVPort *p;
 
     if (!port_valid(s, port)) {
@@ -443,10 +514,101 @@ static int close_port(XenPVEvtchnState *s, uint32_t port)
                  s->domid, NULL);
         break;
     }
+    /* In this order: see pc-bios/xenpv/events.c */
     set_port(s, port, XENPV_EVTCHN_FREE, 0, 0, NULL);
-    for (uint32_t i = 0; i < s->nr_vcpus; i++) {
-        qatomic_and(&incoming(s, i)->words[port / 64], ~bit);
+    smp_mb();
+    clear_pending(s, port);
+    return 0;
+}
+
+/* What the guest has registered for the FIFO ABI */
+
+static struct xenpv_fifo *shared_fifo(XenPVEvtchnState *s)
+{
+    return xenpv_core_ptr(s->core, XENPV_CORE_FIFO);
+}
+
+static void use_2l(XenPVEvtchnState *s)
+{
+    struct xenpv_fifo *shared = shared_fifo(s);
+
+    qatomic_set(&shared->active, 0);
+    memset(shared, 0, sizeof(*shared));
+    s->fifo = false;
+    s->fifo_ports = 0;
+    memset(s->has_control, 0, s->nr_vcpus * sizeof(*s->has_control));
+    s->max_ports = s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
+}
+
+static int op_init_control(XenPVEvtchnState *s, struct evtchn_init_control *op)
+{
+    struct xenpv_fifo *shared = shared_fifo(s);
+    uint32_t vcpu = le32_to_cpu(op->vcpu), offset = le32_to_cpu(op->offset);
+    uint64_t mfn = le64_to_cpu(op->control_gfn);
+
+    if (vcpu >= s->nr_vcpus) {
+        return -XEN_ENOENT;
     }
+    if (offset > XEN_PAGE_SIZE - sizeof(struct evtchn_fifo_control_block) ||
+        offset % 8 || s->has_control[vcpu] || !xenpv_frame_to_host(mfn)) {
+        return -XEN_EINVAL;
+    }
+    s->has_control[vcpu] = true;
+    shared->control[vcpu] = cpu_to_le64(mfn << XEN_PAGE_SHIFT | offset);
+    s->fifo = true;
+    s->max_ports = XENPV_NR_PORTS;
+    smp_wmb();
+    qatomic_set(&shared->active, cpu_to_le32(1));
+    op->link_bits = EVTCHN_FIFO_LINK_BITS;
+    trace_xenpv_evtchn_init_control(vcpu, mfn, offset);
+    return 0;
+}
+
+static int op_expand_array(XenPVEvtchnState *s, struct evtchn_expand_array *op)
+{
+    struct xenpv_fifo *shared = shared_fifo(s);
+    uint64_t mfn = le64_to_cpu(op->array_gfn);
+    uint32_t *words, nr = s->fifo_ports / XENPV_FIFO_WORDS;
+
+    if (!s->fifo) {
+        return -XEN_EOPNOTSUPP;
+    }
+    if (nr == XENPV_FIFO_FRAMES) {
+        return -XEN_ENOSPC;
+    }
+    words = xenpv_frame_to_host(mfn);
+    if (!words) {
+        return -XEN_EINVAL;
+    }
+    s->array[nr] = words;
+    s->fifo_ports += XENPV_FIFO_WORDS;
+    shared->array[nr] = cpu_to_le32(mfn);
+    smp_wmb();
+    qatomic_set(&shared->nr_ports, cpu_to_le32(s->fifo_ports));
+    trace_xenpv_evtchn_expand_array(mfn, s->fifo_ports);
+    return 0;
+}
+
+/* The monitor does this itself; here it is complete, for tests */
+static int op_set_priority(XenPVEvtchnState *s, struct evtchn_set_priority *op)
+{
+    struct xenpv_evtchn *shared = xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN);
+    uint32_t port = le32_to_cpu(op->port);
+    uint32_t priority = le32_to_cpu(op->priority);
+
+    if (!port_valid(s, port)) {
+        return -XEN_EINVAL;
+    }
+    if (!s->fifo) {
+        return -XEN_ENOSYS;
+    }
+    if (!XENPV_EVTCHN_USABLE(s->ports[port].state)) {
+        return -XEN_EACCES;
+    }
+    if (priority > EVTCHN_FIFO_PRIORITY_MIN) {
+        return -XEN_EINVAL;
+    }
+    shared[port].priority = priority;
     return 0;
 }
 
@@ -463,6 +625,9 @@ typedef union EvtchnOp {
     struct evtchn_send send;
     struct evtchn_unmask unmask;
     struct evtchn_reset reset;
+    struct evtchn_init_control init_control;
+    struct evtchn_expand_array expand_array;
+    struct evtchn_set_priority set_priority;
 } EvtchnOp;
 
 /* Close, with the back end's side of it: eventfds need s->lock released */
@@ -490,10 +655,12 @@ static int op_reset(XenPVEvtchnState *s, struct evtchn_reset *op)
     for (uint32_t port = 1; port < s->valid_ports; port++) {
         guest_close(s, port);
     }
+    QEMU_LOCK_GUARD(&s->lock);
+    use_2l(s);
     return 0;
 }
 
-/* The monitor does this itself; here it is complete, for tests */
+/* As set_priority */
 static int op_send(XenPVEvtchnState *s, uint32_t port)
 {
     if (!port_valid(s, port)) {
@@ -515,20 +682,27 @@ static int op_send(XenPVEvtchnState *s, uint32_t port)
     return -XEN_EINVAL;
 }
 
-/* Likewise: the port's bits in shared_info are at the guest's width */
+/* Likewise */
 static int op_unmask(XenPVEvtchnState *s, uint32_t port)
 {
-    size_t size = s->is_64bit ? 64 * 8 : 32 * 4;
-    uint8_t *pending = xenpv_core_ptr(s->core, XENPV_CORE_SHARED_INFO);
-    uint8_t *mask, bit = 1 << port % 8;
+    uint8_t *pending, *mask, bit = BIT(port % 8);
+    uint32_t *word;
 
     if (!port_valid(s, port)) {
         return -XEN_EINVAL;
     }
-    pending += 32 * 64 + port / 8;
-    mask = pending + size;
-    if ((qatomic_fetch_and(mask, (uint8_t)~bit) & bit) &&
-        (qatomic_fetch_and(pending, (uint8_t)~bit) & bit)) {
+    if (!XENPV_EVTCHN_USABLE(s->ports[port].state)) {
+        return 0;
+    }
+    word = event_word(s, port);
+    if (word) {
+        if (qatomic_fetch_and(word, ~cpu_to_le32(BIT(EVTCHN_FIFO_MASKED))) &
+            cpu_to_le32(BIT(EVTCHN_FIFO_PENDING))) {
+            raise_port(s, port);
+        }
+    } else if (!s->fifo && find_2l_bits(s, port, &pending, &mask) &&
+               (qatomic_fetch_and(mask, (uint8_t)~bit) & bit) &&
+               (qatomic_fetch_and(pending, (uint8_t)~bit) & bit)) {
         raise_port(s, port);
     }
     return 0;
@@ -580,6 +754,15 @@ static int64_t evtchn_call(void *opaque, unsigned vcpu, uint32_t cmd,
         case EVTCHNOP_status:
             ret = op_status(s, &op->status);
             break;
+        case EVTCHNOP_init_control:
+            ret = op_init_control(s, &op->init_control);
+            break;
+        case EVTCHNOP_expand_array:
+            ret = op_expand_array(s, &op->expand_array);
+            break;
+        case EVTCHNOP_set_priority:
+            ret = op_set_priority(s, &op->set_priority);
+            break;
         }
     }
     if (cmd == EVTCHNOP_bind_interdomain && !ret) {
@@ -607,18 +790,18 @@ uint32_t xenpv_evtchn_alloc_unbound(XenPVEvtchnState *s)
 
 void xenpv_evtchn_reset(XenPVEvtchnState *s)
 {
-    struct xenpv_incoming *in;
-
     trace_xenpv_evtchn_reset();
     for (uint32_t port = 1; port < s->valid_ports; port++) {
         guest_close(s, port);
     }
     QEMU_LOCK_GUARD(&s->lock);
-    for (uint32_t vcpu = 0; vcpu < s->nr_vcpus; vcpu++) {
-        in = incoming(s, vcpu);
-        memset(in, 0, sizeof(*in));
-    }
-    s->valid_ports = PORTS_PER_BUCKET;
+    use_2l(s);
+    memset(incoming(s), 0, sizeof(*incoming(s)));
+    memset(xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN), 0,
+           XENPV_NR_PORTS * sizeof(struct xenpv_evtchn));
+    s->valid_ports = 0;
+    s->first_free = 1;
+    add_ports(s, PORTS_PER_BUCKET);
     set_port(s, 0, XENPV_EVTCHN_RESERVED, 0, 0, NULL);
 }
 
@@ -784,9 +967,12 @@ static void xenpv_evtchn_realize(DeviceState *dev, Error **errp)
     XenPVEvtchnState *s = XENPV_EVTCHN(dev);
 
     QEMU_BUILD_BUG_ON(sizeof(struct xenpv_evtchn) * XENPV_NR_PORTS >
-                      XENPV_CORE_INCOMING - XENPV_CORE_EVTCHN);
-    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_incoming) * XENPV_MAX_VCPUS >
+                      XENPV_CORE_FIFO - XENPV_CORE_EVTCHN);
+    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_fifo) >
+                      XENPV_CORE_INCOMING - XENPV_CORE_FIFO);
+    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_incoming) >
                       XENPV_CORE_MAILBOX - XENPV_CORE_INCOMING);
+    QEMU_BUILD_BUG_ON(EVTCHN_FIFO_NR_CHANNELS != XENPV_NR_PORTS);
     QEMU_BUILD_BUG_ON(sizeof(EvtchnOp) > XENPV_CALL_DATA_SIZE);
     if (!s->core || !s->call) {
         error_setg(errp, "properties 'core' and 'call' are not set");
@@ -801,8 +987,11 @@ static void xenpv_evtchn_realize(DeviceState *dev, Error **errp)
         return;
     }
     qemu_mutex_init(&s->lock);
-    s->max_ports = s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
     s->ports = g_new0(XenPVPort, XENPV_NR_PORTS);
+    for (uint32_t port = 0; port < XENPV_NR_PORTS; port++) {
+        s->ports[port].state = XENPV_EVTCHN_FREE;
+    }
+    s->has_control = g_new0(bool, s->nr_vcpus);
     s->virqs = g_malloc0_n(s->nr_vcpus, sizeof(*s->virqs));
     s->be_ports = g_new0(xenevtchn_handle *, NR_BACKEND_PORTS);
     evtchn = s;

@@ -41,6 +41,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVConsoleState, XENPV_CONSOLE)
 #define XEN_ENOENT      2
 #define XEN_ESRCH       3
 #define XEN_E2BIG       7
+#define XEN_EACCES      13
 #define XEN_EFAULT      14
 #define XEN_EBUSY       16
 #define XEN_EEXIST      17

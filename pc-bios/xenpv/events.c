@@ -1,14 +1,19 @@
 /*
  * Event channels, as far as they never leave the VM: making a port pending,
  * sending to oneself, unmasking, and taking what the machine has sent. What
- * allocates, binds or closes ports is the machine's: a call.
+ * allocates, binds or closes ports is the machine's: a call. So is what the
+ * guest has registered for the FIFO ABI; what is in it is handled here.
+ *
+ * A port may be closed on one vCPU while it becomes pending on another. The
+ * machine first says that it is free and then clears its pending bit; here the
+ * bit is set first, and then taken back if the port is free.
  *
  * Also here: grant table operations, all of which are the machine's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
+#include "frame.h"
 #include "hw/xen/interface/grant_table.h"
 
 #define BITS_PER_LONG   (8 * sizeof(ulong))
@@ -64,24 +69,249 @@ static inline struct vcpu *vcpu_of_port(u32 port)
 }
 
 /* The 2-level ABI: the port's bit, then the word's, then the upcall */
-static inline void set_pending(struct vcpu *v, u32 port)
+
+static inline void set_pending_2l(u32 port)
 {
+    struct vcpu *v;
+
     if (test_and_set_bit(port, shared->evtchn_pending)) {
         return;
     }
-    if (!test_bit(port, shared->evtchn_mask) &&
-        !test_and_set_bit(port / BITS_PER_LONG,
-                          &v->vcpu_info->evtchn_pending_sel)) {
-        mark_upcall_pending(v);
+    if (!test_bit(port, shared->evtchn_mask)) {
+        v = vcpu_of_port(port);
+        if (!test_and_set_bit(port / BITS_PER_LONG,
+                              &v->vcpu_info->evtchn_pending_sel)) {
+            mark_upcall_pending(v);
+        }
+    }
+    if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE)) {
+        test_and_clear_bit(port, shared->evtchn_pending);
     }
     if (unlikely(nr_polling)) {
         wake_pollers();
     }
 }
 
-void set_port_pending(struct vcpu *v, u32 port)
+static inline void unmask_2l(u32 port)
 {
-    set_pending(v, port);
+    struct vcpu *v = vcpu_of_port(port);
+
+    if (test_and_clear_bit(port, shared->evtchn_mask) &&
+        test_bit(port, shared->evtchn_pending) &&
+        !test_and_set_bit(port / BITS_PER_LONG,
+                          &v->vcpu_info->evtchn_pending_sel)) {
+        mark_upcall_pending(v);
+    }
+}
+
+/*
+ * The FIFO ABI: for each vCPU and priority there is a list of ports, by the
+ * links in their event words. The guest takes ports off its head; here they
+ * are put behind its tail. Only the tail's word is written to, never one that
+ * the guest's links lead to. frame() is called for each access, because what
+ * it returns is good until the next.
+ */
+#define fifo ((volatile struct xenpv_fifo *)(CORE_VIRT + XENPV_CORE_FIFO))
+
+#define EVENT_PENDING   (1u << EVTCHN_FIFO_PENDING)
+#define EVENT_MASKED    (1u << EVTCHN_FIFO_MASKED)
+#define EVENT_LINKED    (1u << EVTCHN_FIFO_LINKED)
+#define EVENT_BUSY      (1u << EVTCHN_FIFO_BUSY)
+
+static struct fifo_queues {
+    struct spinlock lock;
+    u32 tail[EVTCHN_FIFO_MAX_QUEUES];   /* 0: the list is empty */
+} fifo_queues[XENPV_MAX_VCPUS];
+
+/*
+ * By port: the list on which it was last, as vCPU * 16 + priority, where it may
+ * still be the tail; and whether it became pending before it had a word
+ */
+#define fifo_queued ((u16 *)(CORE_VIRT + XENPV_CORE_FIFO_QUEUED))
+#define QUEUED_LIST     0x3ff
+#define QUEUED_PENDING  0x8000
+_Static_assert(XENPV_MAX_VCPUS * EVTCHN_FIFO_MAX_QUEUES == QUEUED_LIST + 1, "");
+_Static_assert(XENPV_NR_PORTS * sizeof(u16) <=
+               XENPV_CORE_POOL - XENPV_CORE_FIFO_QUEUED, "");
+_Static_assert(XENPV_NR_PORTS == EVTCHN_FIFO_NR_CHANNELS, "");
+
+static inline u32 *event_word(u32 port)
+{
+    return (u32 *)frame(fifo->array[port / XENPV_FIFO_WORDS]) +
+           port % XENPV_FIFO_WORDS;
+}
+
+static inline struct evtchn_fifo_control_block *control_block(u32 vcpu)
+{
+    u64 gpa = fifo->control[vcpu];
+
+    return (void *)((char *)frame(gpa >> 12) + (gpa & (PAGE_SIZE - 1)));
+}
+
+/*
+ * Link the tail to a port, if the tail is still on the list. Until then the
+ * guest may change bits of its word; with BUSY set it does not clear MASKED,
+ * and so can only make a few changes more.
+ */
+static bool link_tail(u32 tail, u32 port)
+{
+    u32 *word = event_word(tail);
+    u32 old = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+    for (int try = 0; try < 5; try++) {
+        u32 new = (old & ~(EVENT_BUSY | EVTCHN_FIFO_LINK_MASK)) | port;
+
+        if (!(old & EVENT_LINKED)) {
+            if (try) {
+                __atomic_fetch_and(word, ~EVENT_BUSY, __ATOMIC_SEQ_CST);
+            }
+            return false;
+        }
+        if (__atomic_compare_exchange_n(word, &old, new, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            return true;
+        }
+        if (!try) {
+            old = __atomic_or_fetch(word, EVENT_BUSY, __ATOMIC_SEQ_CST);
+        }
+    }
+    /* No guest that keeps to the rules: as Xen, it has lost the port */
+    __atomic_fetch_and(word, ~EVENT_BUSY, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+/* The locks of the lists of two vCPUs, which may be the same */
+static inline void lock_queues(u32 a, u32 b)
+{
+    spin_lock(&fifo_queues[a < b ? a : b].lock);
+    if (unlikely(a != b)) {
+        spin_lock(&fifo_queues[a < b ? b : a].lock);
+    }
+}
+
+static inline void unlock_queues(u32 a, u32 b)
+{
+    if (unlikely(a != b)) {
+        spin_unlock(&fifo_queues[b].lock);
+    }
+    spin_unlock(&fifo_queues[a].lock);
+}
+
+/*
+ * A port that is pending and not masked, onto its vCPU's list. Xen's rule: the
+ * port is on it when a second send of the same event returns; so each of them
+ * takes the lock.
+ */
+static void link_event(u32 port)
+{
+    u32 list, last, priority;
+    struct vcpu *v;
+    bool first = false;
+    u32 tail;
+
+    for (;;) {
+        last = fifo_queued[port] & QUEUED_LIST;
+        v = vcpu_of_port(port);
+        lock_queues(v->id, last >> 4);
+        if (likely(last == (fifo_queued[port] & QUEUED_LIST) &&
+                   v == vcpu_of_port(port))) {
+            break;
+        }
+        unlock_queues(v->id, last >> 4);
+    }
+    priority = evtchns[port].priority % EVTCHN_FIFO_MAX_QUEUES;
+    list = v->id << 4 | priority;
+
+    if (__atomic_fetch_or(event_word(port), EVENT_LINKED, __ATOMIC_SEQ_CST) &
+        EVENT_LINKED) {
+        goto out;
+    }
+    /* The tail of its last list, all of which the guest has taken, then */
+    if (fifo_queues[last >> 4].tail[last & 15] == port) {
+        fifo_queues[last >> 4].tail[last & 15] = 0;
+    }
+    if (unlikely(list != last)) {
+        u16 old = fifo_queued[port];
+
+        while (!__atomic_compare_exchange_n(&fifo_queued[port], &old,
+                                            (old & ~QUEUED_LIST) | list, false,
+                                            __ATOMIC_SEQ_CST,
+                                            __ATOMIC_SEQ_CST)) {
+        }
+    }
+    tail = fifo_queues[v->id].tail[priority];
+    if (!tail || !link_tail(tail, port)) {
+        first = true;
+        __atomic_store_n(&control_block(v->id)->head[priority], port,
+                         __ATOMIC_RELEASE);
+    }
+    fifo_queues[v->id].tail[priority] = port;
+out:
+    unlock_queues(v->id, last >> 4);
+    if (first &&
+        !(__atomic_fetch_or(&control_block(v->id)->ready, 1u << priority,
+                            __ATOMIC_SEQ_CST) & 1u << priority)) {
+        mark_upcall_pending(v);
+    }
+}
+
+static inline bool save_pending(u32 port)
+{
+    return __atomic_fetch_or(&fifo_queued[port], QUEUED_PENDING,
+                             __ATOMIC_SEQ_CST) & QUEUED_PENDING;
+}
+
+static inline bool take_saved_pending(u32 port)
+{
+    return __atomic_fetch_and(&fifo_queued[port], (u16)~QUEUED_PENDING,
+                              __ATOMIC_SEQ_CST) & QUEUED_PENDING;
+}
+
+static void set_pending_fifo(u32 port)
+{
+    u32 old;
+
+    if (unlikely(port >= fifo->nr_ports)) {
+        /* Its word is yet to be registered: see expand_array() */
+        save_pending(port);
+        if (likely(port >= fifo->nr_ports) || !take_saved_pending(port)) {
+            return;
+        }
+    }
+    /* A vCPU without control block: as with Xen, it has no events */
+    if (unlikely(!fifo->control[vcpu_of_port(port)->id])) {
+        return;
+    }
+    old = __atomic_fetch_or(event_word(port), EVENT_PENDING, __ATOMIC_SEQ_CST);
+    if (!(old & EVENT_MASKED)) {
+        link_event(port);
+    }
+    if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE)) {
+        __atomic_fetch_and(event_word(port), ~EVENT_PENDING, __ATOMIC_SEQ_CST);
+    }
+    if (unlikely(nr_polling)) {
+        wake_pollers();
+    }
+}
+
+static void unmask_fifo(u32 port)
+{
+    if (port < fifo->nr_ports &&
+        __atomic_fetch_and(event_word(port), ~EVENT_MASKED, __ATOMIC_SEQ_CST) &
+        EVENT_PENDING) {
+        set_pending_fifo(port);
+    }
+}
+
+/* Which of the two it is */
+
+static __always_inline void set_pending(u32 port)
+{
+    if (fifo->active) {
+        set_pending_fifo(port);
+    } else if (likely(port < NR_2L_PORTS)) {
+        set_pending_2l(port);
+    }
 }
 
 void raise_virq(struct vcpu *v, u32 virq)
@@ -89,7 +319,28 @@ void raise_virq(struct vcpu *v, u32 virq)
     u32 port = v->virq_port[virq];
 
     if (port) {
-        set_pending(vcpu_of_port(port), port);
+        set_pending(port);
+    }
+}
+
+/* For SCHEDOP_poll: -EINVAL, or whether it is pending */
+long poll_port(u32 port)
+{
+    if (port >= XENPV_NR_PORTS || !XENPV_EVTCHN_USABLE(evtchns[port].state)) {
+        return -EINVAL;
+    }
+    if (fifo->active) {
+        return port < fifo->nr_ports &&
+               (__atomic_load_n(event_word(port), __ATOMIC_SEQ_CST) &
+                EVENT_PENDING);
+    }
+    return port < NR_2L_PORTS && test_bit(port, shared->evtchn_pending);
+}
+
+static noinline void take_port(u32 port)
+{
+    if (XENPV_EVTCHN_USABLE(evtchns[port].state)) {
+        set_pending(port);
     }
 }
 
@@ -99,80 +350,89 @@ void raise_virq(struct vcpu *v, u32 virq)
  * clear before this ends. 64-bit words are taken by halves, which every CPU of
  * ours can exchange.
  */
+static inline u32 take_half(uint64_t *word, unsigned half)
+{
+    return __atomic_exchange_n((u32 *)word + half, 0, __ATOMIC_SEQ_CST);
+}
+
+static void take_word(struct xenpv_incoming *in, u32 word)
+{
+    for (unsigned half = 0; half < 2; half++) {
+        u32 bits = take_half(&in->ports[word], half);
+
+        for (; bits; bits &= bits - 1) {
+            take_port(word * 64 + half * 32 + __builtin_ctz(bits));
+        }
+    }
+}
+
 void take_incoming(struct vcpu *v)
 {
     struct xenpv_incoming *in =
-        (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING) + v->id;
-    u32 *summary = (u32 *)&in->summary;
-    u32 words, bits;
+        (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING);
+    u32 *summary = &in->vcpu[v->id].summary;
+    u32 some;
 
-    do {
-        for (unsigned h = 0; h < 2; h++) {
-            words = __atomic_exchange_n(&summary[h], 0, __ATOMIC_SEQ_CST);
-            for (; words; words &= words - 1) {
-                unsigned word = h * 32 + __builtin_ctz(words);
+    while ((some = __atomic_exchange_n(summary, 0, __ATOMIC_SEQ_CST))) {
+        for (; some; some &= some - 1) {
+            unsigned s = __builtin_ctz(some);
 
-                for (unsigned wh = 0; wh < 2; wh++) {
-                    bits = __atomic_exchange_n((u32 *)&in->words[word] + wh, 0,
-                                               __ATOMIC_SEQ_CST);
-                    for (; bits; bits &= bits - 1) {
-                        u32 port = word * 64 + wh * 32 + __builtin_ctz(bits);
+            for (unsigned half = 0; half < 2; half++) {
+                u32 words = take_half(&in->vcpu[v->id].words[s], half);
 
-                        if (port < NR_2L_PORTS) {
-                            set_pending(v, port);
-                        }
-                    }
+                for (; words; words &= words - 1) {
+                    take_word(in, s * 64 + half * 32 + __builtin_ctz(words));
                 }
             }
         }
-    } while (__atomic_load_n(&summary[0], __ATOMIC_SEQ_CST) |
-             __atomic_load_n(&summary[1], __ATOMIC_SEQ_CST));
+    }
 }
 
 static long send(u32 port)
 {
-    if (unlikely(port >= NR_2L_PORTS)) {
+    u32 state;
+
+    if (unlikely(port >= XENPV_NR_PORTS)) {
         return -EINVAL;
     }
-    switch (evtchns[port].state) {
-    case XENPV_EVTCHN_INTERDOMAIN:
+    state = evtchns[port].state;
+    if (likely(state == XENPV_EVTCHN_IPI)) {
+        set_pending(port);
+        return 0;
+    }
+    if (likely(state == XENPV_EVTCHN_INTERDOMAIN)) {
         outl(XENPV_IO_BASE + XENPV_IO_SEND, port);
         return 0;
-    case XENPV_EVTCHN_IPI:
-        set_pending(vcpu_of_port(port), port);
-        return 0;
-    case XENPV_EVTCHN_LOOPBACK:
-        port = evtchns[port].arg % XENPV_NR_PORTS;
-        set_pending(vcpu_of_port(port), port);
-        return 0;
-    case XENPV_EVTCHN_UNBOUND:
-        return 0;       /* dropped: there is nobody to hear it */
     }
-    return -EINVAL;
+    if (state == XENPV_EVTCHN_LOOPBACK) {
+        set_pending(evtchns[port].arg % XENPV_NR_PORTS);
+        return 0;
+    }
+    /* Unbound: there is nobody to hear it */
+    return state == XENPV_EVTCHN_UNBOUND ? 0 : -EINVAL;
 }
 
 static long unmask(u32 port)
 {
-    struct vcpu *v;
+    u32 state;
 
-    if (port >= NR_2L_PORTS || evtchns[port].state == XENPV_EVTCHN_FREE) {
+    if (unlikely(port >= XENPV_NR_PORTS)) {
         return -EINVAL;
     }
-    v = vcpu_of_port(port);
-    if (test_and_clear_bit(port, shared->evtchn_mask) &&
-        test_bit(port, shared->evtchn_pending) &&
-        !test_and_set_bit(port / BITS_PER_LONG,
-                          &v->vcpu_info->evtchn_pending_sel)) {
-        mark_upcall_pending(v);
+    state = evtchns[port].state;
+    if (unlikely(!XENPV_EVTCHN_USABLE(state))) {
+        return state == XENPV_EVTCHN_INVALID ? -EINVAL : 0;
+    }
+    if (fifo->active) {
+        unmask_fifo(port);
+    } else if (likely(port < NR_2L_PORTS)) {
+        unmask_2l(port);
     }
     return 0;
 }
 
 static void forget_port(u32 port)
 {
-    if (port >= NR_2L_PORTS) {
-        return;
-    }
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         for (u32 virq = 0; virq < NR_VIRQS; virq++) {
             if (vcpus[i]->virq_port[virq] == port) {
@@ -180,7 +440,110 @@ static void forget_port(u32 port)
             }
         }
     }
-    test_and_clear_bit(port, shared->evtchn_pending);
+}
+
+/* A frame to write events to: the machine knows what RAM is, and the rest */
+static bool frame_is_writable(u64 mfn)
+{
+    return mfn == (ulong)mfn && guest_mfn_valid(mfn) && !mfn_level(mfn);
+}
+
+static long init_control(struct evtchn_init_control *op)
+{
+    bool was_active = fifo->active;
+    long ret;
+
+    if (op->vcpu < boot_info->nr_vcpus && !frame_is_writable(op->control_gfn)) {
+        return -EINVAL;
+    }
+    ret = machine_call(XENPV_CALL_EVTCHN, EVTCHNOP_init_control, op,
+                       sizeof(*op));
+    if (!ret && !was_active) {
+        /* What is pending becomes so again when it gets its word */
+        for (u32 port = 1; port < NR_2L_PORTS; port++) {
+            if (test_bit(port, shared->evtchn_pending) &&
+                XENPV_EVTCHN_USABLE(evtchns[port].state)) {
+                save_pending(port);
+            }
+        }
+    }
+    return ret;
+}
+
+static struct spinlock expand_lock;
+static u32 expanded;            /* ports that have been looked at */
+
+static long expand_array(struct evtchn_expand_array *op)
+{
+    long ret = fifo->active ? -EINVAL : -EOPNOTSUPP;
+    u32 port, end;
+
+    if (fifo->nr_ports == XENPV_NR_PORTS) {
+        return -ENOSPC;
+    }
+    if (!frame_is_writable(op->array_gfn)) {
+        return ret;
+    }
+    ret = machine_call(XENPV_CALL_EVTCHN, EVTCHNOP_expand_array, op,
+                       sizeof(*op));
+    if (ret) {
+        return ret;
+    }
+    spin_lock(&expand_lock);
+    port = expanded;
+    end = expanded = fifo->nr_ports;
+    spin_unlock(&expand_lock);
+    for (; port < end; port++) {
+        if (fifo_queued[port] & QUEUED_PENDING && take_saved_pending(port)) {
+            take_port(port);
+        }
+    }
+    return 0;
+}
+
+static long set_priority(const struct evtchn_set_priority *op)
+{
+    u32 state;
+
+    if (op->port >= XENPV_NR_PORTS) {
+        return -EINVAL;
+    }
+    state = evtchns[op->port].state;
+    if (state == XENPV_EVTCHN_INVALID) {
+        return -EINVAL;
+    }
+    if (!fifo->active) {
+        return -ENOSYS;
+    }
+    if (!XENPV_EVTCHN_USABLE(state)) {
+        return -EACCES;
+    }
+    if (op->priority > EVTCHN_FIFO_PRIORITY_MIN) {
+        return -EINVAL;
+    }
+    /* From the next event on: a port that is on a list stays there */
+    evtchns[op->port].priority = op->priority;
+    return 0;
+}
+
+/* All ports are closed, and the ABI is the 2-level one */
+static void after_reset(void)
+{
+    for (u32 port = 1; port < XENPV_NR_PORTS &&
+                       evtchns[port].state != XENPV_EVTCHN_INVALID; port++) {
+        if (evtchns[port].state == XENPV_EVTCHN_FREE) {
+            forget_port(port);
+            fifo_queued[port] = 0;
+        }
+    }
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        spin_lock(&fifo_queues[i].lock);
+        memset(fifo_queues[i].tail, 0, sizeof(fifo_queues[i].tail));
+        spin_unlock(&fifo_queues[i].lock);
+    }
+    spin_lock(&expand_lock);
+    expanded = 0;
+    spin_unlock(&expand_lock);
 }
 
 static noinline long event_channel_op(ulong a1, ulong a2)
@@ -202,10 +565,11 @@ static noinline long event_channel_op(ulong a1, ulong a2)
     union {
         struct evtchn_bind_virq bind_virq;
         struct evtchn_close close;
-        struct evtchn_status status;
+        struct evtchn_init_control init_control;
+        struct evtchn_expand_array expand_array;
+        struct evtchn_set_priority set_priority;
         u8 bytes[64];
     } u;
-    u32 port;
     long ret;
 
     if (a1 >= ARRAY_SIZE(size) || !size[a1]) {
@@ -214,7 +578,17 @@ static noinline long event_channel_op(ulong a1, ulong a2)
     if (copy_from_guest(&u, a2, size[a1])) {
         return -EFAULT;
     }
-    ret = machine_call(XENPV_CALL_EVTCHN, a1, &u, size[a1]);
+    switch (a1) {
+    case EVTCHNOP_init_control:
+        ret = init_control(&u.init_control);
+        break;
+    case EVTCHNOP_expand_array:
+        return expand_array(&u.expand_array);
+    case EVTCHNOP_set_priority:
+        return set_priority(&u.set_priority);
+    default:
+        ret = machine_call(XENPV_CALL_EVTCHN, a1, &u, size[a1]);
+    }
     if (ret) {
         return ret;
     }
@@ -230,11 +604,7 @@ static noinline long event_channel_op(ulong a1, ulong a2)
         forget_port(u.close.port);
         break;
     case EVTCHNOP_reset:
-        for (port = 0; port < NR_2L_PORTS; port++) {
-            if (evtchns[port].state == XENPV_EVTCHN_FREE) {
-                forget_port(port);
-            }
-        }
+        after_reset();
         break;
     }
     return copy_to_guest(a2, &u, size[a1]);

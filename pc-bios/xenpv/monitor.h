@@ -36,6 +36,7 @@ typedef unsigned long ulong;
 #define E2BIG       7
 #define EAGAIN      11
 #define ENOMEM      12
+#define EACCES      13
 #define EFAULT      14
 #define EBUSY       16
 #define EEXIST      17
@@ -441,7 +442,7 @@ void load_debugregs(struct vcpu *v);
 ulong user_selector_base(struct vcpu *v, u16 sel);
 
 /* events.c */
-void set_port_pending(struct vcpu *v, u32 port);
+long poll_port(u32 port);
 void take_incoming(struct vcpu *v);
 void raise_virq(struct vcpu *v, u32 virq);
 void mark_upcall_pending(struct vcpu *v);

@@ -309,13 +309,9 @@ static long poll(struct vcpu *v, ulong arg)
                 ret = -EFAULT;
                 goto out;
             }
-            if (port >= XENPV_NR_PORTS ||
-                port >= 64 * sizeof(ulong) * sizeof(ulong)) {
-                ret = -EINVAL;
-                goto out;
-            }
-            if (shared->evtchn_pending[port / (8 * sizeof(ulong))] >>
-                (port % (8 * sizeof(ulong))) & 1) {
+            ret = poll_port(port);
+            if (ret) {
+                ret = ret < 0 ? ret : 0;
                 goto out;
             }
         }

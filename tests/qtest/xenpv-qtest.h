@@ -82,24 +82,37 @@ static inline void xenpv_send(QTestState *qts, uint32_t port)
     qtest_outl(qts, XENPV_IO_BASE + XENPV_IO_SEND, port);
 }
 
-/* Take the event of a port, as the monitor does: was it there? */
-static inline bool xenpv_take_event(QTestState *qts, uint32_t port)
+/* Take the event of a port, as the monitor of a vCPU does: was it there? */
+static inline bool xenpv_take_vcpu_event(QTestState *qts, unsigned vcpu,
+                                         uint32_t port)
 {
     uint64_t in = xenpv_core(XENPV_CORE_INCOMING);
-    uint64_t word = in + offsetof(struct xenpv_incoming, words) + port / 64 * 8;
-    uint64_t bits = qtest_readq(qts, word);
-    uint64_t summary = qtest_readq(qts, in);
-    uint64_t bit = 1ULL << port % 64;
+    uint64_t vcpu_in = in + offsetof(struct xenpv_incoming, vcpu[vcpu]);
+    uint64_t bits_at = in + offsetof(struct xenpv_incoming, ports[port / 64]);
+    uint64_t words_at = in + offsetof(struct xenpv_incoming,
+                                      vcpu[vcpu].words[port / 4096]);
+    uint64_t bits = qtest_readq(qts, bits_at);
+    uint64_t words = qtest_readq(qts, words_at);
+    uint32_t summary = qtest_readl(qts, vcpu_in);
+    uint64_t bit = 1ULL << port % 64, word = 1ULL << port / 64 % 64;
 
-    if (!(bits & bit)) {
+    if (!(bits & bit) || !(words & word)) {
         return false;
     }
-    g_assert_cmphex(summary & (1ULL << port / 64), !=, 0);
-    qtest_writeq(qts, word, bits & ~bit);
+    g_assert_cmphex(summary & 1U << port / 4096, !=, 0);
+    qtest_writeq(qts, bits_at, bits & ~bit);
     if (!(bits & ~bit)) {
-        qtest_writeq(qts, in, summary & ~(1ULL << port / 64));
+        qtest_writeq(qts, words_at, words & ~word);
+        if (!(words & ~word)) {
+            qtest_writel(qts, vcpu_in, summary & ~(1U << port / 4096));
+        }
     }
     return true;
+}
+
+static inline bool xenpv_take_event(QTestState *qts, uint32_t port)
+{
+    return xenpv_take_vcpu_event(qts, 0, port);
 }
 
 static inline void xenpv_wait_event(QTestState *qts, uint32_t port)

@@ -48,10 +48,12 @@
 #define XENPV_CORE_SHARED_INFO  0x00090000  /* the guest's shared_info page */
 #define XENPV_CORE_GRANT_TABLE  0x000a0000  /* grant frames, v1/v2 and status */
 #define XENPV_CORE_GRANT_PAGES  0x40        /* 64 frames, then 64 status */
-#define XENPV_CORE_EVTCHN       0x00120000  /* struct xenpv_evtchn[], 32 KiB */
-#define XENPV_CORE_INCOMING     0x00130000  /* struct xenpv_incoming[], 64 KiB */
-#define XENPV_CORE_MAILBOX      0x00140000  /* struct xenpv_mailbox[], 256 KiB */
-#define XENPV_CORE_POOL         0x00180000  /* free pages, the monitor's own */
+#define XENPV_CORE_EVTCHN       0x00120000  /* struct xenpv_evtchn[], 1 MiB */
+#define XENPV_CORE_FIFO         0x00220000  /* struct xenpv_fifo, 64 KiB */
+#define XENPV_CORE_INCOMING     0x00230000  /* struct xenpv_incoming, 64 KiB */
+#define XENPV_CORE_MAILBOX      0x00240000  /* struct xenpv_mailbox[], 256 KiB */
+#define XENPV_CORE_FIFO_QUEUED  0x00280000  /* the monitor's own, 256 KiB */
+#define XENPV_CORE_POOL         0x002c0000  /* free pages, the monitor's own */
 
 /* Virtual addresses: where the monitor maps what, per width */
 #define XENPV_M2P_VIRT_32       0xf5800000  /* up to XENPV_CORE_VIRT_32 */
@@ -179,31 +181,55 @@ struct xenpv_boot_info {
  * The event-channel port table. The machine owns it: it allocates, binds and
  * closes ports (calls XENPV_CALL_EVTCHN). The monitor reads it to send.
  */
-#define XENPV_NR_PORTS          4096
-#define XENPV_EVTCHN_FREE       0
+#define XENPV_NR_PORTS          0x20000 /* of the FIFO ABI */
+#define XENPV_EVTCHN_INVALID    0       /* not allocated yet, nor its likes */
 #define XENPV_EVTCHN_UNBOUND    1       /* waits for a remote domain */
 #define XENPV_EVTCHN_INTERDOMAIN 2      /* bound to a back end: XENPV_IO_SEND */
 #define XENPV_EVTCHN_VIRQ       3       /* .arg = VIRQ_* */
 #define XENPV_EVTCHN_IPI        4
 #define XENPV_EVTCHN_LOOPBACK   5       /* interdomain to .arg, a port of our own */
 #define XENPV_EVTCHN_RESERVED   6       /* port 0 */
+#define XENPV_EVTCHN_FREE       7
+/* Ports that have a pending bit */
+#define XENPV_EVTCHN_USABLE(s)  ((s) - 1U < XENPV_EVTCHN_RESERVED - 1U)
 struct xenpv_evtchn {
     uint8_t state;          /* XENPV_EVTCHN_* */
-    uint8_t priority;       /* FIFO ABI */
+    /* FIFO ABI. The machine sets the default of a new port, and that is all */
+    uint8_t priority;
     uint16_t vcpu;          /* the vCPU that is notified */
     uint32_t arg;
 };
 
 /*
- * Events on their way to a vCPU, one per vCPU. The machine sets the port's
- * bit, then the word's bit in .summary, and if .summary was 0 sends
- * XENPV_UPCALL_VECTOR. The monitor takes .summary and the words atomically
- * and does what Xen does to make a port pending, masks and all.
+ * What the guest has registered for the FIFO ABI. The machine checks that the
+ * frames are guest RAM, and writes this; the monitor, which knows whether they
+ * may be written to, puts events there.
+ */
+#define XENPV_FIFO_WORDS        1024    /* event words in a frame */
+#define XENPV_FIFO_FRAMES       (XENPV_NR_PORTS / XENPV_FIFO_WORDS)
+struct xenpv_fifo {
+    uint32_t active;        /* 0: the 2-level ABI */
+    uint32_t nr_ports;      /* as far as there are frames, a multiple */
+    uint32_t reserved[14];
+    /* Guest-physical addresses of the control blocks, by vCPU. 0: none */
+    uint64_t control[XENPV_MAX_VCPUS];
+    uint32_t array[XENPV_FIFO_FRAMES];  /* mfns */
+};
+
+/*
+ * Events on their way to the guest. For one the machine sets, in this order,
+ * the port's bit in .ports, of the port's vCPU the word's bit in .words, that
+ * word's bit in .summary, and if .summary was 0 sends XENPV_UPCALL_VECTOR to
+ * the vCPU. The monitor takes them the other way round, atomically, and does
+ * what Xen does to make a port pending, masks and all.
  */
 struct xenpv_incoming {
-    uint64_t summary;
-    uint64_t reserved[7];
-    uint64_t words[XENPV_NR_PORTS / 64];
+    uint64_t ports[XENPV_NR_PORTS / 64];
+    struct {
+        uint32_t summary;
+        uint32_t reserved[15];
+        uint64_t words[XENPV_NR_PORTS / 64 / 64];
+    } vcpu[XENPV_MAX_VCPUS];
 };
 
 /*

@@ -117,6 +117,7 @@ typedef unsigned long xen_pfn_t;
 #define ENXIO       6
 #define E2BIG       7
 #define ENOMEM      12
+#define EACCES      13
 #define EFAULT      14
 #define EBUSY       16
 #define EEXIST      17
@@ -285,6 +286,10 @@ struct multicall_entry {
 #define EVTCHNOP_bind_ipi           7
 #define EVTCHNOP_bind_vcpu          8
 #define EVTCHNOP_unmask             9
+#define EVTCHNOP_reset              10
+#define EVTCHNOP_init_control       11
+#define EVTCHNOP_expand_array       12
+#define EVTCHNOP_set_priority       13
 
 typedef uint32_t evtchn_port_t;
 struct evtchn_bind_virq {
@@ -321,6 +326,38 @@ struct evtchn_status {
         uint16_t unbound_dom;
         uint32_t virq;
     } u;
+};
+struct evtchn_bind_vcpu {
+    evtchn_port_t port;
+    uint32_t vcpu;
+};
+struct evtchn_reset {
+    uint16_t dom;
+};
+struct evtchn_init_control {
+    uint64_t control_gfn;
+    uint32_t offset;
+    uint32_t vcpu;
+    uint8_t link_bits;
+    uint8_t pad[7];
+};
+struct evtchn_expand_array {
+    uint64_t array_gfn;
+};
+struct evtchn_set_priority {
+    evtchn_port_t port;
+    uint32_t priority;
+};
+#define EVTCHN_FIFO_PENDING         (1U << 31)
+#define EVTCHN_FIFO_MASKED          (1U << 30)
+#define EVTCHN_FIFO_LINKED          (1U << 29)
+#define EVTCHN_FIFO_BUSY            (1U << 28)
+#define EVTCHN_FIFO_LINK_MASK       0x1ffffU
+#define EVTCHN_FIFO_PRIORITY_DEFAULT 7
+struct evtchn_fifo_control_block {
+    uint32_t ready;
+    uint32_t rsvd;
+    uint32_t head[16];
 };
 #define EVTCHNSTAT_closed           0
 #define EVTCHNSTAT_unbound          1
