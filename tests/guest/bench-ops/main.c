@@ -24,11 +24,14 @@
 
 /* Those of traps return behind an instruction of 0 (a trap) or 2 bytes */
 void after_trap(void), after_fault(void), after_page_fault(void);
-void on_event(void), on_syscall(void), on_int80(void);
+void on_event(void), on_event_fifo(void), on_syscall(void), on_int80(void);
 void iret_self(void);
 
 ulong *pending_sel;      /* for on_event, of the port of the bench */
 ulong *pending_word;
+/* for on_event_fifo, likewise */
+struct evtchn_fifo_control_block *fifo_control;
+uint32_t *fifo_head, *fifo_word;
 
 #ifdef __x86_64__
 #define IRET    "push $0; jmp hypercall_page + 23 * 32\n"
@@ -40,6 +43,11 @@ asm("after_trap: pop %rcx; pop %r11\n" IRET
     "mov shared_info, %rax; movb $0, (%rax)\n"
     "mov pending_sel, %rax; movq $0, (%rax)\n"
     "mov pending_word, %rax; movq $0, (%rax); pop %rax\n" IRET
+    "on_event_fifo: pop %rcx; pop %r11; push %rax\n"
+    "mov shared_info, %rax; movb $0, (%rax)\n"
+    "mov fifo_control, %rax; movl $0, (%rax)\n"
+    "mov fifo_head, %rax; movl $0, (%rax)\n"
+    "mov fifo_word, %rax; movl $0, (%rax); pop %rax\n" IRET
     /* VGCF_in_syscall: RCX and R11 need not be restored */
     "on_syscall: pop %rcx; pop %r11; push $0x100\n"
     "jmp hypercall_page + 23 * 32\n"
@@ -54,6 +62,11 @@ asm("after_trap: iret\n"
     "on_event: push %eax; mov shared_info, %eax; movb $0, (%eax)\n"
     "mov pending_sel, %eax; movl $0, (%eax)\n"
     "mov pending_word, %eax; movl $0, (%eax); pop %eax\n"
+    "jmp hypercall_page + 23 * 32\n"
+    "on_event_fifo: push %eax; mov shared_info, %eax; movb $0, (%eax)\n"
+    "mov fifo_control, %eax; movl $0, (%eax)\n"
+    "mov fifo_head, %eax; movl $0, (%eax)\n"
+    "mov fifo_word, %eax; movl $0, (%eax); pop %eax\n"
     "jmp hypercall_page + 23 * 32\n"
     "on_syscall: ud2\n"
     "on_int80: iret\n"
@@ -265,6 +278,7 @@ static const struct {
     uint64_t (*loop)(ulong count);
     user_fn *user;
     ulong arg;
+    bool fifo;                  /* after the change to the FIFO ABI */
 } ops[] = {
     { "hypercall", loop_hypercall_op },
     { "send-masked", loop_send_masked },
@@ -291,6 +305,8 @@ static const struct {
     { "cpuid", loop_cpuid },
     { "read-cr0", loop_read_cr0 },
     { "rdmsr-efer", loop_rdmsr },
+    { "send-masked-fifo", loop_send_masked, .fifo = true },
+    { "ipi-self-fifo", loop_ipi_self, .fifo = true },
 };
 
 static uint64_t user_loop(user_fn *fn, ulong count, ulong arg)
@@ -304,8 +320,50 @@ static uint64_t user_loop(user_fn *fn, ulong count, ulong arg)
     return ticks;
 }
 
+static void set_event_callback(void (*handler)(void))
+{
+#ifdef __x86_64__
+    HYPERCALL(set_callbacks, handler, trap_stub(VECTOR_FAILSAFE), on_syscall);
+#else
+    HYPERCALL(set_callbacks, FLAT_KERNEL_CS, handler, FLAT_KERNEL_CS,
+              trap_stub(VECTOR_FAILSAFE));
+#endif
+}
+
+static void set_up_fifo(void)
+{
+    uint32_t *words = alloc_page();
+    struct evtchn_init_control init = { 0 };
+    struct evtchn_expand_array expand = { virt_to_mfn(words) };
+
+    if (fifo_control) {
+        return;
+    }
+    fifo_control = alloc_page();
+    fifo_head = &fifo_control->head[EVTCHN_FIFO_PRIORITY_DEFAULT];
+    fifo_word = &words[ipi_port];
+    words[masked_port] = EVTCHN_FIFO_MASKED;
+    init.control_gfn = virt_to_mfn(fifo_control);
+    mask_upcalls();
+    set_event_callback(on_event_fifo);
+    if (HYPERCALL(event_channel_op, EVTCHNOP_init_control, &init) ||
+        HYPERCALL(event_channel_op, EVTCHNOP_expand_array, &expand)) {
+        error("the FIFO ABI cannot be had");
+    }
+    /* What was pending, and is again */
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof(*words); i++) {
+        words[i] &= EVTCHN_FIFO_MASKED;
+    }
+    memset(fifo_control, 0, sizeof(*fifo_control));
+    vcpu_info()->evtchn_upcall_pending = 0;
+    unmask_upcalls();
+}
+
 static uint64_t run_op(unsigned i, ulong count)
 {
+    if (ops[i].fifo) {
+        set_up_fifo();
+    }
     if (ops[i].user) {
         return user_loop(ops[i].user, count, ops[i].arg);
     }
@@ -347,12 +405,7 @@ static void set_up(void)
     set_trap_entry(X86_UD, 0, (ulong)after_fault);
     set_trap_entry(X86_PF, 0, (ulong)after_page_fault);
     set_trap_entry(0x80, 3, (ulong)on_int80);
-#ifdef __x86_64__
-    HYPERCALL(set_callbacks, on_event, trap_stub(VECTOR_FAILSAFE), on_syscall);
-#else
-    HYPERCALL(set_callbacks, FLAT_KERNEL_CS, on_event, FLAT_KERNEL_CS,
-              trap_stub(VECTOR_FAILSAFE));
-#endif
+    set_event_callback(on_event);
     /* Nothing may come in between */
     HYPERCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
 }
