@@ -554,7 +554,8 @@ static int op_init_control(XenPVEvtchnState *s, struct evtchn_init_control *op)
         return -XEN_EINVAL;
     }
     s->has_control[vcpu] = true;
-    shared->control[vcpu] = cpu_to_le64(mfn << XEN_PAGE_SHIFT | offset);
+    shared->control[vcpu] = cpu_to_le64(mfn << XEN_PAGE_SHIFT | offset |
+                                        XENPV_FIFO_CONTROL);
     s->fifo = true;
     s->max_ports = XENPV_NR_PORTS;
     smp_wmb();

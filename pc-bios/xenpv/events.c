@@ -40,15 +40,26 @@ static inline bool test_bit(unsigned nr, volatile ulong *addr)
     return addr[nr / BITS_PER_LONG] >> (nr % BITS_PER_LONG) & 1;
 }
 
-void mark_upcall_pending(struct vcpu *v)
+static noinline void mark_upcall_pending_on_other(struct vcpu *v)
 {
-    u8 *pending = &v->vcpu_info->evtchn_upcall_pending;
-
-    if (likely(v == current_vcpu())) {
-        *pending = 1;
-    } else if (!__atomic_exchange_n(pending, 1, __ATOMIC_SEQ_CST)) {
+    if (!__atomic_exchange_n(&v->vcpu_info->evtchn_upcall_pending, 1,
+                             __ATOMIC_SEQ_CST)) {
         kick_vcpu(v);
     }
+}
+
+static __always_inline void mark_upcall(struct vcpu *v)
+{
+    if (likely(((ulong)v ^ area_base()) < VCPU_AREA_SIZE)) {
+        v->vcpu_info->evtchn_upcall_pending = 1;
+        return;
+    }
+    mark_upcall_pending_on_other(v);
+}
+
+void mark_upcall_pending(struct vcpu *v)
+{
+    mark_upcall(v);
 }
 
 /* Of all that wait for ports, whichever these are: they look for themselves */
@@ -61,35 +72,51 @@ static noinline void wake_pollers(void)
     }
 }
 
+/* The machine writes none but vCPUs that there are */
 static inline struct vcpu *vcpu_of_port(u32 port)
 {
-    u32 id = evtchns[port].vcpu;
-
-    return id < boot_info->nr_vcpus ? vcpus[id] : vcpus[0];
+    return vcpus[evtchns[port].vcpu];
 }
 
 /* The 2-level ABI: the port's bit, then the word's, then the upcall */
 
-static inline void set_pending_2l(u32 port)
+static __always_inline void select_2l(u32 port)
 {
     struct vcpu *v;
 
-    if (test_and_set_bit(port, shared->evtchn_pending)) {
-        return;
-    }
     if (!test_bit(port, shared->evtchn_mask)) {
         v = vcpu_of_port(port);
         if (!test_and_set_bit(port / BITS_PER_LONG,
                               &v->vcpu_info->evtchn_pending_sel)) {
-            mark_upcall_pending(v);
+            mark_upcall(v);
         }
     }
-    if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE)) {
+}
+
+/* What is rarely so when a port has become pending */
+static noinline void set_pending_2l_slow(u32 port)
+{
+    if (evtchns[port].state == XENPV_EVTCHN_FREE) {
         test_and_clear_bit(port, shared->evtchn_pending);
+        return;
     }
-    if (unlikely(nr_polling)) {
+    select_2l(port);
+    if (nr_polling) {
         wake_pollers();
     }
+}
+
+/* Calls are last in all this, so that nothing has to be kept across one */
+static __always_inline void set_pending_2l(u32 port)
+{
+    if (test_and_set_bit(port, shared->evtchn_pending)) {
+        return;
+    }
+    if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE || nr_polling)) {
+        set_pending_2l_slow(port);
+        return;
+    }
+    select_2l(port);
 }
 
 static inline void unmask_2l(u32 port)
@@ -111,23 +138,20 @@ static inline void unmask_2l(u32 port)
  * the guest's links lead to. frame() is called for each access, because what
  * it returns is good until the next.
  */
-#define fifo ((volatile struct xenpv_fifo *)(CORE_VIRT + XENPV_CORE_FIFO))
-
 #define EVENT_PENDING   (1u << EVTCHN_FIFO_PENDING)
 #define EVENT_MASKED    (1u << EVTCHN_FIFO_MASKED)
 #define EVENT_LINKED    (1u << EVTCHN_FIFO_LINKED)
 #define EVENT_BUSY      (1u << EVTCHN_FIFO_BUSY)
 
-static struct fifo_queues {
-    struct spinlock lock;
-    u32 tail[EVTCHN_FIFO_MAX_QUEUES];   /* 0: the list is empty */
-} fifo_queues[XENPV_MAX_VCPUS];
+/* By list, which is vCPU * 16 + priority. 0: the list is empty */
+static u32 fifo_tail[XENPV_MAX_VCPUS * EVTCHN_FIFO_MAX_QUEUES];
+static struct spinlock fifo_lock[XENPV_MAX_VCPUS];     /* of a vCPU's lists */
 
 /*
- * By port: the list on which it was last, as vCPU * 16 + priority, where it may
- * still be the tail; and whether it became pending before it had a word
+ * By port: the list on which it was last, where it may still be the tail; and
+ * whether it became pending before it had a word
  */
-#define fifo_queued ((u16 *)(CORE_VIRT + XENPV_CORE_FIFO_QUEUED))
+#define fifo_queued ((u16 *)(image_start + XENPV_CORE_FIFO_QUEUED))
 #define QUEUED_LIST     0x3ff
 #define QUEUED_PENDING  0x8000
 _Static_assert(XENPV_MAX_VCPUS * EVTCHN_FIFO_MAX_QUEUES == QUEUED_LIST + 1, "");
@@ -143,9 +167,31 @@ static inline u32 *event_word(u32 port)
 
 static inline struct evtchn_fifo_control_block *control_block(u32 vcpu)
 {
-    u64 gpa = fifo->control[vcpu];
+    u64 control = fifo->control[vcpu];
+    u32 offset = control & (PAGE_SIZE - 1) & ~XENPV_FIFO_CONTROL;
 
-    return (void *)((char *)frame(gpa >> 12) + (gpa & (PAGE_SIZE - 1)));
+    return (void *)((char *)frame(control >> 12) + offset);
+}
+
+/* The list that a port goes to, by what event_head() returns */
+static inline u32 event_head(u32 port)
+{
+    return *(volatile u32 *)&evtchns[port];
+}
+
+static inline u32 list_of(u32 head)
+{
+    return head >> 16 << 4 | (head >> 8 & 0xf);
+}
+
+/* nr: less than 32 */
+static inline bool test_and_set_bit32(u32 nr, u32 *word)
+{
+    bool was;
+
+    asm volatile("lock btsl %2, %0"
+                 : "+m" (*word), "=@ccc" (was) : "r" (nr) : "memory");
+    return was;
 }
 
 /*
@@ -181,78 +227,98 @@ static bool link_tail(u32 tail, u32 port)
 }
 
 /* The locks of the lists of two vCPUs, which may be the same */
-static inline void lock_queues(u32 a, u32 b)
+static void lock_lists(u32 a, u32 b)
 {
-    spin_lock(&fifo_queues[a < b ? a : b].lock);
-    if (unlikely(a != b)) {
-        spin_lock(&fifo_queues[a < b ? b : a].lock);
+    spin_lock(&fifo_lock[a < b ? a : b]);
+    if (a != b) {
+        spin_lock(&fifo_lock[a < b ? b : a]);
     }
 }
 
-static inline void unlock_queues(u32 a, u32 b)
+static void unlock_lists(u32 a, u32 b)
 {
-    if (unlikely(a != b)) {
-        spin_unlock(&fifo_queues[b].lock);
+    if (a != b) {
+        spin_unlock(&fifo_lock[b]);
     }
-    spin_unlock(&fifo_queues[a].lock);
+    spin_unlock(&fifo_lock[a]);
 }
 
-/*
- * A port that is pending and not masked, onto its vCPU's list. Xen's rule: the
- * port is on it when a second send of the same event returns; so each of them
- * takes the lock.
- */
-static void link_event(u32 port)
+/* The port, which is LINKED since now, behind the list's tail. Then unlock */
+static __always_inline void append(u32 list, u32 port)
 {
-    u32 list, last, priority;
-    struct vcpu *v;
-    bool first = false;
-    u32 tail;
+    u32 tail = fifo_tail[list];
+    struct evtchn_fifo_control_block *control;
+
+    fifo_tail[list] = port;
+    /* The tail may be the port itself, which the guest has taken in between */
+    if (tail && tail != port && link_tail(tail, port)) {
+        spin_unlock(&fifo_lock[list >> 4]);
+        return;
+    }
+    control = control_block(list >> 4);
+    __atomic_store_n(&control->head[list & 15], port, __ATOMIC_RELEASE);
+    spin_unlock(&fifo_lock[list >> 4]);
+    if (!test_and_set_bit32(list & 15, &control->ready)) {
+        mark_upcall(vcpus[list >> 4]);
+    }
+}
+
+/* To another list than last time, or they are just being changed */
+static noinline void link_event_slow(u32 port)
+{
+    u32 last, list;
+    u16 old;
 
     for (;;) {
         last = fifo_queued[port] & QUEUED_LIST;
-        v = vcpu_of_port(port);
-        lock_queues(v->id, last >> 4);
-        if (likely(last == (fifo_queued[port] & QUEUED_LIST) &&
-                   v == vcpu_of_port(port))) {
+        list = list_of(event_head(port));
+        lock_lists(list >> 4, last >> 4);
+        if (last == (fifo_queued[port] & QUEUED_LIST) &&
+            list == list_of(event_head(port))) {
             break;
         }
-        unlock_queues(v->id, last >> 4);
+        unlock_lists(list >> 4, last >> 4);
     }
-    priority = evtchns[port].priority % EVTCHN_FIFO_MAX_QUEUES;
-    list = v->id << 4 | priority;
+    if (test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port))) {
+        unlock_lists(list >> 4, last >> 4);
+        return;
+    }
+    /* As its tail it would lead from that list to this one */
+    if (list != last && fifo_tail[last] == port) {
+        fifo_tail[last] = 0;
+    }
+    old = fifo_queued[port];
+    while (!__atomic_compare_exchange_n(&fifo_queued[port], &old,
+                                        (old & ~QUEUED_LIST) | list, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    }
+    if (last >> 4 != list >> 4) {
+        spin_unlock(&fifo_lock[last >> 4]);
+    }
+    append(list, port);
+}
 
-    if (__atomic_fetch_or(event_word(port), EVENT_LINKED, __ATOMIC_SEQ_CST) &
-        EVENT_LINKED) {
-        goto out;
-    }
-    /* The tail of its last list, all of which the guest has taken, then */
-    if (fifo_queues[last >> 4].tail[last & 15] == port) {
-        fifo_queues[last >> 4].tail[last & 15] = 0;
-    }
-    if (unlikely(list != last)) {
-        u16 old = fifo_queued[port];
+/*
+ * A port that is pending and not masked, onto its list. Xen's rule: the port is
+ * on it when a second send of the same event returns; so each of them takes the
+ * lock.
+ */
+static noinline void link_event(u32 port)
+{
+    u32 list = list_of(event_head(port));
 
-        while (!__atomic_compare_exchange_n(&fifo_queued[port], &old,
-                                            (old & ~QUEUED_LIST) | list, false,
-                                            __ATOMIC_SEQ_CST,
-                                            __ATOMIC_SEQ_CST)) {
-        }
+    spin_lock(&fifo_lock[list >> 4]);
+    if (unlikely(fifo_queued[port] != list ||
+                 list_of(event_head(port)) != list)) {
+        spin_unlock(&fifo_lock[list >> 4]);
+        link_event_slow(port);
+        return;
     }
-    tail = fifo_queues[v->id].tail[priority];
-    if (!tail || !link_tail(tail, port)) {
-        first = true;
-        __atomic_store_n(&control_block(v->id)->head[priority], port,
-                         __ATOMIC_RELEASE);
+    if (unlikely(test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port)))) {
+        spin_unlock(&fifo_lock[list >> 4]);
+        return;
     }
-    fifo_queues[v->id].tail[priority] = port;
-out:
-    unlock_queues(v->id, last >> 4);
-    if (first &&
-        !(__atomic_fetch_or(&control_block(v->id)->ready, 1u << priority,
-                            __ATOMIC_SEQ_CST) & 1u << priority)) {
-        mark_upcall_pending(v);
-    }
+    append(list, port);
 }
 
 static inline bool save_pending(u32 port)
@@ -267,10 +333,39 @@ static inline bool take_saved_pending(u32 port)
                               __ATOMIC_SEQ_CST) & QUEUED_PENDING;
 }
 
+static noinline void set_pending_fifo_slow(u32 port)
+{
+    if (!(__atomic_load_n(event_word(port), __ATOMIC_SEQ_CST) & EVENT_MASKED)) {
+        link_event(port);
+    }
+    if (evtchns[port].state == XENPV_EVTCHN_FREE) {
+        __atomic_fetch_and(event_word(port), ~EVENT_PENDING, __ATOMIC_SEQ_CST);
+    }
+    if (nr_polling) {
+        wake_pollers();
+    }
+}
+
+/* The port has a word */
+static __always_inline void set_pending_in_word(u32 port)
+{
+    u32 *word;
+
+    /* A vCPU without control block: as with Xen, it has no events */
+    if (unlikely(!(u32)fifo->control[evtchns[port].vcpu])) {
+        return;
+    }
+    word = event_word(port);
+    __atomic_fetch_or(word, EVENT_PENDING, __ATOMIC_SEQ_CST);
+    if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE || nr_polling)) {
+        set_pending_fifo_slow(port);
+    } else if (!(*(volatile u32 *)word & EVENT_MASKED)) {
+        link_event(port);
+    }
+}
+
 static void set_pending_fifo(u32 port)
 {
-    u32 old;
-
     if (unlikely(port >= fifo->nr_ports)) {
         /* Its word is yet to be registered: see expand_array() */
         save_pending(port);
@@ -278,20 +373,7 @@ static void set_pending_fifo(u32 port)
             return;
         }
     }
-    /* A vCPU without control block: as with Xen, it has no events */
-    if (unlikely(!fifo->control[vcpu_of_port(port)->id])) {
-        return;
-    }
-    old = __atomic_fetch_or(event_word(port), EVENT_PENDING, __ATOMIC_SEQ_CST);
-    if (!(old & EVENT_MASKED)) {
-        link_event(port);
-    }
-    if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE)) {
-        __atomic_fetch_and(event_word(port), ~EVENT_PENDING, __ATOMIC_SEQ_CST);
-    }
-    if (unlikely(nr_polling)) {
-        wake_pollers();
-    }
+    set_pending_in_word(port);
 }
 
 static void unmask_fifo(u32 port)
@@ -305,7 +387,7 @@ static void unmask_fifo(u32 port)
 
 /* Which of the two it is */
 
-static __always_inline void set_pending(u32 port)
+static void set_pending(u32 port)
 {
     if (fifo->active) {
         set_pending_fifo(port);
@@ -388,7 +470,7 @@ void take_incoming(struct vcpu *v)
     }
 }
 
-static long send(u32 port)
+static noinline long send(u32 port)
 {
     u32 state;
 
@@ -412,7 +494,18 @@ static long send(u32 port)
     return state == XENPV_EVTCHN_UNBOUND ? 0 : -EINVAL;
 }
 
-static long unmask(u32 port)
+/* The usual case of send() */
+static noinline long send_fifo(u32 port)
+{
+    if (likely(port < fifo->nr_ports &&
+               evtchns[port].state == XENPV_EVTCHN_IPI)) {
+        set_pending_in_word(port);
+        return 0;
+    }
+    return send(port);
+}
+
+static noinline long unmask(u32 port)
 {
     u32 state;
 
@@ -536,10 +629,10 @@ static void after_reset(void)
             fifo_queued[port] = 0;
         }
     }
-    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
-        spin_lock(&fifo_queues[i].lock);
-        memset(fifo_queues[i].tail, 0, sizeof(fifo_queues[i].tail));
-        spin_unlock(&fifo_queues[i].lock);
+    for (u32 list = 0; list < ARRAY_SIZE(fifo_tail); list++) {
+        spin_lock(&fifo_lock[list >> 4]);
+        fifo_tail[list] = 0;
+        spin_unlock(&fifo_lock[list >> 4]);
     }
     spin_lock(&expand_lock);
     expanded = 0;
@@ -614,12 +707,27 @@ HYPERCALL(do_event_channel_op)
 {
     u32 port;
 
-    if (likely(a1 == EVTCHNOP_send || a1 == EVTCHNOP_unmask)) {
-        if (unlikely(!access_ok(a2, sizeof(port)))) {
+    if (likely(a1 == EVTCHNOP_send)) {
+        if (unlikely(!access_ok_long(a2))) {
             return -EFAULT;
         }
         GET_GUEST32(port, a2, fault);
-        return a1 == EVTCHNOP_send ? send(port) : unmask(port);
+        if (fifo->active) {
+            return send_fifo(port);
+        }
+        if (likely(port < NR_2L_PORTS &&
+                   evtchns[port].state == XENPV_EVTCHN_IPI)) {
+            set_pending_2l(port);
+            return 0;
+        }
+        return send(port);
+    }
+    if (likely(a1 == EVTCHNOP_unmask)) {
+        if (unlikely(!access_ok_long(a2))) {
+            return -EFAULT;
+        }
+        GET_GUEST32(port, a2, fault);
+        return unmask(port);
     }
     return event_channel_op(a1, a2);
 fault:

@@ -203,9 +203,13 @@ static inline bool in_kernel(const struct vcpu *v, const struct regs *regs)
 #endif
 }
 
-#define boot_info ((struct xenpv_boot_info *)(CORE_VIRT + XENPV_CORE_BOOT_INFO))
-#define shared    ((struct shared_info *)(CORE_VIRT + XENPV_CORE_SHARED_INFO))
-#define evtchns   ((volatile struct xenpv_evtchn *)(CORE_VIRT + XENPV_CORE_EVTCHN))
+/* At CORE_VIRT, as an address that instructions are relative to */
+extern char image_start[];
+#define boot_info ((struct xenpv_boot_info *)(image_start + XENPV_CORE_BOOT_INFO))
+#define shared    ((struct shared_info *)(image_start + XENPV_CORE_SHARED_INFO))
+#define evtchns   ((volatile struct xenpv_evtchn *)(image_start + \
+                                                    XENPV_CORE_EVTCHN))
+#define fifo      ((volatile struct xenpv_fifo *)(image_start + XENPV_CORE_FIFO))
 #define m2p       ((ulong *)M2P_VIRT)
 
 static inline void *core_virt(ulong gpa)
@@ -291,6 +295,16 @@ static inline bool access_ok(ulong addr, ulong size)
             (addr >= XENPV_HV_VIRT_END_64 && addr <= (size ? -size : ~0UL)));
 #else
     return size <= XENPV_M2P_VIRT_32 && addr <= XENPV_M2P_VIRT_32 - size;
+#endif
+}
+/* The same for the first byte of one long: if the last is not, it faults */
+static inline bool access_ok_long(ulong addr)
+{
+#ifdef __x86_64__
+    /* The hypervisor's range is one aligned range of 2^43 bytes */
+    return addr >> 43 != XENPV_M2P_VIRT_64 >> 43;
+#else
+    return addr <= XENPV_M2P_VIRT_32 - sizeof(ulong);
 #endif
 }
 /* 0, or -EFAULT; these may have copied a part */

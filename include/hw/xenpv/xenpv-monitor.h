@@ -207,11 +207,12 @@ struct xenpv_evtchn {
  */
 #define XENPV_FIFO_WORDS        1024    /* event words in a frame */
 #define XENPV_FIFO_FRAMES       (XENPV_NR_PORTS / XENPV_FIFO_WORDS)
+#define XENPV_FIFO_CONTROL      0x1
 struct xenpv_fifo {
     uint32_t active;        /* 0: the 2-level ABI */
     uint32_t nr_ports;      /* as far as there are frames, a multiple */
     uint32_t reserved[14];
-    /* Guest-physical addresses of the control blocks, by vCPU. 0: none */
+    /* By vCPU: the control block's address | XENPV_FIFO_CONTROL, 0: none */
     uint64_t control[XENPV_MAX_VCPUS];
     uint32_t array[XENPV_FIFO_FRAMES];  /* mfns */
 };
