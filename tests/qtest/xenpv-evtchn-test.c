@@ -17,6 +17,9 @@
 #include "xenpv-qtest.h"
 
 #define MAX_PORTS   (xenpv_is_64bit() ? 4096 : 1024)
+#define CONTROL_MFN XENPV_QTEST_MFN_FREE
+#define ARRAY_MFN   (CONTROL_MFN + 1)
+#define RAM_MFNS    (32 * 1024 / 4)
 #define BUCKET      64
 
 static QTestState *start(void)
@@ -418,6 +421,174 @@ static void test_reset(void)
     qtest_quit(qts);
 }
 
+/* The FIFO ABI, as far as it is the machine's: who has registered what */
+
+static int64_t init_control(QTestState *qts, uint64_t mfn, uint32_t offset,
+                            uint32_t vcpu)
+{
+    struct evtchn_init_control c = {
+        .control_gfn = mfn, .offset = offset, .vcpu = vcpu
+    };
+    int64_t ret = op(qts, EVTCHNOP_init_control, &c, sizeof(c));
+
+    if (!ret) {
+        g_assert_cmpuint(c.link_bits, ==, EVTCHN_FIFO_LINK_BITS);
+    }
+    return ret;
+}
+
+static int64_t expand_array(QTestState *qts, uint64_t mfn)
+{
+    struct evtchn_expand_array e = { .array_gfn = mfn };
+
+    return op(qts, EVTCHNOP_expand_array, &e, sizeof(e));
+}
+
+static int64_t set_priority(QTestState *qts, uint32_t port, uint32_t priority)
+{
+    struct evtchn_set_priority p = { .port = port, .priority = priority };
+
+    return op(qts, EVTCHNOP_set_priority, &p, sizeof(p));
+}
+
+static struct xenpv_fifo shared_fifo(QTestState *qts)
+{
+    struct xenpv_fifo f;
+
+    qtest_memread(qts, xenpv_core(XENPV_CORE_FIFO), &f, sizeof(f));
+    return f;
+}
+
+static uint64_t word(uint32_t port)
+{
+    return ARRAY_MFN * XENPV_PAGE + port * 4;
+}
+
+static void test_fifo(void)
+{
+    QTestState *qts = qtest_init("-M xenpv-kvm -m 32 -smp 2");
+    struct evtchn_unmask u = { .port = bind_ipi(qts, 0) };
+    struct xenpv_fifo f;
+
+    /* Nothing of this changes anything */
+    g_assert_cmpint(expand_array(qts, ARRAY_MFN), ==, -XEN_EOPNOTSUPP);
+    g_assert_cmpint(set_priority(qts, u.port, 3), ==, -XEN_ENOSYS);
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0, 2), ==, -XEN_ENOENT);
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 4096 - 64, 0), ==,
+                    -XEN_EINVAL);
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0xfffffff8, 0), ==,
+                    -XEN_EINVAL);
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 4, 0), ==, -XEN_EINVAL);
+    g_assert_cmpint(init_control(qts, RAM_MFNS, 0, 0), ==, -XEN_EINVAL);
+    g_assert_cmpint(init_control(qts, UINT64_MAX, 0, 0), ==, -XEN_EINVAL);
+    g_assert_cmpint(init_control(qts, XENPV_CORE_GPA >> 12, 0, 0), ==,
+                    -XEN_EINVAL);
+    g_assert_cmpuint(shared_fifo(qts).active, ==, 0);
+
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 4096 - 72, 1), ==, 0);
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0, 1), ==, -XEN_EINVAL);
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0, 0), ==, 0);
+    f = shared_fifo(qts);
+    g_assert_cmpuint(f.active, ==, 1);
+    g_assert_cmpuint(f.nr_ports, ==, 0);
+    g_assert_cmphex(f.control[0], ==, CONTROL_MFN << 12 | XENPV_FIFO_CONTROL);
+    g_assert_cmphex(f.control[1], ==,
+                    (CONTROL_MFN << 12) + 4096 - 72 + XENPV_FIFO_CONTROL);
+
+    g_assert_cmpint(expand_array(qts, RAM_MFNS), ==, -XEN_EINVAL);
+    g_assert_cmpint(expand_array(qts, XENPV_CORE_GPA >> 12), ==, -XEN_EINVAL);
+    g_assert_cmpint(expand_array(qts, UINT64_MAX), ==, -XEN_EINVAL);
+    g_assert_cmpint(expand_array(qts, ARRAY_MFN), ==, 0);
+    f = shared_fifo(qts);
+    g_assert_cmpuint(f.nr_ports, ==, XENPV_FIFO_WORDS);
+    g_assert_cmphex(f.array[0], ==, ARRAY_MFN);
+
+    g_assert_cmpint(set_priority(qts, u.port, 16), ==, -XEN_EINVAL);
+    g_assert_cmpint(set_priority(qts, BUCKET, 1), ==, -XEN_EINVAL);
+    g_assert_cmpint(set_priority(qts, u.port + 1, 1), ==, -XEN_EACCES);
+    g_assert_cmpint(set_priority(qts, u.port, 15), ==, 0);
+    g_assert_cmpuint(shared_port(qts, u.port).priority, ==, 15);
+    g_assert_cmpint(close_port(qts, u.port), ==, 0);
+    g_assert_cmpint(bind_ipi(qts, 1), ==, u.port);
+    g_assert_cmpuint(shared_port(qts, u.port).priority, ==,
+                     EVTCHN_FIFO_PRIORITY_DEFAULT);
+
+    xenpv_drop_events(qts);
+    qtest_writel(qts, word(u.port), 1U << EVTCHN_FIFO_PENDING |
+                                    1U << EVTCHN_FIFO_MASKED);
+    g_assert_cmpint(op(qts, EVTCHNOP_unmask, &u, sizeof(u)), ==, 0);
+    g_assert_cmphex(qtest_readl(qts, word(u.port)), ==,
+                    1U << EVTCHN_FIFO_PENDING);
+    g_assert_false(xenpv_take_event(qts, u.port));
+    g_assert_true(xenpv_take_vcpu_event(qts, 1, u.port));
+
+    /* Closed while on a list of the guest's: nobody gets it until it is off */
+    qtest_writel(qts, word(u.port), 1U << EVTCHN_FIFO_PENDING |
+                                    1U << EVTCHN_FIFO_LINKED | 77);
+    g_assert_cmpint(close_port(qts, u.port), ==, 0);
+    g_assert_cmphex(qtest_readl(qts, word(u.port)), ==,
+                    1U << EVTCHN_FIFO_LINKED | 77);
+    g_assert_cmpint(bind_ipi(qts, 0), ==, u.port + 1);
+    qtest_writel(qts, word(u.port), 0);
+    g_assert_cmpint(bind_ipi(qts, 0), ==, u.port);
+    qtest_quit(qts);
+}
+
+/* All ports of the FIFO ABI, some words of which are anywhere; and a reset */
+static void test_fifo_full(void)
+{
+    QTestState *qts = qtest_init("-M xenpv-kvm -m 32");
+    struct evtchn_reset r = { .dom = DOMID_SELF };
+    const int64_t last = XENPV_NR_PORTS - 1;
+    int64_t port;
+
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0, 0), ==, 0);
+    for (uint32_t i = 0; i < XENPV_FIFO_FRAMES; i++) {
+        g_assert_cmpint(expand_array(qts, ARRAY_MFN + i), ==, 0);
+    }
+    g_assert_cmpint(expand_array(qts, ARRAY_MFN), ==, -XEN_ENOSPC);
+    /* Every other word says that its port is on a list */
+    for (uint32_t p = XENPV_QTEST_PORT_FREE; p < 40000; p++) {
+        qtest_writel(qts, word(p), 1U << EVTCHN_FIFO_LINKED);
+    }
+    g_assert_cmpint(bind_ipi(qts, 0), ==, 40000);
+    for (port = 40001; port < 46000; port++) {
+        g_assert_cmpint(bind_ipi(qts, 0), ==, port);
+    }
+    xenpv_drop_events(qts);
+    g_assert_cmpint(send_port(qts, port - 1), ==, 0);
+    g_assert_true(xenpv_take_event(qts, port - 1));
+    g_assert_cmpint(send_port(qts, port - 1), ==, 0);
+    g_assert_cmpint(close_port(qts, port - 1), ==, 0);
+    g_assert_false(xenpv_take_event(qts, port - 1));
+    /* The others are all taken, as far as words tell */
+    for (; port <= last; port++) {
+        qtest_writel(qts, word(port), 1U << EVTCHN_FIFO_LINKED);
+    }
+    g_assert_cmpint(bind_ipi(qts, 0), ==, 45999);
+    g_assert_cmpint(bind_ipi(qts, 0), ==, -XEN_ENOSPC);
+    qtest_writel(qts, word(last), 0);
+    g_assert_cmpint(bind_ipi(qts, 0), ==, last);
+    g_assert_cmpint(send_port(qts, last), ==, 0);
+    g_assert_true(xenpv_take_event(qts, last));
+
+    g_assert_cmpint(op(qts, EVTCHNOP_reset, &r, sizeof(r)), ==, 0);
+    g_assert_cmpuint(shared_fifo(qts).active, ==, 0);
+    g_assert_cmpint(expand_array(qts, ARRAY_MFN), ==, -XEN_EOPNOTSUPP);
+    /* Words do not count any more */
+    for (port = 1; port < MAX_PORTS; port++) {
+        g_assert_cmpint(bind_ipi(qts, 0), ==, port);
+    }
+    g_assert_cmpint(bind_ipi(qts, 0), ==, -XEN_ENOSPC);
+    /* The machine's reset forgets it, too */
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0, 0), ==, 0);
+    qtest_system_reset(qts);
+    g_assert_cmpuint(shared_fifo(qts).active, ==, 0);
+    g_assert_cmpint(set_priority(qts, XENPV_QTEST_PORT_XENSTORE, 1), ==,
+                    -XEN_ENOSYS);
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -432,5 +603,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/evtchn/unmask", test_unmask);
     qtest_add_func("/xenpv/evtchn/full", test_full);
     qtest_add_func("/xenpv/evtchn/reset", test_reset);
+    qtest_add_func("/xenpv/evtchn/fifo", test_fifo);
+    qtest_add_func("/xenpv/evtchn/fifo-full", test_fifo_full);
     return g_test_run();
 }

@@ -34,10 +34,13 @@
 #define XEN_ENOENT      2
 #define XEN_ESRCH       3
 #define XEN_E2BIG       7
+#define XEN_EACCES      13
+#define XEN_EBUSY       16
 #define XEN_EEXIST      17
 #define XEN_EINVAL      22
 #define XEN_ENOSPC      28
 #define XEN_ENOSYS      38
+#define XEN_EOPNOTSUPP  95
 
 /* Is the guest's width 64 bits, as it is without a kernel to say so? */
 static inline bool xenpv_is_64bit(void)
