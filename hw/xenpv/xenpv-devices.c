@@ -156,6 +156,11 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
 
     xen_bus_init();
     create_console(d, cfg->domid);
+    if (cfg->vfb) {
+        xenpv_fb_create(cfg->domid);
+        /* Their devices are made now: they cannot be hotplugged */
+        xenpv_xenstore_flush(d->xenstore);
+    }
     return d;
 }
 

@@ -20,10 +20,12 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
+#include "qom/object_interfaces.h"
 #include "exec/address-spaces.h"
 #include "exec/tb-flush.h"
 #include "system/cpu-timers.h"
 #include "system/cpus.h"
+#include "system/hostmem.h"
 #include "system/kvm.h"
 #include "system/qtest.h"
 #include "system/reset.h"
@@ -50,6 +52,7 @@ struct XenPVKVMState {
     char *xen_version;
     char *monitor_file;
     char *domain_name;
+    bool vfb;
     unsigned xen_major, xen_minor;
 
     bool accel_by_default;
@@ -537,6 +540,7 @@ static void xenpv_machine_init(MachineState *machine)
     cfg.name = s->domain_name ?: qemu_name ?: "xenpv";
     cfg.uuid = qemu_uuid;
     cfg.ram_size = machine->ram_size;
+    cfg.vfb = s->vfb;
     s->devices = xenpv_devices_create(&cfg);
 
     error_setg(&s->migration_blocker,
@@ -642,6 +646,16 @@ static void xenpv_set_domain_name(Object *obj, const char *value, Error **errp)
     s->domain_name = g_strdup(value);
 }
 
+static bool xenpv_get_vfb(Object *obj, Error **errp)
+{
+    return XENPV_KVM_MACHINE(obj)->vfb;
+}
+
+static void xenpv_set_vfb(Object *obj, bool value, Error **errp)
+{
+    XENPV_KVM_MACHINE(obj)->vfb = value;
+}
+
 static char *xenpv_get_domain_uuid(Object *obj, Error **errp)
 {
     return qemu_uuid_unparse_strdup(&qemu_uuid);
@@ -710,6 +724,35 @@ static void xenpv_machine_finalize(Object *obj)
     g_free(s->monitor);
 }
 
+/*
+ * Guest RAM that is shared and has a file descriptor, so that back ends can map
+ * frames of it side by side: rings of several pages, the framebuffer. Not an
+ * ordinary memory-backend-ram with share=on, which would be limited by the size
+ * of /dev/shm.
+ */
+static bool xenpv_create_memdev(MachineState *machine, const char *path,
+                                Error **errp)
+{
+    MachineClass *parent = MACHINE_CLASS(object_class_by_name(TYPE_MACHINE));
+    const char *id = MACHINE_GET_CLASS(machine)->default_ram_id;
+    Object *obj;
+    bool ok;
+
+    if (path || !object_class_by_name(TYPE_MEMORY_BACKEND_MEMFD)) {
+        return parent->create_default_memdev(machine, path, errp);
+    }
+    obj = object_new(TYPE_MEMORY_BACKEND_MEMFD);
+    object_property_add_child(object_get_objects_root(), id, obj);
+    ok = object_property_set_int(obj, "size", machine->ram_size, errp) &&
+         object_property_set_bool(obj, "x-use-canonical-path-for-ramblock-id",
+                                  false, errp) &&
+         user_creatable_complete(USER_CREATABLE(obj), errp) &&
+         object_property_set_link(OBJECT(machine), "memory-backend", obj,
+                                  errp);
+    object_unref(obj);
+    return ok;
+}
+
 static void xenpv_machine_class_init(ObjectClass *oc, void *data)
 {
     MachineClass *mc = MACHINE_CLASS(oc);
@@ -722,6 +765,7 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     mc->default_cpu_type = X86_CPU_TYPE_NAME("max");
     mc->default_ram_id = "xenpv.ram";
     mc->default_ram_size = 512 * MiB;
+    mc->create_default_memdev = xenpv_create_memdev;
     mc->default_kernel_irqchip_split = true;
     mc->block_default_type = IF_XEN;
     mc->default_nic = "xen-net-device";
@@ -753,6 +797,9 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
                                   xenpv_set_domain_uuid);
     object_class_property_set_description(oc, "domain-uuid",
         "The domain's UUID (default: that of -uuid, or all zeroes)");
+    object_class_property_add_bool(oc, "vfb", xenpv_get_vfb, xenpv_set_vfb);
+    object_class_property_set_description(oc, "vfb",
+        "A paravirtual framebuffer, keyboard and pointer (default: off)");
 }
 
 static const TypeInfo xenpv_machine_info = {

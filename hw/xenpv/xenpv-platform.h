@@ -97,6 +97,9 @@ void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
 void xenpv_console_reset(XenPVConsoleState *s);
 void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port);
 
+/* The framebuffer, keyboard and pointer: once, after xen_bus_init() */
+void xenpv_fb_create(uint16_t domid);
+
 /*
  * Send a vector to a vCPU's local APIC. From any thread. (accel/xenpv)
  */

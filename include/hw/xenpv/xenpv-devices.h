@@ -15,6 +15,7 @@
  *   xenpv-gnttab.c     grant tables, foreign memory
  *   xenpv-xenstore.c   xenstore: its ring, its tree, and what back ends see
  *   xenpv-console.c    the primary console
+ *   xenpv-fb.c         framebuffer, keyboard and pointer
  *   xenpv-devices.c    makes them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -36,6 +37,7 @@ typedef struct XenPVDevicesConfig {
     const char *name;
     QemuUUID uuid;
     uint64_t ram_size;      /* bytes */
+    bool vfb;               /* a framebuffer, a keyboard and a pointer */
 } XenPVDevicesConfig;
 
 /* The guest's ends of the channels of its console and of xenstore */

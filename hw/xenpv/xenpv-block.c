@@ -1,0 +1,772 @@
+/*
+ * xen-disk's and xen-cdrom's ring: blkif requests to the block layer
+ *
+ * This takes the place of hw/block/dataplane/xen-block.c, whose interface it
+ * has, for what that lacks: indirect descriptors, by which one request carries
+ * more than 44 KiB; write barriers, which old front ends want; rerror and
+ * werror; and guest errors that are traced and not printed.
+ *
+ * Everything here runs in the AioContext of the disk's IOThread, or else of the
+ * main loop; create, destroy, start and stop with that at rest. Of what the
+ * front end can write each request is copied once, and the copy is checked.
+ * Data is copied by grants, too: from the guest before a write, to it after a
+ * read. (So persistent grants would be of no use and are not offered.)
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/bswap.h"
+#include "qemu/defer-call.h"
+#include "qemu/main-loop.h"
+#include "qemu/memalign.h"
+#include "qemu/queue.h"
+#include "qemu/thread.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "hw/block/dataplane/xen-block.h"
+#include "hw/block/xen_blkif.h"
+#include "hw/xen/interface/io/ring.h"
+#include "hw/xen/xen.h"
+#include "system/block-backend.h"
+#include "system/iothread.h"
+#include "system/runstate.h"
+#include "trace.h"
+
+#define SEGS_PER_PAGE       (XEN_PAGE_SIZE / sizeof(struct blkif_request_segment))
+/* 1 MiB, as virtio-blk's default */
+#define MAX_INDIRECT_SEGS   256
+/* Data in flight beyond which no more requests are taken from the ring */
+#define MAX_IN_FLIGHT       (64 * MiB)
+/* From so many in flight on, what is submitted at once goes as a batch */
+#define BATCH_FROM          2
+
+typedef enum Stage {
+    STAGE_FLUSH_BEFORE,
+    STAGE_DATA,
+    STAGE_FLUSH_AFTER,
+    STAGE_DONE,
+} Stage;
+
+typedef struct Request {
+    QTAILQ_ENTRY(Request) next;         /* stopped ones */
+    XenBlockDataPlane *dp;
+
+    /* As in the ring */
+    uint64_t id;
+    uint8_t ring_op;
+    uint8_t op;                         /* of an indirect one: what it does */
+    uint64_t sector;
+    uint64_t nr_sectors;                /* to discard */
+    unsigned nr_segs;
+    struct blkif_request_segment segs[MAX_INDIRECT_SEGS];
+
+    Stage stage;
+    int64_t offset;                     /* on the disk */
+    uint64_t size;
+    void *buf;
+    QEMUIOVector qiov;
+    BlockAcctCookie acct;
+} Request;
+
+struct XenBlockDataPlane {
+    XenDevice *xendev;
+    BlockBackend *blk;
+    unsigned sector_size;
+    IOThread *iothread;
+    AioContext *ctx;
+    QEMUBH *bh;
+    VMChangeStateEntry *vm_change;
+
+    XenEventChannel *channel;
+    unsigned *ring_refs;
+    unsigned nr_ring_refs;
+    void *sring;
+    unsigned protocol;
+    size_t fields;                      /* where "id" is in a request */
+    blkif_back_rings_t rings;
+
+    bool running;
+    bool stalled;                       /* the ring waits for a completion */
+    bool barrier;                       /* one is in flight */
+    unsigned in_flight;                 /* written here, read by stop */
+    uint64_t bytes_in_flight;
+
+    QemuMutex lock;                     /* for the two below */
+    QTAILQ_HEAD(, Request) stopped;     /* to go on when the machine does */
+    unsigned nr_stopped;
+};
+
+/* ------------------------------------------------------------------------- */
+/* Requests in the ring                                                       */
+
+static const void *ring_request(XenBlockDataPlane *dp, RING_IDX i, size_t *size)
+{
+    switch (dp->protocol) {
+    case BLKIF_PROTOCOL_X86_32:
+        *size = sizeof(blkif_x86_32_request_t);
+        return RING_GET_REQUEST(&dp->rings.x86_32_part, i);
+    case BLKIF_PROTOCOL_X86_64:
+        *size = sizeof(blkif_x86_64_request_t);
+        return RING_GET_REQUEST(&dp->rings.x86_64_part, i);
+    default:
+        *size = sizeof(blkif_request_t);
+        return RING_GET_REQUEST(&dp->rings.native, i);
+    }
+}
+
+static void *ring_response(XenBlockDataPlane *dp, RING_IDX i)
+{
+    switch (dp->protocol) {
+    case BLKIF_PROTOCOL_X86_32:
+        return RING_GET_RESPONSE(&dp->rings.x86_32_part, i);
+    case BLKIF_PROTOCOL_X86_64:
+        return RING_GET_RESPONSE(&dp->rings.x86_64_part, i);
+    default:
+        return RING_GET_RESPONSE(&dp->rings.native, i);
+    }
+}
+
+/* The descriptors of an indirect request, out of the pages that have them */
+static bool get_indirect_segs(XenBlockDataPlane *dp, Request *req,
+                              const uint8_t *grefs)
+{
+    XenDeviceGrantCopySegment copies[DIV_ROUND_UP(MAX_INDIRECT_SEGS,
+                                                  SEGS_PER_PAGE)];
+    Error *err = NULL;
+    unsigned n = 0;
+
+    QEMU_BUILD_BUG_ON(ARRAY_SIZE(copies) > BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
+    for (unsigned done = 0; done < req->nr_segs; n++) {
+        unsigned here = MIN(req->nr_segs - done, SEGS_PER_PAGE);
+
+        copies[n].source.foreign.ref = ldl_le_p(grefs + 4 * n);
+        copies[n].source.foreign.offset = 0;
+        copies[n].dest.virt = &req->segs[done];
+        copies[n].len = here * sizeof(req->segs[0]);
+        done += here;
+    }
+    xen_device_copy_grant_refs(dp->xendev, false, copies, n, &err);
+    if (err) {
+        error_free(err);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * What the ring's layouts have in common: after the first bytes come id,
+ * sector and then, by the operation, segments, a number of sectors, or a
+ * handle and the references of pages with segments.
+ */
+static const char *get_request(XenBlockDataPlane *dp, Request *req, RING_IDX i)
+{
+    uint8_t raw[sizeof(blkif_x86_64_request_t)];
+    const uint8_t *p = raw + dp->fields;
+    const void *shared;
+    size_t size;
+
+    QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_request_t));
+    QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_x86_32_request_t));
+    shared = ring_request(dp, i, &size);
+    memcpy(raw, shared, size);
+    /* The front end may change what is in the ring, but not this */
+    barrier();
+
+    req->ring_op = raw[0];
+    req->op = raw[0];
+    req->nr_segs = raw[1];
+    req->id = ldq_le_p(p);
+    req->sector = ldq_le_p(p + 8);
+    switch (req->ring_op) {
+    case BLKIF_OP_INDIRECT:
+        req->op = raw[1];
+        req->nr_segs = lduw_le_p(raw + 2);
+        if (req->op != BLKIF_OP_READ && req->op != BLKIF_OP_WRITE) {
+            return "indirect, but neither read nor write";
+        }
+        if (!req->nr_segs || req->nr_segs > MAX_INDIRECT_SEGS) {
+            return "number of segments";
+        }
+        if (!get_indirect_segs(dp, req, p + 20)) {
+            return "grant of segments";
+        }
+        break;
+    case BLKIF_OP_DISCARD:
+        req->nr_segs = 0;
+        req->nr_sectors = ldq_le_p(p + 16);
+        break;
+    default:
+        if (req->nr_segs > BLKIF_MAX_SEGMENTS_PER_REQUEST) {
+            return "number of segments";
+        }
+        memcpy(req->segs, p + 16, req->nr_segs * sizeof(req->segs[0]));
+        break;
+    }
+    return NULL;
+}
+
+static const char bad_op[] = "operation";
+
+/* What is wrong with a request, or NULL. From here on it has its size. */
+static const char *check_request(XenBlockDataPlane *dp, Request *req)
+{
+    int64_t length = blk_getlength(dp->blk);
+    uint64_t sectors = length < 0 ? 0 : length / dp->sector_size;
+
+    switch (req->op) {
+    case BLKIF_OP_READ:
+    case BLKIF_OP_WRITE:
+        req->stage = STAGE_DATA;
+        if (!req->nr_segs) {
+            return "no segments";
+        }
+        break;
+    case BLKIF_OP_FLUSH_DISKCACHE:
+    case BLKIF_OP_WRITE_BARRIER:
+        req->stage = STAGE_FLUSH_BEFORE;
+        break;
+    case BLKIF_OP_DISCARD:
+        req->stage = STAGE_DATA;
+        break;
+    default:
+        return bad_op;
+    }
+    if (req->op != BLKIF_OP_READ && !blk_is_writable(dp->blk)) {
+        return "read-only";
+    }
+    for (unsigned i = 0; i < req->nr_segs; i++) {
+        struct blkif_request_segment *seg = &req->segs[i];
+
+        if (seg->first_sect > seg->last_sect ||
+            seg->last_sect >= XEN_PAGE_SIZE / dp->sector_size) {
+            return "segment";
+        }
+        req->size += (seg->last_sect - seg->first_sect + 1) * dp->sector_size;
+    }
+    if (req->op != BLKIF_OP_DISCARD) {
+        req->nr_sectors = req->size / dp->sector_size;
+    }
+    if (req->nr_sectors &&
+        (req->sector > sectors || req->nr_sectors > sectors - req->sector)) {
+        return "beyond the end";
+    }
+    req->offset = req->nr_sectors ? req->sector * dp->sector_size : 0;
+    return NULL;
+}
+
+static bool copy_data(Request *req, bool to_guest)
+{
+    XenBlockDataPlane *dp = req->dp;
+    g_autofree XenDeviceGrantCopySegment *copies =
+        g_new(XenDeviceGrantCopySegment, req->nr_segs);
+    uint8_t *p = req->buf;
+    Error *err = NULL;
+
+    for (unsigned i = 0; i < req->nr_segs; i++) {
+        struct blkif_request_segment *seg = &req->segs[i];
+        off_t offset = seg->first_sect * dp->sector_size;
+
+        if (to_guest) {
+            copies[i].source.virt = p;
+            copies[i].dest.foreign.ref = seg->gref;
+            copies[i].dest.foreign.offset = offset;
+        } else {
+            copies[i].source.foreign.ref = seg->gref;
+            copies[i].source.foreign.offset = offset;
+            copies[i].dest.virt = p;
+        }
+        copies[i].len = (seg->last_sect - seg->first_sect + 1) *
+                        dp->sector_size;
+        p += copies[i].len;
+    }
+    xen_device_copy_grant_refs(dp->xendev, to_guest, copies, req->nr_segs,
+                               &err);
+    if (err) {
+        trace_xenpv_block_bad_request(req->id, req->op, error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Requests on their way                                                      */
+
+static Request *new_request(XenBlockDataPlane *dp)
+{
+    Request *req = g_new0(Request, 1);
+
+    req->dp = dp;
+    qatomic_inc(&dp->in_flight);
+    return req;
+}
+
+static void free_request(Request *req)
+{
+    XenBlockDataPlane *dp = req->dp;
+
+    if (req->buf) {
+        dp->bytes_in_flight -= req->size;
+        qemu_iovec_destroy(&req->qiov);
+        qemu_vfree(req->buf);
+    }
+    g_free(req);
+    qatomic_dec(&dp->in_flight);
+    aio_wait_kick();
+}
+
+/* Answer, and forget the request */
+static void complete(Request *req, int16_t status)
+{
+    XenBlockDataPlane *dp = req->dp;
+    blkif_response_t *rsp = ring_response(dp, dp->rings.common.rsp_prod_pvt);
+    Error *err = NULL;
+    int notify;
+
+    /* All layouts have these members at the same offsets */
+    QEMU_BUILD_BUG_ON(offsetof(blkif_x86_32_response_t, status) !=
+                      offsetof(blkif_response_t, status));
+    trace_xenpv_block_complete(req->id, req->op, status);
+    rsp->id = req->id;
+    rsp->operation = req->op;
+    rsp->status = status;
+    dp->rings.common.rsp_prod_pvt++;
+    if (req->op == BLKIF_OP_WRITE_BARRIER) {
+        dp->barrier = false;
+    }
+    RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&dp->rings.common, notify);
+    if (notify) {
+        xen_device_notify_event_channel(dp->xendev, dp->channel, &err);
+        if (err) {
+            /* The front end has closed its end */
+            trace_xenpv_block_not_notified(error_get_pretty(err));
+            error_free(err);
+        }
+    }
+    if (dp->stalled) {
+        qemu_bh_schedule(dp->bh);
+    }
+    /* Last, as stop may wait for it */
+    free_request(req);
+}
+
+static void next_stage(Request *req);
+
+static enum BlockAcctType acct_type(Request *req)
+{
+    switch (req->op) {
+    case BLKIF_OP_READ:
+        return BLOCK_ACCT_READ;
+    case BLKIF_OP_DISCARD:
+        return BLOCK_ACCT_UNMAP;
+    }
+    return req->stage == STAGE_DATA ? BLOCK_ACCT_WRITE : BLOCK_ACCT_FLUSH;
+}
+
+/* rerror and werror: false if the request goes on as if all were well */
+static bool handle_error(Request *req, int error)
+{
+    XenBlockDataPlane *dp = req->dp;
+    BlockBackend *blk = dp->blk;
+    bool is_read = req->op == BLKIF_OP_READ;
+    BlockErrorAction action = blk_get_error_action(blk, is_read, error);
+
+    switch (action) {
+    case BLOCK_ERROR_ACTION_STOP:
+        block_acct_failed(blk_get_stats(blk), &req->acct);
+        WITH_QEMU_LOCK_GUARD(&dp->lock) {
+            QTAILQ_INSERT_TAIL(&dp->stopped, req, next);
+            dp->nr_stopped++;
+        }
+        aio_wait_kick();
+        break;
+    case BLOCK_ERROR_ACTION_REPORT:
+        block_acct_failed(blk_get_stats(blk), &req->acct);
+        complete(req, BLKIF_RSP_ERROR);
+        break;
+    default:
+        break;
+    }
+    blk_error_action(blk, action, is_read, error);
+    return action != BLOCK_ERROR_ACTION_IGNORE;
+}
+
+static void stage_done(void *opaque, int ret)
+{
+    Request *req = opaque;
+
+    if (ret < 0 && handle_error(req, -ret)) {
+        return;
+    }
+    block_acct_done(blk_get_stats(req->dp->blk), &req->acct);
+    if (req->op == BLKIF_OP_READ && !copy_data(req, true)) {
+        complete(req, BLKIF_RSP_ERROR);
+        return;
+    }
+    req->stage++;
+    next_stage(req);
+}
+
+/* A discard goes in pieces, as long as the block layer takes them at once */
+static void discard_more(void *opaque, int ret)
+{
+    Request *req = opaque;
+    XenBlockDataPlane *dp = req->dp;
+    int64_t bytes = MIN(req->nr_sectors,
+                        BDRV_REQUEST_MAX_BYTES / dp->sector_size) *
+                    dp->sector_size;
+
+    if (ret < 0 || !bytes) {
+        stage_done(req, ret);
+        return;
+    }
+    blk_aio_pdiscard(dp->blk, req->offset, bytes, discard_more, req);
+    req->offset += bytes;
+    req->nr_sectors -= bytes / dp->sector_size;
+}
+
+/* Begin the stage that the request is in */
+static void next_stage(Request *req)
+{
+    XenBlockDataPlane *dp = req->dp;
+    BlockBackend *blk = dp->blk;
+
+    if (req->stage == STAGE_DATA &&
+        !req->size && req->op != BLKIF_OP_DISCARD) {
+        req->stage++;       /* nothing but a flush */
+    }
+    if (req->stage == STAGE_FLUSH_AFTER && req->op != BLKIF_OP_WRITE_BARRIER) {
+        req->stage++;
+    }
+    if (req->stage == STAGE_DONE) {
+        complete(req, BLKIF_RSP_OKAY);
+        return;
+    }
+    block_acct_start(blk_get_stats(blk), &req->acct,
+                     req->stage == STAGE_DATA ? req->size : 0, acct_type(req));
+    if (req->stage != STAGE_DATA) {
+        blk_aio_flush(blk, stage_done, req);
+    } else if (req->op == BLKIF_OP_DISCARD) {
+        discard_more(req, 0);
+    } else if (req->op == BLKIF_OP_READ) {
+        blk_aio_preadv(blk, req->offset, &req->qiov, 0, stage_done, req);
+    } else {
+        blk_aio_pwritev(blk, req->offset, &req->qiov, 0, stage_done, req);
+    }
+}
+
+/* Its first stage; its data is taken from the guest now */
+static void submit(Request *req)
+{
+    XenBlockDataPlane *dp = req->dp;
+
+    if (req->size) {
+        req->buf = qemu_try_blockalign(blk_bs(dp->blk), req->size);
+        if (!req->buf) {
+            complete(req, BLKIF_RSP_ERROR);
+            return;
+        }
+        dp->bytes_in_flight += req->size;
+        qemu_iovec_init_buf(&req->qiov, req->buf, req->size);
+        if (req->op != BLKIF_OP_READ && !copy_data(req, false)) {
+            complete(req, BLKIF_RSP_ERROR);
+            return;
+        }
+    }
+    next_stage(req);
+}
+
+static void reject(Request *req, const char *why)
+{
+    trace_xenpv_block_bad_request(req->id, req->op, why);
+    if (req->ring_op != BLKIF_OP_DISCARD) {
+        block_acct_invalid(blk_get_stats(req->dp->blk),
+                           req->op == BLKIF_OP_READ ? BLOCK_ACCT_READ
+                                                    : BLOCK_ACCT_WRITE);
+    }
+    if (req->op == BLKIF_OP_WRITE_BARRIER) {
+        /* What complete() takes back */
+        req->dp->barrier = true;
+    }
+    complete(req, why == bad_op ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
+}
+
+/* Take what is there from the ring: was there anything? */
+static bool run_ring(XenBlockDataPlane *dp)
+{
+    RING_IDX cons = dp->rings.common.req_cons;
+    RING_IDX prod = qatomic_read(&dp->rings.common.sring->req_prod);
+    bool batch = dp->in_flight >= BATCH_FROM ||
+                 prod - cons >= BATCH_FROM;
+    bool any = false;
+    int more;
+
+    if (!dp->running) {
+        return false;
+    }
+    /* The requests were there before the index said so */
+    xen_rmb();
+    if (RING_REQUEST_PROD_OVERFLOW(&dp->rings.common, prod)) {
+        trace_xenpv_block_ring_overflow(prod);
+        return false;
+    }
+    if (batch) {
+        defer_call_begin();
+    }
+    while (cons != prod && !dp->barrier &&
+           dp->bytes_in_flight < MAX_IN_FLIGHT &&
+           !RING_REQUEST_CONS_OVERFLOW(&dp->rings.common, cons)) {
+        Request *req = new_request(dp);
+        const char *why;
+
+        why = get_request(dp, req, cons);
+        if (req->ring_op == BLKIF_OP_WRITE_BARRIER && dp->in_flight > 1) {
+            /* It comes again when all before it are done */
+            free_request(req);
+            break;
+        }
+        dp->rings.common.req_cons = ++cons;
+        any = true;
+        why = why ?: check_request(dp, req);
+        trace_xenpv_block_request(req->id, req->op, req->sector, req->size,
+                                  req->nr_segs);
+        if (why) {
+            reject(req, why);
+            continue;
+        }
+        if (req->op == BLKIF_OP_WRITE_BARRIER) {
+            dp->barrier = true;
+        }
+        submit(req);
+    }
+    if (batch) {
+        defer_call_end();
+    }
+    dp->stalled = cons != prod;
+    if (!dp->stalled) {
+        /* From here on the front end tells when there is more */
+        RING_FINAL_CHECK_FOR_REQUESTS(&dp->rings.common, more);
+        if (more) {
+            qemu_bh_schedule(dp->bh);
+        }
+    }
+    return any;
+}
+
+static void ring_bh(void *opaque)
+{
+    run_ring(opaque);
+}
+
+static bool ring_event(void *opaque)
+{
+    return run_ring(opaque);
+}
+
+/* In the disk's context: what an error has stopped is tried once more */
+static void retry_bh(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+    QTAILQ_HEAD(, Request) stopped = QTAILQ_HEAD_INITIALIZER(stopped);
+    Request *req;
+
+    WITH_QEMU_LOCK_GUARD(&dp->lock) {
+        while ((req = QTAILQ_FIRST(&dp->stopped))) {
+            QTAILQ_REMOVE(&dp->stopped, req, next);
+            QTAILQ_INSERT_TAIL(&stopped, req, next);
+        }
+        dp->nr_stopped = 0;
+    }
+    while ((req = QTAILQ_FIRST(&stopped))) {
+        QTAILQ_REMOVE(&stopped, req, next);
+        trace_xenpv_block_retry(req->id, req->op);
+        next_stage(req);
+    }
+    blk_dec_in_flight(dp->blk);
+}
+
+static void vm_state_changed(void *opaque, bool running, RunState state)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    if (running && dp->running) {
+        /* Keeps dp as it is until that has run */
+        blk_inc_in_flight(dp->blk);
+        aio_bh_schedule_oneshot(blk_get_aio_context(dp->blk), retry_bh, dp);
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* For xen-block.c                                                            */
+
+XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
+                                              BlockBackend *blk,
+                                              unsigned int sector_size,
+                                              IOThread *iothread)
+{
+    XenBlockDataPlane *dp = g_new0(XenBlockDataPlane, 1);
+
+    dp->xendev = xendev;
+    dp->blk = blk;
+    dp->sector_size = sector_size;
+    QTAILQ_INIT(&dp->stopped);
+    qemu_mutex_init(&dp->lock);
+    if (iothread) {
+        dp->iothread = iothread;
+        object_ref(OBJECT(iothread));
+        dp->ctx = iothread_get_aio_context(iothread);
+    } else {
+        dp->ctx = qemu_get_aio_context();
+    }
+    dp->bh = aio_bh_new_guarded(dp->ctx, ring_bh, dp,
+                                &DEVICE(xendev)->mem_reentrancy_guard);
+    dp->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
+                                                     vm_state_changed, dp);
+    xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
+                              MAX_INDIRECT_SEGS);
+    xen_device_backend_printf(xendev, "feature-barrier", "%u", 1);
+    return dp;
+}
+
+void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
+{
+    if (!dp) {
+        return;
+    }
+    qemu_del_vm_change_state_handler(dp->vm_change);
+    qemu_bh_delete(dp->bh);
+    if (dp->iothread) {
+        object_unref(OBJECT(dp->iothread));
+    }
+    qemu_mutex_destroy(&dp->lock);
+    g_free(dp);
+}
+
+void xen_block_dataplane_detach(XenBlockDataPlane *dp)
+{
+    if (dp && dp->channel) {
+        xen_device_set_event_channel_context(dp->xendev, dp->channel, NULL,
+                                             &error_abort);
+    }
+}
+
+void xen_block_dataplane_attach(XenBlockDataPlane *dp)
+{
+    if (dp && dp->channel) {
+        xen_device_set_event_channel_context(dp->xendev, dp->channel, dp->ctx,
+                                             &error_abort);
+    }
+}
+
+static void stop_bh(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    dp->running = false;
+}
+
+static bool is_busy(XenBlockDataPlane *dp)
+{
+    QEMU_LOCK_GUARD(&dp->lock);
+    return qatomic_read(&dp->in_flight) > dp->nr_stopped;
+}
+
+void xen_block_dataplane_stop(XenBlockDataPlane *dp)
+{
+    Request *req;
+
+    if (!dp) {
+        return;
+    }
+    if (dp->running) {
+        /* In its own context: after that nothing is taken from the ring */
+        aio_wait_bh_oneshot(dp->ctx, stop_bh, dp);
+        if (!blk_in_drain(dp->blk)) {
+            xen_block_dataplane_detach(dp);
+        }
+        AIO_WAIT_WHILE_UNLOCKED(NULL, is_busy(dp));
+    }
+    blk_set_aio_context(dp->blk, qemu_get_aio_context(), &error_abort);
+    qemu_bh_cancel(dp->bh);
+    while ((req = QTAILQ_FIRST(&dp->stopped))) {
+        QTAILQ_REMOVE(&dp->stopped, req, next);
+        free_request(req);
+    }
+    dp->nr_stopped = 0;
+    dp->barrier = false;
+
+    if (dp->channel) {
+        xen_device_unbind_event_channel(dp->xendev, dp->channel, NULL);
+        dp->channel = NULL;
+    }
+    if (dp->sring) {
+        xen_device_unmap_grant_refs(dp->xendev, dp->sring, dp->ring_refs,
+                                    dp->nr_ring_refs, NULL);
+        dp->sring = NULL;
+    }
+    g_free(dp->ring_refs);
+    dp->ring_refs = NULL;
+}
+
+void xen_block_dataplane_start(XenBlockDataPlane *dp,
+                               const unsigned int ring_ref[],
+                               unsigned int nr_ring_ref,
+                               unsigned int event_channel,
+                               unsigned int protocol,
+                               Error **errp)
+{
+    size_t size = (size_t)nr_ring_ref * XEN_PAGE_SIZE;
+    ERRP_GUARD();
+
+    if (dp->sring) {
+        error_setg(errp, "the ring is connected already");
+        return;
+    }
+    dp->ring_refs = g_memdup2(ring_ref, nr_ring_ref * sizeof(*ring_ref));
+    dp->nr_ring_refs = nr_ring_ref;
+    dp->protocol = protocol;
+
+    xen_device_set_max_grant_refs(dp->xendev, nr_ring_ref, errp);
+    if (*errp) {
+        goto fail;
+    }
+    dp->sring = xen_device_map_grant_refs(dp->xendev, dp->ring_refs,
+                                          nr_ring_ref, PROT_READ | PROT_WRITE,
+                                          errp);
+    if (*errp) {
+        goto fail;
+    }
+    switch (protocol) {
+    case BLKIF_PROTOCOL_X86_32:
+        BACK_RING_INIT(&dp->rings.x86_32_part,
+                       (blkif_x86_32_sring_t *)dp->sring, size);
+        dp->fields = offsetof(blkif_x86_32_request_t, id);
+        break;
+    case BLKIF_PROTOCOL_X86_64:
+        BACK_RING_INIT(&dp->rings.x86_64_part,
+                       (blkif_x86_64_sring_t *)dp->sring, size);
+        dp->fields = offsetof(blkif_x86_64_request_t, id);
+        break;
+    default:
+        BACK_RING_INIT(&dp->rings.native, (blkif_sring_t *)dp->sring, size);
+        dp->fields = offsetof(blkif_request_t, id);
+        break;
+    }
+    dp->channel = xen_device_bind_event_channel(dp->xendev, event_channel,
+                                                ring_event, dp, errp);
+    if (*errp) {
+        goto fail;
+    }
+    /* If somebody else keeps the disk in an IOThread, that is fine, too */
+    blk_set_aio_context(dp->blk, dp->ctx, NULL);
+    dp->running = true;
+    if (!blk_in_drain(dp->blk)) {
+        xen_block_dataplane_attach(dp);
+    }
+    return;
+
+fail:
+    xen_block_dataplane_stop(dp);
+}
