@@ -622,6 +622,8 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     }
     dp->bh = aio_bh_new_guarded(dp->ctx, ring_bh, dp,
                                 &DEVICE(xendev)->mem_reentrancy_guard);
+    /* query-block tells what rerror and werror have stopped */
+    blk_iostatus_enable(blk);
     dp->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
                                                      vm_state_changed, dp);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",

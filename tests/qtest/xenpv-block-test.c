@@ -1,0 +1,869 @@
+/*
+ * xen-disk on the xenpv-kvm machine
+ *
+ * The test is the front end: what the back end offers, each kind of request in
+ * both layouts of the ring, errors of the disk, plugging; and all that a
+ * hostile front end can put into a ring, a request or xenstore, after which
+ * the disk must still work and nothing else have been touched.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/host-utils.h"
+#include "qobject/qdict.h"
+#include "xenpv-frontend.h"
+#include "hw/xen/interface/io/blkif.h"
+
+#define SECTOR      512
+#define SECTORS     4096
+#define PER_PAGE    (XENPV_PAGE / SECTOR)
+
+/* Our own numbers */
+#define RING_MFN    XENPV_QTEST_MFN_FREE
+#define DATA_MFN    (RING_MFN + 16)
+#define RING_REF    8
+#define DATA_REF    100             /* + i: frame DATA_MFN + i, writable */
+#define NR_DATA     80
+#define LIST_MFN    (DATA_MFN + NR_DATA)
+#define LIST_REF    (DATA_REF + NR_DATA)
+#define READONLY_REF (LIST_REF + 1) /* DATA_MFN, to read */
+#define FREE_REF    (READONLY_REF + 1)
+#define NOT_RAM_REF (FREE_REF + 1)
+
+/* In both layouts but for where a request's fields begin */
+#define RING_ENTRIES 64
+
+typedef struct Disk {
+    Frontend f;
+    bool narrow;                    /* the 32-bit layout */
+    unsigned pages;                 /* of the ring */
+    uint32_t port;
+    uint32_t prod, cons;
+} Disk;
+
+static char *image(void)
+{
+    g_autofree uint8_t *data = g_malloc(SECTORS * SECTOR);
+    g_autoptr(GError) err = NULL;
+    char *path = NULL;
+    int fd = g_file_open_tmp("xenpv-block-test-XXXXXX", &path, &err);
+
+    g_assert_no_error(err);
+    close(fd);
+    for (int i = 0; i < SECTORS * SECTOR; i++) {
+        data[i] = i / SECTOR + i;
+    }
+    g_file_set_contents(path, (char *)data, SECTORS * SECTOR, &err);
+    g_assert_no_error(err);
+    return path;
+}
+
+static void remove_image(char *path)
+{
+    unlink(path);
+    g_free(path);
+}
+
+static uint8_t pattern(uint64_t offset)
+{
+    return offset / SECTOR + offset;
+}
+
+static void image_read(const char *path, void *buf, off_t offset, size_t len)
+{
+    int fd = open(path, O_RDONLY);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, buf, len, offset), ==, len);
+    close(fd);
+}
+
+static uint64_t ring(size_t offset)
+{
+    return RING_MFN * XENPV_PAGE + offset;
+}
+
+static unsigned ring_size(Disk *d)
+{
+    unsigned entry = d->narrow ? 108 : 112;
+
+    return 1 << (31 - clz32((d->pages * XENPV_PAGE - RING_ENTRIES) / entry));
+}
+
+static uint64_t ring_entry(Disk *d, uint32_t i)
+{
+    return ring(RING_ENTRIES +
+                (i & (ring_size(d) - 1)) * (d->narrow ? 108 : 112));
+}
+
+/* Everything up to telling the back end */
+static void prepare(Disk *d, QTestState *qts, const char *name, bool narrow,
+                    unsigned pages)
+{
+    g_autofree char *dir = g_strdup_printf("device/vbd/%s", name);
+
+    frontend_init(&d->f, qts, dir);
+    frontend_wait(&d->f, XenbusStateInitWait);
+    d->narrow = narrow;
+    d->pages = pages;
+    d->prod = d->cons = 0;
+
+    qtest_memset(qts, ring(0), 0, pages * XENPV_PAGE);
+    qtest_writel(qts, ring(4), 1);
+    qtest_writel(qts, ring(12), 1);
+    for (unsigned i = 0; i < pages; i++) {
+        xenpv_grant(qts, RING_REF + i, GTF_permit_access, RING_MFN + i);
+    }
+    for (unsigned i = 0; i < NR_DATA; i++) {
+        xenpv_grant(qts, DATA_REF + i, GTF_permit_access, DATA_MFN + i);
+    }
+    xenpv_grant(qts, LIST_REF, GTF_permit_access | GTF_readonly, LIST_MFN);
+    xenpv_grant(qts, READONLY_REF, GTF_permit_access | GTF_readonly, DATA_MFN);
+    xenpv_grant(qts, NOT_RAM_REF, GTF_permit_access,
+                XENPV_CORE_GPA / XENPV_PAGE);
+
+    d->port = xenpv_alloc_unbound(qts);
+    if (pages == 1) {
+        xs_write(qts, d->f.dir, "ring-ref", "%u", RING_REF);
+    } else {
+        xs_write(qts, d->f.dir, "ring-page-order", "%u", 31 - clz32(pages));
+        for (unsigned i = 0; i < pages; i++) {
+            g_autofree char *node = g_strdup_printf("ring-ref%u", i);
+
+            xs_write(qts, d->f.dir, node, "%u", RING_REF + i);
+        }
+    }
+    xs_write(qts, d->f.dir, "event-channel", "%u", d->port);
+    xs_write(qts, d->f.dir, "protocol", "%s",
+             narrow ? "x86_32-abi" : "x86_64-abi");
+}
+
+static void connect_disk(Disk *d, QTestState *qts, const char *name,
+                         bool narrow, unsigned pages)
+{
+    prepare(d, qts, name, narrow, pages);
+    frontend_set_state(&d->f, XenbusStateInitialised);
+    frontend_wait(&d->f, XenbusStateConnected);
+    frontend_set_state(&d->f, XenbusStateConnected);
+}
+
+typedef struct Seg {
+    uint32_t ref;
+    uint8_t first, last;
+} Seg;
+
+/* A request's bytes as they are in the ring; segs may have too many */
+static void put_request(Disk *d, uint8_t op, uint64_t sector, uint8_t nr,
+                        const Seg *segs, uint64_t extra)
+{
+    uint64_t entry = ring_entry(d, d->prod);
+    uint64_t at = entry + (d->narrow ? 4 : 8);
+    QTestState *qts = d->f.qts;
+
+    qtest_memset(qts, entry, 0, 108);
+    qtest_writeb(qts, entry, op);
+    qtest_writeb(qts, entry + 1, nr);
+    qtest_writeq(qts, at, 0x1122334400000000 + d->prod);
+    qtest_writeq(qts, at + 8, sector);
+    if (op == BLKIF_OP_DISCARD) {
+        qtest_writeq(qts, at + 16, extra);
+    }
+    for (int i = 0; segs && i < MIN(nr, 11); i++) {
+        qtest_writel(qts, at + 16 + 8 * i, segs[i].ref);
+        qtest_writeb(qts, at + 20 + 8 * i, segs[i].first);
+        qtest_writeb(qts, at + 21 + 8 * i, segs[i].last);
+    }
+    d->prod++;
+}
+
+static void put_indirect(Disk *d, uint8_t op, uint64_t sector, uint16_t nr,
+                         uint32_t list_ref)
+{
+    uint64_t entry = ring_entry(d, d->prod);
+    uint64_t at = entry + (d->narrow ? 4 : 8);
+    QTestState *qts = d->f.qts;
+
+    qtest_memset(qts, entry, 0, 108);
+    qtest_writeb(qts, entry, BLKIF_OP_INDIRECT);
+    qtest_writeb(qts, entry + 1, op);
+    qtest_writew(qts, entry + 2, nr);
+    qtest_writeq(qts, at, 0x1122334400000000 + d->prod);
+    qtest_writeq(qts, at + 8, sector);
+    qtest_writel(qts, at + 20, list_ref);
+    d->prod++;
+}
+
+static void push(Disk *d)
+{
+    qtest_writel(d->f.qts, ring(0), d->prod);
+    xenpv_send(d->f.qts, d->port);
+}
+
+/* The next answer's status; answers may come in any order */
+static int16_t answer(Disk *d, uint8_t op)
+{
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+    uint64_t entry = ring_entry(d, d->cons);
+    QTestState *qts = d->f.qts;
+    uint64_t id;
+
+    while (qtest_readl(qts, ring(8)) == d->cons) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(500);
+    }
+    id = qtest_readq(qts, entry);
+    g_assert_cmphex(id >> 32, ==, 0x11223344);
+    g_assert_cmpuint((uint32_t)id, <, d->prod);
+    g_assert_cmpuint(qtest_readb(qts, entry + 8), ==, op);
+    d->cons++;
+    qtest_writel(qts, ring(12), d->cons + 1);
+    return qtest_readw(qts, entry + 10);
+}
+
+static int16_t request(Disk *d, uint8_t op, uint64_t sector, uint8_t nr,
+                       const Seg *segs)
+{
+    put_request(d, op, sector, nr, segs, 0);
+    push(d);
+    return answer(d, op);
+}
+
+static void fill(QTestState *qts, unsigned frame, uint8_t value)
+{
+    qtest_memset(qts, (DATA_MFN + frame) * XENPV_PAGE, value, XENPV_PAGE);
+}
+
+/* Does a frame hold what the image had at offset from the start? */
+static void assert_pattern(QTestState *qts, unsigned frame, unsigned at,
+                           uint64_t offset, unsigned len)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+
+    qtest_memread(qts, (DATA_MFN + frame) * XENPV_PAGE + at, buf, len);
+    for (unsigned i = 0; i < len; i++) {
+        g_assert_cmphex(buf[i], ==, pattern(offset + i));
+    }
+}
+
+static void assert_filled(QTestState *qts, unsigned frame, unsigned at,
+                          uint8_t value, unsigned len)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+
+    qtest_memread(qts, (DATA_MFN + frame) * XENPV_PAGE + at, buf, len);
+    for (unsigned i = 0; i < len; i++) {
+        g_assert_cmphex(buf[i], ==, value);
+    }
+}
+
+/* The disk is as it ever was */
+static void assert_works(Disk *d)
+{
+    Seg seg = { DATA_REF + 3, 0, 7 };
+
+    fill(d->f.qts, 3, 0xee);
+    g_assert_cmpint(request(d, BLKIF_OP_READ, 16, 1, &seg), ==, BLKIF_RSP_OKAY);
+    assert_pattern(d->f.qts, 3, 0, 16 * SECTOR, XENPV_PAGE);
+}
+
+static QTestState *start(const char *path, const char *options)
+{
+    return qtest_initf("-M xenpv-kvm -m 32 -drive if=none,id=d,format=raw,"
+                       "file=%s,discard=unmap,detect-zeroes=unmap%s", path,
+                       options);
+}
+
+#define ONE_DISK    " -device xen-disk,drive=d,vdev=xvda,id=disk"
+
+static void test_nodes(void)
+{
+    char *path = image();
+    QTestState *qts = start(path, " -device xen-disk,drive=d,vdev=sda2"
+        " -drive if=xen,driver=null-co,size=1M,read-zeroes=on"
+        " -drive if=xen,driver=null-co,size=1M,read-zeroes=on"
+        " -drive if=xen,driver=null-co,size=1M,read-zeroes=on"
+        " -drive if=xen,driver=null-co,size=1M,read-zeroes=on"
+        " -drive if=none,driver=null-co,size=64k,id=c,read-zeroes=on"
+        " -device xen-cdrom,drive=c,vdev=hdc");
+    Frontend f;
+
+    /* sda2 takes the first disk's place and hdc the third's: b, d, e, f */
+    for (int i = 0; i < 4; i++) {
+        g_autofree char *dir = g_strdup_printf("device/vbd/%u", 202 << 8 |
+                                               (i ? i + 2 : 1) << 4);
+
+        xs_assert(qts, dir, "state", "1");
+    }
+    frontend_init(&f, qts, "device/vbd/2050");
+    frontend_wait(&f, XenbusStateInitWait);
+    xs_assert(qts, f.dir, "state", "1");
+    xs_assert(qts, f.dir, "virtual-device", "2050");
+    xs_assert(qts, f.dir, "device-type", "disk");
+    xs_assert(qts, f.dir, "backend-id", "0");
+    xs_assert(qts, f.back, "frontend", "/local/domain/1/device/vbd/2050");
+    xs_assert(qts, f.back, "frontend-id", "1");
+    xs_assert(qts, f.back, "sectors", "4096");
+    xs_assert(qts, f.back, "sector-size", "512");
+    xs_assert(qts, f.back, "info", "0");
+    xs_assert(qts, f.back, "mode", "w");
+    xs_assert(qts, f.back, "feature-flush-cache", "1");
+    xs_assert(qts, f.back, "feature-barrier", "1");
+    xs_assert(qts, f.back, "feature-discard", "1");
+    xs_assert(qts, f.back, "feature-max-indirect-segments", "256");
+    xs_assert(qts, f.back, "max-ring-page-order", "4");
+    frontend_destroy(&f);
+
+    frontend_init(&f, qts, "device/vbd/5632");
+    frontend_wait(&f, XenbusStateInitWait);
+    xs_assert(qts, f.dir, "device-type", "cdrom");
+    xs_assert(qts, f.back, "info", "5");        /* a CD-ROM, read-only */
+    xs_assert(qts, f.back, "mode", "r");
+    frontend_destroy(&f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void transfer(bool narrow, unsigned pages)
+{
+    char *path = image();
+    QTestState *qts = start(path, ONE_DISK);
+    uint8_t buf[2 * XENPV_PAGE];
+    Seg segs[11];
+    Disk d;
+
+    connect_disk(&d, qts, "51712", narrow, pages);
+    for (int i = 0; i < 11; i++) {
+        segs[i] = (Seg) { DATA_REF + i, 0, 7 };
+        fill(qts, i, 0xee);
+    }
+    /* A full request, and one with parts of frames */
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 11, segs), ==, 0);
+    for (int i = 0; i < 11; i++) {
+        assert_pattern(qts, i, 0, (8 + i * PER_PAGE) * SECTOR, XENPV_PAGE);
+    }
+    fill(qts, 0, 0xee);
+    fill(qts, 1, 0xee);
+    segs[0] = (Seg) { DATA_REF, 6, 6 };
+    segs[1] = (Seg) { DATA_REF + 1, 1, 2 };
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 100, 2, segs), ==, 0);
+    assert_filled(qts, 0, 0, 0xee, 6 * SECTOR);
+    assert_pattern(qts, 0, 6 * SECTOR, 100 * SECTOR, SECTOR);
+    assert_filled(qts, 0, 7 * SECTOR, 0xee, SECTOR);
+    assert_filled(qts, 1, 0, 0xee, SECTOR);
+    assert_pattern(qts, 1, SECTOR, 101 * SECTOR, 2 * SECTOR);
+    assert_filled(qts, 1, 3 * SECTOR, 0xee, 5 * SECTOR);
+
+    /* Writes; from a frame that is granted to read, too */
+    fill(qts, 0, 0xa1);
+    fill(qts, 1, 0xa2);
+    segs[0] = (Seg) { READONLY_REF, 0, 7 };
+    segs[1] = (Seg) { DATA_REF + 1, 0, 7 };
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 200, 2, segs), ==, 0);
+    g_assert_cmpint(request(&d, BLKIF_OP_FLUSH_DISKCACHE, 0, 0, NULL), ==, 0);
+    image_read(path, buf, 200 * SECTOR, sizeof(buf));
+    g_assert_cmphex(buf[0], ==, 0xa1);
+    g_assert_cmphex(buf[XENPV_PAGE - 1], ==, 0xa1);
+    g_assert_cmphex(buf[XENPV_PAGE], ==, 0xa2);
+    image_read(path, buf, 199 * SECTOR, SECTOR);
+    g_assert_cmphex(buf[SECTOR - 1], ==, pattern(200 * SECTOR - 1));
+    image_read(path, buf, 216 * SECTOR, SECTOR);
+    g_assert_cmphex(buf[0], ==, pattern(216 * SECTOR));
+
+    /* A barrier, with data and between others */
+    fill(qts, 4, 0xb4);
+    segs[0] = (Seg) { DATA_REF + 4, 0, 0 };
+    put_request(&d, BLKIF_OP_READ, 8, 1, segs + 5, 0);
+    put_request(&d, BLKIF_OP_WRITE_BARRIER, 300, 1, segs, 0);
+    put_request(&d, BLKIF_OP_READ, 16, 1, segs + 6, 0);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+    g_assert_cmpint(answer(&d, BLKIF_OP_WRITE_BARRIER), ==, 0);
+    g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+    image_read(path, buf, 300 * SECTOR, SECTOR);
+    g_assert_cmphex(buf[0], ==, 0xb4);
+    assert_pattern(qts, 6, 0, 16 * SECTOR, XENPV_PAGE);
+
+    /* What is discarded reads as zeroes, of a raw file */
+    put_request(&d, BLKIF_OP_DISCARD, 1024, 0, NULL, 1024);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_DISCARD), ==, 0);
+    segs[0] = (Seg) { DATA_REF, 0, 7 };
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 1024 + 512, 1, segs), ==, 0);
+    assert_filled(qts, 0, 0, 0, XENPV_PAGE);
+
+    /* Around the ring several times, as full as it can be */
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < ring_size(&d); i++) {
+            segs[0] = (Seg) { DATA_REF + i % NR_DATA, 0, 7 };
+            put_request(&d, BLKIF_OP_READ, (i % NR_DATA) * 8, 1, segs, 0);
+        }
+        push(&d);
+        for (int i = 0; i < ring_size(&d); i++) {
+            g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+        }
+    }
+    assert_pattern(qts, 9, 0, 9 * XENPV_PAGE, XENPV_PAGE);
+    xenpv_wait_event(qts, d.port);
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void test_transfer_64(void)
+{
+    transfer(false, 1);
+}
+
+static void test_transfer_32(void)
+{
+    transfer(true, 1);
+}
+
+static void test_multi_page(void)
+{
+    transfer(false, 4);
+    transfer(true, 16);
+}
+
+static void put_list(QTestState *qts, unsigned i, Seg seg)
+{
+    uint64_t at = LIST_MFN * XENPV_PAGE + 8 * i;
+
+    qtest_writel(qts, at, seg.ref);
+    qtest_writeb(qts, at + 4, seg.first);
+    qtest_writeb(qts, at + 5, seg.last);
+}
+
+static void indirect(bool narrow)
+{
+    char *path = image();
+    QTestState *qts = start(path, ONE_DISK);
+    uint8_t byte;
+    Disk d;
+
+    connect_disk(&d, qts, "51712", narrow, 1);
+    for (int i = 0; i < NR_DATA; i++) {
+        fill(qts, i, 0xee);
+        put_list(qts, i, (Seg) { DATA_REF + i, 0, 7 });
+    }
+    put_indirect(&d, BLKIF_OP_READ, 64, NR_DATA, LIST_REF);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+    for (int i = 0; i < NR_DATA; i++) {
+        assert_pattern(qts, i, 0, 64 * SECTOR + i * XENPV_PAGE, XENPV_PAGE);
+    }
+    for (int i = 0; i < 20; i++) {
+        fill(qts, i, 0x40 + i);
+    }
+    put_indirect(&d, BLKIF_OP_WRITE, 2048, 20, LIST_REF);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_WRITE), ==, 0);
+    for (int i = 0; i < 20; i++) {
+        image_read(path, &byte, 2048 * SECTOR + i * XENPV_PAGE + 77, 1);
+        g_assert_cmphex(byte, ==, 0x40 + i);
+    }
+
+    /* None, too many, of another kind, and lists that cannot be read */
+    put_indirect(&d, BLKIF_OP_READ, 0, 0, LIST_REF);
+    put_indirect(&d, BLKIF_OP_READ, 0, 257, LIST_REF);
+    put_indirect(&d, BLKIF_OP_READ, 0, 0xffff, LIST_REF);
+    put_indirect(&d, BLKIF_OP_READ, 0, 8, FREE_REF);
+    put_indirect(&d, BLKIF_OP_READ, 0, 8, 0xfffffff0);
+    put_indirect(&d, BLKIF_OP_READ, 0, 8, NOT_RAM_REF);
+    /* This needs a second list, and its reference is that of the console */
+    put_indirect(&d, BLKIF_OP_READ, SECTORS - 8, 256, LIST_REF);
+    push(&d);
+    for (int i = 0; i < 7; i++) {
+        g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, BLKIF_RSP_ERROR);
+    }
+    put_indirect(&d, BLKIF_OP_DISCARD, 0, 8, LIST_REF);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_DISCARD), ==, BLKIF_RSP_ERROR);
+    put_indirect(&d, BLKIF_OP_INDIRECT, 0, 8, LIST_REF);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_INDIRECT), ==, BLKIF_RSP_ERROR);
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void test_indirect(void)
+{
+    indirect(false);
+    indirect(true);
+}
+
+static void test_bad_requests(void)
+{
+    static const struct {
+        uint8_t op;
+        uint64_t sector;
+        uint8_t nr;
+        Seg seg;                    /* the last one; others are good */
+    } bad[] = {
+        { BLKIF_OP_READ, 0, 0 },
+        { BLKIF_OP_WRITE, 0, 0 },
+        { BLKIF_OP_READ, 0, 12, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_READ, 0, 255, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_WRITE, 0, 12, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_FLUSH_DISKCACHE, 0, 255, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_WRITE_BARRIER, 0, 255, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_READ, 0, 1, { DATA_REF, 3, 2 } },
+        { BLKIF_OP_READ, 0, 1, { DATA_REF, 0, 8 } },
+        { BLKIF_OP_READ, 0, 11, { DATA_REF, 255, 255 } },
+        { BLKIF_OP_WRITE, 0, 1, { DATA_REF, 0, 255 } },
+        { BLKIF_OP_READ, SECTORS, 1, { DATA_REF, 0, 0 } },
+        { BLKIF_OP_READ, SECTORS - 7, 1, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_WRITE, UINT64_MAX, 1, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_WRITE, UINT64_MAX / SECTOR, 1, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_WRITE, INT64_MAX / SECTOR + 1, 1, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_WRITE_BARRIER, UINT64_MAX, 1, { DATA_REF, 0, 7 } },
+        { BLKIF_OP_READ, 0, 1, { FREE_REF, 0, 7 } },
+        { BLKIF_OP_READ, 0, 2, { 511, 0, 7 } },
+        { BLKIF_OP_READ, 0, 2, { 512, 0, 7 } },
+        { BLKIF_OP_READ, 0, 2, { 0x7fffffff, 0, 7 } },
+        { BLKIF_OP_WRITE, 0, 2, { 0xffffffff, 0, 7 } },
+        { BLKIF_OP_READ, 0, 1, { READONLY_REF, 0, 7 } },
+        { BLKIF_OP_READ, 0, 1, { NOT_RAM_REF, 0, 7 } },
+        { BLKIF_OP_WRITE, 0, 1, { NOT_RAM_REF, 0, 7 } },
+    };
+    char *path = image();
+    QTestState *qts = start(path, ONE_DISK);
+    g_autofree char *before = NULL, *after = NULL;
+    size_t len;
+    Disk d;
+
+    connect_disk(&d, qts, "51712", false, 1);
+    g_assert_true(g_file_get_contents(path, &before, &len, NULL));
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        Seg segs[11];
+        int n = MIN(bad[i].nr, 11);
+
+        for (int j = 0; j < n; j++) {
+            segs[j] = (Seg) { DATA_REF + j, 0, 7 };
+        }
+        if (n) {
+            segs[n - 1] = bad[i].seg;
+        }
+        g_test_message("bad request %d", i);
+        g_assert_cmpint(request(&d, bad[i].op, bad[i].sector, bad[i].nr, segs),
+                        ==, BLKIF_RSP_ERROR);
+    }
+    /* Operations that there are not */
+    for (int op = 4; op < 256; op += 3) {
+        if (op != BLKIF_OP_DISCARD && op != BLKIF_OP_INDIRECT) {
+            g_assert_cmpint(request(&d, op, 0, 0, NULL), ==,
+                            BLKIF_RSP_EOPNOTSUPP);
+        }
+    }
+    /* Discards beyond the end, of which some wrap around */
+    for (int i = 0; i < 4; i++) {
+        static const uint64_t range[][2] = {
+            { 0, SECTORS + 1 }, { SECTORS, 1 }, { 8, UINT64_MAX - 4 },
+            { UINT64_MAX / SECTOR, 2 },
+        };
+
+        put_request(&d, BLKIF_OP_DISCARD, range[i][0], 0, NULL, range[i][1]);
+        push(&d);
+        g_assert_cmpint(answer(&d, BLKIF_OP_DISCARD), ==, BLKIF_RSP_ERROR);
+    }
+    g_assert_true(g_file_get_contents(path, &after, &len, NULL));
+    g_assert_cmpmem(before, len, after, len);
+    assert_works(&d);
+    /* No grant is left in use */
+    g_assert_cmphex(xenpv_grant_flags(qts, DATA_REF), ==, GTF_permit_access);
+    g_assert_cmphex(xenpv_grant_flags(qts, READONLY_REF), ==,
+                    GTF_permit_access | GTF_readonly);
+    g_assert_cmphex(xenpv_grant_flags(qts, NOT_RAM_REF), ==, GTF_permit_access);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void test_bad_ring(void)
+{
+    char *path = image();
+    QTestState *qts = start(path, ONE_DISK);
+    static const uint32_t jumps[] = { 33, 1000, 0x7fffffff, 0x80000000,
+                                      0xffffffff };
+    Disk d;
+
+    connect_disk(&d, qts, "51712", false, 1);
+    assert_works(&d);
+    for (int i = 0; i < ARRAY_SIZE(jumps); i++) {
+        /* More requests than there is room for: nothing is done */
+        qtest_writel(qts, ring(0), d.prod + jumps[i]);
+        xenpv_send(qts, d.port);
+        g_usleep(20 * 1000);
+        g_assert_cmpuint(qtest_readl(qts, ring(8)), ==, d.cons);
+        qtest_writel(qts, ring(0), d.prod);
+        assert_works(&d);
+    }
+    /* The back end's own indexes are not read back from the ring */
+    qtest_writel(qts, ring(8), d.cons + 500);
+    {
+        Seg seg = { DATA_REF, 0, 7 };
+
+        put_request(&d, BLKIF_OP_READ, 8, 1, &seg, 0);
+        push(&d);
+        g_usleep(20 * 1000);
+        g_assert_cmpuint(qtest_readl(qts, ring(8)), ==, d.cons + 1);
+        g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+    }
+    /*
+     * The ring's grant is revoked, and given for another frame, while it is in
+     * use: the back end goes on with the frame that it has
+     */
+    g_assert_cmphex(xenpv_grant_flags(qts, RING_REF) &
+                    (GTF_reading | GTF_writing), ==, GTF_reading | GTF_writing);
+    xenpv_grant(qts, RING_REF, 0, 0);
+    assert_works(&d);
+    xenpv_grant(qts, RING_REF, GTF_permit_access, DATA_MFN + 40);
+    fill(qts, 40, 0x77);
+    assert_works(&d);
+    assert_filled(qts, 40, 0, 0x77, XENPV_PAGE);
+
+    /* And says when it is done with it */
+    frontend_set_state(&d.f, XenbusStateClosing);
+    frontend_wait(&d.f, XenbusStateClosing);
+    frontend_set_state(&d.f, XenbusStateClosed);
+    frontend_wait(&d.f, XenbusStateClosed);
+    g_assert_cmphex(xenpv_grant_flags(qts, RING_REF) &
+                    (GTF_reading | GTF_writing), ==, 0);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void test_bad_connection(void)
+{
+    static const struct {
+        const char *node, *value;
+    } bad[] = {
+        { "ring-ref", "99999999" }, { "ring-ref", "4294967295" },
+        { "ring-ref", "-1" }, { "ring-ref", "" }, { "ring-ref", "x" },
+        { "ring-ref", "200" },                  /* granted to nobody */
+        { "ring-ref", "183" },                  /* not RAM */
+        { "ring-ref", "181" },                  /* granted to read */
+        { "event-channel", "4097" }, { "event-channel", "0" },
+        { "event-channel", "4294967295" }, { "event-channel", "" },
+        { "ring-page-order", "5" }, { "ring-page-order", "31" },
+        { "ring-page-order", "4294967295" },
+    };
+    char *path = image();
+    Disk d;
+
+    g_assert_cmpint(NOT_RAM_REF, ==, 183);
+    g_assert_cmpint(READONLY_REF, ==, 181);
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        QTestState *qts = start(path, ONE_DISK);
+
+        g_test_message("%s = '%s'", bad[i].node, bad[i].value);
+        prepare(&d, qts, "51712", false, 1);
+        xs_write(qts, d.f.dir, bad[i].node, "%s", bad[i].value);
+        frontend_set_state(&d.f, XenbusStateInitialised);
+        g_usleep(20 * 1000);
+        g_assert_cmpint(frontend_back_state(&d.f), !=, XenbusStateConnected);
+        /* Nothing of the ring is in use, and a good front end can come */
+        g_assert_cmphex(xenpv_grant_flags(qts, RING_REF), ==,
+                        GTF_permit_access);
+        frontend_set_state(&d.f, XenbusStateClosing);
+        frontend_set_state(&d.f, XenbusStateClosed);
+        frontend_wait(&d.f, XenbusStateClosed);
+        g_free(xs_request(qts, XS_RM, "device/vbd/51712/ring-page-order",
+                          sizeof("device/vbd/51712/ring-page-order")));
+        frontend_set_state(&d.f, XenbusStateInitialising);
+        frontend_destroy(&d.f);
+        connect_disk(&d, qts, "51712", true, 1);
+        assert_works(&d);
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
+static void test_readonly(void)
+{
+    char *path = image();
+    QTestState *qts = qtest_initf(
+        "-M xenpv-kvm -m 32 -drive if=none,id=d,format=raw,file=%s,readonly=on"
+        ONE_DISK, path);
+    Seg seg = { DATA_REF, 0, 7 };
+    uint8_t byte;
+    Disk d;
+
+    connect_disk(&d, qts, "51712", false, 1);
+    xs_assert(qts, d.f.back, "mode", "r");
+    xs_assert(qts, d.f.back, "info", "4");
+    fill(qts, 0, 0x99);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 8, 1, &seg), ==,
+                    BLKIF_RSP_ERROR);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE_BARRIER, 8, 1, &seg), ==,
+                    BLKIF_RSP_ERROR);
+    put_request(&d, BLKIF_OP_DISCARD, 8, 0, NULL, 8);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_DISCARD), ==, BLKIF_RSP_ERROR);
+    image_read(path, &byte, 8 * SECTOR, 1);
+    g_assert_cmphex(byte, ==, pattern(8 * SECTOR));
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static QTestState *start_with_errors(const char *path, const char *once,
+                                     const char *actions)
+{
+    return qtest_initf(
+        "-M xenpv-kvm -m 32 -blockdev driver=file,filename=%s,node-name=f "
+        "-blockdev driver=blkdebug,node-name=d,image=f,"
+        "inject-error.0.event=none,inject-error.0.iotype=read,"
+        "inject-error.0.sector=80,"
+        "inject-error.0.once=%s,inject-error.1.event=none,inject-error.1.iotype=write,"
+        "inject-error.1.sector=160,inject-error.1.once=%s"
+        ONE_DISK "%s", path, once, once, actions);
+}
+
+static void test_errors(void)
+{
+    Seg seg = { DATA_REF, 0, 7 };
+    char *path = image();
+    QTestState *qts;
+    uint8_t byte;
+    Disk d;
+
+    /* The guest is told, each time */
+    qts = start_with_errors(path, "off", ",rerror=report,werror=report");
+    connect_disk(&d, qts, "51712", false, 1);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpint(request(&d, BLKIF_OP_READ, 80, 1, &seg), ==,
+                        BLKIF_RSP_ERROR);
+        g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 160, 1, &seg), ==,
+                        BLKIF_RSP_ERROR);
+    }
+    qtest_qmp_eventwait(qts, "BLOCK_IO_ERROR");
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+
+    /* Or the machine stops, and what failed is tried again when it goes on */
+    qts = start_with_errors(path, "on", ",rerror=stop,werror=stop");
+    connect_disk(&d, qts, "51712", false, 1);
+    fill(qts, 0, 0xee);
+    put_request(&d, BLKIF_OP_READ, 80, 1, &seg, 0);
+    push(&d);
+    qtest_qmp_eventwait(qts, "STOP");
+    g_assert_cmpuint(qtest_readl(qts, ring(8)), ==, d.cons);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+    assert_pattern(qts, 0, 0, 80 * SECTOR, XENPV_PAGE);
+    fill(qts, 0, 0xcc);
+    put_request(&d, BLKIF_OP_WRITE, 160, 1, &seg, 0);
+    push(&d);
+    qtest_qmp_eventwait(qts, "STOP");
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    g_assert_cmpint(answer(&d, BLKIF_OP_WRITE), ==, 0);
+    image_read(path, &byte, 160 * SECTOR, 1);
+    g_assert_cmphex(byte, ==, 0xcc);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+
+    /* What waits for that does not survive the front end */
+    qts = start_with_errors(path, "on", ",rerror=stop,werror=stop");
+    connect_disk(&d, qts, "51712", false, 1);
+    put_request(&d, BLKIF_OP_READ, 80, 1, &seg, 0);
+    push(&d);
+    qtest_qmp_eventwait(qts, "STOP");
+    frontend_destroy(&d.f);
+    qtest_system_reset(qts);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    connect_disk(&d, qts, "51712", false, 1);
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+
+    /* werror=ignore: the guest does not hear of it */
+    qts = start_with_errors(path, "off", ",rerror=report,werror=ignore");
+    connect_disk(&d, qts, "51712", false, 1);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 160, 1, &seg), ==, 0);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void test_plug(void)
+{
+    char *path = image();
+    QTestState *qts = qtest_initf("-M xenpv-kvm -m 32 -object iothread,id=io "
+                                  "-blockdev driver=file,filename=%s,"
+                                  "node-name=d", path);
+    Disk d;
+
+    for (int i = 0; i < 3; i++) {
+        qtest_qmp_device_add(qts, "xen-disk", "disk",
+                             "{'drive': 'd', 'vdev': 'xvda', "
+                             "'iothread': 'io'}");
+        connect_disk(&d, qts, "51712", i & 1, 1 << i);
+        assert_works(&d);
+        /* The guest is asked, and answers */
+        qtest_qmp_device_del_send(qts, "disk");
+        frontend_wait(&d.f, XenbusStateClosing);
+        xs_assert(qts, d.f.back, "online", "0");
+        frontend_set_state(&d.f, XenbusStateClosing);
+        frontend_set_state(&d.f, XenbusStateClosed);
+        qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+        g_assert_null(xs_read(qts, "%s/state", d.f.dir));
+        g_assert_null(xs_read(qts, "%s/state", d.f.back));
+        g_assert_cmphex(xenpv_grant_flags(qts, RING_REF), ==,
+                        GTF_permit_access);
+        frontend_destroy(&d.f);
+    }
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+static void test_reset(void)
+{
+    char *path = image();
+    QTestState *qts = start(path, ONE_DISK ",iothread=io"
+                            " -object iothread,id=io");
+    Disk d;
+
+    for (int i = 0; i < 4; i++) {
+        connect_disk(&d, qts, "51712", i & 1, 1);
+        assert_works(&d);
+        /* With requests that nobody waits for */
+        for (int j = 0; j < 20; j++) {
+            Seg seg = { DATA_REF + j, 0, 7 };
+
+            put_request(&d, BLKIF_OP_READ, j * 8, 1, &seg, 0);
+        }
+        push(&d);
+        qtest_system_reset(qts);
+        frontend_destroy(&d.f);
+    }
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/xenpv/block/nodes", test_nodes);
+    qtest_add_func("/xenpv/block/transfer-64", test_transfer_64);
+    qtest_add_func("/xenpv/block/transfer-32", test_transfer_32);
+    qtest_add_func("/xenpv/block/multi-page", test_multi_page);
+    qtest_add_func("/xenpv/block/indirect", test_indirect);
+    qtest_add_func("/xenpv/block/bad-requests", test_bad_requests);
+    qtest_add_func("/xenpv/block/bad-ring", test_bad_ring);
+    qtest_add_func("/xenpv/block/bad-connection", test_bad_connection);
+    qtest_add_func("/xenpv/block/readonly", test_readonly);
+    qtest_add_func("/xenpv/block/errors", test_errors);
+    qtest_add_func("/xenpv/block/plug", test_plug);
+    qtest_add_func("/xenpv/block/reset", test_reset);
+    return g_test_run();
+}
