@@ -194,6 +194,19 @@ void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port)
     qemu_chr_fe_accept_input(&s->chr);
 }
 
+bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp)
+{
+    if (qemu_chr_fe_backend_connected(&s->chr)) {
+        return false;
+    }
+    if (chr && !qemu_chr_fe_init(&s->chr, chr, errp)) {
+        return false;
+    }
+    qemu_chr_fe_set_handlers(&s->chr, console_can_receive, console_receive,
+                             NULL, NULL, s, NULL, true);
+    return true;
+}
+
 static void xenpv_console_realize(DeviceState *dev, Error **errp)
 {
     XenPVConsoleState *s = XENPV_CONSOLE(dev);

@@ -60,6 +60,24 @@ static void alloc_ports(XenPVDevices *d)
     d->ports.console = xenpv_evtchn_alloc_unbound(d->evtchn);
 }
 
+static void tell_console_tty(XenPVDevices *d, Chardev *chr)
+{
+    xenpv_xenstore_printf(d->xenstore, "console/tty", "%s",
+                          chr && CHARDEV_IS_PTY(chr) ?
+                          chr->filename + strlen("pty:") : "");
+}
+
+static bool attach_console(void *opaque, Chardev *chr, Error **errp)
+{
+    XenPVDevices *d = opaque;
+
+    if (!xenpv_console_attach(d->console, chr, errp)) {
+        return false;
+    }
+    tell_console_tty(d, chr);
+    return true;
+}
+
 static void create_console(XenPVDevices *d, uint16_t domid)
 {
     DeviceState *dev = new_device(TYPE_XENPV_CONSOLE, "xenpv-console");
@@ -75,9 +93,7 @@ static void create_console(XenPVDevices *d, uint16_t domid)
     xenpv_xenstore_printf(d->xenstore, "console/type", "ioemu");
     xenpv_xenstore_printf(d->xenstore, "console/limit", "%d", CONSOLE_LIMIT);
     xenpv_xenstore_printf(d->xenstore, "console/output", "pty");
-    xenpv_xenstore_printf(d->xenstore, "console/tty", "%s",
-                          chr && CHARDEV_IS_PTY(chr) ?
-                          chr->filename + strlen("pty:") : "");
+    tell_console_tty(d, chr);
 }
 
 /*
@@ -161,6 +177,7 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
         /* Their devices are made now: they cannot be hotplugged */
         xenpv_xenstore_flush(d->xenstore);
     }
+    xenpv_standins_create(attach_console, d);
     return d;
 }
 

@@ -23,6 +23,7 @@
 #include "qom/object_interfaces.h"
 #include "exec/address-spaces.h"
 #include "exec/tb-flush.h"
+#include "system/block-backend.h"
 #include "system/cpu-timers.h"
 #include "system/cpus.h"
 #include "system/hostmem.h"
@@ -39,6 +40,7 @@
 #include "kvm/kvm_i386.h"
 #include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-devices.h"
+#include "xenpv-grub.h"
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
@@ -53,6 +55,7 @@ struct XenPVKVMState {
     char *monitor_file;
     char *domain_name;
     bool vfb;
+    unsigned boot_width;            /* 0: by the binary */
     unsigned xen_major, xen_minor;
 
     bool accel_by_default;
@@ -215,24 +218,38 @@ static bool xenpv_load_monitor(XenPVKVMState *s, Error **errp)
     return true;
 }
 
+static char *xenpv_find_firmware(const char *name)
+{
+    return qemu_find_file(QEMU_FILE_TYPE_BIOS, name);
+}
+
+/* Is there a -hda, -drive, -blockdev or the like? */
+static bool xenpv_has_disk(void)
+{
+    return blk_all_next(NULL) || bdrv_next_monitor_owned(NULL);
+}
+
 static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
 {
     MachineState *machine = MACHINE(s);
+    bool allow_64bit = TARGET_LONG_BITS == 64;
     uint64_t max_ram;
 
-    if (!machine->kernel_filename) {
-        if (machine->initrd_filename) {
-            error_setg(errp, "-initrd needs -kernel");
-            return false;
-        }
-        if (qtest_enabled()) {
-            return true;        /* devices alone */
-        }
-        error_setg(errp, "-M xenpv-kvm needs a kernel: -kernel FILE");
-        return false;
+    if (machine->kernel_filename) {
+        s->kernel = xenpv_kernel_load(machine->kernel_filename, allow_64bit,
+                                      errp);
+    } else if (machine->initrd_filename) {
+        error_setg(errp, "-initrd needs -kernel");
+    } else if (qtest_enabled()) {
+        return true;            /* devices alone */
+    } else if (!xenpv_has_disk()) {
+        error_setg(errp, "-M xenpv-kvm needs a kernel, -kernel FILE, or a disk "
+                   "to boot from, -hda FILE");
+    } else {
+        s->kernel = xenpv_grub_load(xenpv_find_firmware,
+                                    s->boot_width ?: TARGET_LONG_BITS,
+                                    allow_64bit, errp);
     }
-    s->kernel = xenpv_kernel_load(machine->kernel_filename,
-                                  TARGET_LONG_BITS == 64, errp);
     if (!s->kernel) {
         return false;
     }
@@ -531,6 +548,13 @@ static void xenpv_machine_init(MachineState *machine)
         exit(EXIT_FAILURE);
     }
     xenpv_memory_init(s);
+    if (!machine->cpu_type) {
+        /*
+         * Not the class's default_cpu_type: libvirt would take that for the
+         * name of a model in its own table, which has no "max".
+         */
+        machine->cpu_type = X86_CPU_TYPE_NAME("max");
+    }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
 
     cfg.core = &s->core;
@@ -631,6 +655,29 @@ static void xenpv_set_monitor(Object *obj, const char *value, Error **errp)
 
     g_free(s->monitor_file);
     s->monitor_file = g_strdup(value);
+}
+
+static char *xenpv_get_boot_width(Object *obj, Error **errp)
+{
+    unsigned width = XENPV_KVM_MACHINE(obj)->boot_width;
+
+    return width ? g_strdup_printf("%u", width) : g_strdup("auto");
+}
+
+static void xenpv_set_boot_width(Object *obj, const char *value, Error **errp)
+{
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
+
+    if (!strcmp(value, "auto")) {
+        s->boot_width = 0;
+    } else if (!strcmp(value, "32")) {
+        s->boot_width = 32;
+    } else if (!strcmp(value, "64") && TARGET_LONG_BITS == 64) {
+        s->boot_width = 64;
+    } else {
+        error_setg(errp, "boot-width: '%s' is not one of: auto, 32%s", value,
+                   TARGET_LONG_BITS == 64 ? ", 64" : "");
+    }
 }
 
 static char *xenpv_get_domain_name(Object *obj, Error **errp)
@@ -762,7 +809,6 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     mc->init = xenpv_machine_init;
     mc->reset = xenpv_machine_reset;
     mc->max_cpus = XENPV_MAX_VCPUS;
-    mc->default_cpu_type = X86_CPU_TYPE_NAME("max");
     mc->default_ram_id = "xenpv.ram";
     mc->default_ram_size = 512 * MiB;
     mc->create_default_memdev = xenpv_create_memdev;
@@ -789,6 +835,11 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     object_class_property_set_description(oc, "monitor",
         "The monitor's file (default: xenpv-i386.bin or xenpv-x86_64.bin, by "
         "the guest's width)");
+    object_class_property_add_str(oc, "boot-width", xenpv_get_boot_width,
+                                  xenpv_set_boot_width);
+    object_class_property_set_description(oc, "boot-width",
+        "Without -kernel: which width of PV GRUB is looked for first, 32 or 64 "
+        "(default: auto, that of the emulator)");
     object_class_property_add_str(oc, "domain-name", xenpv_get_domain_name,
                                   xenpv_set_domain_name);
     object_class_property_set_description(oc, "domain-name",

@@ -96,6 +96,16 @@ void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
 /* The primary console */
 void xenpv_console_reset(XenPVConsoleState *s);
 void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port);
+/* Give it a character device, if it has none yet. False: it has one, or errp */
+bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp);
+
+/*
+ * Other names for devices. The callback gives the primary console a character
+ * device (or NULL, for none) and returns false if it has one already, without
+ * setting errp.
+ */
+typedef bool XenPVConsoleAttachFn(void *opaque, Chardev *chr, Error **errp);
+void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque);
 
 /* The framebuffer, keyboard and pointer: once, after xen_bus_init() */
 void xenpv_fb_create(uint16_t domid);
