@@ -1,0 +1,221 @@
+/*
+ * A guest's configuration as a command line of QEMU's
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "guest.h"
+
+static void G_GNUC_PRINTF(2, 3) add(GPtrArray *args, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    g_ptr_array_add(args, g_strdup_vprintf(fmt, ap));
+    va_end(ap);
+}
+
+/* In an option's value a comma is written twice */
+static char *commas(const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", 0);
+
+    return g_strjoinv(",,", parts);
+}
+
+static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
+{
+    g_autofree char *file = disk->source ? commas(disk->source) : NULL;
+
+    if (file) {
+        add(args, "-drive");
+        add(args, "if=none,id=disk%d,file=%s,format=%s%s%s", index, file,
+            disk->format, disk->readonly ? ",readonly=on" : "",
+            disk->discard ? ",discard=unmap" : "");
+    }
+    add(args, "-device");
+    if (file) {
+        add(args, "%s,drive=disk%d,vdev=%s",
+            disk->is_cdrom ? "xen-cdrom" : "xen-disk", index, disk->vdev);
+    } else {
+        add(args, "xen-cdrom,vdev=%s", disk->vdev);
+    }
+}
+
+static void add_nic(GPtrArray *args, const GuestNic *nic, int index)
+{
+    add(args, "-netdev");
+    if (nic->fd >= 0) {
+        add(args, "tap,id=net%d,fd=%d", index, nic->fd);
+    } else if (nic->bridge) {
+        g_autofree char *bridge = commas(nic->bridge);
+
+        add(args, "bridge,id=net%d,br=%s", index, bridge);
+    } else {
+        add(args, "user,id=net%d", index);
+    }
+    add(args, "-device");
+    add(args, "xen-net-device,netdev=net%d%s%s", index, nic->mac ? ",mac=" : "",
+        nic->mac ?: "");
+}
+
+static void add_display(GPtrArray *args, const GuestDisplay *d)
+{
+    if (d->is_sdl) {
+        add(args, "-display");
+        add(args, "sdl");
+    } else {
+        const char *listen = d->listen ?: "127.0.0.1";
+
+        add(args, "-vnc");
+        if (d->display >= 0) {
+            add(args, "%s:%d%s", listen, d->display,
+                d->password ? ",password=on" : "");
+        } else {
+            add(args, "%s:0,to=99%s", listen, d->password ? ",password=on" : "");
+        }
+    }
+    if (d->keymap) {
+        add(args, "-k");
+        add(args, "%s", d->keymap);
+    }
+}
+
+static void add_actions(Guest *g, GPtrArray *args)
+{
+    switch (g->on_poweroff) {
+    case GUEST_ACTION_DEFAULT:
+    case GUEST_ACTION_DESTROY:
+        break;
+    case GUEST_ACTION_PRESERVE:
+        add(args, "-action");
+        add(args, "shutdown=pause");
+        break;
+    default:
+        guest_note(g, g->on_poweroff_line, "on_poweroff: QEMU has no '%s'; it "
+                   "ends", guest_action_names[g->on_poweroff]);
+    }
+    switch (g->on_reboot) {
+    case GUEST_ACTION_DEFAULT:
+    case GUEST_ACTION_RESTART:
+        break;
+    case GUEST_ACTION_DESTROY:
+        add(args, "-action");
+        add(args, "reboot=shutdown");
+        break;
+    default:
+        guest_note(g, g->on_reboot_line, "on_reboot: QEMU has no '%s'; it "
+                   "restarts", guest_action_names[g->on_reboot]);
+    }
+    switch (g->on_crash) {
+    case GUEST_ACTION_DEFAULT:
+    case GUEST_ACTION_DESTROY:
+        break;
+    case GUEST_ACTION_PRESERVE:
+        add(args, "-action");
+        add(args, "panic=pause");
+        break;
+    default:
+        guest_note(g, g->on_crash_line, "on_crash: QEMU by itself has no '%s'; "
+                   "it ends", guest_action_names[g->on_crash]);
+    }
+}
+
+GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
+{
+    GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *name = commas(g->name);
+
+    add(args, "%s", emulator);
+    add(args, "-machine");
+    add(args, "xenpv-kvm%s%s", g->display.present ? ",vfb=on" : "",
+        g->kernel || !g->boot_width ? "" :
+        g->boot_width == 32 ? ",boot-width=32" : ",boot-width=64");
+    add(args, "-nodefaults");
+    add(args, "-name");
+    add(args, "%s", name);
+    if (g->uuid) {
+        add(args, "-uuid");
+        add(args, "%s", g->uuid);
+    }
+    add(args, "-m");
+    add(args, "%" PRIu64, g->memory_mib);
+    if (g->vcpus > 1) {
+        add(args, "-smp");
+        add(args, "%u", g->vcpus);
+    }
+    if (g->kernel) {
+        add(args, "-kernel");
+        add(args, "%s", g->kernel);
+    }
+    if (g->ramdisk) {
+        add(args, "-initrd");
+        add(args, "%s", g->ramdisk);
+    }
+    if (g->cmdline) {
+        add(args, "-append");
+        add(args, "%s", g->cmdline);
+    }
+    for (int i = 0; i < g->disks->len; i++) {
+        add_disk(args, g->disks->pdata[i], i);
+    }
+    for (int i = 0; i < g->nics->len; i++) {
+        GuestNic *nic = g->nics->pdata[i];
+
+        if (!nic->bridge) {
+            guest_note(g, nic->line, nic->network ?
+                       "the network '%s' is libvirt's: QEMU's command line has "
+                       "user networking instead" :
+                       "no bridge is named%s: user networking takes its place",
+                       nic->network ?: "");
+        } else if (nic->ifname) {
+            guest_note(g, nic->line, "the name '%s' of the host's end is not "
+                       "carried", nic->ifname);
+        }
+        add_nic(args, nic, i);
+    }
+    if (g->display.present) {
+        if (g->display.password) {
+            guest_note(g, g->display.line, "the password is not carried: set "
+                       "it by QEMU's monitor, set_password vnc ...");
+        }
+        add_display(args, &g->display);
+    } else {
+        add(args, "-display");
+        add(args, "none");
+    }
+    add_actions(g, args);
+    add(args, "-serial");
+    add(args, "mon:stdio");
+    g_ptr_array_add(args, NULL);
+    return args;
+}
+
+char *guest_to_qemu_line(Guest *g, const char *emulator)
+{
+    g_autoptr(GPtrArray) args = guest_to_qemu(g, emulator);
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (int i = 0; args->pdata[i]; i++) {
+        const char *arg = args->pdata[i];
+        bool plain = arg[0];
+
+        for (const char *p = arg; *p; p++) {
+            plain &= g_ascii_isalnum(*p) || strchr("-_./,:=+@%", *p);
+        }
+        if (i) {
+            /* One option to a line */
+            g_string_append(out, arg[0] == '-' ? " \\\n    " : " ");
+        }
+        if (plain) {
+            g_string_append(out, arg);
+        } else {
+            g_autofree char *quoted = g_shell_quote(arg);
+
+            g_string_append(out, quoted);
+        }
+    }
+    g_string_append_c(out, '\n');
+    return g_string_free(g_steal_pointer(&out), false);
+}

@@ -1,0 +1,559 @@
+/*
+ * A Xen guest's configuration: what all of its forms have in common
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "guest.h"
+
+#define MIN_MEMORY_MIB  16
+#define MAX_MEMORY_MIB  (512 * 1024)
+#define MAX_VCPUS       128
+#define MAX_NAME        255
+
+const char *const guest_action_names[GUEST_ACTION__MAX] = {
+    [GUEST_ACTION_DEFAULT] = "default",
+    [GUEST_ACTION_DESTROY] = "destroy",
+    [GUEST_ACTION_RESTART] = "restart",
+    [GUEST_ACTION_PRESERVE] = "preserve",
+    [GUEST_ACTION_RENAME_RESTART] = "rename-restart",
+    [GUEST_ACTION_COREDUMP_DESTROY] = "coredump-destroy",
+    [GUEST_ACTION_COREDUMP_RESTART] = "coredump-restart",
+    [GUEST_ACTION_SOFT_RESET] = "soft-reset",
+};
+
+static void disk_free(gpointer p)
+{
+    GuestDisk *disk = p;
+
+    g_free(disk->source);
+    g_free(disk->vdev);
+    g_free(disk);
+}
+
+static void nic_free(gpointer p)
+{
+    GuestNic *nic = p;
+
+    g_free(nic->mac);
+    g_free(nic->bridge);
+    g_free(nic->network);
+    g_free(nic->ifname);
+    g_free(nic);
+}
+
+Guest *guest_new(const char *file)
+{
+    Guest *g = g_new0(Guest, 1);
+
+    g->file = g_strdup(file);
+    g->vcpus = 1;
+    g->disks = g_ptr_array_new_with_free_func(disk_free);
+    g->nics = g_ptr_array_new_with_free_func(nic_free);
+    g->notes = g_ptr_array_new_with_free_func(g_free);
+    g->display.display = -1;
+    return g;
+}
+
+void guest_free(Guest *g)
+{
+    if (!g) {
+        return;
+    }
+    g_free(g->file);
+    g_free(g->name);
+    g_free(g->uuid);
+    g_free(g->kernel);
+    g_free(g->ramdisk);
+    g_free(g->cmdline);
+    g_free(g->display.listen);
+    g_free(g->display.password);
+    g_free(g->display.keymap);
+    g_ptr_array_unref(g->disks);
+    g_ptr_array_unref(g->nics);
+    g_ptr_array_unref(g->notes);
+    g_free(g);
+}
+
+GuestDisk *guest_add_disk(Guest *g, int line)
+{
+    GuestDisk *disk = g_new0(GuestDisk, 1);
+
+    disk->line = line;
+    disk->format = "raw";
+    g_ptr_array_add(g->disks, disk);
+    return disk;
+}
+
+GuestNic *guest_add_nic(Guest *g, int line)
+{
+    GuestNic *nic = g_new0(GuestNic, 1);
+
+    nic->line = line;
+    nic->fd = -1;
+    g_ptr_array_add(g->nics, nic);
+    return nic;
+}
+
+/* Whatever was quoted from a file: no second line, nothing for a terminal */
+static char *G_GNUC_PRINTF(1, 0) one_line(const char *fmt, va_list ap)
+{
+    char *text = g_strdup_vprintf(fmt, ap);
+
+    for (char *p = text; *p; p++) {
+        if (g_ascii_iscntrl(*p)) {
+            *p = '?';
+        }
+    }
+    return text;
+}
+
+void guest_error(Guest *g, int line, Error **errp, const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = one_line(fmt, ap);
+    va_end(ap);
+    error_setg(errp, "%s:%d: %s", g->file, line, text);
+}
+
+void guest_note(Guest *g, int line, const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = one_line(fmt, ap);
+    va_end(ap);
+    g_ptr_array_add(g->notes, g_strdup_printf("%s:%d: note: %s", g->file, line,
+                                              text));
+}
+
+bool guest_set_name(Guest *g, int line, const char *value, Error **errp)
+{
+    if (!value[0] || strlen(value) > MAX_NAME || strchr(value, '/')) {
+        guest_error(g, line, errp, "name: '%s' is not a name for a domain",
+                    value);
+        return false;
+    }
+    for (const char *p = value; *p; p++) {
+        if (g_ascii_iscntrl(*p)) {
+            guest_error(g, line, errp, "name: it has a control character");
+            return false;
+        }
+    }
+    g_free(g->name);
+    g->name = g_strdup(value);
+    return true;
+}
+
+bool guest_set_uuid(Guest *g, int line, const char *value, Error **errp)
+{
+    g_autoptr(GString) digits = g_string_new(NULL);
+
+    for (const char *p = value; *p; p++) {
+        if (g_ascii_isxdigit(*p)) {
+            g_string_append_c(digits, g_ascii_tolower(*p));
+        } else if (*p != '-') {
+            digits->len = 0;
+            break;
+        }
+    }
+    if (digits->len != 32) {
+        guest_error(g, line, errp, "uuid: '%s' is not a UUID", value);
+        return false;
+    }
+    for (int i = 0; i < 4; i++) {
+        static const int dashes[] = { 8, 13, 18, 23 };
+
+        g_string_insert_c(digits, dashes[i], '-');
+    }
+    g_free(g->uuid);
+    g->uuid = g_strdup(digits->str);
+    return true;
+}
+
+bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp)
+{
+    uint64_t mib = kib / 1024;
+
+    if (mib < MIN_MEMORY_MIB || mib > MAX_MEMORY_MIB) {
+        guest_error(g, line, errp, "memory: a guest can have from %d MiB to "
+                    "%d GiB, not %" PRIu64 " MiB", MIN_MEMORY_MIB,
+                    MAX_MEMORY_MIB / 1024, mib);
+        return false;
+    }
+    g->memory_mib = mib;
+    g->memory_line = line;
+    return true;
+}
+
+bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp)
+{
+    if (!n || n > MAX_VCPUS) {
+        guest_error(g, line, errp, "vcpus: a guest can have from 1 to %d, not "
+                    "%" PRIu64, MAX_VCPUS, n);
+        return false;
+    }
+    g->vcpus = n;
+    return true;
+}
+
+bool guest_set_action(Guest *g, int line, const char *event, const char *value,
+                      Error **errp)
+{
+    static const struct {
+        const char *event;
+        size_t action, line;
+    } events[] = {
+        { "on_poweroff", offsetof(Guest, on_poweroff),
+          offsetof(Guest, on_poweroff_line) },
+        { "on_reboot", offsetof(Guest, on_reboot),
+          offsetof(Guest, on_reboot_line) },
+        { "on_crash", offsetof(Guest, on_crash),
+          offsetof(Guest, on_crash_line) },
+    };
+
+    for (int a = GUEST_ACTION_DESTROY; a < GUEST_ACTION__MAX; a++) {
+        if (!strcmp(value, guest_action_names[a])) {
+            for (int i = 0; i < ARRAY_SIZE(events); i++) {
+                if (!strcmp(event, events[i].event)) {
+                    *(GuestAction *)((char *)g + events[i].action) = a;
+                    *(int *)((char *)g + events[i].line) = line;
+                    return true;
+                }
+            }
+        }
+    }
+    guest_error(g, line, errp, "%s: '%s' is not an action (destroy, restart, "
+                "preserve, rename-restart, coredump-destroy, coredump-restart)",
+                event, value);
+    return false;
+}
+
+bool guest_set_mac(Guest *g, GuestNic *nic, const char *value, Error **errp)
+{
+    unsigned b[6];
+    char end;
+
+    if (strlen(value) != 17 ||
+        sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3],
+               &b[4], &b[5], &end) != 6 ||
+        strspn(value, "0123456789abcdefABCDEF:") != 17) {
+        guest_error(g, nic->line, errp, "mac: '%s' is not an address of the "
+                    "form 00:16:3e:xx:xx:xx", value);
+        return false;
+    }
+    if (b[0] & 1) {
+        guest_error(g, nic->line, errp, "mac: '%s' is a multicast address",
+                    value);
+        return false;
+    }
+    g_free(nic->mac);
+    nic->mac = g_ascii_strdown(value, -1);
+    return true;
+}
+
+bool guest_is_vdev(const char *value)
+{
+    const char *p = NULL;
+    int letters, digits;
+
+    if (g_str_has_prefix(value, "xvd")) {
+        p = value + 3;
+    } else if (g_str_has_prefix(value, "sd") ||
+               g_str_has_prefix(value, "hd")) {
+        p = value + 2;
+    }
+    if (!p) {
+        return false;
+    }
+    for (letters = 0; g_ascii_islower(p[letters]); letters++) {
+    }
+    digits = strspn(p + letters, "0123456789");
+    return letters >= 1 && letters <= 2 && digits <= 2 && !p[letters + digits];
+}
+
+bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value, Error **errp)
+{
+    if (!guest_is_vdev(value)) {
+        guest_error(g, disk->line, errp, "disk: '%s' is not a name for a "
+                    "guest's disk (xvda, xvda1, hda, sda1, ...)", value);
+        return false;
+    }
+    g_free(disk->vdev);
+    disk->vdev = g_strdup(value);
+    return true;
+}
+
+bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
+                           Error **errp)
+{
+    static const struct {
+        const char *xen, *qemu;
+    } formats[] = {
+        { "", "raw" }, { "raw", "raw" }, { "aio", "raw" }, { "sync", "raw" },
+        { "qcow", "qcow" }, { "qcow2", "qcow2" }, { "qed", "qed" },
+        { "vhd", "vpc" }, { "vpc", "vpc" }, { "vmdk", "vmdk" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (!strcmp(value, formats[i].xen)) {
+            disk->format = formats[i].qemu;
+            return true;
+        }
+    }
+    guest_error(g, disk->line, errp, "disk: '%s' is not a known image format",
+                value);
+    return false;
+}
+
+bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp)
+{
+    g_autofree char *base = g_path_get_basename(value);
+
+    if (!value[0]) {
+        guest_error(g, line, errp, "kernel: it is empty");
+        return false;
+    }
+    g->kernel_line = line;
+    g_clear_pointer(&g->kernel, g_free);
+    if (g_str_has_prefix(base, "pv-grub") ||
+        (g_str_has_prefix(base, "grub-") && strstr(base, "-xen"))) {
+        g->boot_width = strstr(base, "x86_64") ? 64 :
+                        strstr(base, "x86_32") || strstr(base, "i386") ? 32 : 0;
+        return true;
+    }
+    g->kernel = g_strdup(value);
+    return true;
+}
+
+bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp)
+{
+    g_autofree char *base = g_path_get_basename(value);
+    static const char *const known[] = {
+        "pygrub", "pvgrub", "pv-grub", "pvgrub32", "pvgrub64",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(known); i++) {
+        if (!strcmp(base, known[i])) {
+            g->boot_width = g_str_has_suffix(base, "32") ? 32 :
+                            g_str_has_suffix(base, "64") ? 64 : g->boot_width;
+            return true;
+        }
+    }
+    guest_error(g, line, errp, "bootloader: '%s' is not known here (pygrub and "
+                "pvgrub are)", value);
+    return false;
+}
+
+bool guest_check(Guest *g, Error **errp)
+{
+    g_autoptr(GHashTable) vdevs = g_hash_table_new(g_str_hash, g_str_equal);
+
+    if (!g->memory_mib) {
+        guest_error(g, 1, errp, "it does not say how much memory the guest "
+                    "has");
+        return false;
+    }
+    for (int i = 0; i < g->disks->len; i++) {
+        GuestDisk *disk = g->disks->pdata[i];
+
+        if (!disk->vdev) {
+            guest_error(g, disk->line, errp, "disk: it does not say what the "
+                        "guest calls this disk");
+            return false;
+        }
+        if (!disk->source && !disk->is_cdrom) {
+            guest_error(g, disk->line, errp, "disk: %s has no source",
+                        disk->vdev);
+            return false;
+        }
+        if (!g_hash_table_add(vdevs, disk->vdev)) {
+            guest_error(g, disk->line, errp, "disk: there are two disks %s",
+                        disk->vdev);
+            return false;
+        }
+    }
+    if (!g->kernel && !g->disks->len) {
+        guest_error(g, g->kernel_line ?: 1, errp, "there is neither a kernel "
+                    "nor a disk to boot from");
+        return false;
+    }
+    if (!g->kernel && g->ramdisk) {
+        guest_error(g, g->kernel_line ?: 1, errp, "there is a ramdisk, but no "
+                    "kernel");
+        return false;
+    }
+    if (!g->name) {
+        g->name = g_strdup("xenpv");
+    }
+    return true;
+}
+
+/*
+ * A command line of xenner's, in a file: an optional "#!" line, comments, and
+ * one command, whose lines may be continued by a backslash
+ */
+static Guest *parse_xenner_text(const char *file, const char *text,
+                                Error **errp)
+{
+    g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) lines = g_array_new(false, false, sizeof(int));
+    const char *p = text;
+    int line = 1;
+
+    for (;;) {
+        g_autoptr(GString) word = g_string_new(NULL);
+        bool quoted = false;
+        int at;
+
+        while (*p && strchr(" \t\r\n\\#", *p)) {
+            if (*p == '#') {
+                p += strcspn(p, "\n");
+            } else if (*p == '\\' && p[1] != '\n') {
+                break;
+            } else {
+                line += *p == '\n';
+                /* Only a backslash continues a command */
+                if (*p == '\n' && p > text && args->len &&
+                    (p == text || p[-1] != '\\')) {
+                    p += strspn(p, " \t\r\n");
+                    if (*p && *p != '#') {
+                        error_setg(errp, "%s:%d: there is more than the one "
+                                   "xenner command", file, line);
+                        return NULL;
+                    }
+                    continue;
+                }
+                p++;
+            }
+        }
+        if (!*p) {
+            break;
+        }
+        at = line;
+        while (*p && !strchr(" \t\r\n", *p)) {
+            if (*p == '\'' || *p == '"') {
+                char quote = *p++;
+
+                quoted = true;
+                while (*p && *p != quote) {
+                    if (quote == '"' && *p == '\\' && p[1] &&
+                        strchr("\"\\$`", p[1])) {
+                        p++;
+                    }
+                    line += *p == '\n';
+                    g_string_append_c(word, *p++);
+                }
+                if (!*p++) {
+                    error_setg(errp, "%s:%d: a quote that is opened here is "
+                               "never closed", file, at);
+                    return NULL;
+                }
+            } else if (*p == '\\' && p[1]) {
+                g_string_append_c(word, p[1]);
+                p += 2;
+            } else if (strchr("$`;|&<>", *p)) {
+                error_setg(errp, "%s:%d: '%c' would have to be run by a shell; "
+                           "this is read, not run", file, at, *p);
+                return NULL;
+            } else {
+                g_string_append_c(word, *p++);
+            }
+        }
+        if (word->len || quoted) {
+            g_ptr_array_add(args, g_strdup(word->str));
+            g_array_append_val(lines, at);
+        }
+    }
+    if (!args->len) {
+        error_setg(errp, "%s:1: there is nothing in it", file);
+        return NULL;
+    }
+    g_ptr_array_add(args, NULL);
+    return guest_parse_xenner(file, (char **)args->pdata + 1,
+                              &g_array_index(lines, int, 0) + 1, errp);
+}
+
+Guest *guest_parse(const char *file, const char *text, size_t len,
+                   Error **errp)
+{
+    const char *p = text, *end;
+    int line = 1;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!text[i]) {
+            error_setg(errp, "%s:%d: this is no text: it has a byte 0", file,
+                       line);
+            return NULL;
+        }
+        line += text[i] == '\n';
+    }
+    if (!g_utf8_validate(text, len, &end)) {
+        line = 1;
+        while (p < end) {
+            line += *p++ == '\n';
+        }
+        error_setg(errp, "%s:%d: this is no text in UTF-8", file, line);
+        return NULL;
+    }
+    /* The first word that is not in a comment */
+    for (;;) {
+        p += strspn(p, " \t\r\n");
+        if (*p != '#') {
+            break;
+        }
+        p += strcspn(p, "\n");
+    }
+    if (!*p) {
+        error_setg(errp, "%s:1: there is nothing in it", file);
+        return NULL;
+    }
+    if (*p == '<') {
+        return guest_parse_xml(file, text, len, errp);
+    }
+    end = p + strcspn(p, " \t\r\n=");
+    if (end - p >= strlen("xenner") &&
+        !strncmp(end - strlen("xenner"), "xenner", strlen("xenner")) &&
+        (end - p == strlen("xenner") || end[-7] == '/') &&
+        *(end + strspn(end, " \t")) != '=') {
+        return parse_xenner_text(file, text, errp);
+    }
+    return guest_parse_xl(file, text, errp);
+}
+
+Guest *guest_parse_file(const char *file, Error **errp)
+{
+    g_autofree char *text = g_malloc(GUEST_TEXT_MAX + 2);
+    const char *name = !strcmp(file, "-") ? "stdin" : file;
+    FILE *f = !strcmp(file, "-") ? stdin : fopen(file, "rb");
+    size_t len;
+
+    if (!f) {
+        error_setg(errp, "%s:0: it cannot be opened: %s", file,
+                   strerror(errno));
+        return NULL;
+    }
+    len = fread(text, 1, GUEST_TEXT_MAX + 1, f);
+    if (ferror(f)) {
+        error_setg(errp, "%s:0: it cannot be read: %s", name, strerror(errno));
+        len = 0;
+    } else if (len > GUEST_TEXT_MAX) {
+        error_setg(errp, "%s:0: it is too large for a configuration", name);
+        len = 0;
+    } else {
+        text[len] = 0;
+        if (f != stdin) {
+            fclose(f);
+        }
+        return guest_parse(name, text, len, errp);
+    }
+    if (f != stdin) {
+        fclose(f);
+    }
+    return NULL;
+}

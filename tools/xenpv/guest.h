@@ -1,0 +1,149 @@
+/*
+ * A Xen guest's configuration, whatever it was written in
+ *
+ * The front ends read one form each and fill in a Guest; the back ends print
+ * one form each of it. Neither knows of the others, and nothing here starts a
+ * process, opens a disk image or writes a file: so all of it has a unit test.
+ *
+ *   guest_parse_xl()       xl's and xm's configuration files      (parse-xl.c)
+ *   guest_parse_xml()      libvirt's XML for its Xen driver       (parse-xml.c)
+ *   guest_parse_xenner()   a xenner command line                  (parse-xenner.c)
+ *   guest_parse()          any of the three, by its looks         (guest.c)
+ *
+ *   guest_to_qemu()        a command line of QEMU's               (emit-qemu.c)
+ *   guest_to_libvirt()     libvirt's XML for its QEMU driver      (emit-libvirt.c)
+ *
+ * An error is one line, "FILE:LINE: reason". What is understood but has no
+ * counterpart is no error: it is told by a note of the same form.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef TOOLS_XENPV_GUEST_H
+#define TOOLS_XENPV_GUEST_H
+
+#include "qapi/error.h"
+
+/* The largest text that is read as a configuration */
+#define GUEST_TEXT_MAX  (1024 * 1024)
+
+typedef enum GuestAction {
+    GUEST_ACTION_DEFAULT,
+    GUEST_ACTION_DESTROY,
+    GUEST_ACTION_RESTART,
+    GUEST_ACTION_PRESERVE,
+    GUEST_ACTION_RENAME_RESTART,
+    GUEST_ACTION_COREDUMP_DESTROY,
+    GUEST_ACTION_COREDUMP_RESTART,
+    GUEST_ACTION_SOFT_RESET,
+    GUEST_ACTION__MAX,
+} GuestAction;
+
+extern const char *const guest_action_names[GUEST_ACTION__MAX];
+
+typedef struct GuestDisk {
+    int line;
+    char *source;           /* NULL: a drive without a medium */
+    bool is_block;          /* a block device of the host's */
+    const char *format;     /* QEMU's name: raw, qcow2, ... */
+    char *vdev;
+    bool readonly;
+    bool is_cdrom;
+    bool discard;
+} GuestDisk;
+
+typedef struct GuestNic {
+    int line;
+    char *mac;              /* NULL: any */
+    char *bridge;           /* or */
+    char *network;          /* libvirt's; neither: user networking */
+    char *ifname;           /* the host's end, or NULL */
+    int fd;                 /* of a tap that is open already, or -1 */
+} GuestNic;
+
+typedef struct GuestDisplay {
+    bool present;
+    int line;
+    bool is_sdl;            /* else VNC */
+    char *listen;           /* NULL: the loopback */
+    int display;            /* VNC's, -1: any that is free */
+    char *password;
+    char *keymap;
+} GuestDisplay;
+
+typedef struct Guest {
+    char *file;             /* as it is called in messages */
+    int memory_line, disk_line, kernel_line;
+
+    char *name;
+    char *uuid;
+    char *kernel;           /* NULL: boot from disk */
+    char *ramdisk;
+    char *cmdline;
+    unsigned boot_width;    /* 32, 64; 0: not known */
+    uint64_t memory_mib;
+    unsigned vcpus;
+    GuestAction on_poweroff, on_reboot, on_crash;
+    int on_poweroff_line, on_reboot_line, on_crash_line;
+    GPtrArray *disks;
+    GPtrArray *nics;
+    GuestDisplay display;
+    bool nographic;         /* xenner's */
+
+    GPtrArray *notes;       /* char * */
+} Guest;
+
+Guest *guest_new(const char *file);
+void guest_free(Guest *g);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Guest, guest_free)
+
+GuestDisk *guest_add_disk(Guest *g, int line);
+GuestNic *guest_add_nic(Guest *g, int line);
+
+void G_GNUC_PRINTF(3, 4) guest_note(Guest *g, int line, const char *fmt, ...);
+/* error_setg() with "FILE:LINE: " in front, and always one line */
+void G_GNUC_PRINTF(4, 5) guest_error(Guest *g, int line, Error **errp,
+                                     const char *fmt, ...);
+
+/* Of any of the three forms; @text has @len bytes and a 0 after them */
+Guest *guest_parse(const char *file, const char *text, size_t len,
+                   Error **errp);
+Guest *guest_parse_file(const char *file, Error **errp);
+Guest *guest_parse_xl(const char *file, const char *text, Error **errp);
+Guest *guest_parse_xml(const char *file, const char *text, size_t len,
+                       Error **errp);
+/* @args without the command's own name; @lines may be NULL, see there */
+Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
+                          Error **errp);
+
+/* What the forms have in common. Each returns false with @errp set. */
+bool guest_set_name(Guest *g, int line, const char *value, Error **errp);
+bool guest_set_uuid(Guest *g, int line, const char *value, Error **errp);
+bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp);
+bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp);
+bool guest_set_action(Guest *g, int line, const char *event, const char *value,
+                      Error **errp);
+bool guest_set_mac(Guest *g, GuestNic *nic, const char *value, Error **errp);
+bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value,
+                    Error **errp);
+bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
+                           Error **errp);
+/* A kernel that is a PV GRUB means: boot from disk */
+bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp);
+bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp);
+/* Whether @value is a vdev name at all */
+bool guest_is_vdev(const char *value);
+/* To be called last: what must be there, and what must not be there twice */
+bool guest_check(Guest *g, Error **errp);
+
+/*
+ * The arguments, ending with NULL; the first is @emulator. Notes are added to
+ * the guest's for what QEMU's command line cannot say.
+ */
+GPtrArray *guest_to_qemu(Guest *g, const char *emulator);
+/* The same as a line for a shell */
+char *guest_to_qemu_line(Guest *g, const char *emulator);
+/* @virt_type: "kvm" or "qemu" */
+char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type);
+
+#endif /* TOOLS_XENPV_GUEST_H */

@@ -1,0 +1,183 @@
+/*
+ * Reads the command line of xenner, as Fedora 8 to 10 had it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "guest.h"
+
+/* -m: MiB, or with a suffix */
+static bool set_memory(Guest *g, int line, const char *value, Error **errp)
+{
+    uint64_t bytes;
+
+    if (qemu_strtosz_MiB(value, NULL, &bytes) < 0) {
+        guest_error(g, line, errp, "-m: '%s' is not a size of memory", value);
+        return false;
+    }
+    return guest_set_memory(g, line, bytes / 1024, errp);
+}
+
+static bool set_smp(Guest *g, int line, const char *value, Error **errp)
+{
+    uint64_t n;
+
+    if (qemu_strtou64(value, NULL, 10, &n) < 0 || value[0] == '-') {
+        guest_error(g, line, errp, "-smp: '%s' is not a number", value);
+        return false;
+    }
+    return guest_set_vcpus(g, line, n, errp);
+}
+
+/* MAC,BRIDGE, or one of them */
+static bool set_network(Guest *g, int line, const char *value, Error **errp)
+{
+    g_auto(GStrv) words = g_strsplit(value, ",", 3);
+    GuestNic *nic = guest_add_nic(g, line);
+
+    if (words[0] && words[1] && words[2]) {
+        guest_error(g, line, errp, "-network: '%s' is not of the form "
+                    "MAC,BRIDGE", value);
+        return false;
+    }
+    for (char **w = words; *w; w++) {
+        if (strchr(*w, ':')) {
+            if (!guest_set_mac(g, nic, *w, errp)) {
+                return false;
+            }
+        } else if (!**w || strpbrk(*w, "/= \t") || nic->bridge) {
+            guest_error(g, line, errp, "-network: '%s' is not of the form "
+                        "MAC,BRIDGE", value);
+            return false;
+        } else {
+            nic->bridge = g_strdup(*w);
+        }
+    }
+    return true;
+}
+
+/* [HOST]:DISPLAY, or "none" */
+static bool set_vnc(Guest *g, int line, const char *value, Error **errp)
+{
+    GuestDisplay *d = &g->display;
+    g_auto(GStrv) words = g_strsplit(value, ",", 0);
+    const char *colon = words[0] ? strrchr(words[0], ':') : NULL;
+    uint64_t n;
+
+    if (!colon || qemu_strtou64(colon + 1, NULL, 10, &n) < 0 || n > 59635) {
+        guest_error(g, line, errp, "-vnc: '%s' is not of the form "
+                    "[HOST]:DISPLAY", value);
+        return false;
+    }
+    d->present = true;
+    d->line = line;
+    d->display = n;
+    g_free(d->listen);
+    d->listen = g_strndup(words[0], colon - words[0]);
+    for (int i = 1; words[i]; i++) {
+        guest_note(g, line, "-vnc: '%s' is not carried", words[i]);
+    }
+    return true;
+}
+
+Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
+                          Error **errp)
+{
+    /* Options with a value; -hda and so on are apart */
+    static const char *const valued[] = {
+        "-m", "-name", "-uuid", "-boot", "-kernel", "-initrd", "-append",
+        "-network", "-vnc", "-smp",
+    };
+    g_autoptr(Guest) g = guest_new(file);
+    const char *boot = NULL;
+    int boot_line = 0;
+
+    for (int i = 0; args[i]; i++) {
+        /* Without lines, arguments are counted */
+        int line = lines ? lines[i] : i + 1;
+        const char *opt = args[i], *value = NULL;
+        bool is_disk, known = false, ok = true;
+
+        if (opt[0] == '-' && opt[1] == '-') {
+            opt++;
+        }
+        is_disk = g_str_has_prefix(opt, "-hd") && opt[3] >= 'a' &&
+                  opt[3] <= 'p' && !opt[4];
+        for (int j = 0; j < ARRAY_SIZE(valued); j++) {
+            known |= !strcmp(opt, valued[j]);
+        }
+        if (known || is_disk) {
+            value = args[++i];
+            if (!value) {
+                guest_error(g, line, errp, "%s: its value is missing", opt);
+                return NULL;
+            }
+            line = lines ? lines[i] : i + 1;
+            if (!value[0] && strcmp(opt, "-append")) {
+                guest_error(g, line, errp, "%s: its value is empty", opt);
+                return NULL;
+            }
+        }
+        if (is_disk) {
+            GuestDisk *disk = guest_add_disk(g, line);
+
+            disk->source = g_strdup(value);
+            disk->is_block = g_str_has_prefix(value, "/dev/");
+            disk->vdev = g_strdup_printf("xvd%c", opt[3]);
+            if (g_str_has_suffix(value, ".qcow2")) {
+                disk->format = "qcow2";
+            }
+        } else if (!strcmp(opt, "-m")) {
+            ok = set_memory(g, line, value, errp);
+        } else if (!strcmp(opt, "-name")) {
+            ok = guest_set_name(g, line, value, errp);
+        } else if (!strcmp(opt, "-uuid")) {
+            ok = guest_set_uuid(g, line, value, errp);
+        } else if (!strcmp(opt, "-kernel")) {
+            ok = guest_set_kernel(g, line, value, errp);
+        } else if (!strcmp(opt, "-initrd")) {
+            g_free(g->ramdisk);
+            g->ramdisk = g_strdup(value);
+        } else if (!strcmp(opt, "-append")) {
+            g_free(g->cmdline);
+            g->cmdline = value[0] ? g_strdup(value) : NULL;
+        } else if (!strcmp(opt, "-network")) {
+            ok = set_network(g, line, value, errp);
+        } else if (!strcmp(opt, "-vnc")) {
+            ok = set_vnc(g, line, value, errp);
+        } else if (!strcmp(opt, "-smp")) {
+            ok = set_smp(g, line, value, errp);
+        } else if (!strcmp(opt, "-nographic")) {
+            g->nographic = true;
+        } else if (!strcmp(opt, "-boot")) {
+            boot = value;
+            boot_line = line;
+        } else if (opt[0] == '-') {
+            guest_error(g, line, errp, "%s: xenner has no such option",
+                        args[i]);
+            ok = false;
+        } else {
+            guest_error(g, line, errp, "'%s' is not an option", opt);
+            ok = false;
+        }
+        if (!ok) {
+            return NULL;
+        }
+    }
+    /* A kernel is booted whatever -boot says; the disk is the default, too */
+    if (boot && strcmp(boot, "c")) {
+        guest_error(g, boot_line, errp, "-boot: '%s' is not 'c', the disk",
+                    boot);
+        return NULL;
+    }
+    if (!g->kernel && g->cmdline) {
+        guest_error(g, 1, errp, "-append: there is no -kernel for it");
+        return NULL;
+    }
+    if (!g->memory_mib) {
+        g->memory_mib = 128;    /* xenner's own default */
+    }
+    return guest_check(g, errp) ? g_steal_pointer(&g) : NULL;
+}

@@ -1,0 +1,528 @@
+/*
+ * Reads libvirt's XML for a domain of its Xen driver
+ *
+ * The events of GLib's parser are made into a tree, which is then walked: the
+ * configuration is small, and what stands where can be said with its line.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "guest.h"
+
+#define MAX_DEPTH   32
+#define MAX_NODES   65536
+
+typedef struct Node Node;
+struct Node {
+    char *name;
+    int line;
+    GHashTable *attrs;
+    GString *text;
+    GPtrArray *children;
+    Node *parent;
+};
+
+typedef struct Reader {
+    Guest *g;
+    Node *root, *at;
+    unsigned depth, nodes;
+    int line;           /* GLib's own count runs ahead */
+} Reader;
+
+static void node_free(gpointer p)
+{
+    Node *n = p;
+
+    if (n) {
+        g_free(n->name);
+        g_hash_table_unref(n->attrs);
+        g_string_free(n->text, true);
+        g_ptr_array_unref(n->children);
+        g_free(n);
+    }
+}
+
+static void on_start(GMarkupParseContext *ctx, const char *name,
+                     const char **keys, const char **values, gpointer opaque,
+                     GError **error)
+{
+    Reader *r = opaque;
+    Node *n;
+
+    if (++r->depth > MAX_DEPTH || ++r->nodes > MAX_NODES) {
+        g_set_error(error, G_MARKUP_ERROR, G_MARKUP_ERROR_INVALID_CONTENT,
+                    "there are too many elements");
+        return;
+    }
+    n = g_new0(Node, 1);
+    n->line = r->line;
+    n->name = g_strdup(name);
+    n->attrs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    n->text = g_string_new(NULL);
+    n->children = g_ptr_array_new_with_free_func(node_free);
+    n->parent = r->at;
+    for (int i = 0; keys[i]; i++) {
+        g_hash_table_insert(n->attrs, g_strdup(keys[i]), g_strdup(values[i]));
+    }
+    if (r->at) {
+        g_ptr_array_add(r->at->children, n);
+    } else {
+        r->root = n;
+    }
+    r->at = n;
+}
+
+static void on_end(GMarkupParseContext *ctx, const char *name, gpointer opaque,
+                   GError **error)
+{
+    Reader *r = opaque;
+
+    g_strstrip(r->at->text->str);
+    r->at->text->len = strlen(r->at->text->str);
+    r->at = r->at->parent;
+    r->depth--;
+}
+
+static void on_text(GMarkupParseContext *ctx, const char *text, gsize len,
+                    gpointer opaque, GError **error)
+{
+    Reader *r = opaque;
+
+    if (r->at) {
+        g_string_append_len(r->at->text, text, len);
+    }
+}
+
+static const char *attr(const Node *n, const char *name)
+{
+    return n ? g_hash_table_lookup(n->attrs, name) : NULL;
+}
+
+static bool is(const char *a, const char *b)
+{
+    return a && !strcmp(a, b);
+}
+
+static const Node *child(const Node *n, const char *name)
+{
+    for (int i = 0; n && i < n->children->len; i++) {
+        const Node *c = n->children->pdata[i];
+
+        if (!strcmp(c->name, name)) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static bool read_number(Guest *g, const Node *n, uint64_t *value, Error **errp)
+{
+    if (qemu_strtou64(n->text->str, NULL, 10, value) < 0 ||
+        n->text->str[0] == '-') {
+        guest_error(g, n->line, errp, "<%s>: '%s' is not a number", n->name,
+                    n->text->str);
+        return false;
+    }
+    return true;
+}
+
+/* In KiB, which is also the unit if none is given */
+static bool read_memory(Guest *g, const Node *n, uint64_t *kib, Error **errp)
+{
+    static const struct {
+        const char *unit;
+        uint64_t bytes;
+    } units[] = {
+        { "b", 1 }, { "bytes", 1 }, { "KB", 1000 }, { "k", 1024 },
+        { "KiB", 1024 }, { "MB", 1000000 }, { "M", 1 << 20 },
+        { "MiB", 1 << 20 }, { "GB", 1000000000 }, { "G", 1 << 30 },
+        { "GiB", 1 << 30 }, { "TiB", 1ULL << 40 },
+    };
+    const char *unit = attr(n, "unit") ?: "KiB";
+    uint64_t value;
+
+    if (!read_number(g, n, &value, errp)) {
+        return false;
+    }
+    for (int i = 0; i < ARRAY_SIZE(units); i++) {
+        if (!strcmp(unit, units[i].unit)) {
+            if (value > UINT64_MAX / units[i].bytes) {
+                value = UINT64_MAX / units[i].bytes;
+            }
+            *kib = value * units[i].bytes / 1024;
+            return true;
+        }
+    }
+    guest_error(g, n->line, errp, "<%s>: '%s' is not a unit", n->name, unit);
+    return false;
+}
+
+static bool read_disk(Guest *g, const Node *n, Error **errp)
+{
+    const Node *source = child(n, "source"), *target = child(n, "target");
+    const Node *driver = child(n, "driver");
+    const char *type = attr(n, "type") ?: "file";
+    const char *device = attr(n, "device") ?: "disk";
+    const char *path, *format;
+    GuestDisk *disk;
+
+    if (strcmp(type, "file") && strcmp(type, "block")) {
+        guest_note(g, n->line, "a disk of type '%s' is not carried", type);
+        return true;
+    }
+    if (!is(device, "disk") && !is(device, "cdrom")) {
+        guest_note(g, n->line, "a %s is nothing that a PV guest has", device);
+        return true;
+    }
+    disk = guest_add_disk(g, n->line);
+    disk->is_block = is(type, "block");
+    disk->is_cdrom = is(device, "cdrom");
+    path = attr(source, disk->is_block ? "dev" : "file");
+    if (path && path[0]) {
+        disk->source = g_strdup(path);
+    }
+    format = attr(driver, "type");
+    if (!format && (is(attr(driver, "name"), "qcow2") ||
+                    is(attr(driver, "name"), "qcow"))) {
+        format = attr(driver, "name");
+    }
+    if (format && !guest_set_disk_format(g, disk, format, errp)) {
+        return false;
+    }
+    if (!attr(target, "dev")) {
+        guest_error(g, n->line, errp, "<disk>: it has no <target dev=...>");
+        return false;
+    }
+    if (!guest_set_vdev(g, disk, attr(target, "dev"), errp)) {
+        return false;
+    }
+    disk->readonly = child(n, "readonly") || disk->is_cdrom;
+    disk->discard = is(attr(driver, "discard"), "unmap");
+    for (int i = 0; i < n->children->len; i++) {
+        const Node *c = n->children->pdata[i];
+        static const char *const quiet[] = {
+            "source", "target", "driver", "readonly", "address", "alias",
+            "backingStore",
+        };
+        bool known = false;
+
+        for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
+            known |= is(c->name, quiet[j]);
+        }
+        if (!known) {
+            guest_note(g, c->line, "<%s> of %s is not carried", c->name,
+                       disk->vdev);
+        }
+    }
+    return true;
+}
+
+static bool read_interface(Guest *g, const Node *n, Error **errp)
+{
+    const char *type = attr(n, "type");
+    const Node *source = child(n, "source"), *mac = child(n, "mac");
+    GuestNic *nic = guest_add_nic(g, n->line);
+
+    if (mac && !guest_set_mac(g, nic, attr(mac, "address") ?: "", errp)) {
+        return false;
+    }
+    if (is(type, "bridge")) {
+        if (!attr(source, "bridge") || !attr(source, "bridge")[0]) {
+            guest_error(g, n->line, errp, "<interface>: it has no "
+                        "<source bridge=...>");
+            return false;
+        }
+        nic->bridge = g_strdup(attr(source, "bridge"));
+    } else if (is(type, "network")) {
+        if (!attr(source, "network")) {
+            guest_error(g, n->line, errp, "<interface>: it has no "
+                        "<source network=...>");
+            return false;
+        }
+        nic->network = g_strdup(attr(source, "network"));
+    } else if (!is(type, "user")) {
+        guest_note(g, n->line, "an interface of type '%s' becomes one of user "
+                   "networking", type ?: "");
+    }
+    nic->ifname = g_strdup(attr(child(n, "target"), "dev"));
+    if (nic->ifname && g_str_has_prefix(nic->ifname, "vif")) {
+        /* Xen's own name for it, made anew at each start */
+        g_clear_pointer(&nic->ifname, g_free);
+    }
+    for (int i = 0; i < n->children->len; i++) {
+        const Node *c = n->children->pdata[i];
+
+        if (is(c->name, "script") || is(c->name, "bandwidth") ||
+            is(c->name, "ip") || is(c->name, "vlan") ||
+            is(c->name, "filterref")) {
+            guest_note(g, c->line, "<%s> of an interface is not carried",
+                       c->name);
+        }
+    }
+    return true;
+}
+
+static bool read_graphics(Guest *g, const Node *n, Error **errp)
+{
+    const char *type = attr(n, "type"), *port = attr(n, "port");
+    const char *listen = attr(n, "listen") ?: attr(child(n, "listen"),
+                                                   "address");
+    GuestDisplay *d = &g->display;
+    int64_t number;
+
+    if (!is(type, "vnc") && !is(type, "sdl")) {
+        guest_note(g, n->line, "graphics of type '%s' are not carried",
+                   type ?: "");
+        return true;
+    }
+    if (d->present) {
+        guest_note(g, n->line, "a guest has only one framebuffer here");
+        return true;
+    }
+    d->present = true;
+    d->line = n->line;
+    d->is_sdl = is(type, "sdl");
+    if (port && !is(attr(n, "autoport"), "yes")) {
+        if (qemu_strtoi64(port, NULL, 10, &number) < 0 || number > 65535 ||
+            (number >= 0 && number < 5900)) {
+            guest_error(g, n->line, errp, "<graphics>: '%s' is not a port for "
+                        "VNC (5900 and up, or -1)", port);
+            return false;
+        }
+        d->display = number < 0 ? -1 : number - 5900;
+    }
+    d->listen = g_strdup(listen);
+    d->password = g_strdup(attr(n, "passwd"));
+    d->keymap = g_strdup(attr(n, "keymap"));
+    return true;
+}
+
+static bool read_devices(Guest *g, const Node *devices, Error **errp)
+{
+    /* What every Xen guest has, and what goes with a framebuffer */
+    static const char *const quiet[] = {
+        "emulator", "console", "input", "video", "memballoon", "controller",
+    };
+
+    for (int i = 0; i < devices->children->len; i++) {
+        const Node *n = devices->children->pdata[i];
+        bool known = false;
+
+        if (is(n->name, "disk")) {
+            g->disk_line = n->line;
+            if (!read_disk(g, n, errp)) {
+                return false;
+            }
+        } else if (is(n->name, "interface")) {
+            if (!read_interface(g, n, errp)) {
+                return false;
+            }
+        } else if (is(n->name, "graphics")) {
+            if (!read_graphics(g, n, errp)) {
+                return false;
+            }
+        } else {
+            for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
+                known |= is(n->name, quiet[j]);
+            }
+            if (!known) {
+                guest_note(g, n->line, "<%s> is not carried", n->name);
+            }
+        }
+    }
+    return true;
+}
+
+static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
+{
+    const Node *type = child(os, "type"), *kernel = child(os, "kernel");
+    const Node *initrd = child(os, "initrd"), *cmdline = child(os, "cmdline");
+    const Node *root = child(os, "root");
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    if (type && !is(type->text->str, "linux") && !is(type->text->str, "xen")) {
+        guest_error(g, type->line, errp, "<type>: '%s' is not a PV guest; an "
+                    "HVM or PVH guest needs no Xen: run it on QEMU's usual "
+                    "machines", type->text->str);
+        return false;
+    }
+    if (kernel) {
+        if (!guest_set_kernel(g, kernel->line, kernel->text->str, errp)) {
+            return false;
+        }
+    } else if (loader &&
+               !guest_set_bootloader(g, loader->line, loader->text->str,
+                                     errp)) {
+        return false;
+    }
+    if (initrd && initrd->text->len) {
+        if (!g->kernel && kernel) {
+            guest_note(g, initrd->line, "<initrd> of a PV GRUB is not carried");
+        } else {
+            g->ramdisk = g_strdup(initrd->text->str);
+        }
+    }
+    if (root && root->text->len) {
+        g_string_append_printf(out, "root=%s", root->text->str);
+    }
+    if (cmdline && cmdline->text->len) {
+        g_string_append_printf(out, "%s%s", out->len ? " " : "",
+                               cmdline->text->str);
+    }
+    if (out->len && g->kernel) {
+        g->cmdline = g_strdup(out->str);
+        g_strdelimit(g->cmdline, "\r\n\t", ' ');
+    } else if (out->len) {
+        guest_note(g, (cmdline ?: root)->line, "the kernel's command line is "
+                   "not carried: the guest's boot loader has its own");
+    }
+    return true;
+}
+
+static bool read_domain(Guest *g, const Node *domain, Error **errp)
+{
+    const Node *memory = child(domain, "memory");
+    const Node *current = child(domain, "currentMemory");
+    const Node *devices = child(domain, "devices");
+    uint64_t kib = 0, max = 0, n;
+
+    if (!is(domain->name, "domain")) {
+        guest_error(g, domain->line, errp, "<%s> is not a domain of libvirt's",
+                    domain->name);
+        return false;
+    }
+    if (!is(attr(domain, "type"), "xen") && !is(attr(domain, "type"), "linux")) {
+        guest_error(g, domain->line, errp, "<domain>: its type is '%s', not "
+                    "'xen'", attr(domain, "type") ?: "");
+        return false;
+    }
+    if (!read_os(g, child(domain, "os"), child(domain, "bootloader"), errp)) {
+        return false;
+    }
+    if (memory) {
+        if (!read_memory(g, memory, &max, errp)) {
+            return false;
+        }
+        kib = max;
+    }
+    if (current) {
+        if (!read_memory(g, current, &kib, errp)) {
+            return false;
+        }
+        if (memory && kib > max) {
+            guest_error(g, current->line, errp, "<currentMemory>: it is more "
+                        "than <memory>");
+            return false;
+        }
+    }
+    if (memory || current) {
+        if (!guest_set_memory(g, (current ?: memory)->line, kib, errp)) {
+            return false;
+        }
+        if (memory && max / 1024 > g->memory_mib) {
+            guest_note(g, memory->line, "<memory> beyond <currentMemory> is "
+                       "not carried: the guest has %" PRIu64 " MiB for good",
+                       g->memory_mib);
+        }
+    }
+    for (int i = 0; i < domain->children->len; i++) {
+        static const char *const quiet[] = {
+            "os", "memory", "currentMemory", "devices", "bootloader",
+            "features", "clock",
+        };
+        const Node *c = domain->children->pdata[i];
+        bool known = false;
+
+        if (is(c->name, "name")) {
+            if (!guest_set_name(g, c->line, c->text->str, errp)) {
+                return false;
+            }
+        } else if (is(c->name, "uuid")) {
+            if (!guest_set_uuid(g, c->line, c->text->str, errp)) {
+                return false;
+            }
+        } else if (is(c->name, "vcpu")) {
+            if (!read_number(g, c, &n, errp) ||
+                !guest_set_vcpus(g, c->line, n, errp)) {
+                return false;
+            }
+            if (attr(c, "cpuset")) {
+                guest_note(g, c->line, "the cpuset of <vcpu> is not carried");
+            }
+            if (attr(c, "current")) {
+                if (qemu_strtou64(attr(c, "current"), NULL, 10, &n) < 0) {
+                    guest_error(g, c->line, errp, "<vcpu>: '%s' is not a "
+                                "number", attr(c, "current"));
+                    return false;
+                }
+                if (!guest_set_vcpus(g, c->line, n, errp)) {
+                    return false;
+                }
+            }
+        } else if (g_str_has_prefix(c->name, "on_")) {
+            if (!guest_set_action(g, c->line, c->name, c->text->str, errp)) {
+                return false;
+            }
+        } else {
+            for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
+                known |= is(c->name, quiet[j]);
+            }
+            if (!known) {
+                guest_note(g, c->line, "<%s> is not carried", c->name);
+            }
+        }
+    }
+    return !devices || read_devices(g, devices, errp);
+}
+
+/* Line by line, with the end of each apart */
+static bool read_text(GMarkupParseContext *ctx, Reader *r, const char *text,
+                      size_t len, GError **error)
+{
+    const char *end = text + len;
+
+    for (r->line = 1; text < end; r->line++) {
+        const char *eol = memchr(text, '\n', end - text) ?: end;
+
+        if (!g_markup_parse_context_parse(ctx, text, eol - text, error) ||
+            (eol < end &&
+             !g_markup_parse_context_parse(ctx, eol, 1, error))) {
+            return false;
+        }
+        text = eol + 1;
+    }
+    return g_markup_parse_context_end_parse(ctx, error);
+}
+
+Guest *guest_parse_xml(const char *file, const char *text, size_t len,
+                       Error **errp)
+{
+    static const GMarkupParser parser = {
+        .start_element = on_start,
+        .end_element = on_end,
+        .text = on_text,
+    };
+    g_autoptr(Guest) g = guest_new(file);
+    g_autoptr(GMarkupParseContext) ctx = NULL;
+    g_autoptr(GError) error = NULL;
+    Reader r = { .g = g };
+    bool ok = false;
+
+    ctx = g_markup_parse_context_new(&parser, G_MARKUP_TREAT_CDATA_AS_TEXT, &r,
+                                     NULL);
+    if (!read_text(ctx, &r, text, len, &error)) {
+        const char *reason = error->message;
+
+        /* GLib puts the place in front, in words of its own */
+        if (g_str_has_prefix(reason, "Error on line") && strstr(reason, ": ")) {
+            reason = strstr(reason, ": ") + 2;
+        }
+        guest_error(g, r.line, errp, "%s", reason);
+    } else {
+        ok = read_domain(g, r.root, errp) && guest_check(g, errp);
+    }
+    node_free(r.root);
+    return ok ? g_steal_pointer(&g) : NULL;
+}

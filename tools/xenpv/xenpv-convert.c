@@ -1,0 +1,129 @@
+/*
+ * xenpv-convert: from Xen's ways to describe a guest to QEMU's and libvirt's
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "guest.h"
+#include "emulator.h"
+#include "check.h"
+
+static const char description[] =
+    "FILE is a guest's configuration of xl's or xm's, the XML of libvirt's Xen\n"
+    "driver (virsh -c xen:/// dumpxml), or a file with a xenner command; - is\n"
+    "standard input. Instead of a FILE there may be a xenner command itself.\n"
+    "Each setting that cannot be carried over is named on standard error.\n"
+    "\n"
+    "With --check, FILEs are disk images. They are looked into, without being\n"
+    "changed, and what would keep them from booting is told.";
+
+static int fail(Error *err)
+{
+    fprintf(stderr, "%s\n", error_get_pretty(err));
+    error_free(err);
+    return 1;
+}
+
+/* All or nothing: a file that is there stays as it is until the end */
+static int write_out(const char *path, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!path || !strcmp(path, "-")) {
+        if (fputs(text, stdout) < 0 || fflush(stdout)) {
+            fprintf(stderr, "stdout:0: it cannot be written\n");
+            return 1;
+        }
+        return 0;
+    }
+    if (!g_file_set_contents(path, text, -1, &error)) {
+        fprintf(stderr, "%s:0: it cannot be written: %s\n", path,
+                error->message);
+        return 1;
+    }
+    return 0;
+}
+
+static int convert(char **args, const char *to, const char *emulator,
+                   const char *virt_type, const char *output)
+{
+    g_autofree char *base = g_path_get_basename(args[0]);
+    g_autoptr(Guest) g = NULL;
+    g_autofree char *text = NULL;
+    Error *err = NULL;
+
+    if (!strcmp(base, "xenner") && args[1]) {
+        g = guest_parse_xenner("xenner", args + 1, NULL, &err);
+    } else if (args[1]) {
+        fprintf(stderr, "%s:0: one configuration at a time\n", args[1]);
+        return 1;
+    } else {
+        g = guest_parse_file(args[0], &err);
+    }
+    if (!g) {
+        return fail(err);
+    }
+    text = !strcmp(to, "qemu") ? guest_to_qemu_line(g, emulator)
+                               : guest_to_libvirt(g, emulator, virt_type);
+    for (int i = 0; i < g->notes->len; i++) {
+        fprintf(stderr, "%s\n", (char *)g->notes->pdata[i]);
+    }
+    return write_out(output, text);
+}
+
+int main(int argc, char **argv)
+{
+    g_autofree char *to = NULL, *emulator = NULL, *virt_type = NULL;
+    g_autofree char *output = NULL, *format = NULL;
+    g_auto(GStrv) args = NULL;
+    gboolean check = false;
+    const GOptionEntry entries[] = {
+        { "to", 't', 0, G_OPTION_ARG_STRING, &to,
+          "what to print: libvirt (the default) or qemu", "FORM" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+          "write that to a file", "FILE" },
+        { "emulator", 'e', 0, G_OPTION_ARG_FILENAME, &emulator,
+          "the emulator to name", "PATH" },
+        { "virt-type", 0, 0, G_OPTION_ARG_STRING, &virt_type,
+          "libvirt's type of domain: kvm (the default) or qemu", "TYPE" },
+        { "check", 'c', 0, G_OPTION_ARG_NONE, &check,
+          "look into disk images", NULL },
+        { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
+          "--check: the images' format, if it is not to be guessed", "FORMAT" },
+        { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &args, NULL,
+          "FILE" },
+        { }
+    };
+    g_autoptr(GOptionContext) ctx = g_option_context_new(NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_option_context_set_strict_posix(ctx, true);
+    g_option_context_set_description(ctx, description);
+    g_option_context_add_main_entries(ctx, entries, NULL);
+    if (!g_option_context_parse(ctx, &argc, &argv, &error)) {
+        fprintf(stderr, "xenpv-convert: %s\n", error->message);
+        return 1;
+    }
+    if (!args || !args[0]) {
+        fprintf(stderr, "xenpv-convert: no file is named; see --help\n");
+        return 1;
+    }
+    if (check) {
+        return check_images(args, format);
+    }
+    if (to && strcmp(to, "libvirt") && strcmp(to, "qemu")) {
+        fprintf(stderr, "xenpv-convert: --to is libvirt or qemu, not '%s'\n",
+                to);
+        return 1;
+    }
+    if (virt_type && strcmp(virt_type, "kvm") && strcmp(virt_type, "qemu")) {
+        fprintf(stderr, "xenpv-convert: --virt-type is kvm or qemu, not "
+                "'%s'\n", virt_type);
+        return 1;
+    }
+    if (!emulator) {
+        emulator = emulator_find("x86_64") ?: g_strdup(EMULATOR_DEFAULT);
+    }
+    return convert(args, to ?: "libvirt", emulator, virt_type ?: "kvm", output);
+}
