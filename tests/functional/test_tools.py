@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""xenner and xenpv-convert, as their users call them"""
+
+import os
+import re
+import subprocess
+
+from xenpv import image
+from xenpv.program import BRIDGED, Program, tool
+from xenpv.testcase import GuestTest, guests, paths
+
+# A guest of 2008, in the two ways in which its owner could start it. Only the
+# files' directory is ours.
+XENNER = ('xenner -m 512 -name pvfc10 -boot c '
+          '-kernel %(dir)s/vmlinuz-2.6.27.5-117.fc10.i686.PAE '
+          '-initrd %(dir)s/initrd-2.6.27.5-117.fc10.i686.PAE.img '
+          '-append "root=/dev/xvda1 ro 3 xencons=tty" '
+          '-hda %(dir)s/pvfc10.img -network 54:52:00:4d:1b:ec,xenbr0')
+XM = '''kernel = "%(dir)s/vmlinuz-2.6.27.5-117.fc10.i686.PAE"
+ramdisk = "%(dir)s/initrd-2.6.27.5-117.fc10.i686.PAE.img"
+memory = 512
+name = "pvfc10"
+vif = [ 'mac=54:52:00:4d:1b:ec, bridge=xenbr0' ]
+disk = [ 'tap:aio:%(dir)s/pvfc10.img,xvda,w' ]
+root = "/dev/xvda1 ro"
+extra = "3 xencons=tty"
+'''
+
+
+def run(*command, text=None):
+    """Returns (status, standard output, standard error)"""
+    done = subprocess.run(command, input=text, capture_output=True, timeout=60,
+                          encoding='utf-8', errors='replace')
+    return done.returncode, done.stdout, done.stderr
+
+
+class WaysIn(GuestTest):
+    label = 'ways-in'
+    parts = ('functional',)
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid():
+            self.skipTest('root is needed, for a bridge in a network namespace')
+
+    def files(self, name):
+        """Debian's files under the names that Fedora's had"""
+        where = paths.result('functional/%s/x' % name)[:-2]
+        for old, new in ((guests.linux('6.1'),
+                          'vmlinuz-2.6.27.5-117.fc10.i686.PAE'),
+                         (image.initramfs(),
+                          'initrd-2.6.27.5-117.fc10.i686.PAE.img'),
+                         (image.linux_tree(name + '-root').disk(24),
+                          'pvfc10.img')):
+            path = os.path.join(where, new)
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.symlink(old, path)
+        return where
+
+    def program(self, command):
+        process = Program(self.place, self.log_name(), BRIDGED + command)
+        self.processes.append(process)
+        self.addCleanup(process.release)
+        return process
+
+    def use(self, guest):
+        """A login with disk and network"""
+        image.log_in(guest)
+        status, output = guest.shell(
+            'cat /proc/cmdline; uname -r; cat /proc/mounts; '
+            'cat /sys/class/net/eth0/address')
+        self.assertIn('root=/dev/xvda1 ro 3 xencons=tty', output)
+        self.assertIn('/dev/xvda1 / ext4 rw', output)
+        self.assertIn('54:52:00:4d:1b:ec', output)
+        for command in ('ip addr add 10.9.0.2/24 dev eth0',
+                        'ip link set eth0 up',
+                        'ping -c 3 -w 20 10.9.0.1',
+                        'echo kept > /root/mark; sync'):
+            status, output = guest.shell(command, 40)
+            self.assertEqual(status, 0, '%s: %s' % (command, output))
+        guest.type('poweroff\n')
+        self.assert_status(guest, 0)
+
+    def test_xenner(self):
+        """The command line that started a guest under Xenner on Fedora 10 no
+        longer does, or without its disk or its network"""
+        where = self.files('xenner')
+        words = [w.strip('"') for w in
+                 re.findall(r'"[^"]*"|\S+', XENNER % {'dir': where})]
+        self.use(self.program([tool('xenner')] + words[1:]))
+
+    def test_xm(self):
+        """A guest of xm's, run by the command line that xenpv-convert makes of
+        its configuration, has no disk or no network"""
+        where = self.files('xm')
+        config = paths.result('functional/pvfc10.cfg')
+        with open(config, 'w') as f:
+            f.write(XM % {'dir': where})
+        # QEMU's helper joins bridges that a file of the administrator's names
+        with open(os.path.join(paths.BUILD, 'xenpv-kvm.mak')) as f:
+            prefix = re.search(r'^PREFIX \?= (.*)$', f.read(), re.M).group(1)
+        etc = '%s/qemu-bundle%s/%s/xenpv-kvm' % (
+            paths.BUILD, prefix if prefix != '/usr' else '',
+            'etc' if prefix != '/usr' else '../etc')
+        os.makedirs(etc, exist_ok=True)
+        with open(etc + '/bridge.conf', 'w') as f:
+            f.write('allow xenbr0\n')
+        status, command, notes = run(tool('xenpv-convert'), '--to', 'qemu',
+                                     config)
+        self.assertEqual((status, notes), (0, ''))
+        self.use(self.program(['sh', '-c', 'exec ' + command]))
+
+
+class Bad(GuestTest):
+    """Whatever is wrong: one line with file, line and reason"""
+    label = 'bad-input'
+    parts = ('functional',)
+
+    def refused(self, *arguments, says, text=None):
+        """xenpv-convert must say in one line what is wrong, and no more"""
+        out = paths.result('functional/must-not-be')
+        status, stdout, stderr = run(tool('xenpv-convert'), '-o', out,
+                                     *arguments, text=text)
+        self.assertEqual(status, 1, stderr)
+        self.assertEqual(stdout, '')
+        self.assertRegex(stderr, r'\A[^\n]+:\d+: [^\n]+\n\Z')
+        self.assertRegex(stderr, says)
+        self.assertFalse(os.path.exists(out), 'something was written')
+
+    def config(self, says, text):
+        self.refused('-', says=says, text=text)
+
+    def test_configs(self):
+        """A configuration with a mistake is carried over in part, or refused
+        without the place and the reason (the unit test has more of them)"""
+        good = "kernel = '/k'\nmemory = 64\n"
+        self.config('stdin:1: .*memory', "kernel = '/k'\n")
+        self.config("stdin:3: .*','|stdin:3: ", good + "disk = [ 'a' 'b'\n")
+        self.config('stdin:3: name', good + "name = 'a/b'\n")
+        self.config("stdin:3: disk: .*vda", good + "disk = ['/a,raw,vda,w']\n")
+        self.config('stdin:2: memory: .*run',
+                    "kernel = '/k'\nmemory = int(open('/etc/x').read())\n")
+        self.config("stdin:1: type: 'hvm'", "type = 'hvm'\n" + good)
+        self.config('stdin:3: ', "<domain type='xen'>\n<os>\n</domain>\n")
+        self.config("stdin:1: .*'kvm', not 'xen'", "<domain type='kvm'/>")
+        self.config('stdin:2: -m:', 'xenner -kernel /k \\\n -m x\n')
+        self.refused('/nonexistent', says='/nonexistent:0: .*No such file')
+        self.refused('/', says='/:0: .*directory')
+
+    def test_python_is_not_run(self):
+        """Reading an xm configuration runs what is in it"""
+        mark = paths.result('functional/was-run')
+        if os.path.exists(mark):
+            os.unlink(mark)
+        run(tool('xenpv-convert'), '-', text="import os\n"
+            "os.system('touch %s')\nkernel='/k'\nmemory=64\n" % mark)
+        run(tool('xenpv-convert'), '-', text="kernel='/k'\n"
+            "memory=__import__('os').system('touch %s')\n" % mark)
+        self.assertFalse(os.path.exists(mark))
+
+    def test_xenner(self):
+        """xenner with a mistake starts something"""
+        kernel = guests.linux('6.1')
+        for says, arguments in (
+                ('xenner:2: -kernel|xenner:2: /nonexistent.*No such file',
+                 ['-kernel', '/nonexistent']),
+                (r'xenner:4: /none: No such file',
+                 ['-kernel', kernel, '-hda', '/none']),
+                ("xenner:4: -m: 'x'", ['-kernel', kernel, '-m', 'x']),
+                ('xenner:3: -frob', ['-kernel', kernel, '-frob']),
+                ("xenner:4: .*no bridge 'nobridge0'",
+                 ['-kernel', kernel, '-network', 'nobridge0']),
+                ('xenner:1: .*neither a kernel', ['-m', '64'])):
+            status, out, err = run(tool('xenner'), *arguments)
+            self.assertEqual((status, out), (1, ''), err)
+            self.assertRegex(err, r'\A[^\n]+:\d+: [^\n]+\n\Z')
+            self.assertRegex(err, says)
+
+    def image(self, says, data=b'', size=None, arguments=()):
+        path = paths.result('functional/bad.img')
+        with open(path, 'wb') as f:
+            f.write(data)
+            if size:
+                f.truncate(size)
+        before = os.stat(path)
+        status, out, err = run(tool('xenpv-convert'), '--check', *arguments,
+                               path)
+        self.assertEqual((status, out), (1, ''), err)
+        self.assertRegex(err, r'\A[^\n]+:\d+: [^\n]+\n\Z')
+        self.assertRegex(err, says)
+        after = os.stat(path)
+        self.assertEqual((before.st_size, before.st_mtime_ns),
+                         (after.st_size, after.st_mtime_ns))
+
+    def test_images(self):
+        """A damaged image crashes --check, changes, or passes"""
+        qcow2 = b'QFI\xfb' + (3).to_bytes(4, 'big')
+        tree = image.Tree('bad-fs')
+        tree.file('etc/motd', 'x\n')
+        with open(tree.file_system(4), 'rb') as f:
+            fs = f.read()
+        damaged = bytearray(fs)
+        damaged[1024:2048] = os.urandom(8) * 128
+        no_inodes = bytearray(fs)
+        no_inodes[4096:1 << 20] = bytes((1 << 20) - 4096)
+        table = image.mbr([(2048, 4096)])
+        self.image('too small')
+        self.image('neither a file system', size=1 << 20)
+        self.image('neither a file system', b'\x55\xaa' * 4096)
+        self.image('neither a file system', table, 1 << 20)
+        self.image('neither a file system', table, 4 << 20)
+        self.image('neither a file system',
+                   image.mbr([(0xffffffff, 0xffffffff)]), 1 << 20)
+        self.image('neither a file system', bytes(damaged))
+        self.image('neither', bytes(no_inodes))
+        self.image('neither', fs[:8192])
+        self.image('neither', bytes(446) + b'\0\0\0\0\xee' + bytes(59) +
+                   b'\x55\xaa' + b'EFI PART'.ljust(64, b'\xff'), 1 << 20)
+        # A chain of logical partitions that ends where it begins
+        self.image('neither', bytes(446) + b'\0\0\0\0\x05\0\0\0' +
+                   (1).to_bytes(4, 'little') + b'\xff' * 4 + bytes(48) +
+                   b'\x55\xaa' + (bytes(462) + b'\0\0\0\0\x05\0\0\0' +
+                                  bytes(40) + b'\x55\xaa'), 1 << 20)
+        self.image('LVM', bytes(512) + b'LABELONE', 1 << 20)
+        self.image('file system is not one', b'XFSB', 1 << 20)
+        self.image('cannot be opened', qcow2)
+        self.image('cannot be opened', qcow2 + b'\xff' * 500, 1 << 20)
+        self.image('cannot be opened', b'', 1 << 20,
+                   arguments=('--format', 'qcow2'))
+        self.image('cannot be opened', b'', 1 << 20,
+                   arguments=('--format', 'frob'))
+        self.image('no boot/grub|no .*menu.lst', fs)
+
+
+class Check(GuestTest):
+    label = 'check'
+    parts = ('functional',)
+
+    def check(self, tree, *findings, arguments=(), disk=None):
+        """--check must find just that, in this order"""
+        disk = disk or tree.disk(80)
+        status, out, err = run(tool('xenpv-convert'), '--check', *arguments,
+                               disk)
+        lines = err.splitlines()
+        self.assertEqual(len(lines), len(findings), err)
+        for line, finding in zip(lines, findings):
+            self.assertTrue(line.startswith(disk + ':'), line)
+            self.assertRegex(line, finding)
+        self.assertEqual(status, 1 if findings else 0)
+        return out
+
+    def tree(self, front_end=True, **how):
+        tree = image.linux_tree('check', **how)
+        image.add_boot(tree, front_end=front_end)
+        tree.file('boot/grub/menu.lst', image.menu_lst())
+        return tree
+
+    def test_good(self):
+        """An image that boots (see boot-disk) is said not to, as it is or in
+        qcow2"""
+        tree = self.tree()
+        disk = tree.disk(80)
+        out = self.check(None, disk=disk)
+        self.assertIn('64-bit PV kernel', out)
+        self.assertIn('nothing found that would keep it from booting', out)
+        qcow2 = disk + '.qcow2'
+        subprocess.run([tool('qemu-img'), 'convert', '-O', 'qcow2', disk,
+                        qcow2], check=True)
+        self.check(None, disk=qcow2)
+
+    def test_front_end(self):
+        """An initrd without xen-blkfront passes: the guest would wait for its
+        disk"""
+        self.check(self.tree(front_end=False),
+                   r'/boot/initrd.img-6.1: it has no xen-blkfront')
+
+    def test_getty(self):
+        """An image with a login on a terminal that a PV guest does not have
+        passes"""
+        self.check(self.tree(tty='tty1'),
+                   '/etc/inittab: there is no login on hvc0')
+
+    def test_fstab(self):
+        """An fstab that names disks of another kind of machine passes"""
+        self.check(self.tree(fstab='/dev/vda1 / ext3 defaults 0 1\n'
+                             '/dev/sda2 /home ext3 defaults 0 2\n'),
+                   r':1: /etc/fstab: .*/dev/vda1, which is not a Xen disk',
+                   r':2: /etc/fstab: .*/dev/sda2.*vdev=sda2')
+
+    def test_kernel(self):
+        """A menu with a kernel that is none for PV, or is not there, passes"""
+        tree = self.tree()
+        tree.copy('boot/vmlinuz-6.1', paths.asset('busybox'))
+        self.check(tree, '/boot/vmlinuz-6.1: it cannot be booted')
+        tree = self.tree()
+        tree.file('boot/grub/menu.lst', image.menu_lst('7.0').replace(
+            'hvc0', 'ttyS0'))
+        self.check(tree, "menu.lst: .*kernel, /boot/vmlinuz-7.0, is not there",
+                   "initrd, /boot/initrd.img-7.0, is not there",
+                   'console=hvc0 is missing')

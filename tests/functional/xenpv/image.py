@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Makes disk images for guests: a small Linux that can be logged in to.
+
+It stands in for distributions which Debian's packages do not carry: a kernel
+of Debian's, an initramfs with the front ends and the file system, and on the
+disk busybox as init, getty, login and shell. User root, password "guest".
+"""
+
+import os
+import shutil
+import struct
+import subprocess
+
+from . import guests, paths
+from .cpio import Cpio
+
+SECTOR = 512
+FIRST = 2048                # the first partition's first sector
+PASSWORD = 'guest'
+# What "openssl passwd -6 -salt xenpv guest" gives
+SHADOW = ('root:$6$xenpv$/JSbATQXMY8GnTaX6WaMfrgRfC/hPWxhesNHd9AM8'
+          'Q0RiB5/TDshYn.yVUy8CMjfnnn0UkTWpdq4CPbgnwmCZ0'
+          ':14000:0:99999:7:::\n')
+
+INITRAMFS_INIT = '''#!/bin/sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t devtmpfs devtmpfs /dev
+for m in crc16 mbcache crc32c_generic jbd2 ext4 xen-blkfront xen-netfront; do
+    [ ! -e /m/$m.ko ] || insmod /m/$m.ko
+done
+for word in $(cat /proc/cmdline); do
+    case $word in
+    root=*) root=${word#root=} ;;
+    rw) mode=rw ;;
+    [1-5]) level=$word ;;
+    esac
+done
+n=0
+until [ -b "$root" ]; do
+    n=$((n + 1))
+    [ $n -lt 100 ] || exec sh
+    sleep 0.1
+done
+mount -t ext4 -o ${mode:-ro} $root /new || exec sh
+mount --move /dev /new/dev
+umount /proc
+exec switch_root /new /sbin/init $level
+'''
+
+INITTAB = '''::sysinit:/etc/rc
+@TTY@::respawn:/sbin/getty -L 0 @TTY@ vt100
+'''
+
+RC = '''#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -o remount,rw /
+hostname standin
+'''
+
+APPLETS = ('init', 'getty', 'login', 'sh', 'mount', 'umount', 'cat', 'echo',
+           'ip', 'ping', 'poweroff', 'reboot', 'halt', 'sync', 'hostname',
+           'ls', 'md5sum', 'dd', 'sleep', 'test', 'uname', 'grep')
+
+
+def initramfs(series='6.1', front_end=True):
+    """An initramfs that mounts root= and goes on to its /sbin/init"""
+    path = paths.result('functional/standin%s-%s.cpio'
+                        % ('' if front_end else '-without', series))
+    with Cpio(path) as archive:
+        guests.add_busybox(archive)
+        for directory in ('proc', 'sys', 'new', 'dev'):
+            archive.mkdir(directory)
+        archive.device('dev/console', 5, 1)
+        for module in ('crc16', 'mbcache', 'crc32c_generic', 'jbd2', 'ext4',
+                       'xen-blkfront', 'xen-netfront'):
+            if front_end or not module.startswith('xen-'):
+                archive.copy('m/%s.ko' % module,
+                             paths.asset('modules-%s/%s.ko'
+                                         % (series, module)))
+        archive.file('init', INITRAMFS_INIT, 0o755)
+    return path
+
+
+class Tree:
+    """A directory that becomes a file system"""
+
+    def __init__(self, name):
+        self.path = paths.result('functional/%s.tree' % name)
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.makedirs(self.path)
+
+    def file(self, name, data, mode=0o644):
+        path = os.path.join(self.path, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'wb') as f:
+            f.write(data.encode() if isinstance(data, str) else data)
+        os.chmod(path, mode)
+
+    def copy(self, name, source, mode=0o644):
+        with open(source, 'rb') as f:
+            self.file(name, f.read(), mode)
+
+    def file_system(self, size_mib, kind='ext3', features=()):
+        """Make the file system; returns the path of its image"""
+        out = self.path[:-len('.tree')] + '.fs'
+        if os.path.exists(out):
+            os.unlink(out)
+        command = [shutil.which('mke2fs') or '/sbin/mke2fs', '-q', '-F', '-t',
+                   kind, '-d', self.path, '-E', 'root_owner=0:0']
+        command += features
+        subprocess.run(command + [out, '%dM' % size_mib], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        shutil.rmtree(self.path)
+        return out
+
+    def disk(self, size_mib, kind='ext3'):
+        """Likewise, as the only partition of a disk"""
+        fs = self.file_system(size_mib, kind)
+        out = fs[:-len('.fs')] + '.img'
+        with open(out, 'wb') as f:
+            f.write(mbr([(FIRST, os.path.getsize(fs) // SECTOR)]))
+            f.truncate(FIRST * SECTOR + os.path.getsize(fs))
+            f.seek(FIRST * SECTOR)
+            with open(fs, 'rb') as source:
+                while True:
+                    block = source.read(1 << 20)
+                    if not block:
+                        break
+                    if block.strip(b'\0'):
+                        f.write(block)
+                    else:
+                        f.seek(len(block), os.SEEK_CUR)
+        os.unlink(fs)
+        return out
+
+
+def mbr(partitions):
+    """A partition table; each is (first sector, number of sectors)"""
+    table = b''.join(struct.pack('<B3sB3sII', 0, bytes(3), 0x83, bytes(3),
+                                 first, count)
+                     for first, count in partitions)
+    return bytes(446) + table.ljust(64, b'\0') + b'\x55\xaa'
+
+
+def linux_tree(name, tty='hvc0', fstab='/dev/xvda1 / ext3 defaults 0 1\n'):
+    """A Linux without kernel and menu"""
+    tree = Tree(name)
+    tree.copy('bin/busybox', paths.asset('busybox'), 0o755)
+    for directory in ('dev', 'proc', 'sys', 'tmp', 'root', 'sbin', 'etc'):
+        os.makedirs(os.path.join(tree.path, directory), exist_ok=True)
+    for applet in APPLETS:
+        os.symlink('busybox', os.path.join(tree.path, 'bin', applet))
+    for applet in ('init', 'getty', 'poweroff', 'reboot'):
+        os.symlink('../bin/busybox', os.path.join(tree.path, 'sbin', applet))
+    tree.file('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n')
+    tree.file('etc/group', 'root:x:0:\n')
+    tree.file('etc/shadow', SHADOW, 0o600)
+    tree.file('etc/inittab', INITTAB.replace('@TTY@', tty))
+    tree.file('etc/rc', RC, 0o755)
+    tree.file('etc/fstab', fstab)
+    return tree
+
+
+def add_boot(tree, series='6.1', front_end=True):
+    """Its kernel and initrd, as a distribution installs them"""
+    tree.copy('boot/vmlinuz-' + series, guests.linux(series))
+    tree.copy('boot/initrd.img-' + series, initramfs(series, front_end))
+
+
+def menu_lst(series='6.1', append='root=/dev/xvda1 ro console=hvc0'):
+    return ('default 0\ntimeout 1\n\ntitle Stand-in\nroot (hd0,0)\n'
+            'kernel /boot/vmlinuz-%s %s\ninitrd /boot/initrd.img-%s\n'
+            % (series, append, series))
+
+
+def grub_cfg(series='6.1', append='root=/dev/xvda1 ro console=hvc0'):
+    return ('set timeout=1\nset default=0\n'
+            "menuentry 'Stand-in' {\n"
+            '  linux /boot/vmlinuz-%s %s\n  initrd /boot/initrd.img-%s\n}\n'
+            % (series, append, series))
+
+
+def log_in(process, timeout=90):
+    """Up to the shell's prompt"""
+    process.expect('standin login: ', timeout)
+    process.type('root\n')
+    process.expect('Password: ', 30)
+    process.type(PASSWORD + '\n')
+    process.expect('# ', 30)

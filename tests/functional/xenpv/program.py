@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A program of ours other than QEMU, which may become QEMU: its console is its
+standard input and output.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+
+from . import paths
+from .channel import Channel, wait_readable
+from .place import Process
+
+
+# A network of its own with a bridge, for what follows as "$@"
+BRIDGED = ['unshare', '-n', 'sh', '-ec',
+           'ip link set lo up; ip link add xenbr0 type bridge; '
+           'ip addr add 10.9.0.1/24 dev xenbr0; ip link set xenbr0 up; '
+           'exec "$@"', 'sh']
+
+
+def tool(name):
+    return paths.need(os.path.join(paths.BUILD, name), 'make')
+
+
+class Program(Process):
+    def __init__(self, place, name, command, env=None):
+        ours, theirs = socket.socketpair()
+        self.log = open(paths.result(name + '.console'), 'ab')
+        super().__init__(place, {'console': Channel(ours, self.log)})
+        self.stderr_path = paths.result(name + '.stderr')
+        with open(self.stderr_path, 'wb') as stderr:
+            self.popen = subprocess.Popen(
+                command, stdin=theirs, stdout=theirs, stderr=stderr,
+                start_new_session=True,
+                env=dict(os.environ, **env) if env else None)
+        theirs.close()
+
+    def pump(self, timeout):
+        wait_readable(self.channels.values(), timeout)
+        return self.poll() is None
+
+    def poll(self):
+        self.status = self.popen.poll()
+        return self.status
+
+    def stderr(self):
+        with open(self.stderr_path, 'rb') as f:
+            return f.read().decode(errors='replace')
+
+    def kill(self):
+        if self.poll() is None:
+            # It is the leader of its own group
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.status = self.popen.wait()
+
+    def release(self):
+        self.kill()
+        self.console.receive()
+        self.console.sock.close()
+        self.log.close()
