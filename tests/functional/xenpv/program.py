@@ -25,9 +25,26 @@ def tool(name):
     return paths.need(os.path.join(paths.BUILD, name), 'make')
 
 
+class Terminal:
+    """Our end of a pseudo-terminal, with a socket's methods"""
+
+    def __init__(self, fd):
+        self.fd = fd
+        self.fileno = lambda: fd
+        self.recv = lambda size: os.read(fd, size)
+        self.send = lambda data: os.write(fd, data)
+        self.setblocking = lambda on: os.set_blocking(fd, on)
+        self.close = lambda: os.close(fd)
+
+
+def terminal():
+    ours, theirs = os.openpty()
+    return Terminal(ours), os.fdopen(theirs, 'r+b', buffering=0)
+
+
 class Program(Process):
-    def __init__(self, place, name, command, env=None):
-        ours, theirs = socket.socketpair()
+    def __init__(self, place, name, command, env=None, tty=False):
+        ours, theirs = terminal() if tty else socket.socketpair()
         self.log = open(paths.result(name + '.console'), 'ab')
         super().__init__(place, {'console': Channel(ours, self.log)})
         self.stderr_path = paths.result(name + '.stderr')

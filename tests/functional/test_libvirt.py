@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A PV guest under libvirt, by what virsh offers
+
+libvirtd of Debian 12 (9.0) and of its backports (11), each in a root of its
+own: unpacked packages, entered by chroot in namespaces of its own, so that
+nothing of this machine's configuration is used or changed.
+"""
+
+import os
+import re
+import subprocess
+
+from xenpv import image
+from xenpv.place import Host
+from xenpv.program import Program, tool
+from xenpv.testcase import GuestTest, guests, paths
+
+QEMU_CONF = '''security_driver = "none"
+user = "root"
+group = "root"
+swtpm_user = "root"
+swtpm_group = "root"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+remember_owner = 0
+'''
+LIBVIRTD_CONF = '''auth_unix_rw = "none"
+host_uuid = "3a7c1a52-0b1e-4c57-9d0f-5f0e2c9b8a11"
+'''
+# What the chroot gets of this machine: devices, and this tree at its place
+ENTER = '''set -e
+root=$1 top=$2
+mount --make-rprivate /
+mount --bind "$root" "$root"
+mkdir -p "$root$top"
+mount --bind "$top" "$root$top"
+mount --rbind /dev "$root/dev"
+mount --rbind /sys "$root/sys"
+mount -t proc proc "$root/proc"
+for d in run tmp root etc/libvirt var/lib/libvirt var/cache/libvirt \
+    var/log/libvirt var/lock; do
+    mkdir -p "$root/$d"
+    mount -t tmpfs tmpfs "$root/$d"
+done
+exec chroot "$root" /bin/bash --noprofile --norc
+'''
+PREPARE = r'''stty -echo; PS1=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
+'''
+
+XL = '''name = "pvguest"
+memory = 256
+kernel = "%(kernel)s"
+ramdisk = "%(ramdisk)s"
+root = "/dev/xvda1 ro"
+extra = "console=hvc0"
+disk = [ 'file:%(disk)s,xvda,w', 'file:%(other)s,sdb1,r' ]
+vif = [ 'mac=00:16:3e:12:34:56' ]
+on_reboot = "restart"
+'''
+
+
+class Libvirt(GuestTest):
+    parts = ('functional',)
+    root = None
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid():
+            self.skipTest('root is needed, for a chroot')
+        root = paths.asset(self.root)
+        self.shell = Program(
+            self.place, self.log_name(),
+            ['unshare', '--mount', '--pid', '--ipc', '--fork', '--kill-child',
+             'sh', '-c', ENTER, 'sh', root, paths.TOP], tty=True)
+        self.processes.append(self.shell)
+        self.addCleanup(self.shell.release)
+        self.shell.type(PREPARE)
+        for name, text in (('qemu', QEMU_CONF), ('libvirtd', LIBVIRTD_CONF)):
+            self.run_in('cat > /etc/libvirt/%s.conf << "E"\n%sE' % (name, text))
+        self.run_in('libvirtd -f /etc/libvirt/libvirtd.conf '
+                    '> /tmp/libvirtd.log 2>&1 &')
+        self.run_in('for i in $(seq 100); do virsh uri > /dev/null 2>&1 && '
+                    'break; sleep 0.2; done')
+
+    def run_in(self, command, timeout=60, status=0):
+        """Run a command in the root; returns what it says"""
+        got, output = self.shell.shell('{ %s\n}' % command, timeout)
+        self.assertEqual(got, status, '%s: %s' % (command, output))
+        return output
+
+    def virsh(self, command, timeout=60):
+        return self.run_in('virsh ' + command, timeout)
+
+    def refused(self, command, says):
+        output = self.run_in('virsh %s 2>&1' % command, status=1)
+        self.assertRegex(output, says)
+
+    def state(self):
+        return self.virsh('domstate pvguest').strip()
+
+    def wait_for_state(self, state):
+        self.run_in('for i in $(seq 300); do [ "$(virsh domstate pvguest '
+                    '| head -n 1)" = "%s" ] && break; sleep 0.2; done' % state,
+                    90)
+        self.assertEqual(self.state(), state)
+
+    def console(self, log_in=True):
+        """virsh console, up to a shell's prompt"""
+        self.shell.type('virsh console pvguest --force; echo @le\'\'ft@\n')
+        self.shell.expect('Escape character is', 30)
+        if log_in:
+            image.log_in(self.shell, 120)
+
+    def leave_console(self):
+        self.shell.type('\x1d')
+        self.shell.expect('@left@', 30)
+
+    def in_guest(self, command, pattern):
+        status, output = self.shell.shell(command)
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, pattern)
+
+    def domain_xml(self):
+        """By way of what its owner had under Xen"""
+        files = {
+            'kernel': guests.linux('6.1'), 'ramdisk': image.initramfs(),
+            'disk': image.linux_tree(self.root).disk(24),
+            'other': paths.result('functional/%s.other' % self.root),
+        }
+        with open(files['other'], 'wb') as f:
+            f.write(b'other disk'.ljust(4096))
+        kvm = Host.has_real_kvm()
+        done = subprocess.run(
+            [tool('xenpv-convert'), '--virt-type', 'kvm' if kvm else 'qemu',
+             '-e', paths.qemu('x86_64'), '-'], input=XL % files,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
+            check=True)
+        self.assertRegex(done.stderr, r'\Astdin:8: note: [^\n]*user networking')
+        path = paths.result('functional/%s.xml' % self.root)
+        with open(path, 'w') as f:
+            f.write(done.stdout)
+        return path
+
+    def test_verbs(self):
+        """A verb of virsh's does not do to a PV guest what it says, or a save
+        that could not be restored is not refused"""
+        self.assertRegex(self.virsh('--version'),
+                         r'^%s\.' % self.root[len('libvirt-'):])
+        self.virsh('define ' + self.domain_xml())
+        self.assertEqual(self.state(), 'shut off')
+
+        self.virsh('start pvguest')
+        self.console()
+        self.in_guest('cat /proc/mounts; cat /sys/class/net/eth0/address',
+                      r'(?s)/dev/xvda1 / ext4 rw.*00:16:3e:12:34:56')
+        # Linux calls it so since 2.6.23
+        self.in_guest('dd if=/dev/xvdb1 bs=10 count=1', 'other disk')
+        self.leave_console()
+
+        self.virsh('suspend pvguest')
+        self.assertEqual(self.state(), 'paused')
+        self.virsh('resume pvguest')
+        self.assertEqual(self.state(), 'running')
+
+        for verb in ('save pvguest /tmp/saved', 'managedsave pvguest',
+                     'snapshot-create-as pvguest one --memspec /tmp/memory'):
+            self.refused(verb, 'cannot be migrated or saved')
+        self.run_in('[ ! -e /tmp/saved ]')
+        self.assertEqual(self.state(), 'running')
+
+        self.console(log_in=False)
+        self.shell.type('\n')
+        self.shell.expect('# ', 30)
+        self.in_guest('echo alive', 'alive')
+        self.leave_console()
+
+        self.virsh('reset pvguest')
+        self.console()
+        self.leave_console()
+        self.virsh('reboot pvguest')
+        self.console()
+        self.leave_console()
+        self.virsh('shutdown pvguest')
+        self.wait_for_state('shut off')
+
+        self.virsh('start pvguest')
+        self.virsh('destroy pvguest')
+        self.assertEqual(self.state(), 'shut off')
+        self.virsh('undefine pvguest')
+        self.refused('domstate pvguest', 'failed to get domain')
+
+    def test_refused(self):
+        """A device that a PV guest cannot have is accepted"""
+        with open(self.domain_xml()) as f:
+            xml = f.read()
+        xml = re.sub(r'(?s)<disk.*</disk>', '', xml)
+        for device, says in (
+                ("<serial type='null'><target type='isa-debug'>"
+                 "<model name='isa-debugcon'/></target></serial>", 'isa-debug'),
+                ("<rng model='virtio'><backend model='random'>/dev/urandom"
+                 "</backend><address type='virtio-mmio'/></rng>",
+                 "virtio-rng-device.*nothing that a Xen PV guest")):
+            path = paths.result('functional/%s-refused.xml' % self.root)
+            with open(path, 'w') as f:
+                f.write(xml.replace('<console', device + '<console'))
+            self.refused('create ' + path, says)
+
+
+class Libvirt9(Libvirt):
+    label = 'libvirt-9'
+    root = 'libvirt-9'
+
+
+class Libvirt11(Libvirt):
+    label = 'libvirt-11'
+    root = 'libvirt-11'
