@@ -20,6 +20,8 @@ PARTS := unit qtest guest functional kvm
 libdir = $(DESTDIR)$(PREFIX)/lib/xenpv-kvm
 datadir = $(DESTDIR)$(PREFIX)/share/xenpv-kvm
 bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man/man1
+completiondir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 .PHONY: all
 all: build/build.ninja
@@ -32,7 +34,7 @@ build/build.ninja:
 .PHONY: help
 help:
 	@sed -n 's/^## \?//p' Makefile
-## make                    build build/qemu-system-{i386,x86_64} and qemu-img
+## make                    build build/qemu-system-{i386,x86_64} and the tools
 ## make demo [ARCH=i386]   boot a real PV guest; installs what is needed
 ## make check              all tests; installs what is needed. In parts:
 ##   make check-unit           data structures, without a VM
@@ -42,6 +44,9 @@ help:
 ##   make check-kvm            real guests, under real KVM (nested where needed)
 ## make bench              what each operation costs a guest
 ## make assets             fetch real guests into .cache/assets
+## make deb                Debian packages, into build/deb/
+## make check-deb          try them in a fresh Debian 12 (a chroot)
+## make html, make man     the documents, into build/html/ and build/man/
 ## make deps               install the Debian packages needed, and nothing else
 ## make install            into PREFIX (./configure --prefix), DESTDIR obeyed
 ## make uninstall          take that away again
@@ -50,7 +55,9 @@ help:
 
 # --- What has to be there ----------------------------------------------------
 
-.PHONY: deps deps-demo deps-check assets
+.PHONY: deps deps-demo deps-check deps-docs assets
+deps-docs:
+	@scripts/packages --install build docs
 deps: deps-check
 deps-demo:
 	@scripts/packages --install build demo
@@ -83,6 +90,16 @@ bench: tests
 	@tests/guest/bench
 	@$(PYTHON) tests/functional/run.py bench-kvm
 
+# --- Documents and packages ---------------------------------------------------
+
+.PHONY: html man deb check-deb
+html man: deps-docs
+	@scripts/docs $@
+deb: man all
+	@scripts/deb/build
+check-deb: deb
+	@scripts/deb/check
+
 # --- Installation ------------------------------------------------------------
 #
 # The emulators keep their names but live in a directory of their own, and the
@@ -99,9 +116,19 @@ install: all
 	    "$(bindir)/qemu-xenpv-i386"
 	ln -sf ../lib/xenpv-kvm/bin/qemu-system-x86_64 \
 	    "$(bindir)/qemu-xenpv-x86_64"
+	install -s build/xenner build/xenpv-convert "$(bindir)"
+	install -s build/qemu-bridge-helper "$(libdir)"
+	install -d "$(completiondir)"
+	install -m 644 scripts/bash-completion/* "$(completiondir)"
+	if [ -d build/man ]; then install -d "$(mandir)" && \
+	    install -m 644 build/man/*.1 "$(mandir)"; fi
 
 uninstall:
-	rm -f "$(bindir)/qemu-xenpv-i386" "$(bindir)/qemu-xenpv-x86_64"
+	rm -f "$(bindir)/qemu-xenpv-i386" "$(bindir)/qemu-xenpv-x86_64" \
+	    "$(bindir)/xenner" "$(bindir)/xenpv-convert" \
+	    "$(completiondir)/xenner" "$(completiondir)/xenpv-convert" \
+	    "$(mandir)/xenner.1" "$(mandir)/xenpv-convert.1" \
+	    "$(mandir)/qemu-xenpv-i386.1" "$(mandir)/qemu-xenpv-x86_64.1"
 	rm -rf "$(libdir)" "$(datadir)"
 
 # --- Cleaning ----------------------------------------------------------------
@@ -109,6 +136,7 @@ uninstall:
 .PHONY: clean distclean
 clean:
 	@if [ -f build/build.ninja ]; then ninja -C build -t clean; fi
-	rm -rf build/results build/guest build/demo
+	rm -rf build/results build/guest build/demo build/deb build/html \
+	    build/man build/docs-*
 distclean:
 	rm -rf build $(CACHE)
