@@ -66,6 +66,8 @@ static void init_cpu(struct vcpu *v)
     v->cr4 = 0x620;
     v->xcr0 = 1;
     init_apic(v);
+    /* What came before the local APIC was enabled had no vector */
+    take_incoming(v);
 }
 
 static void __attribute__((noreturn)) run_first(void)

@@ -90,7 +90,14 @@ class Channel:
             left = end - time.monotonic()
             if left <= 0:
                 raise Timeout('no %r within %d s' % (pattern, timeout))
-            if not self.process.pump(min(left, 1)) or self.closed:
+            asked = time.monotonic()
+            running = self.process.pump(min(left, 1))
+            stall = time.monotonic() - asked - 1
+            if stall > 5:
+                # It was us who stood still, as on a disk that is slow to take
+                # the log, and the guest waited for us to read
+                end += stall
+            if not running or self.closed:
                 self.receive()
                 if not regex.search(self.data):
                     # Its sockets may be closed a little before it is gone
