@@ -457,6 +457,7 @@ struct vcpu_runstate_info {
 #define CALLBACKTYPE_event          0
 #define CALLBACKTYPE_failsafe       1
 #define CALLBACKTYPE_syscall        2
+#define CALLBACKTYPE_nmi            4
 #define CALLBACKF_mask_events       1
 struct xen_callback {
 #ifdef __x86_64__

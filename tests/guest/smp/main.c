@@ -17,6 +17,7 @@
 #include "harness.h"
 
 #define MAX_VCPUS   4
+#define VECTOR_NMI  2
 #define WAIT_NS     5000000000ULL
 
 static unsigned nr_vcpus;
@@ -412,6 +413,49 @@ static void times(void)
     check_eq(nr_backward, 0, "how often time went back between vCPUs");
 }
 
+/* --- NMIs --- */
+
+static volatile unsigned nr_nmis;
+
+static bool on_nmi(struct trap *trap)
+{
+    nr_nmis++;
+    return true;
+}
+
+static void register_nmi(unsigned cpu)
+{
+    struct callback_register r = { .type = CALLBACKTYPE_nmi };
+
+#ifdef __x86_64__
+    r.address = trap_stub(VECTOR_NMI);
+#else
+    r.address.cs = FLAT_KERNEL_CS;
+    r.address.eip = trap_stub(VECTOR_NMI);
+#endif
+    cpus[cpu].count = HYPERCALL(callback_op, CALLBACKOP_register, &r);
+}
+
+static void nmis(void)
+{
+    set_handler(VECTOR_NMI, on_nmi);
+    register_nmi(0);
+    check_ret(cpus[0].count, 0, "registering the NMI callback");
+    check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi to oneself");
+    check_eq(nr_nmis, 1, "NMIs when that returns");
+
+    ask(1, register_nmi);
+    wait_for_all("registering");
+    counting = true;
+    cpus[1].count = 0;
+    ask(1, count);
+    wait_until(cpus[1].count, "vCPU 1 does not count");
+    check_ret(vcpu_op(VCPUOP_send_nmi, 1, NULL), 0, "send_nmi to another");
+    wait_until(nr_nmis == 2, "vCPU 1 gets no NMI");
+    counting = false;
+    wait_for_all("counting");
+}
+
 /* --- Page tables --- */
 
 #define TABLES      4
@@ -494,5 +538,6 @@ void test_main(void)
     flushes();
     polling();
     times();
+    nmis();
     page_tables();
 }
