@@ -1209,7 +1209,8 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         }
         return 0;
     case MMUEXT_TLB_FLUSH_MULTI:
-        return flush_vcpus(v, *(ulong *)&op->arg2.vcpumask, FLUSH_ALL);
+        return flush_vcpus(v, *(ulong *)&op->arg2.vcpumask, FLUSH_ALL) ?
+               -EINVAL : 0;
     case MMUEXT_TLB_FLUSH_ALL:
         return flush_vcpus(v, 0, FLUSH_ALL);
     case MMUEXT_INVLPG_MULTI:
@@ -1219,7 +1220,7 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         }
         return flush_vcpus(v, op->cmd == MMUEXT_INVLPG_ALL ? 0 :
                               *(ulong *)&op->arg2.vcpumask,
-                           op->arg1.linear_addr);
+                           op->arg1.linear_addr) ? -EINVAL : 0;
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL:
         /* No device that is not coherent: nothing that the guest could tell */

@@ -314,7 +314,9 @@ static void flushes(void)
     reading = false;
     wait_for_all("reading");
     check_ret(mmuext_op(MMUEXT_TLB_FLUSH_MULTI, 0, TEST_VA + PAGE_SIZE),
-              -EFAULT, "a flush for vCPUs of a bitmap that is nowhere");
+              -EINVAL, "a flush for vCPUs of a bitmap that is nowhere");
+    check_ret(update_va_mapping(TEST_VA, 0, UVMF_INVLPG | (TEST_VA + PAGE_SIZE)),
+              -EFAULT, "the same of update_va_mapping");
 }
 
 /* --- Polling --- */
