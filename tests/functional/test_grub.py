@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """PV GRUB: with mini-os' style of PV kernel, 32 and 64 bits"""
 
-from xenpv.testcase import GuestTest, guests
+import os
+import shutil
+import struct
+import subprocess
+import time
+
+from xenpv.testcase import GuestTest, LinuxTest, guests, paths
 
 
 class Grub(GuestTest):
@@ -49,3 +55,91 @@ class Grub(GuestTest):
         guest.expect('grub> ', 60)
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
+
+
+class GrubDisk(LinuxTest):
+    """GRUB finds its configuration, a kernel and an initrd on xvda"""
+    label = 'grub-disk'
+    parts = ('functional',)
+
+    def make_disk(self, kernel, initrd, append):
+        """A disk with a partition table and a partition with /boot"""
+        root = paths.result(self.log_name('.root'))
+        path = paths.result(self.log_name('.img'))
+        shutil.rmtree(root, ignore_errors=True)
+        os.makedirs(root + '/boot/grub')
+        shutil.copy(kernel, root + '/boot/vmlinuz')
+        shutil.copy(initrd, root + '/boot/initrd')
+        with open(root + '/boot/grub/grub.cfg', 'w') as f:
+            f.write('set timeout=-1\n'
+                    'menuentry "First choice" {\n  echo wrong\n  halt\n}\n'
+                    'menuentry "Second choice" {\n'
+                    '  linux /boot/vmlinuz %s entry=second\n'
+                    '  initrd /boot/initrd\n}\n' % append)
+        start = 2048
+        size = 96 << 20
+        with open(path, 'wb') as f:
+            # An MBR with one partition, of Linux' type, in sectors
+            entry = struct.pack('<B3xB3xII', 0x80, 0x83, start,
+                                size // 512 - start)
+            f.write(b'\0' * 446 + entry + b'\0' * 48 + b'\x55\xaa')
+            f.truncate(size)
+        self.addCleanup(os.unlink, path)
+        subprocess.run(['mkfs.ext4', '-q', '-F', '-d', root, '-E',
+                        'offset=%d' % (start * 512), path,
+                        '%dk' % ((size - start * 512) // 1024)], check=True)
+        shutil.rmtree(root)
+        return path
+
+    def boot_grub(self, width, disk, *options, arch='x86_64'):
+        guest = self.start('-m', '512M', '-kernel',
+                           self.place.file(guests.grub(width)),
+                           '-drive', 'if=xen,format=raw,file=' + disk,
+                           *options, arch=arch)
+        guest.expect('First choice.*Second choice', 60)
+        guest.type('\x1b[B\r')
+        return guest
+
+    def test_x86_64(self):
+        """PV GRUB does not read from xvda or show its menu, or the Linux which
+        it starts in its own place does not come up to Debian's login"""
+        disk = self.make_disk(guests.linux('6.1'),
+                              guests.device_initramfs('6.1'),
+                              'console=hvc0 test=switch_root root=/dev/xvdb')
+        guest = self.boot_grub('x86_64', disk, '-snapshot', '-drive',
+                               'if=xen,format=raw,file=' + guests.debian())
+        guest.expect('debian login: ', 120)
+        guest.type('root\n')
+        guest.expect('Password: ', 30)
+        guest.type('xenpv\n')
+        guest.expect('root@debian:~# ', 60)
+        guest.type('cat /proc/cmdline; systemctl poweroff\n')
+        guest.expect('BOOT_IMAGE=/boot/vmlinuz .*entry=second', 30)
+        self.assertTrue(guest.wait_event('SHUTDOWN', 60)['guest'])
+        self.assert_status(guest, 0)
+
+
+class GrubDisk32(GrubDisk):
+    """With a kernel of the user's own, since Debian has no 32-bit PV Linux"""
+    label = 'grub-disk-32'
+    without = {'test_x86_64': ('functional', 'kvm')}
+
+    def test_i386(self):
+        """The same with a 32-bit GRUB and Linux"""
+        disk = self.make_disk(paths.LINUX32, paths.INITRD32,
+                              'console=hvc0 console=xvc0')
+        for arch in ('i386', 'x86_64'):
+            guest = self.boot_grub('i386', disk, arch=arch)
+            end = time.monotonic() + 60
+            while b'@42@' not in guest.console.seen:
+                self.assertLess(time.monotonic(), end, 'no shell answers')
+                guest.type('\necho @$((6 * 7))@\n')
+                guest.pump(1)
+            status, output = guest.shell('cat /proc/cmdline')
+            self.assertIn('entry=second', output)
+            guest.type('poweroff -f\n')
+            self.assert_status(guest, 0)
+
+
+if not (paths.LINUX32 and paths.INITRD32):
+    del GrubDisk32

@@ -5,6 +5,8 @@ The guests which the tests boot.
 linux('6.1'), linux('6.12')   Debian's kernels, 64-bit
 grub('i386'), grub('x86_64')  Debian's PV GRUBs
 linux_initramfs()             busybox and a shell on the console
+device_initramfs('6.1')       and modules for disks and networks, loaded
+debian()                      Debian 12 itself, an image of an ext4 filesystem
 own()                         our own tiny kernels, from tests/guest
 """
 
@@ -25,9 +27,24 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev 2>/dev/null
 export PS1='guest# '
+for m in $(cat /modules/order 2>/dev/null); do
+    insmod /modules/$m.ko 2>/dev/null
+done
 read -r first rest < /proc/cmdline
 case " $first $rest " in
 *" test=poweroff "*) poweroff -f ;;
+*" test=switch_root "*)
+    # What stands behind root= is mounted, and goes on by itself
+    root=${rest#*root=}
+    root=${root%% *}
+    until [ -b "$root" ]; do
+        usleep 20000
+    done
+    mount -t ext4 -o ro "$root" /mnt
+    mount --move /dev /mnt/dev
+    umount /proc /sys
+    exec switch_root /mnt /sbin/init
+    ;;
 esac
 # A controlling terminal, for ^C. A shell that ends is followed by another,
 # because init must not end.
@@ -56,15 +73,54 @@ def add_busybox(archive):
             archive.symlink('bin/' + applet, 'busybox')
 
 
-def linux_initramfs():
-    path = paths.result('functional/initramfs.cpio')
+# In the order in which they can be loaded. What is not there is built in, or
+# is not needed by that kernel.
+MODULES = ('xen-blkfront', 'xen-netfront',
+           'virtio', 'virtio_ring', 'virtio_mmio', 'virtio_blk',
+           'failover', 'net_failover', 'virtio_net',
+           'crc16', 'mbcache', 'jbd2', 'libcrc32c', 'crc32c_generic', 'ext4')
+
+# What udhcpc calls with what it was told
+DHCP_SCRIPT = '''#!/bin/sh
+case $1 in
+bound|renew)
+    ifconfig $interface $ip netmask $subnet
+    [ -z "$router" ] || route add default gw ${router%% *}
+    ;;
+esac
+'''
+
+
+def _initramfs(name, series=None):
+    path = paths.result('functional/%s.cpio' % name)
     with Cpio(path) as archive:
         add_busybox(archive)
-        for directory in ('proc', 'sys', 'tmp', 'root'):
+        for directory in ('proc', 'sys', 'tmp', 'root', 'mnt'):
             archive.mkdir(directory)
         archive.device('dev/console', 5, 1)
         archive.file('init', INIT, 0o755)
+        if series:
+            directory = paths.asset('modules-' + series)
+            there = [m for m in MODULES
+                     if os.path.exists(os.path.join(directory, m + '.ko'))]
+            for m in there:
+                archive.copy('modules/%s.ko' % m,
+                             os.path.join(directory, m + '.ko'))
+            archive.file('modules/order', '\n'.join(there), 0o644)
+            archive.file('usr/share/udhcpc/default.script', DHCP_SCRIPT, 0o755)
     return path
+
+
+def linux_initramfs():
+    return _initramfs('initramfs')
+
+
+def device_initramfs(series):
+    return _initramfs('devices-' + series, series)
+
+
+def debian():
+    return paths.asset('debian-12.ext4')
 
 
 def own():

@@ -36,6 +36,7 @@ MACHINE = 'pc'
 SERIAL = 'virtio-serial-pci'
 MODULES = ('virtio_ring', 'virtio', 'virtio_pci_modern_dev',
            'virtio_pci_legacy_dev', 'virtio_pci', 'virtio_console',
+           'virtio_blk',
            'irqbypass', 'kvm', 'ccp', 'kvm-amd')
 INNER_PORTS = tuple(PORTS)
 
@@ -209,14 +210,15 @@ class Nested:
     # --- The outer machine -------------------------------------------------
 
     def _add_files(self):
-        self.initramfs = guests.linux_initramfs()
-        self._add(self.initramfs)
+        self._add(guests.linux_initramfs())
+        self._add(guests.device_initramfs(SERIES))
         for series in ('6.1', '6.12'):
             self._add(guests.linux(series))
         for arch in ('i386', 'x86_64'):
             self._add(guests.grub(arch))
         for _, _, path in guests.own():
             self._add(path)
+        self._add(paths.asset('busybox'))
         for path in (paths.LINUX32, paths.INITRD32):
             if path:
                 self._add(path)
@@ -274,7 +276,9 @@ class Nested:
             '-append', 'console=ttyS0 loglevel=5 panic=-1 mitigations=off',
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
-            '-device', SERIAL + ',max_ports=8'])
+            '-device', SERIAL + ',max_ports=8',
+            '-drive', 'if=virtio,format=raw,readonly=on,file=' +
+            guests.debian()])
         names = ['control'] + ['inner-' + port for port in INNER_PORTS]
         ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
                         % (nr + 1, name)]
@@ -335,6 +339,10 @@ class Nested:
 
     def file(self, path):
         return self.files[path]
+
+    def disk(self, path):
+        assert path == guests.debian()
+        return '/dev/vda'
 
     def scratch(self, name):
         return '/tmp/' + os.path.basename(name)

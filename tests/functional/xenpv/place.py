@@ -6,6 +6,7 @@ A place has
   accel           what -accel gets; None: nothing
   patience        factor for all time limits
   file(path)      the name by which QEMU finds a file of this machine
+  disk(path)      likewise a disk's image, which is not written to
   start(...)      start QEMU and return a process
   run(...)        run QEMU to its end
   exits(process)  how many VM exits its KVM has counted
@@ -161,6 +162,7 @@ class Host:
     def __init__(self, accel):
         self.accel = accel
         self.patience = 1
+        self.wrapper = []       # a command which runs QEMU
 
     def close(self):
         pass
@@ -180,6 +182,9 @@ class Host:
     def file(self, path):
         return path
 
+    def disk(self, path):
+        return path
+
     def read(self, path, length):
         with open(path, 'rb') as f:
             return f.read(length)
@@ -190,7 +195,8 @@ class Host:
 
     def start(self, name, arch, *options, machine='xenpv-kvm',
               ports=('console', 'qmp')):
-        command = [paths.qemu(arch)] + plain_arguments(self, machine, options)
+        command = (self.wrapper + [paths.qemu(arch)] +
+                   plain_arguments(self, machine, options))
         return HostProcess(self, name, command, {p: PORTS[p] for p in ports})
 
     def run(self, name, arch, *options, machine='xenpv-kvm', timeout=60):

@@ -82,12 +82,15 @@ class LinuxTest(GuestTest):
     series = '6.1'
     memory = '256M'
     append = 'console=hvc0'
+    devices = False         # with front ends for disks and networks
 
     def linux_options(self, append=None):
         place = self.place
+        initramfs = (guests.device_initramfs(self.series) if self.devices
+                     else guests.linux_initramfs())
         return ['-m', self.memory,
                 '-kernel', place.file(guests.linux(self.series)),
-                '-initrd', place.file(guests.linux_initramfs()),
+                '-initrd', place.file(initramfs),
                 '-append', self.append if append is None else append]
 
     def boot(self, *options, wait=True, ports=('console', 'qmp')):

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Disks, as Debian's xen-blkfront uses them"""
+
+import hashlib
+import os
+
+from xenpv.testcase import LinuxTest, only, paths
+
+MIB = 1 << 20
+
+
+def content(length, seed):
+    """Bytes that are the same for the same seed, and nowhere repeat"""
+    block = 1 << 16
+    return b''.join(hashlib.shake_128(b'%d-%d' % (seed, i)).digest(block)
+                    for i in range(-(-length // block)))[:length]
+
+
+class Disk(LinuxTest):
+    label = 'disk'
+    devices = True
+
+    def make_image(self, name, size, seed=1):
+        path = paths.result(self.log_name('.' + name))
+        self.addCleanup(os.unlink, path)
+        with open(path, 'wb') as f:
+            f.write(content(size, seed))
+        return path
+
+    def wait_for(self, guest, condition, timeout=20):
+        """Until a command succeeds"""
+        self.check(guest, 'until %s; do usleep 50000; done' % condition,
+                   timeout=timeout)
+
+    @only('functional')
+    def test_names(self):
+        """A disk is not where its vdev name says, or a partition without its
+        disk, a read-only disk or a CD-ROM is not what it should be"""
+        images = [self.make_image('%d' % i, 64 * 1024, i) for i in range(8)]
+
+        def drive(i, *options):
+            return ['-drive', ','.join(('format=raw', 'file=' + images[i])
+                                       + options)]
+
+        def device(i, vdev, kind='xen-disk', *options):
+            return (drive(i, 'if=none', 'id=d%d' % i, *options) +
+                    ['-device', '%s,drive=d%d,vdev=%s' % (kind, i, vdev)])
+
+        # if=xen takes the first name that is free: xvda, then xvdb
+        guest = self.boot(*drive(0, 'if=xen'), *drive(1, 'if=xen'),
+                          *device(2, 'xvdd1'), *device(3, 'sde2'),
+                          *device(4, 'xvdf', 'xen-disk', 'readonly=on'),
+                          *device(5, 'hdc', 'xen-cdrom'),
+                          *device(6, 'xvdaa'), *device(7, 'xvdz3'))
+        # As Linux maps them: all are xvd, whatever their old names were
+        names = ['xvda', 'xvdb', 'xvdd1', 'xvde2', 'xvdf', 'xvdc', 'xvdaa',
+                 'xvdz3']
+        self.wait_for(guest, '[ $(ls /sys/block | grep -c xvd) = 8 ]')
+        for i, name in enumerate(names):
+            self.check(guest, 'md5sum < /dev/' + name,
+                       hashlib.md5(content(64 * 1024, i)).hexdigest())
+            self.check(guest, 'cat /sys/block/%s/ro' % name,
+                       '^%d$' % (i in (4, 5)))
+        status, output = guest.shell('echo > /dev/xvdf')
+        self.assertNotEqual(status, 0, output)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        with open(images[4], 'rb') as f:
+            self.assertEqual(f.read(), content(64 * 1024, 4))
+
+    def transfer(self, guest, disk, image, megabytes):
+        """Much written by the guest, seen by the host, and the other way"""
+        size = megabytes * MIB
+        # What is there is read, in requests of all sizes
+        expected = hashlib.md5(content(size, 1)).hexdigest()
+        for block in ('4k', '1M'):
+            self.check(guest, 'echo 3 > /proc/sys/vm/drop_caches; '
+                       'dd if=/dev/%s bs=%s iflag=direct 2>/dev/null | md5sum'
+                       % (disk, block), expected, 60)
+        # Backwards in the file, so that no block stays where it was
+        self.check(guest, 'dd if=/dev/%s of=/tmp/data bs=1M 2>/dev/null'
+                   % disk)
+        self.check(guest, 'i=0; while [ $i -lt %d ]; do dd if=/tmp/data '
+                   'of=/dev/%s bs=1M skip=$i seek=$((%d - i - 1)) count=1 '
+                   'conv=notrunc 2>/dev/null || break; i=$((i + 1)); done; '
+                   'sync; echo $i' % (megabytes, disk, megabytes),
+                   '^%d$' % megabytes, 60)
+        data = content(size, 1)
+        reverse = b''.join(data[i:i + MIB]
+                           for i in range(size - MIB, -1, -MIB))
+        with open(image, 'rb') as f:
+            self.assertEqual(hashlib.md5(f.read()).hexdigest(),
+                             hashlib.md5(reverse).hexdigest())
+
+    @only('functional')
+    def test_transfer(self):
+        """Data is lost or mixed up on its way to or from a disk; or requests
+        no longer have indirect descriptors"""
+        image = self.make_image('raw', 16 * MIB)
+        guest = self.boot('-drive', 'if=xen,format=raw,discard=unmap,file='
+                          + image)
+        self.wait_for(guest, '[ -b /dev/xvda ]')
+        # 32 of 4 KiB is what Linux asks for by itself, 11 are there anyway
+        self.check(guest, 'cat /sys/block/xvda/queue/max_segments', '^32$')
+        self.transfer(guest, 'xvda', image, 16)
+        self.check(guest, 'blkdiscard -o 4194304 -l 8388608 /dev/xvda')
+        self.check(guest, 'dd if=/dev/xvda bs=1M skip=4 count=8 2>/dev/null | '
+                   'md5sum', hashlib.md5(bytes(8 * MIB)).hexdigest())
+        self.assertLess(os.stat(image).st_blocks * 512, 10 * MIB)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
+    def test_iothread(self):
+        """The same in an IOThread, with a ring of several pages and two disks
+        at once"""
+        images = [self.make_image(n, 8 * MIB) for n in ('a', 'b')]
+        options = ['-object', 'iothread,id=io']
+        for i, image in enumerate(images):
+            options += ['-drive', 'if=none,id=d%d,format=raw,file=%s'
+                        % (i, image), '-device', 'xen-disk,drive=d%d,vdev=xvd'
+                        '%s,iothread=io' % (i, 'ab'[i])]
+        self.append = 'console=hvc0 xen_blkfront.max_ring_page_order=3'
+        guest = self.boot(*options)
+        self.wait_for(guest, '[ -b /dev/xvdb ]')
+        guest.type('while :; do md5sum /dev/xvdb; '
+                   'echo 3 > /proc/sys/vm/drop_caches; done > /tmp/sums 2>&1 '
+                   '&\n')
+        self.transfer(guest, 'xvda', images[0], 8)
+        self.check(guest, 'kill $!; sort -u /tmp/sums | grep -v drop',
+                   '^%s' % hashlib.md5(content(8 * MIB, 1)).hexdigest())
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        self.assertEqual(guest.stderr(), '')
+
+    @only('functional')
+    def test_plug(self):
+        """A disk cannot be added to or taken from a running guest"""
+        image = self.make_image('raw', MIB)
+        guest = self.boot('-object', 'iothread,id=io')
+        for n in range(3):
+            guest.qmp.command('blockdev-add', driver='raw', node_name='node',
+                              file={'driver': 'file', 'filename': image})
+            guest.qmp.command('device_add', driver='xen-disk', id='disk',
+                              drive='node', vdev='xvdc',
+                              **({'iothread': 'io'} if n == 1 else {}))
+            self.wait_for(guest, '[ -b /dev/xvdc ]')
+            self.check(guest, 'md5sum < /dev/xvdc',
+                       hashlib.md5(content(MIB, 1)).hexdigest())
+            guest.qmp.command('device_del', id='disk')
+            guest.wait_event('DEVICE_DELETED', 20)
+            self.wait_for(guest, '[ ! -b /dev/xvdc ]')
+            guest.qmp.command('blockdev-del', node_name='node')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
+    def test_errors(self):
+        """A guest does not hear of its disk's errors, or rerror=stop and
+        werror=stop do not let an administrator mend the disk"""
+        image = self.make_image('raw', MIB)
+
+        def blkdebug(name, once):
+            return ['-blockdev', 'driver=file,filename=%s,node-name=f%s'
+                    % (image, name), '-blockdev',
+                    'driver=blkdebug,image=f%s,node-name=%s,'
+                    'inject-error.0.event=none,inject-error.0.iotype=read,'
+                    'inject-error.0.sector=512,inject-error.0.once=%s,'
+                    'inject-error.1.event=none,inject-error.1.iotype=write,'
+                    'inject-error.1.sector=1024,inject-error.1.once=%s'
+                    % (name, name, once, once)]
+
+        # Linux reads xvdb's partition table, but not where the errors are
+        guest = self.boot(*blkdebug('a', 'off'), *blkdebug('b', 'on'),
+                          '-device', 'xen-disk,drive=a,vdev=xvda,'
+                          'rerror=report,werror=report,share-rw=on',
+                          '-device', 'xen-disk,drive=b,vdev=xvdb,'
+                          'rerror=stop,werror=stop,share-rw=on')
+        self.wait_for(guest, '[ -b /dev/xvdb ]')
+        read = 'dd if=/dev/%s of=/dev/null bs=4k skip=64 count=1 iflag=direct'
+        write = 'dd if=/dev/zero of=/dev/%s bs=4k seek=128 count=1 oflag=direct'
+        for command in (read, write):
+            status, output = guest.shell(command % 'xvda')
+            self.assertNotEqual(status, 0, output)
+            self.assertIn('I/O error', output)
+            self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=4k count=1 '
+                       'iflag=direct')
+        for command in (read, write):
+            guest.type(command % 'xvdb' + ' && echo @GO@ | tr G g\n')
+            guest.wait_event('STOP', 20)
+            self.assertEqual(guest.qmp.command('query-status')['status'],
+                             'io-error')
+            guest.qmp.command('cont')
+            guest.expect('@gO@', 20)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('kvm')
+    def test_kvm(self):
+        """Data is lost or mixed up on its way under a real KVM"""
+        guest = self.boot('-object', 'iothread,id=io', '-snapshot', '-drive',
+                          'if=none,id=d,format=raw,file='
+                          + self.place.file(paths.asset('busybox')),
+                          '-device', 'xen-disk,drive=d,iothread=io')
+        self.wait_for(guest, '[ -b /dev/xvda ]')
+        size = int(self.check(guest, 'cat /sys/block/xvda/size')) * 512
+        self.check(guest, 'head -c %d /bin/busybox | md5sum > /tmp/a; '
+                   'md5sum < /dev/xvda > /tmp/b; cmp /tmp/a /tmp/b' % size)
+        self.check(guest, 'dd if=/dev/urandom of=/tmp/r bs=1M count=1 '
+                   '2>/dev/null; dd if=/tmp/r of=/dev/xvda bs=4k oflag=direct '
+                   '2>/dev/null; echo 3 > /proc/sys/vm/drop_caches; '
+                   'head -c 1048576 /dev/xvda | cmp - /tmp/r')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)

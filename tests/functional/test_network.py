@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Networks, as Debian's xen-netfront uses them"""
+
+import os
+import select
+import subprocess
+import sys
+import time
+
+from xenpv import peer
+from xenpv.testcase import LinuxTest, Timeout, only
+
+# Figures of more than what is good for a test that everybody runs
+MEGABYTES = int(os.environ.get('XENPV_NETWORK_MB', '16'))
+MAC = '52:54:00:12:34:99'
+
+
+class Network(LinuxTest):
+    label = 'network'
+    devices = True
+
+    def start_peer(self, address, inside=()):
+        """What the guest talks to, in another namespace if INSIDE says so"""
+        self.peer = subprocess.Popen(
+            [*inside, sys.executable, peer.__file__, address],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.addCleanup(self.peer.stdout.close)
+        self.addCleanup(self.peer.wait)
+        self.addCleanup(self.peer.kill)
+        return [int(p) for p in self.peer_line(20).split()]
+
+    def peer_line(self, timeout):
+        if not select.select([self.peer.stdout], [], [], timeout)[0]:
+            raise Timeout('the other end has nothing to tell')
+        return self.peer.stdout.readline().decode()
+
+    def wait_for_eth0(self, guest):
+        self.check(guest, 'until [ -e /sys/class/net/eth0 ]; do usleep 50000; '
+                   'done')
+        self.check(guest, 'cat /sys/class/net/eth0/address', '^%s$' % MAC)
+
+    def transfer(self, guest, address, ports, megabytes):
+        """TCP both ways, and no byte is another one at the other end"""
+        sink, source = ports
+        self.check(guest, 'dd if=/dev/urandom of=/tmp/data bs=1M count=4 '
+                   '2>/dev/null')
+        mine = self.check(
+            guest, 'mkfifo /tmp/p 2>/dev/null; md5sum < /tmp/p > /tmp/sum & '
+            '(i=0; while [ $i -lt %d ]; do cat /tmp/data; echo $i; '
+            'i=$((i + 4)); done) | tee /tmp/p | nc %s %d; wait; cat /tmp/sum'
+            % (megabytes, address, sink), timeout=300).split()[0]
+        total, theirs, up = self.peer_line(60).split()
+        self.assertGreaterEqual(int(total), megabytes << 20)
+        self.assertEqual(mine, theirs)
+        # nc ends when its input does, so that must stay open
+        mine = self.check(
+            guest, '(echo %d; sleep 1000) | nc %s %d | md5sum; kill %%1 '
+            '2>/dev/null; killall sleep'
+            % (megabytes << 20, address, source), timeout=300).split()[0]
+        total, theirs, down = self.peer_line(60).split()
+        self.assertEqual(int(total), megabytes << 20)
+        self.assertEqual(mine, theirs)
+        # No packet was bad on its way
+        self.check(guest, 'cat /sys/class/net/eth0/statistics/rx_errors '
+                   '/sys/class/net/eth0/statistics/tx_errors', r'^0\n0$')
+        print('# %s: %d MiB, %.1f MiB/s to the host, %.1f MiB/s from it'
+              % (self.name(), megabytes, megabytes / float(up),
+                 megabytes / float(down)), flush=True)
+
+    @only('functional')
+    def test_user(self):
+        """User networking: no address by DHCP, or what goes through TCP is
+        lost or changed"""
+        ports = self.start_peer('127.0.0.1')
+        guest = self.boot('-nic', 'user,model=xen-net-device,mac=' + MAC)
+        self.wait_for_eth0(guest)
+        self.check(guest, 'ip link set eth0 up; udhcpc -q -f -i eth0',
+                   r'lease of 10\.0\.2\.15 obtained')
+        self.transfer(guest, '10.0.2.2', ports, MEGABYTES)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        self.assertEqual(guest.stderr(), '')
+
+    @only('functional')
+    def test_tap(self):
+        """A tap device: packets are lost in a flood of pings, or what goes
+        through TCP is lost or changed"""
+        # A network namespace of QEMU's own, with nothing in it but this
+        script = ('ip link set lo up && ip tuntap add tap0 mode tap && '
+                  'ip addr add 192.0.2.1/24 dev tap0 && '
+                  'ip link set tap0 up && exec "$@"')
+        self.place.wrapper = ['unshare', '-n' if os.geteuid() == 0 else '-rn',
+                              'sh', '-c', script, 'sh']
+        self.addCleanup(setattr, self.place, 'wrapper', [])
+        guest = self.boot('-nic', 'tap,ifname=tap0,script=no,downscript=no,'
+                          'mac=' + MAC)
+        ports = self.start_peer('192.0.2.1', [
+            'nsenter', '-t', str(guest.popen.pid), '-n',
+            *([] if os.geteuid() == 0 else ['-U', '--preserve-credentials'])])
+        self.wait_for_eth0(guest)
+        self.check(guest, 'ip addr add 192.0.2.2/24 dev eth0; '
+                   'ip link set eth0 up')
+        for size in (0, 56, 1472):
+            self.check(guest, 'ping -A -q -c 300 -w 60 -s %d 192.0.2.1' % size,
+                       '300 packets transmitted, 300 packets received', 90)
+        self.transfer(guest, '192.0.2.1', ports, MEGABYTES)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        self.assertEqual(guest.stderr(), '')
+
+    @only('functional')
+    def test_plug(self):
+        """A network card cannot be added to or taken from a running guest"""
+        guest = self.boot('-netdev', 'user,id=n')
+        for _ in range(3):
+            guest.qmp.command('device_add', driver='xen-net-device', id='nic',
+                              netdev='n', mac=MAC)
+            self.wait_for_eth0(guest)
+            self.check(guest, 'ip link set eth0 up; udhcpc -q -f -i eth0; '
+                       'ping -c 1 -w 10 10.0.2.2', '0% packet loss')
+            guest.qmp.command('device_del', id='nic')
+            guest.wait_event('DEVICE_DELETED', 20)
+            self.check(guest, 'until [ ! -e /sys/class/net/eth0 ]; do '
+                       'usleep 50000; done')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
+    def test_sockets(self):
+        """Guests do not reach each other by -netdev stream"""
+        path = self.place.scratch(self.log_name('.socket'))
+        addresses = ('addr.type=unix,addr.path=' + os.path.relpath(path))
+        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+        guests = []
+        for n in (1, 2):
+            guest = self.boot('-netdev', 'stream,id=n,server=%s,%s'
+                              % ('on' if n == 1 else 'off', addresses),
+                              '-device', 'xen-net-device,netdev=n,'
+                              'mac=52:54:00:00:00:0%d' % n)
+            self.check(guest, 'ip addr add 192.0.2.%d/24 dev eth0; '
+                       'ip link set eth0 up' % n)
+            guests.append(guest)
+        # Both must be read from while they talk
+        guests[1].type('ping -A -q -c 100 -w 30 192.0.2.1\n')
+        end = time.monotonic() + 60
+        while (b'100 packets received' not in guests[1].console.seen and
+               time.monotonic() < end):
+            for guest in guests:
+                guest.pump(0.1)
+        self.assertIn('100 packets received', guests[1].console.text())
+        for guest in guests:
+            guest.qmp.command('quit')
+            self.assert_status(guest, 0)
+
+    @only('kvm')
+    def test_kvm(self):
+        """User networking under a real KVM"""
+        guest = self.boot('-nic', 'user,model=xen-net-device,mac=' + MAC)
+        self.wait_for_eth0(guest)
+        self.check(guest, 'ip link set eth0 up; udhcpc -q -f -i eth0',
+                   r'lease of 10\.0\.2\.15 obtained')
+        self.check(guest, 'ping -c 3 -w 20 10.0.2.2', '0% packet loss')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
