@@ -120,9 +120,12 @@ class Disk(LinuxTest):
             options += ['-drive', 'if=none,id=d%d,format=raw,file=%s'
                         % (i, image), '-device', 'xen-disk,drive=d%d,vdev=xvd'
                         '%s,iothread=io' % (i, 'ab'[i])]
-        self.append = 'console=hvc0 xen_blkfront.max_ring_page_order=3'
+        self.append = ('console=hvc0 loglevel=1 '
+                       'xen_blkfront.max_ring_page_order=3')
         guest = self.boot(*options)
         self.wait_for(guest, '[ -b /dev/xvdb ]')
+        self.check(guest, 'cat /sys/module/xen_blkfront/parameters/'
+                   'max_ring_page_order', '^3$')
         guest.type('while :; do md5sum /dev/xvdb; '
                    'echo 3 > /proc/sys/vm/drop_caches; done > /tmp/sums 2>&1 '
                    '&\n')

@@ -28,7 +28,13 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev 2>/dev/null
 export PS1='guest# '
 for m in $(cat /modules/order 2>/dev/null); do
-    insmod /modules/$m.ko 2>/dev/null
+    # As modprobe does, which needs more around it than there is here
+    name=$(echo $m | tr - _)
+    options=
+    for word in $(cat /proc/cmdline); do
+        case $word in "$name".*) options="$options ${word#*.}" ;; esac
+    done
+    insmod /modules/$m.ko $options 2>/dev/null
 done
 read -r first rest < /proc/cmdline
 case " $first $rest " in
