@@ -23,6 +23,7 @@
 #include "qom/object_interfaces.h"
 #include "exec/address-spaces.h"
 #include "exec/tb-flush.h"
+#include "exec/translation-block.h"
 #include "system/block-backend.h"
 #include "system/cpu-timers.h"
 #include "system/cpus.h"
@@ -526,6 +527,22 @@ static void xenpv_check_config(XenPVKVMState *s, Error **errp)
     }
 }
 
+/*
+ * With one vCPU, TCG takes locked instructions apart into loads and stores, for
+ * which there is nobody to mind. Here back ends change the same words by atomic
+ * operations from their own threads: events on their way, grants in use.
+ */
+static void xenpv_make_atomics_atomic(void)
+{
+    CPUState *cs;
+
+    if (tcg_enabled()) {
+        CPU_FOREACH(cs) {
+            tcg_cflags_set(cs, CF_PARALLEL);
+        }
+    }
+}
+
 static void xenpv_machine_init(MachineState *machine)
 {
     XenPVKVMState *s = XENPV_KVM_MACHINE(machine);
@@ -556,6 +573,7 @@ static void xenpv_machine_init(MachineState *machine)
         machine->cpu_type = X86_CPU_TYPE_NAME("max");
     }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
+    xenpv_make_atomics_atomic();
 
     cfg.core = &s->core;
     cfg.domid = XENPV_DOMID;

@@ -114,7 +114,7 @@ class GrubDisk(LinuxTest):
         guest.type('xenpv\n')
         guest.expect('root@debian:~# ', 60)
         guest.type('cat /proc/cmdline; systemctl poweroff\n')
-        guest.expect('BOOT_IMAGE=/boot/vmlinuz .*entry=second', 30)
+        guest.expect('root=/dev/xvdb entry=second', 30)
         self.assertTrue(guest.wait_event('SHUTDOWN', 60)['guest'])
         self.assert_status(guest, 0)
 

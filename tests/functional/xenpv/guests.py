@@ -113,7 +113,7 @@ def _initramfs(name, series=None):
                 archive.copy('modules/%s.ko' % m,
                              os.path.join(directory, m + '.ko'))
             archive.file('modules/order', '\n'.join(there), 0o644)
-            archive.file('usr/share/udhcpc/default.script', DHCP_SCRIPT, 0o755)
+            archive.file('etc/udhcpc/default.script', DHCP_SCRIPT, 0o755)
     return path
 
 
