@@ -10,6 +10,8 @@ Runs the functional tests of a part:
               processor has VMX or SVM, else a nested one (xenpv/nested.py)
   bench-kvm   no test: VM exits for each operation, and the time from QEMU's
               start to a guest's init, next to -M microvm
+  bench-devices   no test: throughput and VM exits of disks and networks, next
+              to virtio (needs scripts/assets debian-bench)
 
 With FILTERs, only the tests whose names contain one of them. Results are
 printed and written to build/results/PART.tap, with logs in
@@ -26,7 +28,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from xenpv import bench, paths              # noqa: E402
+from xenpv import bench, devbench, paths    # noqa: E402
 from xenpv.nested import Nested             # noqa: E402
 from xenpv.place import Host                # noqa: E402
 from xenpv.report import Report             # noqa: E402
@@ -102,12 +104,15 @@ def run_tests(part, filters):
 def main(arguments):
     listing = '--list' in arguments
     arguments = [a for a in arguments if a != '--list']
-    if not arguments or arguments[0] not in ('functional', 'kvm', 'bench-kvm'):
+    if not arguments or arguments[0] not in (
+            'functional', 'kvm', 'bench-kvm', 'bench-devices'):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     part, filters = arguments[0], arguments[1:]
     if part == 'bench-kvm':
         return bench.main(place_for, filters)
+    if part == 'bench-devices':
+        return devbench.main(place_for, filters)
     if listing:
         for test in tests_of(part, filters):
             print('%s: %s' % (test.name(), test.sentence()))

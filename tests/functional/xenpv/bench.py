@@ -25,8 +25,8 @@ COUNT = 1000
 PAIRS = 3
 
 class Output:
-    def __init__(self):
-        self.file = open(paths.result('bench-kvm.txt'), 'w')
+    def __init__(self, name):
+        self.file = open(paths.result(name), 'w')
 
     def __call__(self, text=''):
         print(text, flush=True)
@@ -133,7 +133,7 @@ def bench_boot(place, out):
 
 def main(place_for, filters):
     """FILTERs: boot, exits, or names of operations; none: all"""
-    out = Output()
+    out = Output('bench-kvm.txt')
     failed = False
     what = [f for f in filters if f in ('boot', 'exits')] or ['boot', 'exits']
     filters = [f for f in filters if f not in ('boot', 'exits')]

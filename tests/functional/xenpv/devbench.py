@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What disks and networks cost, next to virtio with the same kernel and the same
+images, in one run.
+
+exits   VM exits for each request and each packet, counted by KVM, next to
+        -M microvm
+disk    fio: sequential and random, depths 1 and 32, with and without an
+        IOThread; next to virtio-blk-pci on -M pc, since Debian's kernel finds
+        no virtio device of a microvm under TCG
+net     iperf3 both ways through user networking, likewise
+
+Results go to stdout and build/results/bench-devices.txt.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+
+from . import bench, guests, paths
+from .place import Host
+
+SIZE = 256                  # MiB, of the disk that is measured
+SECONDS = 4                 # for each figure
+
+# name: fio's options
+LOADS = {
+    'read 128k, depth 1': '--rw=read --bs=128k --iodepth=1',
+    'read 128k, depth 32': '--rw=read --bs=128k --iodepth=32',
+    'write 128k, depth 1': '--rw=write --bs=128k --iodepth=1',
+    'write 128k, depth 32': '--rw=write --bs=128k --iodepth=32',
+    'randread 4k, depth 1': '--rw=randread --bs=4k --iodepth=1',
+    'randread 4k, depth 32': '--rw=randread --bs=4k --iodepth=32',
+    'randwrite 4k, depth 1': '--rw=randwrite --bs=4k --iodepth=1',
+    'randwrite 4k, depth 32': '--rw=randwrite --bs=4k --iodepth=32',
+}
+
+# machine, console, its disks' driver and names, its network card
+MACHINES = {
+    'xen': ('xenpv-kvm', 'hvc0', 'xen-disk', 'xvd', 'xen-net-device'),
+    'virtio': ('pc', 'ttyS0', 'virtio-blk-pci', 'vd', 'virtio-net-pci'),
+    'virtio-mmio': ('microvm', 'ttyS0', 'virtio-blk-device', 'vd',
+                    'virtio-net-device'),
+}
+
+
+class Guest:
+    """One that has the disk, the tools' image as a second one, and a card"""
+
+    def __init__(self, place, kind, disk, iothread=False, tools=None):
+        machine, console, driver, self.prefix, card = MACHINES[kind]
+        options = ['-m', '512M', '-kernel', place.file(guests.linux('6.1')),
+                   '-initrd', place.file(guests.device_initramfs('6.1')),
+                   '-append', 'console=%s loglevel=1' % console,
+                   '-object', 'iothread,id=io', '-drive', disk + ',id=d0',
+                   '-device', '%s,drive=d0%s'
+                   % (driver, ',iothread=io' if iothread else ''),
+                   '-netdev', 'user,id=n', '-device', card + ',netdev=n']
+        if tools:
+            options += ['-drive', 'if=none,format=raw,readonly=on,file=%s,'
+                        'id=d1' % tools, '-device', '%s,drive=d1' % driver]
+        if not machine.startswith('xen') and isinstance(place, Host):
+            options += ['-L', paths.FIRMWARE]
+        if place.accel == 'kvm':
+            options += ['-cpu', 'host']
+        self.place = place
+        self.process = place.start('bench-devices/' + kind, 'x86_64', *options,
+                                   machine=machine)
+        try:
+            self.process.expect(guests.INIT_MARKER, 120)
+            self.process.expect('guest# ', 60)
+            self.shell('until [ -b /dev/%sa ]; do usleep 20000; done'
+                       % self.prefix)
+            if tools:
+                self.shell('mount -t ext4 -o ro,noload /dev/%sb /mnt && '
+                           'mount -o bind /dev /mnt/dev && '
+                           'mount -t tmpfs tmpfs /mnt/tmp' % self.prefix)
+        except BaseException:
+            self.close()
+            raise
+
+    def shell(self, command, timeout=120):
+        status, output = self.process.shell(command, timeout)
+        if status:
+            raise RuntimeError('%s: %s' % (command, output))
+        return output
+
+    def network(self):
+        self.shell('ip link set eth0 up; udhcpc -q -f -i eth0 >/dev/null 2>&1')
+
+    def exits(self, command):
+        before = self.place.exits(self.process)
+        output = self.shell(command)
+        return self.place.exits(self.process) - before, output
+
+    def close(self):
+        self.process.release()
+
+
+# --- VM exits ----------------------------------------------------------------
+
+def bench_exits(place, out):
+    disk = ('if=none,driver=null-co,read-zeroes=on,size=%d' % (SIZE << 20))
+    many = 400
+    loads = (('read 4k, depth 1', 1,
+              'dd if=/dev/%%sa of=/dev/null bs=4k count=%d iflag=direct'),
+             ('write 4k, depth 1', 1,
+              'dd if=/dev/zero of=/dev/%%sa bs=4k count=%d oflag=direct'),
+             ('read 128k, depth 8', 8,
+              'dd if=/dev/%%sa of=/dev/null bs=1M count=%d iflag=direct'))
+    rows = {}
+    for kind in ('xen', 'virtio-mmio'):
+        guest = Guest(place, kind, disk)
+        try:
+            for name, each, command in loads:
+                once, twice = (guest.exits(
+                    command % (n // each) % guest.prefix + ' 2>/dev/null')[0]
+                    for n in (many, 2 * many))
+                rows.setdefault(name, []).append((twice - once) / many)
+            guest.network()
+            for size in (56, 1400):
+                once, twice = (guest.exits(
+                    'ping -A -q -c %d -s %d 10.0.2.2 > /dev/null'
+                    % (n, size))[0] for n in (100, 300))
+                # One packet out, one in
+                rows.setdefault('ping of %d bytes, a packet' % size,
+                                []).append((twice - once) / 400)
+        finally:
+            guest.close()
+    out('VM exits for each request or packet, counted by KVM')
+    out('%-28s %10s %12s' % ('', 'xenpv-kvm', 'microvm'))
+    for name, row in rows.items():
+        out('%-28s %10.2f %12.2f' % (name, *row))
+    out()
+
+
+# --- Throughput --------------------------------------------------------------
+
+def fio(guest, options):
+    output = guest.shell(
+        'chroot /mnt fio --name=x --filename=/dev/%sa --direct=1 '
+        '--ioengine=libaio --time_based --runtime=%d --output-format=json '
+        '--output=/tmp/o %s > /dev/null 2>&1; cat /mnt/tmp/o'
+        % (guest.prefix, SECONDS, options), 60)
+    job = json.loads(output[output.index('{'):])['jobs'][0]
+    side = job['read' if '=read' in options or '=randread' in options
+               else 'write']
+    return side['bw'] / 1024, side['iops']
+
+
+def bench_disk(place, out):
+    tools = paths.asset('debian-12-bench.ext4')
+    image = paths.result('bench-devices/disk.raw')
+    with open(image, 'wb') as f:
+        for _ in range(SIZE):
+            f.write(os.urandom(1 << 20))
+    rows = {}
+    columns = [(kind, iothread) for iothread in (False, True)
+               for kind in ('xen', 'virtio')]
+    try:
+        for kind, iothread in columns:
+            guest = Guest(place, kind, 'if=none,format=raw,file=' + image,
+                          iothread, tools)
+            try:
+                for name, options in LOADS.items():
+                    rows.setdefault(name, []).append(fio(guest, options))
+            finally:
+                guest.close()
+    finally:
+        os.unlink(image)
+    out('Disk, MiB/s (requests/s), %s' % place.accel)
+    out('%-24s' % '' + ''.join('%20s' % (kind + (', IOThread' if io else ''))
+                               for kind, io in columns))
+    for name, row in rows.items():
+        out('%-24s' % name + ''.join('%11.1f (%6.0f)' % cell for cell in row))
+    out()
+
+
+def host_iperf(tools):
+    """iperf3 of the same image, as this machine may have none"""
+    directory = paths.result('bench-devices/iperf')
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    library = '/usr/lib/x86_64-linux-gnu/'
+    for name in ('/usr/bin/iperf3', library + 'libiperf.so.0',
+                 library + 'libsctp.so.1', library + 'libcrypto.so.3'):
+        # A link in the image is followed here
+        while True:
+            target = os.path.join(directory, os.path.basename(name))
+            stat = subprocess.run(['debugfs', '-R', 'stat ' + name, tools],
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL).stdout.decode()
+            if 'Fast link dest: "' not in stat:
+                break
+            link = stat.split('Fast link dest: "')[1].split('"')[0]
+            os.symlink(os.path.basename(link), target)
+            name = os.path.join(os.path.dirname(name), link)
+        subprocess.run(['debugfs', '-R', 'dump %s %s' % (name, target), tools],
+                       stderr=subprocess.DEVNULL, check=True)
+    os.chmod(os.path.join(directory, 'iperf3'), 0o755)
+    return directory
+
+
+def bench_net(place, out):
+    tools = paths.asset('debian-12-bench.ext4')
+    directory = host_iperf(tools)
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port = s.getsockname()[1]
+    server = subprocess.Popen([os.path.join(directory, 'iperf3'), '-s', '-B',
+                               '127.0.0.1', '-p', str(port)],
+                              env={'LD_LIBRARY_PATH': directory},
+                              stdout=subprocess.DEVNULL)
+    disk = 'if=none,driver=null-co,size=1M'
+    rows = {'from the guest': [], 'to the guest': []}
+    try:
+        for kind in ('xen', 'virtio'):
+            guest = Guest(place, kind, disk, False, tools)
+            try:
+                guest.network()
+                for name, option in (('from the guest', ''),
+                                     ('to the guest', '-R')):
+                    output = guest.shell(
+                        'chroot /mnt iperf3 -J -c 10.0.2.2 -p %d -t %d %s'
+                        % (port, SECONDS, option), 60)
+                    result = json.loads(output[output.index('{'):])
+                    rows[name].append(result['end']['sum_received']
+                                      ['bits_per_second'] / 1e6)
+            finally:
+                guest.close()
+    finally:
+        server.kill()
+        server.wait()
+    out('TCP by iperf3 through user networking, Mbit/s, %s' % place.accel)
+    out('%-24s %10s %10s' % ('', 'xen', 'virtio'))
+    for name, row in rows.items():
+        out('%-24s %10.0f %10.0f' % (name, *row))
+    out()
+
+
+def main(place_for, filters):
+    """FILTERs: exits, disk, net; none: all"""
+    out = bench.Output('bench-devices.txt')
+    failed = False
+    for name, function, place_of in (('disk', bench_disk, lambda: Host('tcg')),
+                                     ('net', bench_net, lambda: Host('tcg')),
+                                     ('exits', bench_exits,
+                                      lambda: place_for('kvm'))):
+        if filters and name not in filters:
+            continue
+        place = place_of()
+        try:
+            function(place, out)
+        except Exception as e:
+            failed = True
+            out('no figures for %s: %s' % (name, e))
+        finally:
+            place.close()
+    return 1 if failed else 0
