@@ -54,8 +54,8 @@ class Network(LinuxTest):
         self.assertEqual(mine, theirs)
         # nc ends when its input does, so that must stay open
         mine = self.check(
-            guest, '(echo %d; sleep 1000) | nc %s %d | md5sum; kill %%1 '
-            '2>/dev/null; killall sleep'
+            guest, 'rm -f /tmp/end; (echo %d; until [ -e /tmp/end ]; do '
+            'usleep 50000; done) | { nc %s %d; touch /tmp/end; } | md5sum'
             % (megabytes << 20, address, source), timeout=300).split()[0]
         total, theirs, down = self.peer_line(60).split()
         self.assertEqual(int(total), megabytes << 20)
