@@ -40,7 +40,8 @@ LOADS = {
 # machine, console, its disks' driver and names, its network card
 MACHINES = {
     'xen': ('xenpv-kvm', 'hvc0', 'xen-disk', 'xvd', 'xen-net-device'),
-    'virtio': ('pc', 'ttyS0', 'virtio-blk-pci', 'vd', 'virtio-net-pci'),
+    'virtio': ('pc', 'ttyS0', 'virtio-blk-pci', 'vd',
+               'virtio-net-pci,romfile='),
     'virtio-mmio': ('microvm', 'ttyS0', 'virtio-blk-device', 'vd',
                     'virtio-net-device'),
 }
