@@ -43,6 +43,7 @@ help:
 ##   make check-functional     real guests, under TCG
 ##   make check-kvm            real guests, under real KVM (nested where needed)
 ## make bench              what each operation costs a guest
+## make bench-devices      disks and networks next to virtio
 ## make assets             fetch real guests into .cache/assets
 ## make deb                Debian packages, into build/deb/
 ## make check-deb          try them in a fresh Debian 12 (a chroot)
@@ -80,15 +81,18 @@ tests: deps-check
 demo: emulators-demo
 	@scripts/demo $(ARCH)
 
-.PHONY: check $(PARTS:%=check-%) bench
+.PHONY: check $(PARTS:%=check-%) bench bench-devices
 check: tests assets
 	@scripts/run-tests $(PARTS)
-check-guest check-functional check-kvm bench: assets
+check-guest check-functional check-kvm bench bench-devices: assets
 $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
 bench: tests
 	@tests/guest/bench
 	@$(PYTHON) tests/functional/run.py bench-kvm
+bench-devices: tests
+	@scripts/assets debian-bench
+	@$(PYTHON) tests/functional/run.py bench-devices
 
 # --- Documents and packages ---------------------------------------------------
 

@@ -15,6 +15,7 @@
  *   xenpv-gnttab.c     grant tables, foreign memory
  *   xenpv-xenstore.c   xenstore: its ring, its tree, and what back ends see
  *   xenpv-console.c    the primary console
+ *   xenpv-block.c      disks' rings
  *   xenpv-fb.c         framebuffer, keyboard and pointer
  *   xenpv-devices.c    makes them
  *
