@@ -82,7 +82,8 @@ def add_busybox(archive):
 # In the order in which they can be loaded. What is not there is built in, or
 # is not needed by that kernel.
 MODULES = ('xen-blkfront', 'xen-netfront',
-           'virtio', 'virtio_ring', 'virtio_mmio', 'virtio_blk',
+           'virtio_ring', 'virtio', 'virtio_pci_modern_dev',
+           'virtio_pci_legacy_dev', 'virtio_pci', 'virtio_mmio', 'virtio_blk',
            'failover', 'net_failover', 'virtio_net',
            'crc16', 'mbcache', 'jbd2', 'libcrc32c', 'crc32c_generic', 'ext4')
 
