@@ -7,6 +7,10 @@
  * on, the frame that was pinned is the one that is used; and only guest RAM
  * can be pinned at all.
  *
+ * A table has one of two versions, as the guest wants. In version 2 entries
+ * are larger, can grant a part of a frame, and are marked as in use elsewhere:
+ * in the status frames.
+ *
  * QEMU can address all guest RAM, so mapping one frame costs nothing. Several
  * frames as one range need RAM that is shared and has a file descriptor, to
  * be mapped a second time, unless they happen to be contiguous.
@@ -36,17 +40,25 @@
 #include "trace.h"
 
 #define MAX_FRAMES          XENPV_CORE_GRANT_PAGES
-#define ENTRIES_PER_FRAME   (XEN_PAGE_SIZE / sizeof(grant_entry_v1_t))
-#define MAX_ENTRIES         (MAX_FRAMES * ENTRIES_PER_FRAME)
+#define PER_FRAME_V1        (XEN_PAGE_SIZE / sizeof(grant_entry_v1_t))
+#define PER_FRAME_V2        (XEN_PAGE_SIZE / sizeof(grant_entry_v2_t))
+#define STATUS_PER_FRAME    (XEN_PAGE_SIZE / sizeof(grant_status_t))
+#define MAX_ENTRIES         (MAX_FRAMES * PER_FRAME_V1)
 
 /* How often a guest may change an entry while it is being pinned */
 #define PIN_RETRIES         5
 
-/* A grant in use */
+/* A grant in use: what it was when it began to be used */
 typedef struct Pin {
-    uint32_t frame;
-    uint32_t readers, writers;
+    uint64_t mfn;
+    uint32_t readers, writers;  /* who writes is a reader, too */
+    uint16_t domid;             /* whose they are */
+    uint16_t start, length;     /* of what is granted */
+    bool sub_page;
 } Pin;
+
+/* What for: a part of a frame cannot be mapped */
+typedef enum PinUse { PIN_MAP, PIN_COPY } PinUse;
 
 typedef struct GrantMap {
     QLIST_ENTRY(GrantMap) next;
@@ -69,8 +81,16 @@ struct XenPVGnttabState {
     bool is_64bit;
 
     QemuMutex lock;
-    grant_entry_v1_t *table;    /* the guest's, as it can write it */
+    /* The guest's, as it can write them */
+    union {
+        grant_entry_v1_t *v1;
+        grant_entry_v2_t *v2;
+        uint8_t *bytes;
+    } table;
+    grant_status_t *status;     /* version 2 */
+    uint32_t version;
     uint32_t nr_frames;
+    uint32_t nr_status_frames;
     Pin *pins;
     GHashTable *remapped;       /* host address: number of pages */
 };
@@ -83,81 +103,200 @@ static XenPVGnttabState *gnttab;
 
 static uint32_t nr_entries(XenPVGnttabState *s)
 {
-    return s->nr_frames * ENTRIES_PER_FRAME;
+    return s->nr_frames * (s->version == 1 ? PER_FRAME_V1 : PER_FRAME_V2);
 }
 
 /* An entry's flags and domid, which only make sense when read as one */
 static uint32_t *entry_word(XenPVGnttabState *s, uint32_t ref)
 {
     QEMU_BUILD_BUG_ON(offsetof(grant_entry_v1_t, flags) != 0 ||
-                      offsetof(grant_entry_v1_t, domid) != 2);
-    return (uint32_t *)&s->table[ref];
+                      offsetof(grant_entry_v1_t, domid) != 2 ||
+                      offsetof(grant_entry_header_t, flags) != 0 ||
+                      offsetof(grant_entry_header_t, domid) != 2);
+    return (uint32_t *)(s->table.bytes + ref * (s->version == 1 ?
+                                                sizeof(grant_entry_v1_t) :
+                                                sizeof(grant_entry_v2_t)));
+}
+
+/* In this order: the frame is only valid with the flags that were seen before */
+static uint64_t entry_frame(XenPVGnttabState *s, uint32_t ref)
+{
+    if (s->version == 1) {
+        return le32_to_cpu(qatomic_read(&s->table.v1[ref].frame));
+    } else {
+        uint32_t *frame = (uint32_t *)&s->table.v2[ref].full_page.frame;
+
+        /* In halves, for 32-bit hosts: a guest that changes it in use loses */
+        return le32_to_cpu(qatomic_read(&frame[0])) |
+               (uint64_t)le32_to_cpu(qatomic_read(&frame[1])) << 32;
+    }
+}
+
+static void clear_in_use(XenPVGnttabState *s, uint32_t ref, uint16_t flags)
+{
+    if (s->version == 1) {
+        qatomic_and(entry_word(s, ref), ~cpu_to_le32(flags));
+    } else {
+        qatomic_and(&s->status[ref], (uint16_t)~cpu_to_le16(flags));
+    }
+}
+
+/* Does an entry allow this use? NULL, or why not */
+static const char *check_entry(const Pin *p, uint32_t word, uint16_t domid,
+                               bool write, PinUse use, uint32_t version)
+{
+    uint16_t flags = word & 0xffff, type = flags & GTF_type_mask;
+
+    /* While it is in use, the type is what it was then */
+    if (!p->readers) {
+        if (word >> 16 != domid) {
+            return "not granted to this domain";
+        }
+        if (type != GTF_permit_access &&
+            !(type == GTF_transitive && version == 2 && use == PIN_COPY)) {
+            return "not granted";
+        }
+        if (use == PIN_MAP && (flags & GTF_sub_page)) {
+            return "a part of a frame cannot be mapped";
+        }
+    }
+    if (write && (flags & GTF_readonly)) {
+        return "granted to read";
+    }
+    return NULL;
+}
+
+/* Version 1: the marks are in the word that was checked. NULL, or why not */
+static const char *mark_v1(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
+                           bool write, PinUse use, uint32_t *flags)
+{
+    uint32_t old = qatomic_read(entry_word(s, ref));
+
+    for (int i = 0; i < PIN_RETRIES; i++) {
+        const char *why = check_entry(&s->pins[ref], le32_to_cpu(old), domid,
+                                      write, use, 1);
+        uint32_t new = old | cpu_to_le32(GTF_reading |
+                                         (write ? GTF_writing : 0));
+        uint32_t seen;
+
+        if (why) {
+            return why;
+        }
+        seen = qatomic_cmpxchg(entry_word(s, ref), old, new);
+        if (seen == old) {
+            *flags = le32_to_cpu(old) & 0xffff;
+            return NULL;
+        }
+        old = seen;
+    }
+    return "changes too often";
+}
+
+/* Version 2: marked elsewhere, so the word is checked once more after that */
+static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
+                           bool write, PinUse use, uint32_t *flags)
+{
+    Pin *p = &s->pins[ref];
+    uint16_t marks = GTF_reading | (write ? GTF_writing : 0);
+    uint32_t word = le32_to_cpu(qatomic_read(entry_word(s, ref)));
+    const char *why = check_entry(p, word, domid, write, use, 2);
+
+    if (why) {
+        return why;
+    }
+    qatomic_or(&s->status[ref], cpu_to_le16(marks));
+    smp_mb();
+    word = le32_to_cpu(qatomic_read(entry_word(s, ref)));
+    why = check_entry(p, word, domid, write, use, 2);
+    if (why) {
+        clear_in_use(s, ref, GTF_writing | (p->readers ? 0 : GTF_reading));
+        return why;
+    }
+    *flags = word & 0xffff;
+    return NULL;
 }
 
 /*
  * Begin to use a grant that is for domain domid: GNTST_*. s->lock is held.
  */
 static int pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref, bool write,
-               uint32_t *frame)
+               PinUse use, Pin *result)
 {
     const char *why = "no such entry";
-    uint32_t old, new, flags;
+    uint16_t start = 0, length = XEN_PAGE_SIZE, in_use;
     int ret = GNTST_bad_gntref;
+    uint32_t flags;
+    bool sub_page;
+    uint64_t mfn;
     Pin *p;
 
     if (ref >= nr_entries(s)) {
         goto refuse;
     }
     p = &s->pins[ref];
+    ret = GNTST_general_error;
+    if (p->readers && (p->domid != domid || (use == PIN_MAP && p->sub_page))) {
+        why = "in use otherwise";
+        goto refuse;
+    }
     if (p->writers || (p->readers && !write)) {
         /* In use already, in the way that is wanted */
         goto pinned;
     }
-    ret = GNTST_general_error;
-    old = qatomic_read(entry_word(s, ref));
-    for (int i = 0; ; i++) {
-        uint32_t seen;
-
-        flags = le32_to_cpu(old) & 0xffff;
-        if ((flags & GTF_type_mask) != GTF_permit_access ||
-            le32_to_cpu(old) >> 16 != domid) {
-            why = "not granted";
-            goto refuse;
-        }
-        if (write && (flags & GTF_readonly)) {
-            why = "granted to read";
-            goto refuse;
-        }
-        new = old | cpu_to_le32(GTF_reading | (write ? GTF_writing : 0));
-        seen = qatomic_cmpxchg(entry_word(s, ref), old, new);
-        if (seen == old) {
-            break;
-        }
-        old = seen;
-        if (i == PIN_RETRIES) {
-            why = "changes too often";
-            goto refuse;
-        }
+    why = s->version == 1 ? mark_v1(s, ref, domid, write, use, &flags)
+                          : mark_v2(s, ref, domid, write, use, &flags);
+    if (why) {
+        goto refuse;
     }
-    if (!p->readers) {
-        p->frame = le32_to_cpu(qatomic_read(&s->table[ref].frame));
+    if (p->readers && use == PIN_MAP) {
+        goto pinned;        /* it stays what it is; now writable */
     }
-    if (!xenpv_frame_to_host(p->frame)) {
-        uint32_t in_use = GTF_writing | (p->readers ? 0 : GTF_reading);
+    in_use = GTF_writing | (p->readers ? 0 : GTF_reading);
+    if ((flags & GTF_type_mask) == GTF_transitive) {
+        /*
+         * By what another domain has granted to the guest: only itself, which
+         * is not allowed, or domain 0, which grants nothing, could be that
+         */
+        uint16_t trans_domid = le16_to_cpu(
+            qatomic_read(&s->table.v2[ref].transitive.trans_domid));
 
-        qatomic_and(entry_word(s, ref), ~cpu_to_le32(in_use));
+        clear_in_use(s, ref, in_use);
+        ret = trans_domid == XENPV_BACKEND_DOMID ? GNTST_bad_gntref
+                                                 : GNTST_general_error;
+        why = "transitive, and nothing is granted to the guest";
+        goto refuse;
+    }
+    mfn = entry_frame(s, ref);
+    sub_page = s->version == 2 && (flags & GTF_sub_page);
+    if (sub_page) {
+        start = le16_to_cpu(qatomic_read(&s->table.v2[ref].sub_page.page_off));
+        length = le16_to_cpu(qatomic_read(&s->table.v2[ref].sub_page.length));
+    }
+    if (!xenpv_frame_to_host(mfn)) {
+        clear_in_use(s, ref, in_use);
         why = "not a frame of RAM";
         ret = GNTST_bad_page;
         goto refuse;
     }
+    if (!p->readers) {
+        *p = (Pin) {
+            .mfn = mfn, .domid = domid, .start = start, .length = length,
+            .sub_page = sub_page,
+        };
+    } else if (p->mfn != mfn || (p->sub_page &&
+                                 (!sub_page || p->start != start ||
+                                  p->length != length))) {
+        clear_in_use(s, ref, in_use);
+        why = "rewritten while in use";
+        goto refuse;
+    }
 pinned:
-    /* Whoever writes may read, too */
     p->readers++;
     if (write) {
         p->writers++;
     }
-    *frame = p->frame;
-    trace_xenpv_gnttab_pin(ref, p->frame, write);
+    *result = *p;
+    trace_xenpv_gnttab_pin(ref, p->mfn, write);
     return GNTST_okay;
 
 refuse:
@@ -168,7 +307,7 @@ refuse:
 static void unpin(XenPVGnttabState *s, uint32_t ref, bool write)
 {
     Pin *p = &s->pins[ref];
-    uint32_t done = 0;
+    uint16_t done = 0;
 
     trace_xenpv_gnttab_unpin(ref, write);
     if (!p->readers) {
@@ -181,7 +320,7 @@ static void unpin(XenPVGnttabState *s, uint32_t ref, bool write)
         done |= GTF_reading;
     }
     if (done) {
-        qatomic_and(entry_word(s, ref), ~cpu_to_le32(done));
+        clear_in_use(s, ref, done);
     }
 }
 
@@ -308,7 +447,7 @@ static void drop_map(XenPVGnttabState *s, GrantMap *map)
         uint32_t ref = map->refs[i];
 
         if (map->write && s->pins[ref].writers) {
-            frame_written(s->pins[ref].frame);
+            frame_written(s->pins[ref].mfn);
         }
         unpin(s, ref, map->write);
     }
@@ -356,14 +495,14 @@ static void *be_map_refs(xengnttab_handle *xgt, uint32_t count, uint32_t domid,
 
     QEMU_LOCK_GUARD(&s->lock);
     for (pinned = 0; pinned < count; pinned++) {
-        uint32_t frame;
+        Pin p;
 
-        if (pin(s, XENPV_BACKEND_DOMID, refs[pinned], write, &frame)) {
+        if (pin(s, XENPV_BACKEND_DOMID, refs[pinned], write, PIN_MAP, &p)) {
             errno = EINVAL;
             goto fail;
         }
         map->refs[pinned] = refs[pinned];
-        mfns[pinned] = frame;
+        mfns[pinned] = p.mfn;
     }
     map->start = map_frames(s, mfns, count, prot);
     if (!map->start) {
@@ -410,6 +549,11 @@ static void copy_frame(uint64_t mfn, uint32_t offset, void *host, size_t len,
     }
 }
 
+static bool in_grant(const Pin *p, uint32_t offset, uint32_t len)
+{
+    return offset >= p->start && offset + len <= p->start + p->length;
+}
+
 static int be_copy(xengnttab_handle *xgt, bool to_domain, uint32_t domid,
                    XenGrantCopySegment *segs, uint32_t nr_segs, Error **errp)
 {
@@ -425,7 +569,7 @@ static int be_copy(xengnttab_handle *xgt, bool to_domain, uint32_t domid,
                                  : seg->source.foreign.ref;
         off_t offset = to_domain ? seg->dest.foreign.offset
                                  : seg->source.foreign.offset;
-        uint32_t frame;
+        Pin p;
         int ret;
 
         if (offset < 0 || offset > XEN_PAGE_SIZE ||
@@ -435,18 +579,27 @@ static int be_copy(xengnttab_handle *xgt, bool to_domain, uint32_t domid,
             return -EINVAL;
         }
         WITH_QEMU_LOCK_GUARD(&s->lock) {
-            ret = pin(s, XENPV_BACKEND_DOMID, ref, to_domain, &frame);
+            ret = pin(s, XENPV_BACKEND_DOMID, ref, to_domain, PIN_COPY, &p);
         }
         if (ret) {
             error_setg(errp, "grant %u cannot be %s", ref,
                        to_domain ? "written" : "read");
             return -EINVAL;
         }
-        copy_frame(frame, offset, to_domain ? seg->source.virt
-                                            : seg->dest.virt,
-                   seg->len, to_domain);
+        if (in_grant(&p, offset, seg->len)) {
+            copy_frame(p.mfn, offset, to_domain ? seg->source.virt
+                                                : seg->dest.virt,
+                       seg->len, to_domain);
+        } else {
+            ret = -EINVAL;
+            error_setg(errp, "grant %u: the copy is beyond what is granted",
+                       ref);
+        }
         WITH_QEMU_LOCK_GUARD(&s->lock) {
             unpin(s, ref, to_domain);
+        }
+        if (ret) {
+            return ret;
         }
     }
     return 0;
@@ -508,6 +661,11 @@ static int check_domain(XenPVGnttabState *s, uint16_t dom)
                                       : GNTST_bad_domain;
 }
 
+static uint32_t nr_status_frames(XenPVGnttabState *s)
+{
+    return DIV_ROUND_UP(s->nr_frames * PER_FRAME_V2, STATUS_PER_FRAME);
+}
+
 static void op_setup_table(XenPVGnttabState *s, struct xenpv_gnttab_setup *op)
 {
     uint32_t nr_frames = le32_to_cpu(op->nr_frames);
@@ -521,6 +679,9 @@ static void op_setup_table(XenPVGnttabState *s, struct xenpv_gnttab_setup *op)
         return;
     }
     s->nr_frames = MAX(s->nr_frames, nr_frames);
+    if (s->version == 2) {
+        s->nr_status_frames = nr_status_frames(s);
+    }
     for (uint32_t i = 0; i < nr_frames; i++) {
         op->frames[i] = cpu_to_le32(
             ((XENPV_CORE_GPA + XENPV_CORE_GRANT_TABLE) >> XEN_PAGE_SHIFT) + i);
@@ -538,23 +699,104 @@ static void op_query_size(XenPVGnttabState *s, struct gnttab_query_size *op)
     }
 }
 
-/* As a Xen that is told to have no version 2 (gnttab=max-ver:1) */
+static void op_get_status_frames(XenPVGnttabState *s,
+                                 struct xenpv_gnttab_setup *op)
+{
+    uint32_t nr_frames = le32_to_cpu(op->nr_frames);
+    int status = check_domain(s, le16_to_cpu(op->dom));
+
+    if (!status && nr_frames > s->nr_status_frames) {
+        status = GNTST_general_error;
+    }
+    op->status = cpu_to_le16(status);
+    if (status) {
+        return;
+    }
+    for (uint32_t i = 0; i < nr_frames; i++) {
+        op->frames[i] = cpu_to_le32(
+            ((XENPV_CORE_GPA + XENPV_CORE_GRANT_TABLE) >> XEN_PAGE_SHIFT) +
+            MAX_FRAMES + i);
+    }
+}
+
+/* The first entries, which stay, in the form of version 1; -errno */
+static int save_reserved(XenPVGnttabState *s, grant_entry_v1_t *saved)
+{
+    if (s->version == 1) {
+        memcpy(saved, s->table.v1, GNTTAB_NR_RESERVED_ENTRIES * sizeof(*saved));
+        return 0;
+    }
+    memset(saved, 0, GNTTAB_NR_RESERVED_ENTRIES * sizeof(*saved));
+    for (uint32_t ref = 0; ref < GNTTAB_NR_RESERVED_ENTRIES; ref++) {
+        uint32_t word = le32_to_cpu(qatomic_read(entry_word(s, ref)));
+        uint16_t type = word & GTF_type_mask;
+
+        if (s->pins[ref].readers && s->pins[ref].sub_page) {
+            return -XEN_EAGAIN;
+        }
+        if (type == GTF_transitive ||
+            (type == GTF_permit_access && entry_frame(s, ref) >> 32)) {
+            return -XEN_ERANGE;
+        }
+        if (type == GTF_permit_access) {
+            saved[ref].flags = cpu_to_le16(word) | s->status[ref];
+            saved[ref].domid = cpu_to_le16(word >> 16);
+            saved[ref].frame = cpu_to_le32(entry_frame(s, ref));
+        }
+    }
+    return 0;
+}
+
 static int op_set_version(XenPVGnttabState *s, struct gnttab_set_version *op)
 {
+    grant_entry_v1_t saved[GNTTAB_NR_RESERVED_ENTRIES];
+    const uint16_t marks = GTF_reading | GTF_writing;
     uint32_t version = le32_to_cpu(op->version);
+    int ret;
 
-    op->version = cpu_to_le32(1);
+    op->version = cpu_to_le32(s->version);
     if (version != 1 && version != 2) {
         return -XEN_EINVAL;
     }
-    return version == 1 ? 0 : -XEN_ENOSYS;
+    if (version == s->version) {
+        return 0;
+    }
+    for (uint32_t i = GNTTAB_NR_RESERVED_ENTRIES; i < nr_entries(s); i++) {
+        if (s->pins[i].readers) {
+            return -XEN_EBUSY;
+        }
+    }
+    ret = save_reserved(s, saved);
+    if (ret) {
+        return ret;
+    }
+    memset(s->table.bytes, 0, s->nr_frames * XEN_PAGE_SIZE);
+    memset(s->status, 0, MAX_FRAMES * XEN_PAGE_SIZE);
+    s->version = version;
+    s->nr_status_frames = version == 1 ? 0 : nr_status_frames(s);
+    for (uint32_t i = 0; i < GNTTAB_NR_RESERVED_ENTRIES; i++) {
+        uint16_t flags = le16_to_cpu(saved[i].flags);
+
+        if (version == 1) {
+            s->table.v1[i] = saved[i];
+        } else {
+            s->status[i] = cpu_to_le16(flags & marks);
+            s->table.v2[i].full_page.frame =
+                cpu_to_le64(le32_to_cpu(saved[i].frame));
+            s->table.v2[i].hdr.domid = saved[i].domid;
+            s->table.v2[i].hdr.flags = cpu_to_le16(flags & ~marks);
+        }
+    }
+    op->version = cpu_to_le32(version);
+    trace_xenpv_gnttab_version(version);
+    return 0;
 }
 
 static int op_get_version(XenPVGnttabState *s, struct gnttab_get_version *op)
 {
     switch (check_domain(s, le16_to_cpu(op->dom))) {
     case GNTST_okay:
-        op->version = cpu_to_le32(1);
+        op->version = cpu_to_le32(s->version);
         return 0;
     case GNTST_permission_denied:
         return -XEN_EPERM;
@@ -566,7 +808,6 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
                              struct gnttab_swap_grant_ref *op)
 {
     uint32_t a = le32_to_cpu(op->ref_a), b = le32_to_cpu(op->ref_b);
-    grant_entry_v1_t tmp;
 
     if (a >= nr_entries(s) || b >= nr_entries(s)) {
         return GNTST_bad_gntref;
@@ -575,9 +816,20 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
         if (s->pins[a].readers || s->pins[b].readers) {
             return GNTST_eagain;
         }
-        tmp = s->table[a];
-        s->table[a] = s->table[b];
-        s->table[b] = tmp;
+        if (s->version == 1) {
+            grant_entry_v1_t tmp = s->table.v1[a];
+
+            s->table.v1[a] = s->table.v1[b];
+            s->table.v1[b] = tmp;
+        } else {
+            grant_entry_v2_t tmp = s->table.v2[a];
+            grant_status_t status = s->status[a];
+
+            s->table.v2[a] = s->table.v2[b];
+            s->status[a] = s->status[b];
+            s->table.v2[b] = tmp;
+            s->status[b] = status;
+        }
     }
     return GNTST_okay;
 }
@@ -589,40 +841,37 @@ typedef struct CopyEnd {
     uint16_t offset;
     bool is_ref;
     bool pinned;
-    uint64_t mfn;
+    Pin what;
 } CopyEnd;
 
 static int copy_begin(XenPVGnttabState *s, CopyEnd *end, bool write)
 {
-    uint32_t frame;
     int ret;
 
     if (!end->is_ref) {
         if (!xenpv_frame_to_host(end->frame)) {
             return GNTST_bad_page;
         }
-        end->mfn = end->frame;
+        end->what.mfn = end->frame;
+        end->what.length = XEN_PAGE_SIZE;
         return GNTST_okay;
     }
     /* No other domain has ever granted anything to the guest */
     if (end->domid == XENPV_BACKEND_DOMID) {
         return GNTST_bad_gntref;
     }
-    ret = pin(s, s->domid, end->frame, write, &frame);
-    if (!ret) {
-        end->pinned = true;
-        end->mfn = frame;
-    }
+    ret = pin(s, s->domid, end->frame, write, PIN_COPY, &end->what);
+    end->pinned = !ret;
     return ret;
 }
 
 static int copy_check_domain(XenPVGnttabState *s, const CopyEnd *end)
 {
-    if (end->domid != DOMID_SELF && !end->is_ref) {
-        return GNTST_permission_denied;
+    if (check_domain(s, end->domid) == GNTST_bad_domain) {
+        return GNTST_bad_domain;
     }
-    return check_domain(s, end->domid) == GNTST_bad_domain ? GNTST_bad_domain
-                                                           : GNTST_okay;
+    return end->domid != DOMID_SELF && !end->is_ref ? GNTST_permission_denied
+                                                    : GNTST_okay;
 }
 
 static int do_copy(XenPVGnttabState *s, CopyEnd *source, CopyEnd *dest,
@@ -630,9 +879,6 @@ static int do_copy(XenPVGnttabState *s, CopyEnd *source, CopyEnd *dest,
 {
     int ret;
 
-    if (!len) {
-        return GNTST_okay;
-    }
     ret = copy_check_domain(s, source) ?: copy_check_domain(s, dest);
     ret = ret ?: copy_begin(s, source, false);
     ret = ret ?: copy_begin(s, dest, true);
@@ -640,11 +886,15 @@ static int do_copy(XenPVGnttabState *s, CopyEnd *source, CopyEnd *dest,
                  dest->offset + len > XEN_PAGE_SIZE)) {
         ret = GNTST_bad_copy_arg;
     }
-    if (!ret) {
+    if (!ret && (!in_grant(&source->what, source->offset, len) ||
+                 !in_grant(&dest->what, dest->offset, len))) {
+        ret = GNTST_general_error;
+    }
+    if (!ret && len) {
         uint8_t buf[XEN_PAGE_SIZE];
 
-        copy_frame(source->mfn, source->offset, buf, len, false);
-        copy_frame(dest->mfn, dest->offset, buf, len, true);
+        copy_frame(source->what.mfn, source->offset, buf, len, false);
+        copy_frame(dest->what.mfn, dest->offset, buf, len, true);
     }
     if (source->pinned) {
         unpin(s, source->frame, false);
@@ -734,15 +984,9 @@ static int64_t gnttab_call(void *opaque, unsigned vcpu, uint32_t cmd,
             op->status = cpu_to_le16(status);
             break;
         }
-        case GNTTABOP_get_status_frames: {
-            struct xenpv_gnttab_setup *op = data;
-
-            /* Version 1 has none */
-            status = check_domain(s, le16_to_cpu(op->dom)) ?:
-                     op->nr_frames ? GNTST_general_error : GNTST_okay;
-            op->status = cpu_to_le16(status);
+        case GNTTABOP_get_status_frames:
+            op_get_status_frames(s, data);
             break;
-        }
         default:
             ret = -XEN_ENOSYS;
             break;
@@ -764,7 +1008,7 @@ void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
     };
 
     for (int i = 0; i < ARRAY_SIZE(seeds); i++) {
-        grant_entry_v1_t *entry = &s->table[seeds[i].ref];
+        grant_entry_v1_t *entry = &s->table.v1[seeds[i].ref];
 
         entry->frame = cpu_to_le32(seeds[i].mfn);
         entry->domid = cpu_to_le16(XENPV_BACKEND_DOMID);
@@ -778,9 +1022,12 @@ void xenpv_gnttab_reset(XenPVGnttabState *s)
 {
     trace_xenpv_gnttab_reset();
     QEMU_LOCK_GUARD(&s->lock);
+    s->version = 1;
     s->nr_frames = 1;
+    s->nr_status_frames = 0;
     memset(s->pins, 0, MAX_ENTRIES * sizeof(*s->pins));
-    memset(s->table, 0, MAX_FRAMES * XEN_PAGE_SIZE);
+    memset(s->table.bytes, 0, MAX_FRAMES * XEN_PAGE_SIZE);
+    memset(s->status, 0, MAX_FRAMES * XEN_PAGE_SIZE);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -800,7 +1047,9 @@ static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
         return;
     }
     qemu_mutex_init(&s->lock);
-    s->table = xenpv_core_ptr(s->core, XENPV_CORE_GRANT_TABLE);
+    s->table.bytes = xenpv_core_ptr(s->core, XENPV_CORE_GRANT_TABLE);
+    s->status = xenpv_core_ptr(s->core, XENPV_CORE_GRANT_TABLE +
+                                        MAX_FRAMES * XEN_PAGE_SIZE);
     s->pins = g_new0(Pin, MAX_ENTRIES);
     s->remapped = g_hash_table_new(NULL, NULL);
     gnttab = s;

@@ -752,6 +752,8 @@ static long setup_frames(ulong cmd, ulong uop)
     struct xenpv_gnttab_setup s = { .dom = DOMID_SELF };
     struct gnttab_setup_table setup;
     struct gnttab_get_status_frames status;
+    /* The one list is of longs, the other of 64-bit numbers */
+    const u32 size = cmd == GNTTABOP_setup_table ? sizeof(ulong) : 8;
     ulong list;
     u32 n;
     long ret;
@@ -772,18 +774,19 @@ static long setup_frames(ulong cmd, ulong uop)
         list = *(ulong *)&status.frame_list;
     }
     n = s.nr_frames;
+    if ((u64)n * size > ~0UL || !access_ok(list, (ulong)n * size)) {
+        return -EFAULT;
+    }
     ret = machine_call(XENPV_CALL_GNTTAB, cmd, &s, sizeof(s));
     if (ret) {
         return ret;
     }
     if (s.status == GNTST_okay) {
         for (u32 i = 0; i < n && i < XENPV_CORE_GRANT_PAGES; i++) {
-            /* The one list is of longs, the other of 64-bit numbers */
             u64 mfn = s.frames[i];
-            u32 size = cmd == GNTTABOP_setup_table ? sizeof(ulong) : 8;
 
             if (copy_to_guest(list + i * size, &mfn, size)) {
-                return -EFAULT;
+                s.status = GNTST_bad_virt_addr;
             }
         }
     }
@@ -793,6 +796,27 @@ static long setup_frames(ulong cmd, ulong uop)
     }
     status.status = s.status;
     return copy_to_guest(uop, &status, sizeof(status));
+}
+
+/* Of memory of its own: there is no device that would not see the caches */
+static long cache_flush(const struct gnttab_cache_flush *op)
+{
+    u64 mfn = op->a.dev_bus_addr >> 12;
+
+    if (op->offset >= PAGE_SIZE || op->offset + op->length > PAGE_SIZE ||
+        (op->op & ~(GNTTAB_CACHE_INVAL | GNTTAB_CACHE_CLEAN))) {
+        return -EINVAL;
+    }
+    if (!op->length || !op->op) {
+        return 0;
+    }
+    if (mfn != (ulong)mfn || mfn >= boot_info->max_mfn) {
+        return -EINVAL;
+    }
+    if (!guest_mfn_valid(mfn)) {
+        return -EPERM;
+    }
+    return op->op == GNTTAB_CACHE_INVAL ? -EOPNOTSUPP : 0;
 }
 
 HYPERCALL(do_grant_table_op)
@@ -808,11 +832,15 @@ HYPERCALL(do_grant_table_op)
         [GNTTABOP_get_status_frames] = sizeof(struct gnttab_get_status_frames),
         [GNTTABOP_get_version] = sizeof(struct gnttab_get_version),
         [GNTTABOP_swap_grant_ref] = sizeof(struct gnttab_swap_grant_ref),
+        [GNTTABOP_cache_flush] = sizeof(struct gnttab_cache_flush),
     };
     ulong count = (u32)a3;
     u64 element[16];
     long ret = 0;
 
+    if (count > 0x7fffffff) {
+        return -EINVAL;
+    }
     if (a1 >= ARRAY_SIZE(size) || !size[a1]) {
         return -ENOSYS;
     }
@@ -833,6 +861,10 @@ HYPERCALL(do_grant_table_op)
     for (ulong i = 0; i < count && !ret; i++, a2 += size[a1]) {
         if (copy_from_guest(element, a2, size[a1])) {
             return -EFAULT;
+        }
+        if (a1 == GNTTABOP_cache_flush) {
+            ret = cache_flush((struct gnttab_cache_flush *)element);
+            continue;
         }
         ret = machine_call(XENPV_CALL_GNTTAB, a1, element, size[a1]);
         if (copy_to_guest(a2, element, size[a1])) {

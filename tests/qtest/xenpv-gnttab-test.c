@@ -98,12 +98,10 @@ static void test_version(void)
     struct gnttab_get_version g = { .dom = DOMID_SELF };
 
     g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==, 0);
-    s.version = 2;
-    g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==,
-                    -XEN_ENOSYS);
     s.version = 3;
     g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==,
                     -XEN_EINVAL);
+    g_assert_cmpuint(s.version, ==, 1);
     g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==, 0);
     g_assert_cmpuint(g.version, ==, 1);
     g.dom = 0;
@@ -112,6 +110,90 @@ static void test_version(void)
     g.dom = DOMID_NOBODY;
     g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==,
                     -XEN_ESRCH);
+    s.version = 2;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &s, sizeof(s)), ==, 0);
+    g.dom = DOMID_SELF;
+    g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==, 0);
+    g_assert_cmpuint(g.version, ==, 2);
+    /* A reset makes a new table */
+    qtest_system_reset(qts);
+    g_assert_cmpint(op(qts, GNTTABOP_get_version, &g, sizeof(g)), ==, 0);
+    g_assert_cmpuint(g.version, ==, 1);
+    qtest_quit(qts);
+}
+
+static uint64_t entry_v2(uint32_t ref)
+{
+    return xenpv_core(XENPV_CORE_GRANT_TABLE) + ref * sizeof(grant_entry_v2_t);
+}
+
+static uint64_t status(uint32_t ref)
+{
+    return xenpv_core(XENPV_CORE_GRANT_TABLE) +
+           MAX_FRAMES * XENPV_PAGE + ref * sizeof(grant_status_t);
+}
+
+static int get_status_frames(QTestState *qts, uint32_t nr_frames)
+{
+    struct xenpv_gnttab_setup s = { .dom = DOMID_SELF, .nr_frames = nr_frames };
+
+    g_assert_cmpint(op(qts, GNTTABOP_get_status_frames, &s, sizeof(s)), ==, 0);
+    for (uint32_t i = 0; !s.status && i < nr_frames; i++) {
+        g_assert_cmphex((uint64_t)s.frames[i] << 12, ==, status(0) + i * 4096);
+    }
+    return s.status;
+}
+
+/* Status frames come and go with the version, and grow with the table */
+static void test_status_frames(void)
+{
+    QTestState *qts = start();
+    struct gnttab_set_version v = { .version = 2 };
+    struct xenpv_gnttab_setup s = { .dom = DOMID_SELF, .nr_frames = 9 };
+
+    g_assert_cmpint(get_status_frames(qts, 0), ==, GNTST_okay);
+    g_assert_cmpint(get_status_frames(qts, 1), ==, GNTST_general_error);
+    qtest_memset(qts, status(0), 0xff, XENPV_PAGE);
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    g_assert_cmpint(get_status_frames(qts, 1), ==, GNTST_okay);
+    g_assert_cmpint(get_status_frames(qts, 2), ==, GNTST_general_error);
+    g_assert_cmphex(qtest_readw(qts, status(8)), ==, 0);
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(get_status_frames(qts, 2), ==, GNTST_okay);
+    g_assert_cmpint(get_status_frames(qts, 3), ==, GNTST_general_error);
+    g_assert_cmpint(get_status_frames(qts, 0xffffffff), ==,
+                    GNTST_general_error);
+    s.nr_frames = MAX_FRAMES;
+    g_assert_cmpint(op(qts, GNTTABOP_setup_table, &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(get_status_frames(qts, 8), ==, GNTST_okay);
+    g_assert_cmpint(get_status_frames(qts, 9), ==, GNTST_general_error);
+    v.version = 1;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    g_assert_cmpint(get_status_frames(qts, 1), ==, GNTST_general_error);
+    qtest_quit(qts);
+}
+
+/*
+ * A back end keeps a grant: the console's ring, of the reserved reference 0.
+ * The version may change all the same, and its mark goes along.
+ */
+static void test_version_in_use(void)
+{
+    QTestState *qts = start();
+    struct gnttab_set_version v = { .version = 2 };
+    uint16_t in_use = qtest_readw(qts, entry(0)) & (GTF_reading | GTF_writing);
+
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    g_assert_cmphex(qtest_readw(qts, entry_v2(0)), ==, GTF_permit_access);
+    g_assert_cmphex(qtest_readw(qts, status(0)), ==, in_use);
+    g_assert_cmphex(qtest_readq(qts, entry_v2(0) + 8), ==,
+                    XENPV_QTEST_MFN_CONSOLE);
+    g_assert_cmphex(qtest_readq(qts, entry_v2(1) + 8), ==,
+                    XENPV_QTEST_MFN_XENSTORE);
+    v.version = 1;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    g_assert_cmphex(qtest_readw(qts, entry(0)), ==,
+                    GTF_permit_access | in_use);
     qtest_quit(qts);
 }
 
@@ -211,6 +293,9 @@ static void test_copy(void)
     bad.dest_dom = DOMID_NOBODY;
     g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_domain);
     bad.len = 0;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_domain);
+    bad = c;
+    bad.len = 0;
     g_assert_cmpint(copy(qts, &bad), ==, GNTST_okay);
 
     /* By a grant to itself */
@@ -242,6 +327,67 @@ static void test_copy(void)
     grant(qts, ref, GTF_permit_access, XENPV_DOMID, b);
     g_assert_cmpint(copy(qts, &c), ==, GNTST_okay);
     g_assert_cmphex(qtest_readw(qts, entry(ref)), ==, GTF_permit_access);
+    qtest_quit(qts);
+}
+
+/* Version 2, with what a guest must not be able to name */
+static void test_copy_v2(void)
+{
+    QTestState *qts = start();
+    struct gnttab_set_version v = { .version = 2 };
+    const uint32_t a = XENPV_QTEST_MFN_FREE, b = a + 1, ref = 8;
+    Copy c = {
+        .source = ref, .source_dom = DOMID_SELF, .source_offset = 100,
+        .dest = b, .dest_dom = DOMID_SELF, .dest_offset = 200, .len = 50,
+        .flags = GNTCOPY_source_gref,
+    };
+    grant_entry_v2_t e = {
+        .sub_page.hdr.flags = GTF_permit_access | GTF_sub_page,
+        .sub_page.hdr.domid = XENPV_DOMID,
+        .sub_page.page_off = 100, .sub_page.length = 50, .sub_page.frame = a,
+    };
+    const uint64_t bad_frames[] = {
+        RAM_MFNS, XENPV_CORE_GPA >> 12, 1ULL << 40 | a, 1ULL << 52 | a,
+        UINT64_MAX,
+    };
+
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_okay);
+    g_assert_cmphex(qtest_readw(qts, status(ref)), ==, 0);
+    c.source_offset++;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    c.source_offset = 99;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    /* A part that is larger than a frame makes the frame no larger */
+    e.sub_page.page_off = 4000;
+    e.sub_page.length = 0xffff;
+    qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+    c.source_offset = 4050;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_copy_arg);
+    for (int i = 0; i < ARRAY_SIZE(bad_frames); i++) {
+        e.full_page.hdr.flags = GTF_permit_access;
+        e.full_page.frame = bad_frames[i];
+        qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+        c.source_offset = 100;
+        g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_page);
+        g_assert_cmphex(qtest_readw(qts, status(ref)), ==, 0);
+    }
+    /* By what domain 0 may have granted: it grants nothing */
+    e.transitive.hdr.flags = GTF_transitive;
+    e.transitive.trans_domid = 0;
+    qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_gntref);
+    e.transitive.trans_domid = XENPV_DOMID;
+    qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
+    g_assert_cmphex(qtest_readw(qts, status(ref)), ==, 0);
+
+    c.source = PER_FRAME / 2;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_gntref);
+    c.source = 0xffffffff;
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_gntref);
     qtest_quit(qts);
 }
 
@@ -289,6 +435,9 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/gnttab/version", test_version);
     qtest_add_func("/xenpv/gnttab/seed", test_seed);
     qtest_add_func("/xenpv/gnttab/copy", test_copy);
+    qtest_add_func("/xenpv/gnttab/status-frames", test_status_frames);
+    qtest_add_func("/xenpv/gnttab/version-in-use", test_version_in_use);
+    qtest_add_func("/xenpv/gnttab/copy-v2", test_copy_v2);
     qtest_add_func("/xenpv/gnttab/swap", test_swap);
     qtest_add_func("/xenpv/gnttab/map", test_map);
     return g_test_run();

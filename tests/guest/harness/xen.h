@@ -124,6 +124,7 @@ typedef unsigned long xen_pfn_t;
 #define ENODEV      19
 #define EINVAL      22
 #define ENOSPC      28
+#define ERANGE      34
 #define ENOSYS      38
 #define ETIME       62
 #define EOPNOTSUPP  95
@@ -368,6 +369,99 @@ struct evtchn_fifo_control_block {
 
 #define VIRQ_TIMER          0
 #define VIRQ_DEBUG          1
+
+#define GNTTABOP_setup_table        2
+#define GNTTABOP_copy               5
+#define GNTTABOP_query_size         6
+#define GNTTABOP_set_version        8
+#define GNTTABOP_get_status_frames  9
+#define GNTTABOP_get_version        10
+#define GNTTABOP_swap_grant_ref     11
+#define GNTTABOP_cache_flush        12
+
+#define GNTST_okay                  0
+#define GNTST_general_error         -1
+#define GNTST_bad_domain            -2
+#define GNTST_bad_gntref            -3
+#define GNTST_bad_virt_addr         -5
+#define GNTST_permission_denied     -8
+#define GNTST_bad_page              -9
+#define GNTST_bad_copy_arg          -10
+
+#define GTF_permit_access           1
+#define GTF_accept_transfer         2
+#define GTF_transitive              3
+#define GTF_readonly                (1 << 2)
+#define GTF_reading                 (1 << 3)
+#define GTF_writing                 (1 << 4)
+#define GTF_sub_page                (1 << 8)
+
+struct grant_entry_v1 {
+    uint16_t flags, domid;
+    uint32_t frame;
+};
+union grant_entry_v2 {
+    struct {
+        uint16_t flags, domid, page_off, length;
+        uint64_t frame;
+    } page;
+    struct {
+        uint16_t flags, domid, trans_domid, pad;
+        uint32_t gref;
+    } transitive;
+};
+struct gnttab_setup_table {
+    uint16_t dom;
+    uint32_t nr_frames;
+    int16_t status;
+    xen_pfn_t *frame_list;
+};
+struct gnttab_get_status_frames {
+    uint32_t nr_frames;
+    uint16_t dom;
+    int16_t status;
+    uint64_t *frame_list;
+};
+struct gnttab_copy {
+    struct gnttab_copy_ptr {
+        union {
+            uint32_t ref;
+            xen_pfn_t gmfn;
+        } u;
+        uint16_t domid;
+        uint16_t offset;
+    } source, dest;
+    uint16_t len;
+    uint16_t flags;
+    int16_t status;
+};
+#define GNTCOPY_source_gref         1
+#define GNTCOPY_dest_gref           2
+struct gnttab_query_size {
+    uint16_t dom;
+    uint32_t nr_frames;
+    uint32_t max_nr_frames;
+    int16_t status;
+};
+struct gnttab_set_version {
+    uint32_t version;
+};
+struct gnttab_get_version {
+    uint16_t dom, pad;
+    uint32_t version;
+};
+struct gnttab_swap_grant_ref {
+    uint32_t ref_a, ref_b;
+    int16_t status;
+};
+struct gnttab_cache_flush {
+    uint64_t dev_bus_addr;
+    uint16_t offset, length;
+    uint32_t op;
+};
+#define GNTTAB_CACHE_CLEAN          (1U << 0)
+#define GNTTAB_CACHE_INVAL          (1U << 1)
+#define GNTTAB_CACHE_SOURCE_GREF    (1U << 31)
 
 #define SCHEDOP_yield       0
 #define SCHEDOP_block       1
