@@ -1,0 +1,124 @@
+/*
+ * QTest: devices of the xenpv-kvm machine by libvirt's names for them
+ *
+ * If it fails, a domain of libvirt's has other disks than its XML says, no
+ * console, or a device that crashes QEMU on a bus that is none.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "libqtest.h"
+#include "qobject/qdict.h"
+
+#define MACHINE "-M xenpv-kvm -m 32 -nodefaults "
+
+static char *get_string(QTestState *qts, const char *path, const char *name)
+{
+    QDict *answer = qtest_qmp(qts, "{ 'execute': 'qom-get', 'arguments': {"
+                              " 'path': %s, 'property': %s } }", path, name);
+    char *value = g_strdup(qdict_get_try_str(answer, "return"));
+
+    qobject_unref(answer);
+    return value;
+}
+
+static void assert_string(QTestState *qts, const char *path, const char *name,
+                          const char *expected)
+{
+    g_autofree char *value = get_string(qts, path, name);
+
+    g_assert_cmpstr(value, ==, expected);
+}
+
+/* The names, as libvirt gives them: JSON, with properties of virtio's */
+static void test_disks(void)
+{
+    QTestState *qts = qtest_init(MACHINE
+        "-blockdev null-co,node-name=a,size=1048576 "
+        "-blockdev null-co,node-name=b,size=1048576 "
+        "-blockdev null-co,node-name=c,size=1048576,read-only=on "
+        "-device '{\"driver\":\"virtio-blk-device\",\"drive\":\"a\","
+        "\"id\":\"virtio-disk2\",\"bootindex\":1,\"write-cache\":\"on\"}' "
+        "-device '{\"driver\":\"virtio-blk-device\",\"drive\":\"b\","
+        "\"id\":\"ua-sda1\",\"queue-size\":128}' "
+        "-device virtio-blk-device,drive=c,id=ua-system,serial=x");
+
+    assert_string(qts, "/machine/peripheral/virtio-disk2", "type", "xen-disk");
+    /* The 0 is the number of no partition */
+    assert_string(qts, "/machine/peripheral/virtio-disk2", "vdev", "xvdc0");
+    assert_string(qts, "/machine/peripheral/virtio-disk2", "drive", "a");
+    assert_string(qts, "/machine/peripheral/ua-sda1", "vdev", "sda1");
+    /* Not a name of Xen's: the first that is free */
+    assert_string(qts, "/machine/peripheral/ua-system", "vdev", "xvda0");
+    qtest_quit(qts);
+}
+
+static void test_network(void)
+{
+    QTestState *qts = qtest_init(MACHINE
+        "-netdev hubport,hubid=0,id=n "
+        "-device virtio-net-device,netdev=n,id=net0,mac=00:16:3e:00:00:07,"
+        "mrg_rxbuf=off");
+
+    assert_string(qts, "/machine/peripheral/net0", "type", "xen-net-device");
+    assert_string(qts, "/machine/peripheral/net0", "mac", "00:16:3e:00:00:07");
+    qtest_quit(qts);
+}
+
+/* The first is the primary console's, unless that has one */
+static void test_console(void)
+{
+    QTestState *qts = qtest_init(MACHINE
+        "-chardev null,id=c0 -chardev null,id=c1 "
+        "-device isa-serial,chardev=c0,id=serial0,index=0 "
+        "-device isa-serial,chardev=c1,id=serial1,index=1");
+
+    assert_string(qts, "/machine/xenpv-console", "chardev", "c0");
+    assert_string(qts, "/machine/peripheral/serial1", "type", "xen-console");
+    assert_string(qts, "/machine/peripheral/serial1", "chardev", "c1");
+    qtest_quit(qts);
+
+    qts = qtest_init(MACHINE "-chardev null,id=c0 -serial null "
+                     "-device isa-serial,chardev=c0,id=serial0");
+    assert_string(qts, "/machine/xenpv-console", "chardev", "serial0");
+    assert_string(qts, "/machine/peripheral/serial0", "chardev", "c0");
+    qtest_quit(qts);
+}
+
+/* While it runs: a disk is added and taken away, all else is refused */
+static void test_hotplug(void)
+{
+    static const char *const none[] = {
+        "virtio-rng-device", "virtio-serial-device", "isa-debugcon",
+    };
+    QTestState *qts = qtest_init(MACHINE
+                                 "-blockdev null-co,node-name=a,size=1048576");
+
+    qtest_qmp_assert_success(qts, "{ 'execute': 'device_add', 'arguments': {"
+                             " 'driver': 'virtio-blk-device', 'drive': 'a',"
+                             " 'id': 'virtio-disk1' } }");
+    assert_string(qts, "/machine/peripheral/virtio-disk1", "vdev", "xvdb0");
+    qtest_qmp_assert_success(qts, "{ 'execute': 'device_del', 'arguments': {"
+                             " 'id': 'virtio-disk1' } }");
+    for (int i = 0; i < ARRAY_SIZE(none); i++) {
+        qobject_unref(qtest_qmp_assert_failure_ref(qts,
+            "{ 'execute': 'device_add', 'arguments': {"
+            " 'driver': %s, 'id': 'x' } }", none[i]));
+    }
+    /* A chardev that is not there, a name that is taken */
+    qobject_unref(qtest_qmp_assert_failure_ref(qts,
+        "{ 'execute': 'device_add', 'arguments': {"
+        " 'driver': 'isa-serial', 'chardev': 'none' } }"));
+    qtest_quit(qts);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("xenpv-standins/disks", test_disks);
+    qtest_add_func("xenpv-standins/network", test_network);
+    qtest_add_func("xenpv-standins/console", test_console);
+    qtest_add_func("xenpv-standins/hotplug", test_hotplug);
+    return g_test_run();
+}
