@@ -54,7 +54,8 @@ struct XenPVStandins {
 static char *vdev_from_id(const char *id)
 {
     unsigned index;
-    char end, *p;
+    const char *p;
+    char end;
 
     if (!id) {
         return NULL;
@@ -68,8 +69,7 @@ static char *vdev_from_id(const char *id)
             return NULL;
         }
         letters = strchr(name, 'd') + 1;
-        for (p = (char *)letters; g_ascii_islower(*p); p++) {
-        }
+        p = letters + strspn(letters, "abcdefghijklmnopqrstuvwxyz");
         return p == letters || p[strspn(p, "0123456789")] ? NULL
                                                           : g_strdup(name);
     }

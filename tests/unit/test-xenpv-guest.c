@@ -582,7 +582,7 @@ static void test_random(void)
     }
 }
 
-/* --- What --check finds ------------------------------------------------------ */
+/* --- What --check finds ---------------------------------------------------- */
 
 typedef struct Fake {
     GuestFiles f;

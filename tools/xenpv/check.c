@@ -39,11 +39,11 @@ typedef struct Image {
     uint64_t size;
     Part parts[MAX_PARTS];
     unsigned nr_parts;
-    Part *root, *boot;          /* boot: a /boot with a file system of its own */
+    Part *root, *boot;          /* boot: if /boot is a file system of its own */
     bool bad, lvm, unknown_fs;
 } Image;
 
-/* --- libext2fs on a BlockBackend ------------------------------------------- */
+/* --- libext2fs on a BlockBackend ----------------------------------------- */
 
 /* Its open() gets a name only, so this says which disk and which part of it */
 static Image *io_image;
@@ -147,7 +147,7 @@ static errcode_t io_open_managed(const char *name, int flags,
     return err;
 }
 
-/* --- Files ------------------------------------------------------------------- */
+/* --- Files --------------------------------------------------------------- */
 
 static char *read_from(Part *part, const char *path, size_t *len)
 {
@@ -251,7 +251,7 @@ static void image_fact(GuestFiles *f, const char *text)
     tell(stdout, prefix, text);
 }
 
-/* --- Partitions -------------------------------------------------------------- */
+/* --- Partitions ---------------------------------------------------------- */
 
 static bool read_at(Image *im, uint64_t offset, void *buf, size_t len)
 {
@@ -349,7 +349,7 @@ static void read_partitions(Image *im)
     }
 }
 
-/* --- File systems ----------------------------------------------------------- */
+/* --- File systems -------------------------------------------------------- */
 
 static bool has(Part *part, const char *path)
 {
@@ -376,7 +376,8 @@ static bool open_fs(Image *im, Part *part)
     if (read_at(im, part->start + SECTOR, magic, sizeof(magic)) &&
         !memcmp(magic, "LABELONE", 8)) {
         im->lvm = true;
-    } else if (read_at(im, part->start, magic, 4) && !memcmp(magic, "XFSB", 4)) {
+    } else if (read_at(im, part->start, magic, 4) &&
+               !memcmp(magic, "XFSB", 4)) {
         im->unknown_fs = true;
     }
     return false;
@@ -428,7 +429,7 @@ static void look_into(Image *im)
     }
 }
 
-/* --- Images ------------------------------------------------------------------ */
+/* --- Images -------------------------------------------------------------- */
 
 static bool check_image(const char *name, const char *format)
 {

@@ -73,7 +73,8 @@ static void add_display(GPtrArray *args, const GuestDisplay *d)
             add(args, "%s:%d%s", listen, d->display,
                 d->password ? ",password=on" : "");
         } else {
-            add(args, "%s:0,to=99%s", listen, d->password ? ",password=on" : "");
+            add(args, "%s:0,to=99%s", listen,
+                d->password ? ",password=on" : "");
         }
     }
     if (d->keymap) {

@@ -271,8 +271,7 @@ bool guest_is_vdev(const char *value)
     if (!p) {
         return false;
     }
-    for (letters = 0; g_ascii_islower(p[letters]); letters++) {
-    }
+    letters = strspn(p, "abcdefghijklmnopqrstuvwxyz");
     digits = strspn(p + letters, "0123456789");
     return letters >= 1 && letters <= 2 && digits <= 2 && !p[letters + digits];
 }

@@ -5,13 +5,13 @@
  * one form each of it. Neither knows of the others, and nothing here starts a
  * process, opens a disk image or writes a file: so all of it has a unit test.
  *
- *   guest_parse_xl()       xl's and xm's configuration files      (parse-xl.c)
- *   guest_parse_xml()      libvirt's XML for its Xen driver       (parse-xml.c)
- *   guest_parse_xenner()   a xenner command line                  (parse-xenner.c)
- *   guest_parse()          any of the three, by its looks         (guest.c)
+ *   guest_parse_xl()       xl's and xm's configuration files  (parse-xl.c)
+ *   guest_parse_xml()      libvirt's XML for its Xen driver   (parse-xml.c)
+ *   guest_parse_xenner()   a xenner command line              (parse-xenner.c)
+ *   guest_parse()          any of the three, by its looks     (guest.c)
  *
- *   guest_to_qemu()        a command line of QEMU's               (emit-qemu.c)
- *   guest_to_libvirt()     libvirt's XML for its QEMU driver      (emit-libvirt.c)
+ *   guest_to_qemu()        a command line of QEMU's           (emit-qemu.c)
+ *   guest_to_libvirt()     libvirt's XML for its QEMU driver  (emit-libvirt.c)
  *
  * An error is one line, "FILE:LINE: reason". What is understood but has no
  * counterpart is no error: it is told by a note of the same form.

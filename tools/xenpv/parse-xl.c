@@ -506,7 +506,7 @@ static bool read_file(Parser *s, Error **errp)
     return true;
 }
 
-/* --- What the settings mean ------------------------------------------------ */
+/* --- What the settings mean ---------------------------------------------- */
 
 static bool want(Guest *g, const char *name, const Value *v, ValueType type,
                  Error **errp)

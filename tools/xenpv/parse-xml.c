@@ -393,7 +393,8 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
                     domain->name);
         return false;
     }
-    if (!is(attr(domain, "type"), "xen") && !is(attr(domain, "type"), "linux")) {
+    if (!is(attr(domain, "type"), "xen") &&
+        !is(attr(domain, "type"), "linux")) {
         guest_error(g, domain->line, errp, "<domain>: its type is '%s', not "
                     "'xen'", attr(domain, "type") ?: "");
         return false;

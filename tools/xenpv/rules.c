@@ -41,7 +41,7 @@ static void G_GNUC_PRINTF(2, 3) fact(GuestFiles *f, const char *fmt, ...)
     f->fact(f, text);
 }
 
-/* --- The initial RAM disk --------------------------------------------------- */
+/* --- The initial RAM disk ------------------------------------------------ */
 
 static bool cpio_field(const char *p, uint32_t *value)
 {
@@ -136,7 +136,7 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
     return found;
 }
 
-/* --- Lines and words -------------------------------------------------------- */
+/* --- Lines and words ----------------------------------------------------- */
 
 typedef bool LineFn(GuestFiles *f, const char *path, int line, char **words,
                     unsigned n, void *opaque);
@@ -219,7 +219,7 @@ static bool fstab_line(GuestFiles *f, const char *path, int line, char **words,
     return true;
 }
 
-/* --- The menu ----------------------------------------------------------------- */
+/* --- The menu ------------------------------------------------------------ */
 
 typedef struct Menu {
     char *kernel, *initrd;
@@ -364,7 +364,7 @@ static void check_initrd(GuestFiles *f, const char *menu_file, Menu *m)
     }
 }
 
-/* --- Logins ---------------------------------------------------------------- */
+/* --- Logins -------------------------------------------------------------- */
 
 typedef struct Gettys {
     bool any, xen;
@@ -389,8 +389,8 @@ static bool inittab_line(GuestFiles *f, const char *path, int line,
 
         getty |= strstr(word, "getty") != NULL;
         /* busybox' inittab has the terminal as the id */
-        if (i == 0 && (g_str_has_prefix(word, "hvc") ||
-                       g_str_has_prefix(word, "xvc")) && strstr(word, "getty")) {
+        if (i == 0 && strstr(word, "getty") &&
+            (g_str_has_prefix(word, "hvc") || g_str_has_prefix(word, "xvc"))) {
             g->xen = true;
         }
         if (getty && i && is_xen_console(word)) {

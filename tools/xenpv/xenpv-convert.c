@@ -10,8 +10,8 @@
 #include "check.h"
 
 static const char description[] =
-    "FILE is a guest's configuration of xl's or xm's, the XML of libvirt's Xen\n"
-    "driver (virsh -c xen:/// dumpxml), or a file with a xenner command; - is\n"
+    "FILE is a guest's configuration of xl's or xm's, the XML of libvirt's\n"
+    "Xen driver (virsh -c xen:/// dumpxml), or a file with a xenner command; - is\n"
     "standard input. Instead of a FILE there may be a xenner command itself.\n"
     "Each setting that cannot be carried over is named on standard error.\n"
     "\n"
