@@ -79,6 +79,29 @@ static char *vdev_from_id(const char *id)
     return NULL;
 }
 
+/*
+ * Where QEMU tells about disks (query-blockstats, for one), libvirt knows a
+ * virtio disk by the QOM path of its back end, a part of the device. A Xen disk
+ * has no such part, but what is told is an id, if there is one: so that is
+ * made to look like the path. It has its own id again before it goes, for
+ * DEVICE_DELETED. The device's QOM name, and with it device_del, is unchanged.
+ */
+#define BACKEND_PREFIX  "/machine/peripheral/"
+#define BACKEND_SUFFIX  "/virtio-backend"
+
+static void standins_unrealize(DeviceListener *listener, DeviceState *dev)
+{
+    if (dev->id && g_str_has_prefix(dev->id, BACKEND_PREFIX) &&
+        g_str_has_suffix(dev->id, BACKEND_SUFFIX)) {
+        char *id = g_strndup(dev->id + strlen(BACKEND_PREFIX),
+                             strlen(dev->id) - strlen(BACKEND_PREFIX) -
+                             strlen(BACKEND_SUFFIX));
+
+        g_free(dev->id);
+        dev->id = id;
+    }
+}
+
 /* Make a @type of what @opts says about another type of device */
 static void make_instead(const char *type, const QDict *opts, bool from_json,
                          Error **errp)
@@ -115,6 +138,11 @@ static void make_instead(const char *type, const QDict *opts, bool from_json,
     }
     trace_xenpv_standin(asked, id ?: "", type);
     dev = qdev_device_add_from_qdict(wanted, from_json, errp);
+    if (dev && dev->id && !strcmp(type, "xen-disk")) {
+        g_autofree char *own = dev->id;
+
+        dev->id = g_strconcat(BACKEND_PREFIX, own, BACKEND_SUFFIX, NULL);
+    }
     /* As the callers of that function do */
     object_unref(OBJECT(dev));
     qobject_unref(wanted);
@@ -177,6 +205,7 @@ void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque)
     qbus_set_hotplug_handler(qbus_new(TYPE_STANDIN_VIRTIO_BUS, dev, NULL),
                              machine);
     s->listener.hide_device = standins_hide_device;
+    s->listener.unrealize = standins_unrealize;
     device_listener_register(&s->listener);
 }
 

@@ -159,6 +159,9 @@ class Libvirt(GuestTest):
         self.in_guest('dd if=/dev/xvdb1 bs=10 count=1', 'other disk')
         self.leave_console()
 
+        self.assertRegex(self.virsh('domblkstat pvguest xvda'),
+                         r'xvda rd_req [1-9]')
+
         self.virsh('suspend pvguest')
         self.assertEqual(self.state(), 'paused')
         self.virsh('resume pvguest')

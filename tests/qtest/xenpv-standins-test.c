@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "libqtest.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 
 #define MACHINE "-M xenpv-kvm -m 32 -nodefaults "
 
@@ -86,6 +87,22 @@ static void test_console(void)
     qtest_quit(qts);
 }
 
+/* libvirt asks for a virtio disk's statistics by that name */
+static void assert_statistics(QTestState *qts, const char *name)
+{
+    QDict *answer = qtest_qmp(qts, "{ 'execute': 'query-blockstats' }");
+    QListEntry *e;
+    bool found = false;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), e) {
+        QDict *stats = qobject_to(QDict, qlist_entry_obj(e));
+
+        found |= !g_strcmp0(qdict_get_try_str(stats, "qdev"), name);
+    }
+    g_assert_true(found);
+    qobject_unref(answer);
+}
+
 /* While it runs: a disk is added and taken away, all else is refused */
 static void test_hotplug(void)
 {
@@ -94,13 +111,20 @@ static void test_hotplug(void)
     };
     QTestState *qts = qtest_init(MACHINE
                                  "-blockdev null-co,node-name=a,size=1048576");
+    QDict *event, *data;
 
     qtest_qmp_assert_success(qts, "{ 'execute': 'device_add', 'arguments': {"
                              " 'driver': 'virtio-blk-device', 'drive': 'a',"
                              " 'id': 'virtio-disk1' } }");
     assert_string(qts, "/machine/peripheral/virtio-disk1", "vdev", "xvdb0");
+    assert_statistics(qts, "/machine/peripheral/virtio-disk1/virtio-backend");
     qtest_qmp_assert_success(qts, "{ 'execute': 'device_del', 'arguments': {"
                              " 'id': 'virtio-disk1' } }");
+    /* No guest has connected to it: it goes at once */
+    event = qtest_qmp_eventwait_ref(qts, "DEVICE_DELETED");
+    data = qdict_get_qdict(event, "data");
+    g_assert_cmpstr(qdict_get_try_str(data, "device"), ==, "virtio-disk1");
+    qobject_unref(event);
     for (int i = 0; i < ARRAY_SIZE(none); i++) {
         qobject_unref(qtest_qmp_assert_failure_ref(qts,
             "{ 'execute': 'device_add', 'arguments': {"
