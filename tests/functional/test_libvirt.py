@@ -122,7 +122,7 @@ class Libvirt(GuestTest):
         self.assertEqual(status, 0, output)
         self.assertRegex(output, pattern)
 
-    def domain_xml(self):
+    def domain_xml(self, config=XL):
         """By way of what its owner had under Xen"""
         files = {
             'kernel': guests.linux('6.1'), 'ramdisk': image.initramfs(),
@@ -134,7 +134,7 @@ class Libvirt(GuestTest):
         kvm = Host.has_real_kvm()
         done = subprocess.run(
             [tool('xenpv-convert'), '--virt-type', 'kvm' if kvm else 'qemu',
-             '-e', paths.qemu('x86_64'), '-'], input=XL % files,
+             '-e', paths.qemu('x86_64'), '-'], input=config % files,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
             check=True)
         self.assertRegex(done.stderr, r'\Astdin:8: note: [^\n]*user networking')
@@ -193,6 +193,14 @@ class Libvirt(GuestTest):
         self.assertEqual(self.state(), 'shut off')
         self.virsh('undefine pvguest')
         self.refused('domstate pvguest', 'failed to get domain')
+
+    def test_framebuffer(self):
+        """A guest with a framebuffer has no VNC display under libvirt"""
+        path = self.domain_xml(XL + "vfb = [ 'type=vnc' ]\n")
+        self.virsh('create --paused ' + path)
+        self.assertEqual(self.state(), 'paused')
+        self.assertRegex(self.virsh('vncdisplay pvguest'), r':\d+')
+        self.virsh('destroy pvguest')
 
     def test_refused(self):
         """A device that a PV guest cannot have is accepted"""

@@ -112,6 +112,36 @@ class WaysIn(GuestTest):
         self.use(self.program(['sh', '-c', 'exec ' + command]))
 
 
+    def test_partitions(self):
+        """Volumes that a Xen host handed over as partitions, with no whole
+        disk, are not found by the guest under their names"""
+        root = image.linux_tree('partition').file_system(24)
+        other = paths.result('functional/partition.swap')
+        with open(other, 'wb') as f:
+            f.write(b'the second'.ljust(1 << 20))
+        config = paths.result('functional/partition.cfg')
+        with open(config, 'w') as f:
+            f.write('''kernel = '%s'
+ramdisk = '%s'
+memory = 256
+disk = [ 'file:%s,sda1,w', 'file:%s,sda2,w' ]
+root = '/dev/xvda1 ro'
+extra = 'console=hvc0'
+''' % (guests.linux('6.1'), image.initramfs(), root, other))
+        status, command, notes = run(tool('xenpv-convert'), '--to', 'qemu',
+                                     config)
+        self.assertEqual((status, notes), (0, ''))
+        guest = self.program(['sh', '-c', 'exec ' + command])
+        image.log_in(guest)
+        status, output = guest.shell('ls /sys/block; '
+                                     'dd if=/dev/xvda2 bs=10 count=1')
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r'xvda1\s+xvda2')
+        self.assertIn('the second', output)
+        guest.type('poweroff\n')
+        self.assert_status(guest, 0)
+
+
 class Bad(GuestTest):
     """Whatever is wrong: one line with file, line and reason"""
     label = 'bad-input'
