@@ -4,17 +4,20 @@
 import os
 
 from xenpv import image
-from xenpv.testcase import GuestTest, paths
+from xenpv.testcase import GuestTest, Timeout, paths
 
 
-class BootDisk(GuestTest):
-    label = 'boot-disk'
+class DiskTest(GuestTest):
     parts = ('functional',)
 
     def boot(self, disk, *options, arch='x86_64'):
         # Where an administrator may put GRUB; else it is Debian's grub-xen-host
         return self.start('-L', paths.ASSETS, '-m', '256M', '-hda', disk,
                           *options, arch=arch)
+
+
+class BootDisk(DiskTest):
+    label = 'boot-disk'
 
     def linux(self, tree, disk):
         guest = self.boot(disk)
@@ -62,6 +65,14 @@ class BootDisk(GuestTest):
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
+    def test_lvm(self):
+        """An image whose menu is on an LVM volume does not boot by itself"""
+        tree = image.Tree('lvm')
+        tree.file('boot/grub/grub.cfg', 'echo it is on $root\nhalt\n')
+        guest = self.boot(image.lvm(tree.file_system(8)))
+        guest.expect('it is on lvm(id)?/', 60)
+        self.assert_status(guest, 0)
+
     def test_nothing_to_boot(self):
         """A disk with nothing to boot leaves one in front of a prompt without
         a word"""
@@ -96,3 +107,33 @@ class BootDisk(GuestTest):
                                            arch=arch)
             self.assertEqual(status, 1, output)
             self.assertIn("boot-width: '%s' is not one of" % width, output)
+
+
+class BootDisk32(DiskTest):
+    """A kernel of the user's own, since Debian has no 32-bit PV Linux"""
+    label = 'boot-disk-32'
+
+    def test_linux(self):
+        """A 32-bit Linux does not boot from a disk by GRUB legacy's menu"""
+        tree = image.Tree('linux-32')
+        tree.copy('boot/vmlinuz', paths.LINUX32)
+        tree.copy('boot/initrd', paths.INITRD32)
+        tree.file('boot/grub/menu.lst', 'timeout 0\ntitle 32\nroot (hd0,0)\n'
+                  'kernel /boot/vmlinuz console=hvc0\ninitrd /boot/initrd\n')
+        guest = self.boot(tree.disk(64), arch='i386')
+        # Its initramfs is not ours, so there is no prompt to wait for
+        for _ in range(40):
+            guest.type('\necho @$((6 * 7))@\n')
+            try:
+                guest.expect('@42@', 3)
+                break
+            except Timeout:
+                pass
+        else:
+            self.fail('no shell answers')
+        guest.type('poweroff -f\n')
+        self.assert_status(guest, 0)
+
+
+if not (paths.LINUX32 and paths.INITRD32):
+    del BootDisk32

@@ -190,3 +190,65 @@ def log_in(process, timeout=90):
     process.expect('Password: ', 30)
     process.type(PASSWORD + '\n')
     process.expect('# ', 30)
+
+
+def lvm(file_system, name='root'):
+    """A disk that is an LVM volume group with the file system as a volume"""
+    mib = 1 << 20
+    size = os.path.getsize(file_system) // mib
+    pv, vg, lv = 'p' * 32, 'v' * 32, 'l' * 32
+
+    def dashed(uuid):
+        return '-'.join((uuid[:6], uuid[6:10], uuid[10:14], uuid[14:18],
+                         uuid[18:22], uuid[22:26], uuid[26:]))
+
+    metadata = '''vg0 {
+id = "%s"
+seqno = 1
+status = ["RESIZEABLE", "READ", "WRITE"]
+extent_size = 2048
+physical_volumes {
+pv0 {
+id = "%s"
+status = ["ALLOCATABLE"]
+dev_size = %d
+pe_start = 2048
+pe_count = %d
+}
+}
+logical_volumes {
+%s {
+id = "%s"
+status = ["READ", "WRITE", "VISIBLE"]
+segment_count = 1
+segment1 {
+start_extent = 0
+extent_count = %d
+type = "striped"
+stripe_count = 1
+stripes = [
+"pv0", 0
+]
+}
+}
+}
+}
+contents = "Text Format Volume Group"
+version = 1
+''' % (dashed(vg), dashed(pv), (size + 1) * 2048, size, name, dashed(lv), size)
+    metadata = metadata.encode() + b'\0'
+    label = struct.pack('<8sQII8s', b'LABELONE', 1, 0, 32, b'LVM2 001')
+    # Where the data is, and where the metadata
+    header = pv.encode() + struct.pack('<QQQQQQQQQ', (size + 1) * mib, mib, 0,
+                                       0, 0, 4096, mib - 4096, 0, 0)
+    area = struct.pack('<I16sIQQQQII', 0, b' LVM2 x[5A%r0N*>', 1, 4096,
+                       mib - 4096, SECTOR, len(metadata), 0, 0)
+    out = file_system[:-len('.fs')] + '.img'
+    with open(out, 'wb') as f, open(file_system, 'rb') as source:
+        f.seek(SECTOR)
+        f.write(label + header)
+        f.seek(4096)
+        f.write(area.ljust(SECTOR, b'\0') + metadata)
+        f.seek(mib)
+        f.write(source.read())
+    return out
