@@ -51,6 +51,7 @@ PREPARE = r'''stty -echo; PS1=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/ro
 
 XL = '''name = "pvguest"
 memory = 256
+vcpus = 2
 kernel = "%(kernel)s"
 ramdisk = "%(ramdisk)s"
 root = "/dev/xvda1 ro"
@@ -137,7 +138,7 @@ class Libvirt(GuestTest):
              '-e', paths.qemu('x86_64'), '-'], input=config % files,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
             check=True)
-        self.assertRegex(done.stderr, r'\Astdin:8: note: [^\n]*user networking')
+        self.assertRegex(done.stderr, r'\Astdin:9: note: [^\n]*user networking')
         path = paths.result('functional/%s.xml' % self.root)
         with open(path, 'w') as f:
             f.write(done.stdout)
@@ -155,6 +156,7 @@ class Libvirt(GuestTest):
         self.console()
         self.in_guest('cat /proc/mounts; cat /sys/class/net/eth0/address',
                       r'(?s)/dev/xvda1 / ext4 rw.*00:16:3e:12:34:56')
+        self.in_guest('grep -c ^processor /proc/cpuinfo', '2')
         # Linux calls it so since 2.6.23
         self.in_guest('dd if=/dev/xvdb1 bs=10 count=1', 'other disk')
         self.leave_console()
@@ -192,7 +194,7 @@ class Libvirt(GuestTest):
         self.virsh('destroy pvguest')
         self.assertEqual(self.state(), 'shut off')
         self.virsh('undefine pvguest')
-        self.refused('domstate pvguest', 'failed to get domain')
+        self.refused('domstate pvguest', 'failed to get domain|not found')
 
     def test_framebuffer(self):
         """A guest with a framebuffer has no VNC display under libvirt"""
@@ -201,6 +203,29 @@ class Libvirt(GuestTest):
         self.assertEqual(self.state(), 'paused')
         self.assertRegex(self.virsh('vncdisplay pvguest'), r':\d+')
         self.virsh('destroy pvguest')
+
+    def test_i386(self):
+        """libvirt cannot have a 32-bit guest on qemu-system-i386"""
+        path = self.domain_xml()
+        with open(path) as f:
+            xml = f.read()
+        xml = re.sub(r'(?s)<kernel>.*</cmdline>', '<kernel>%s</kernel>'
+                     % guests.grub('i386'), xml)
+        xml = xml.replace("arch='x86_64'", "arch='i686'").replace(
+            paths.qemu('x86_64'), paths.qemu('i386'))
+        with open(path, 'w') as f:
+            f.write(xml)
+        self.virsh('create --paused ' + path)
+        self.console(log_in=False)
+        self.leave_console()
+        self.virsh('resume pvguest')
+        self.console(log_in=False)
+        self.shell.type('\n')
+        self.shell.expect('grub> ', 60)
+        self.shell.type('halt\n')
+        # virsh console ends with the guest
+        self.shell.expect('@left@', 60)
+        self.refused('domstate pvguest', 'failed to get domain|not found')
 
     def test_refused(self):
         """A device that a PV guest cannot have is accepted"""
