@@ -405,6 +405,12 @@ void do_trap(struct regs *regs)
         do_page_fault(v, regs);
         return;
     }
+    if (vector == X86_UD) {
+        if (!emulate_forced_cpuid(v, regs)) {
+            bounce_trap(v, regs, X86_UD);
+        }
+        return;
+    }
     if (vector == X86_BP) {
         bounce_trap(v, regs, X86_BP);
         return;
@@ -416,11 +422,6 @@ void do_trap(struct regs *regs)
     case X86_NMI:
         if (v->nmi.ip) {
             bounce_callback(v, regs, &v->nmi);
-        }
-        break;
-    case X86_UD:
-        if (!emulate_forced_cpuid(v, regs)) {
-            bounce_trap(v, regs, X86_UD);
         }
         break;
     case X86_NM:
