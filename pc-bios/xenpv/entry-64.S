@@ -446,7 +446,7 @@ hypercall_done:
     movzwl (%rcx), %ecx
     dec %ecx
     cmp $0xfe, %ecx
-    jbe hypercall_events
+    jbe hypercall_upcall
 iret_hypercall:
     iretq
     EX iret_hypercall, bad_iret
@@ -456,7 +456,42 @@ unknown_hypercall:
     call unknown_hypercall_trace
     jmp hypercall_done
 
-    /* An event is deliverable: leave as from a trap */
+    /*
+     * An event is deliverable after a hypercall, whose caller has lost RCX and
+     * R11: bounce() of the upcall, upcalls not being masked
+     */
+hypercall_upcall:
+    cmpq $0, 40 + V(V_EVENT_IP)(%rsp)
+    je hypercall_events
+    mov 24(%rsp), %rcx
+    and $-16, %rcx
+    mov %rcx, %r11
+    shr $43, %r11
+    cmp $HV_BITS, %r11d
+    je hypercall_events
+1:  movq $0, -56(%rcx)          /* rcx and r11 */
+2:  movq $0, -48(%rcx)
+    mov (%rsp), %r11
+3:  mov %r11, -40(%rcx)
+4:  movq $KERNEL_FRAME_CS, -32(%rcx)
+    mov 16(%rsp), %r11
+5:  mov %r11, -24(%rcx)
+    mov 24(%rsp), %r11
+6:  mov %r11, -16(%rcx)
+7:  movq $KERNEL_FRAME_SS, -8(%rcx)
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b
+    EX \l, hypercall_events
+    .endr
+    sub $56, %rcx
+    mov %rcx, 24(%rsp)
+    mov 40 + V(V_EVENT_IP)(%rsp), %rcx
+    mov %rcx, (%rsp)
+    andl $~(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF), 16(%rsp)
+    mov 40 + V(V_VCPU_INFO)(%rsp), %rcx
+    movb $1, 1(%rcx)
+    jmp iret_hypercall
+
+    /* Leave as from a trap */
 hypercall_events:
     push $0
     SAVE_REGS

@@ -108,6 +108,7 @@ struct vcpu {
     ulong syscall_cb;           /* 64-bit: the guest's SYSCALL handler */
     ulong mode;                 /* V_MODE_KERNEL or 0 */
     ulong syscall_masks;
+    struct callback event;
     struct trap_info traps[256];
 
     u32 id;
@@ -142,7 +143,7 @@ struct vcpu {
     u64 debugreg[8];
     u64 debugctl;
 
-    struct callback event, failsafe, nmi, syscall32, sysenter;
+    struct callback failsafe, nmi, syscall32, sysenter;
 
     u64 timer_deadline;         /* system time in ns, 0: none */
     u64 periodic_ns, periodic_next;
@@ -170,6 +171,7 @@ _Static_assert(offsetof(struct vcpu_info, arch.cr2) == VCPU_INFO_CR2, "");
 _Static_assert(XENPV_M2P_VIRT_64 >> 43 == HV_BITS &&
                XENPV_HV_VIRT_END_64 >> 43 == HV_BITS + 1, "");
 #endif
+_Static_assert(offsetof(struct vcpu, event.ip) == V_EVENT_IP * WORD, "");
 _Static_assert(offsetof(struct vcpu, traps) == V_TRAPS * WORD, "");
 _Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
 _Static_assert(offsetof(struct regs, cs) == FRAME_CS * WORD, "");
