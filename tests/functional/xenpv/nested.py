@@ -233,6 +233,7 @@ class Nested:
             guests.add_busybox(archive)
             for directory in ('proc', 'sys', 'tmp', 'run', 'root'):
                 archive.mkdir(directory)
+            archive.symlink('var/tmp', '../tmp')    # for -snapshot
             archive.device('dev/console', 5, 1)
             archive.device('dev/null', 1, 3)
             archive.file('init', INIT % {'modules': ' '.join(MODULES),
