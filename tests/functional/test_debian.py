@@ -36,18 +36,20 @@ class Debian(LinuxTest):
 
     def use(self, guest, megabytes):
         """Write, reboot, read, power off"""
+        limit = 60 + megabytes
         self.login(guest)
         self.check(guest, 'cat /etc/debian_version', r'^12\.')
         self.check(guest, 'systemctl is-system-running --wait', 'running', 60)
         self.check(guest, 'findmnt -no SOURCE,FSTYPE,OPTIONS /',
                    r'^/dev/xvda +ext4 +rw')
         self.check(guest, 'dd if=/dev/urandom of=/data bs=1M count=%d '
-                   'status=none && sync' % megabytes, timeout=300)
-        digest = self.check(guest, 'sha256sum < /data', timeout=120)
+                   'status=none && sync' % megabytes, timeout=limit)
+        digest = self.check(guest, 'sha256sum < /data', timeout=limit)
         guest.type('systemctl reboot\n')
         self.assertTrue(guest.wait_event('RESET', 120)['guest'])
         self.login(guest)
-        self.check(guest, 'sha256sum < /data', '^%s$' % re.escape(digest), 120)
+        self.check(guest, 'sha256sum < /data', '^%s$' % re.escape(digest),
+                   limit)
         self.check(guest, 'dmesg -l err,crit,alert,emerg | '
                    'grep -E "xvd|EXT4|blk" | head', '^$')
         guest.type('systemctl poweroff\n')

@@ -181,7 +181,8 @@ class Disk(LinuxTest):
                           'rerror=stop,werror=stop,share-rw=on')
         self.wait_for(guest, '[ -b /dev/xvdb ]')
         read = 'dd if=/dev/%s of=/dev/null bs=4k skip=64 count=1 iflag=direct'
-        write = 'dd if=/dev/zero of=/dev/%s bs=4k seek=128 count=1 oflag=direct'
+        write = ('dd if=/dev/zero of=/dev/%s bs=4k seek=128 count=1 '
+                 'oflag=direct')
         for command in (read, write):
             status, output = guest.shell(command % 'xvda')
             self.assertNotEqual(status, 0, output)

@@ -93,8 +93,8 @@ class Framebuffer(LinuxTest):
         # A PS/2 mouse's packets, as the kernel makes them of any pointer:
         # buttons, and how far in x and y, each signed by a bit of the first
         self.check(guest, '{ cat /dev/input/mouse0 > /tmp/mouse & }; '
-                   'until ls -l /proc/$!/fd | grep -q mouse0; do usleep 10000; '
-                   'done')
+                   'until ls -l /proc/$!/fd | grep -q mouse0; do '
+                   'usleep 10000; done')
 
         def send(*events):
             """What these events come to: buttons, x, y"""

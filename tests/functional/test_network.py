@@ -48,7 +48,7 @@ class Network(LinuxTest):
             guest, 'mkfifo /tmp/p 2>/dev/null; md5sum < /tmp/p > /tmp/sum & '
             '(i=0; while [ $i -lt %d ]; do cat /tmp/data; echo $i; '
             'i=$((i + 4)); done) | tee /tmp/p | nc %s %d; wait; cat /tmp/sum'
-            % (megabytes, address, sink), timeout=300).split()[0]
+            % (megabytes, address, sink), timeout=60 + 4 * megabytes).split()[0]
         total, theirs, up = self.peer_line(60).split()
         self.assertGreaterEqual(int(total), megabytes << 20)
         self.assertEqual(mine, theirs)
@@ -56,7 +56,7 @@ class Network(LinuxTest):
         mine = self.check(
             guest, 'rm -f /tmp/end; (echo %d; until [ -e /tmp/end ]; do '
             'usleep 50000; done) | { nc %s %d; touch /tmp/end; } | md5sum'
-            % (megabytes << 20, address, source), timeout=300).split()[0]
+            % (megabytes << 20, address, source), timeout=60 + 4 * megabytes).split()[0]
         total, theirs, down = self.peer_line(60).split()
         self.assertEqual(int(total), megabytes << 20)
         self.assertEqual(mine, theirs)
