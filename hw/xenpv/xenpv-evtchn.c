@@ -25,7 +25,9 @@
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "qapi/error.h"
+#include "qapi/util.h"
 #include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-events.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/event_channel.h"
@@ -960,6 +962,82 @@ static struct evtchn_backend_ops evtchn_ops = {
     .unmask = be_unmask,
     .pending = be_pending,
 };
+
+/* ------------------------------------------------------------------------- */
+/* xen-event-list and xen-event-inject: see scripts/overlay                   */
+
+bool xenpv_events(void)
+{
+    return evtchn;
+}
+
+static void get_bits(XenPVEvtchnState *s, uint32_t port, EvtchnInfo *info)
+{
+    uint32_t *word = event_word(s, port);
+    uint8_t *pending, *mask;
+
+    if (word) {
+        uint32_t bits = le32_to_cpu(qatomic_read(word));
+
+        info->pending = bits & BIT(EVTCHN_FIFO_PENDING);
+        info->masked = bits & BIT(EVTCHN_FIFO_MASKED);
+    } else if (!s->fifo && find_2l_bits(s, port, &pending, &mask)) {
+        info->pending = qatomic_read(pending) & BIT(port % 8);
+        info->masked = qatomic_read(mask) & BIT(port % 8);
+    }
+}
+
+EvtchnInfoList *xenpv_event_list(void)
+{
+    static const EvtchnPortType types[] = {
+        [XENPV_EVTCHN_UNBOUND] = EVTCHN_PORT_TYPE_UNBOUND,
+        [XENPV_EVTCHN_INTERDOMAIN] = EVTCHN_PORT_TYPE_INTERDOMAIN,
+        [XENPV_EVTCHN_VIRQ] = EVTCHN_PORT_TYPE_VIRQ,
+        [XENPV_EVTCHN_IPI] = EVTCHN_PORT_TYPE_IPI,
+        [XENPV_EVTCHN_LOOPBACK] = EVTCHN_PORT_TYPE_INTERDOMAIN,
+    };
+    XenPVEvtchnState *s = evtchn;
+    EvtchnInfoList *head = NULL, **tail = &head;
+    EvtchnInfo *info;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    /* EvtchnInfo has 16 bits for a port; guests with more are rare */
+    for (uint32_t port = 1; port < MIN(s->valid_ports, 0x10000); port++) {
+        XenPVPort *p = &s->ports[port];
+
+        if (!XENPV_EVTCHN_USABLE(p->state)) {
+            continue;
+        }
+        info = g_new0(EvtchnInfo, 1);
+        info->port = port;
+        info->vcpu = p->vcpu;
+        info->type = types[p->state];
+        info->target = p->arg;
+        if (p->state == XENPV_EVTCHN_INTERDOMAIN) {
+            info->target = p->be->port;
+            info->remote_domain = g_strdup("qemu");
+        } else if (p->state == XENPV_EVTCHN_LOOPBACK) {
+            info->remote_domain = g_strdup("loopback");
+        }
+        get_bits(s, port, info);
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return head;
+}
+
+void xenpv_event_inject(uint32_t port, Error **errp)
+{
+    XenPVEvtchnState *s = evtchn;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (!port_valid(s, port)) {
+        error_setg(errp, "Invalid port %u", port);
+    } else if (!XENPV_EVTCHN_USABLE(s->ports[port].state)) {
+        error_setg(errp, "Port %u is closed", port);
+    } else {
+        raise_port(s, port);
+    }
+}
 
 /* ------------------------------------------------------------------------- */
 

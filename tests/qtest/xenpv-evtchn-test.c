@@ -8,6 +8,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "hw/xen/interface/xen-compat.h"
 #include "hw/xen/xen.h"
 #define __XEN_TOOLS__ 1
@@ -589,6 +591,118 @@ static void test_fifo_full(void)
     qtest_quit(qts);
 }
 
+/* QMP's view: xen-event-list and xen-event-inject */
+
+static QDict *list_port(QTestState *qts, uint32_t port)
+{
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'xen-event-list'}");
+    QList *list = qdict_get_qlist(rsp, "return");
+    QDict *found = NULL;
+    QListEntry *e;
+
+    QLIST_FOREACH_ENTRY(list, e) {
+        QDict *info = qobject_to(QDict, qlist_entry_obj(e));
+
+        if (qdict_get_int(info, "port") == port) {
+            g_assert_null(found);
+            found = info;
+        }
+    }
+    qobject_ref(found);
+    qobject_unref(rsp);
+    return found;
+}
+
+static void assert_listed(QTestState *qts, uint32_t port, const char *type,
+                          const char *remote, bool pending, bool masked)
+{
+    QDict *info = list_port(qts, port);
+
+    g_assert_nonnull(info);
+    g_assert_cmpstr(qdict_get_str(info, "type"), ==, type);
+    g_assert_cmpstr(qdict_get_str(info, "remote-domain"), ==, remote);
+    g_assert_cmpint(qdict_get_bool(info, "pending"), ==, pending);
+    g_assert_cmpint(qdict_get_bool(info, "masked"), ==, masked);
+    qobject_unref(info);
+}
+
+static void assert_injected(QTestState *qts, uint32_t port, bool works)
+{
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'xen-event-inject',"
+                           " 'arguments': {'port': %u}}", port);
+
+    g_assert_cmpint(qdict_haskey(rsp, "return"), ==, works);
+    qobject_unref(rsp);
+}
+
+/* HMP has the commands where QEMU has KVM's Xen emulation */
+static bool has_hmp_commands(QTestState *qts)
+{
+    char *text = qtest_hmp(qts, "help xen-event-list");
+    bool has = strstr(text, "list event channel");
+
+    g_free(text);
+    return has;
+}
+
+static void test_qmp(void)
+{
+    QTestState *qts = start();
+    uint64_t pending = xenpv_core(XENPV_CORE_SHARED_INFO) + 2048;
+    uint64_t mask = pending + (xenpv_is_64bit() ? 512 : 128);
+    int64_t virq = bind_virq(qts, VIRQ_TIMER, 0), ipi = bind_ipi(qts, 0);
+    int64_t unbound = alloc_unbound(qts, DOMID_SELF, DOMID_SELF), bound;
+    QDict *info;
+    char *text;
+
+    assert_listed(qts, XENPV_QTEST_PORT_XENSTORE, "interdomain", "qemu", false,
+                  false);
+    assert_listed(qts, virq, "virq", "", false, false);
+    assert_listed(qts, ipi, "ipi", "", false, false);
+    assert_listed(qts, unbound, "unbound", "", false, false);
+    g_assert_null(list_port(qts, 0));
+    g_assert_null(list_port(qts, unbound + 1));
+    bound = bind_interdomain(qts, DOMID_SELF, unbound);
+    assert_listed(qts, unbound, "interdomain", "loopback", false, false);
+    info = list_port(qts, unbound);
+    g_assert_cmpint(qdict_get_int(info, "target"), ==, bound);
+    qobject_unref(info);
+    qtest_writeb(qts, pending, 1 << ipi);
+    qtest_writeb(qts, mask, 1 << virq);
+    assert_listed(qts, ipi, "ipi", "", true, false);
+    assert_listed(qts, virq, "virq", "", false, true);
+
+    xenpv_drop_events(qts);
+    assert_injected(qts, ipi, true);
+    g_assert_true(xenpv_take_event(qts, ipi));
+    assert_injected(qts, virq, true);
+    g_assert_true(xenpv_take_event(qts, virq));
+    assert_injected(qts, 0, false);
+    assert_injected(qts, bound + 1, false);
+    assert_injected(qts, 0xffffffff, false);
+
+    /* The FIFO ABI has the bits in the port's word */
+    g_assert_cmpint(init_control(qts, CONTROL_MFN, 0, 0), ==, 0);
+    assert_listed(qts, ipi, "ipi", "", false, false);
+    g_assert_cmpint(expand_array(qts, ARRAY_MFN), ==, 0);
+    qtest_writel(qts, word(ipi), 1U << EVTCHN_FIFO_MASKED);
+    assert_listed(qts, ipi, "ipi", "", false, true);
+    qtest_writel(qts, word(ipi), 1U << EVTCHN_FIFO_PENDING);
+    assert_listed(qts, ipi, "ipi", "", true, false);
+    g_assert_cmpint(close_port(qts, ipi), ==, 0);
+    g_assert_null(list_port(qts, ipi));
+
+    if (has_hmp_commands(qts)) {
+        text = qtest_hmp(qts, "xen-event-list");
+        g_assert_nonnull(strstr(text, "virq(0)"));
+        g_free(text);
+        xenpv_drop_events(qts);
+        g_free(qtest_hmp(qts, "xen-event-inject %u", (unsigned)virq));
+        g_assert_true(xenpv_take_event(qts, virq));
+    }
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -603,6 +717,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/evtchn/unmask", test_unmask);
     qtest_add_func("/xenpv/evtchn/full", test_full);
     qtest_add_func("/xenpv/evtchn/reset", test_reset);
+    qtest_add_func("/xenpv/evtchn/qmp", test_qmp);
     qtest_add_func("/xenpv/evtchn/fifo", test_fifo);
     qtest_add_func("/xenpv/evtchn/fifo-full", test_fifo_full);
     return g_test_run();
