@@ -137,6 +137,22 @@ class Disk(LinuxTest):
         self.assertEqual(guest.stderr(), '')
 
     @only('functional')
+    def test_other_abis(self):
+        """With grants of version 2, or the 2-level event channels, which Linux
+        uses when it is told to, data is lost or events are"""
+        image = self.make_image('raw', 4 * MIB)
+        self.append = ('console=hvc0 grant_table.version=2 xen.fifo_events=0')
+        guest = self.boot('-drive', 'if=xen,format=raw,file=' + image,
+                          '-smp', '2')
+        self.check(guest, 'dmesg | grep -o "using version . layout"',
+                   'version 2')
+        self.check(guest, '! dmesg | grep "FIFO-based ABI"')
+        self.wait_for(guest, '[ -b /dev/xvda ]')
+        self.transfer(guest, 'xvda', image, 4)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
     def test_plug(self):
         """A disk cannot be added to or taken from a running guest"""
         image = self.make_image('raw', MIB)

@@ -10,11 +10,8 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "hw/xen/xen.h"
-#include "hw/xen/interface/xen-compat.h"
-#include "hw/xen/interface/xen.h"
-#include "hw/xen/interface/grant_table.h"
-#undef DOMID_SELF
-#include "xenpv-qtest.h"
+#include "xenpv-frontend.h"
+#include "hw/xen/interface/io/blkif.h"
 
 #define MAX_FRAMES  XENPV_CORE_GRANT_PAGES
 #define PER_FRAME   512
@@ -194,6 +191,144 @@ static void test_version_in_use(void)
     g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
     g_assert_cmphex(qtest_readw(qts, entry(0)), ==,
                     GTF_permit_access | in_use);
+    qtest_quit(qts);
+}
+
+/*
+ * A disk's back end with grants of version 2: what it uses is marked and stays
+ * what it was, whatever the guest writes to its table
+ */
+#define RING_REF    20
+#define RING_MFN    XENPV_QTEST_MFN_FREE
+#define DATA_REF    21              /* and the next, likewise */
+#define DATA_MFN    (RING_MFN + 1)
+
+static void grant_v2(QTestState *qts, uint32_t ref, uint16_t flags,
+                     uint64_t frame, uint16_t page_off, uint16_t length)
+{
+    grant_entry_v2_t e = {
+        .sub_page.hdr.flags = flags, .sub_page.page_off = page_off,
+        .sub_page.length = length, .sub_page.frame = frame,
+    };
+
+    qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+}
+
+/* Read one sector of zeroes to a sector of the data's frame, by a grant */
+static int16_t read_sector(QTestState *qts, uint32_t port, uint32_t ref,
+                           uint8_t sector)
+{
+    uint64_t ring = RING_MFN * XENPV_PAGE;
+    uint32_t i = qtest_readl(qts, ring);
+    uint64_t at = ring + 64 + i % 32 * 112;
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+
+    qtest_memset(qts, DATA_MFN * XENPV_PAGE, 0xee, XENPV_PAGE);
+    qtest_memset(qts, at, 0, 112);
+    qtest_writeb(qts, at, BLKIF_OP_READ);
+    qtest_writeb(qts, at + 1, 1);
+    qtest_writeq(qts, at + 8, i);
+    qtest_writel(qts, at + 24, ref);
+    qtest_writeb(qts, at + 28, sector);
+    qtest_writeb(qts, at + 29, sector);
+    qtest_writel(qts, ring, i + 1);
+    xenpv_send(qts, port);
+    while (qtest_readl(qts, ring + 8) != i + 1) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(500);
+    }
+    return qtest_readw(qts, at + 10);
+}
+
+static void assert_read(QTestState *qts, int sector)
+{
+    for (int i = 0; i < 8; i++) {
+        g_assert_cmphex(qtest_readb(qts, DATA_MFN * XENPV_PAGE + i * 512), ==,
+                        i == sector ? 0 : 0xee);
+    }
+}
+
+static void test_in_use(void)
+{
+    QTestState *qts = qtest_init("-M xenpv-kvm -m 32"
+        " -drive if=none,id=d,driver=null-co,size=1M,read-zeroes=on"
+        " -device xen-disk,drive=d,vdev=xvda");
+    struct gnttab_set_version v = { .version = 2 };
+    struct gnttab_swap_grant_ref swap = { .ref_a = RING_REF, .ref_b = 100 };
+    const uint16_t whole = GTF_permit_access, part = whole | GTF_sub_page;
+    uint32_t port = xenpv_alloc_unbound(qts);
+    Frontend f;
+
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    frontend_init(&f, qts, "device/vbd/51712");
+    frontend_wait(&f, XenbusStateInitWait);
+    qtest_memset(qts, RING_MFN * XENPV_PAGE, 0, XENPV_PAGE);
+    qtest_writel(qts, RING_MFN * XENPV_PAGE + 4, 1);
+    qtest_writel(qts, RING_MFN * XENPV_PAGE + 12, 1);
+    grant_v2(qts, RING_REF, whole, RING_MFN, 0, 0);
+    xs_write(qts, f.dir, "ring-ref", "%u", RING_REF);
+    xs_write(qts, f.dir, "event-channel", "%u", port);
+    xs_write(qts, f.dir, "protocol", "x86_64-abi");
+    frontend_set_state(&f, XenbusStateInitialised);
+    frontend_wait(&f, XenbusStateConnected);
+    frontend_set_state(&f, XenbusStateConnected);
+    g_assert_cmphex(qtest_readw(qts, status(RING_REF)), ==,
+                    GTF_reading | GTF_writing);
+    g_assert_cmphex(qtest_readw(qts, entry_v2(RING_REF)), ==, whole);
+
+    v.version = 1;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==,
+                    -XEN_EBUSY);
+    g_assert_cmpuint(v.version, ==, 2);
+    g_assert_cmpint(op(qts, GNTTABOP_swap_grant_ref, &swap, sizeof(swap)), ==,
+                    0);
+    g_assert_cmpint(swap.status, ==, GNTST_eagain);
+    /* The ring is given to another frame, and taken back: it stays the ring */
+    grant_v2(qts, RING_REF, whole, XENPV_CORE_GPA >> 12, 0, 0);
+    grant_v2(qts, DATA_REF, whole, DATA_MFN, 0, 0);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF, 2), ==, BLKIF_RSP_OKAY);
+    assert_read(qts, 2);
+    grant_v2(qts, RING_REF, GTF_invalid, 0, 0, 0);
+    qtest_writew(qts, status(RING_REF), 0);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF, 3), ==, BLKIF_RSP_OKAY);
+    assert_read(qts, 3);
+    g_assert_cmphex(qtest_readw(qts, status(DATA_REF)), ==, 0);
+
+    /* A sector of a frame is granted, and not its neighbours */
+    grant_v2(qts, DATA_REF + 1, part, DATA_MFN, 2 * 512, 512);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF + 1, 2), ==,
+                    BLKIF_RSP_OKAY);
+    assert_read(qts, 2);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF + 1, 1), ==,
+                    BLKIF_RSP_ERROR);
+    assert_read(qts, -1);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF + 1, 3), ==,
+                    BLKIF_RSP_ERROR);
+    assert_read(qts, -1);
+    g_assert_cmphex(qtest_readw(qts, status(DATA_REF + 1)), ==, 0);
+    grant_v2(qts, DATA_REF + 1, GTF_transitive, DATA_MFN, 0, 0);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF + 1, 1), ==,
+                    BLKIF_RSP_ERROR);
+    grant_v2(qts, DATA_REF + 1, whole | GTF_readonly, DATA_MFN, 0, 0);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF + 1, 1), ==,
+                    BLKIF_RSP_ERROR);
+    grant_v2(qts, DATA_REF + 1, whole, 1ULL << 40, 0, 0);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF + 1, 1), ==,
+                    BLKIF_RSP_ERROR);
+    g_assert_cmpint(read_sector(qts, port, 256, 1), ==, BLKIF_RSP_ERROR);
+    g_assert_cmpint(read_sector(qts, port, 0xffffffff, 1), ==,
+                    BLKIF_RSP_ERROR);
+    assert_read(qts, -1);
+    g_assert_cmpint(read_sector(qts, port, DATA_REF, 7), ==, BLKIF_RSP_OKAY);
+
+    qtest_writew(qts, status(RING_REF), GTF_reading | GTF_writing);
+    frontend_set_state(&f, XenbusStateClosing);
+    frontend_set_state(&f, XenbusStateClosed);
+    frontend_wait(&f, XenbusStateClosed);
+    g_assert_cmphex(qtest_readw(qts, status(RING_REF)), ==, 0);
+    v.version = 1;
+    g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
+    frontend_destroy(&f);
     qtest_quit(qts);
 }
 
@@ -437,6 +572,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/gnttab/copy", test_copy);
     qtest_add_func("/xenpv/gnttab/status-frames", test_status_frames);
     qtest_add_func("/xenpv/gnttab/version-in-use", test_version_in_use);
+    qtest_add_func("/xenpv/gnttab/in-use", test_in_use);
     qtest_add_func("/xenpv/gnttab/copy-v2", test_copy_v2);
     qtest_add_func("/xenpv/gnttab/swap", test_swap);
     qtest_add_func("/xenpv/gnttab/map", test_map);
