@@ -7,13 +7,12 @@ own: unpacked packages, entered by chroot in namespaces of its own, so that
 nothing of this machine's configuration is used or changed.
 """
 
-import os
 import re
 import subprocess
 
 from xenpv import image
 from xenpv.place import Host
-from xenpv.program import Program, tool
+from xenpv.program import Program, need_namespaces, tool
 from xenpv.testcase import GuestTest, guests, paths
 
 QEMU_CONF = '''security_driver = "none"
@@ -68,8 +67,7 @@ class Libvirt(GuestTest):
 
     def setUp(self):
         super().setUp()
-        if os.geteuid():
-            self.skipTest('root is needed, for a chroot')
+        need_namespaces(self)
         root = paths.asset(self.root)
         self.shell = Program(
             self.place, self.log_name(),

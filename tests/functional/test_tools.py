@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from xenpv import image
-from xenpv.program import BRIDGED, Program, tool
+from xenpv.program import BRIDGED, Program, need_namespaces, tool
 from xenpv.testcase import GuestTest, guests, paths
 
 # A guest of 2008, in the two ways in which its owner could start it. Only the
@@ -40,8 +40,7 @@ class WaysIn(GuestTest):
 
     def setUp(self):
         super().setUp()
-        if os.geteuid():
-            self.skipTest('root is needed, for a bridge in a network namespace')
+        need_namespaces(self)
 
     def files(self, name):
         """Debian's files under the names that Fedora's had"""
@@ -100,9 +99,8 @@ class WaysIn(GuestTest):
         # QEMU's helper joins bridges that a file of the administrator's names
         with open(os.path.join(paths.BUILD, 'xenpv-kvm.mak')) as f:
             prefix = re.search(r'^PREFIX \?= (.*)$', f.read(), re.M).group(1)
-        etc = '%s/qemu-bundle%s/%s/xenpv-kvm' % (
-            paths.BUILD, prefix if prefix != '/usr' else '',
-            'etc' if prefix != '/usr' else '../etc')
+        etc = '%s/qemu-bundle%s/etc/xenpv-kvm' % (
+            paths.BUILD, '' if prefix == '/usr' else prefix)
         os.makedirs(etc, exist_ok=True)
         with open(etc + '/bridge.conf', 'w') as f:
             f.write('allow xenbr0\n')

@@ -5,11 +5,13 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qapi/error.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "rules.h"
 
 #define INITRD_MAX      (1024 * 1024 * 1024ULL)
+#define LZ4_LEGACY_MAGIC    0x184c2102
 #define CPIO_HEADER     110     /* "newc": a magic and 13 fields of 8 digits */
 
 /* The block front end: of Linux, of Xen's own Linux 2.6.18 and its heirs */
@@ -107,6 +109,39 @@ static size_t walk_cpio(const char *data, size_t len, size_t at,
     return at;
 }
 
+/*
+ * Linux's LZ4 format is a magic and blocks, each behind its length, and has no
+ * end: so the padding that may follow has to be cut off.
+ */
+static size_t without_padding(const uint8_t *data, size_t len)
+{
+    size_t at = 4;
+
+    if (len < 8 || ldl_le_p(data) != LZ4_LEGACY_MAGIC) {
+        return len;
+    }
+    while (len - at >= 4) {
+        uint32_t size = ldl_le_p(data + at);
+
+        if (!size || size > len - at - 4) {
+            break;
+        }
+        at += 4 + size;
+    }
+    return at;
+}
+
+static uint8_t *unpack(const uint8_t *data, size_t len, size_t *out_len)
+{
+    const char *format = NULL;
+    size_t bare = without_padding(data, len);
+
+    bool lz4 = len >= 4 && ldl_le_p(data) == LZ4_LEGACY_MAGIC;
+
+    return xenpv_decompress(data, bare, INITRD_MAX, !lz4, out_len, &format,
+                            NULL);
+}
+
 bool rules_initrd_has(const void *data, size_t len, const char *const *names,
                       bool *readable)
 {
@@ -120,12 +155,9 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
     }
     if (at < len) {
         g_autofree uint8_t *out = NULL;
-        const char *format = NULL;
         size_t out_len;
 
-        /* What follows the compressed data is not known to be garbage */
-        out = xenpv_decompress((const uint8_t *)data + at, len - at, INITRD_MAX,
-                               true, &out_len, &format, NULL);
+        out = unpack((const uint8_t *)data + at, len - at, &out_len);
         if (out) {
             *readable = true;
             walk_cpio((char *)out, out_len, 0, names, &found);

@@ -21,6 +21,15 @@ BRIDGED = ['unshare', '-n', 'sh', '-ec',
            'exec "$@"', 'sh']
 
 
+def need_namespaces(test):
+    """Skip a test where this process may not have namespaces of its own"""
+    done = subprocess.run(['unshare', '--mount', '--net', '--pid', '--fork',
+                           'true'], stderr=subprocess.PIPE)
+    if done.returncode:
+        test.skipTest('namespaces cannot be had, which takes root: %s'
+                      % done.stderr.decode(errors='replace').strip())
+
+
 def tool(name):
     return paths.need(os.path.join(paths.BUILD, name), 'make')
 
