@@ -16,6 +16,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include <lz4.h>
 #include "../../tools/xenpv/guest.h"
 #include "../../tools/xenpv/rules.h"
 
@@ -722,12 +724,25 @@ static GString *cpio(const char *name)
     return s;
 }
 
+/* As "lz4 -l" packs it: a magic, and blocks with their lengths */
+static GString *lz4_legacy(const GString *plain)
+{
+    g_autofree char *packed = g_malloc(LZ4_compressBound(plain->len));
+    uint32_t len = LZ4_compress_default(plain->str, packed, plain->len,
+                                        LZ4_compressBound(plain->len));
+    uint32_t head[] = { cpu_to_le32(0x184c2102), cpu_to_le32(len) };
+    GString *s = g_string_new_len((char *)head, sizeof(head));
+
+    return g_string_append_len(s, packed, len);
+}
+
 static void test_rules_initrd(void)
 {
     static const char *const names[] = { "xen-blkfront.ko", NULL };
     g_autoptr(GString) with = cpio("lib/modules/6/xen-blkfront.ko.xz");
     g_autoptr(GString) without = cpio("lib/modules/6/virtio_blk.ko");
     g_autoptr(GString) joined = g_string_new_len(without->str, without->len);
+    g_autoptr(GString) lz4 = NULL;
     bool readable;
 
     g_assert_true(rules_initrd_has(with->str, with->len, names, &readable));
@@ -739,6 +754,12 @@ static void test_rules_initrd(void)
     g_string_append_len(joined, "\0\0\0\0\0\0\0\0", 8);
     g_string_append_len(joined, with->str, with->len);
     g_assert_true(rules_initrd_has(joined->str, joined->len, names, &readable));
+    lz4 = lz4_legacy(with);
+    for (int padding = 0; padding < 16; padding += 5) {
+        g_assert_true(rules_initrd_has(lz4->str, lz4->len, names, &readable));
+        g_assert_true(readable);
+        g_string_append_len(lz4, "\0\0\0\0\0", 5);
+    }
     g_assert_false(rules_initrd_has("junk that is none", 17, names, &readable));
     g_assert_false(readable);
     /* Cut anywhere: no reads beyond the end */
