@@ -295,7 +295,7 @@ static void flushes(void)
     }
     reading = true;
     ask_all(read_page);
-    for (unsigned round = 1; round <= 160; round++) {
+    for (unsigned round = 1; round <= 48; round++) {
         ulong mfn = virt_to_mfn(pages[round & 1]);
 
         check_ret(flush(round / 2 % 8, mask, make_pte(mfn, PAGE_KERNEL)), 0,
