@@ -216,7 +216,7 @@ static void clear_pending(XenPVEvtchnState *s, uint32_t port)
                 ~cpu_to_le64(BIT_ULL(port % 64)));
 }
 
-/* A port that was closed while on a list of the guest's is not used until then */
+/* Closed while it is on a list of the guest's: not to be used again */
 static bool is_busy(XenPVEvtchnState *s, uint32_t port)
 {
     uint32_t *word = event_word(s, port);
@@ -516,8 +516,8 @@ static int close_port(XenPVEvtchnState *s, uint32_t port)
                  s->domid, NULL);
         break;
     }
-    /* In this order: see pc-bios/xenpv/events.c */
     set_port(s, port, XENPV_EVTCHN_FREE, 0, 0, NULL);
+    /* The monitor sets the bit, and then looks whether the port is free */
     smp_mb();
     clear_pending(s, port);
     return 0;
@@ -560,6 +560,7 @@ static int op_init_control(XenPVEvtchnState *s, struct evtchn_init_control *op)
                                         XENPV_FIFO_CONTROL);
     s->fifo = true;
     s->max_ports = XENPV_NR_PORTS;
+    /* The monitor looks for the control block when the ABI is in use */
     smp_wmb();
     qatomic_set(&shared->active, cpu_to_le32(1));
     op->link_bits = EVTCHN_FIFO_LINK_BITS;
@@ -586,6 +587,7 @@ static int op_expand_array(XenPVEvtchnState *s, struct evtchn_expand_array *op)
     s->array[nr] = words;
     s->fifo_ports += XENPV_FIFO_WORDS;
     shared->array[nr] = cpu_to_le32(mfn);
+    /* The monitor looks for the frame when the port is below .nr_ports */
     smp_wmb();
     qatomic_set(&shared->nr_ports, cpu_to_le32(s->fifo_ports));
     trace_xenpv_evtchn_expand_array(mfn, s->fifo_ports);

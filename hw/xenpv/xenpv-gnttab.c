@@ -118,7 +118,7 @@ static uint32_t *entry_word(XenPVGnttabState *s, uint32_t ref)
                                                 sizeof(grant_entry_v2_t)));
 }
 
-/* In this order: the frame is only valid with the flags that were seen before */
+/* To be read after the flags that say that it is valid */
 static uint64_t entry_frame(XenPVGnttabState *s, uint32_t ref)
 {
     if (s->version == 1) {
@@ -205,6 +205,7 @@ static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
         return why;
     }
     qatomic_or(&s->status[ref], cpu_to_le16(marks));
+    /* A guest that takes the grant back changes the word, then looks here */
     smp_mb();
     word = le32_to_cpu(qatomic_read(entry_word(s, ref)));
     why = check_entry(p, word, domid, write, use, 2);

@@ -51,7 +51,7 @@
 #define XENPV_CORE_EVTCHN       0x00120000  /* struct xenpv_evtchn[], 1 MiB */
 #define XENPV_CORE_FIFO         0x00220000  /* struct xenpv_fifo, 64 KiB */
 #define XENPV_CORE_INCOMING     0x00230000  /* struct xenpv_incoming, 64 KiB */
-#define XENPV_CORE_MAILBOX      0x00240000  /* struct xenpv_mailbox[], 256 KiB */
+#define XENPV_CORE_MAILBOX      0x00240000  /* struct xenpv_mailbox[] */
 #define XENPV_CORE_FIFO_QUEUED  0x00280000  /* the monitor's own, 256 KiB */
 #define XENPV_CORE_POOL         0x002c0000  /* free pages, the monitor's own */
 
