@@ -217,7 +217,7 @@ do_iret:
     or $1, %ecx                 /* ring 0 is not the guest's */
 5:  mov %ecx, V(FRAME_CS)(%esp)
     mov %edx, %eax
-    and $~(EFL_IOPL | EFL_NT), %edx
+    and $~EFL_IOPL, %edx
     or $EFL_IF | 2, %edx
     mov %edx, V(FRAME_CS + 1)(%esp)
     mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %edx

@@ -518,7 +518,7 @@ do_iret:
     not %r10d
     shr $9, %r10d
     and $1, %r10d               /* the new upcall mask: !IF */
-    and $~(EFL_IOPL | EFL_VM | EFL_NT), %edx
+    and $~(EFL_IOPL | EFL_VM), %edx
     or $EFL_IF, %edx
     mov %rdx, 64(%rsp)          /* rflags */
     mov 88 + V(V_VCPU_INFO)(%rsp), %r11
