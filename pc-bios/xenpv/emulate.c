@@ -455,36 +455,69 @@ static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
     return !bad;
 }
 
+/* Does the guest let whoever runs use these ports? */
+static bool io_allowed(struct vcpu *v, struct regs *regs, u16 port,
+                       unsigned size)
+{
+    if (v->iopl >= (in_kernel(v, regs) ? 1 : 3)) {
+        return true;
+    }
+    if (port + size > v->nr_ports) {
+        return false;
+    }
+    for (u32 i = port; i < port + size; i++) {
+        u8 bits;
+
+        if (copy_from_guest(&bits, v->iobitmap + i / 8, 1) ||
+            (bits >> i % 8 & 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* I/O of a domain that has no ports: reads give ones, writes go nowhere */
 static bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in)
 {
     unsigned size = in->opcode & 1 ? in->op_size : 1;
+    u16 port;
 
-    if (v->iopl < 1) {
+    switch (in->opcode) {
+    case 0xe4 ... 0xe7:
+        port = next(in);
+        break;
+    case 0xec ... 0xef:
+        port = regs->dx;
+        break;
+    default:
         return false;
     }
-    switch (in->opcode) {
-    case 0xe4:
-    case 0xe5:
-        next(in);
-        /* fall through */
-    case 0xec:
-    case 0xed:
-        if (size >= 4) {
+    size = size > 4 ? 4 : size;
+    if (!io_allowed(v, regs, port, size)) {
+        return false;
+    }
+    if (!(in->opcode & 2)) {
+        if (size == 4) {
             regs->ax = 0xffffffff;
         } else {
             regs->ax |= size == 1 ? 0xff : 0xffff;
         }
-        return true;
-    case 0xe6:
-    case 0xe7:
-        next(in);
-        /* fall through */
-    case 0xee:
-    case 0xef:
-        return true;
     }
-    return false;
+    return true;
+}
+
+/* A program's access to an I/O port, which its kernel may have allowed */
+bool emulate_program(struct vcpu *v, struct regs *regs)
+{
+    struct insn in;
+
+    if (likely(v->iopl < 3 && !v->nr_ports) || (regs->flags & EFL_VM) ||
+        !decode_prefixes(&in, regs) || in.two_byte ||
+        !emulate_io(v, regs, &in) || in.len > in.avail) {
+        return false;
+    }
+    instruction_done(v, regs, regs->ip + in.len);
+    return true;
 }
 
 bool emulate_privileged(struct vcpu *v, struct regs *regs)

@@ -237,6 +237,8 @@ static HYPERCALL(do_vm_assist)
 
 static HYPERCALL(do_physdev_op)
 {
+    struct vcpu *v = current_vcpu();
+    struct physdev_set_iobitmap map;
     u32 iopl;
 
     switch (a1) {
@@ -247,10 +249,18 @@ static HYPERCALL(do_physdev_op)
         if (iopl > 3) {
             return -EINVAL;
         }
-        current_vcpu()->iopl = iopl;
+        v->iopl = iopl;
         return 0;
     case PHYSDEVOP_set_iobitmap:
-        /* No port belongs to the domain, whatever its bitmap says */
+        if (copy_from_guest(&map, a2, sizeof(map))) {
+            return -EFAULT;
+        }
+        if (map.nr_ports > 65536) {
+            return -EINVAL;
+        }
+        /* No port belongs to the domain, but accesses to these do not fault */
+        v->iobitmap = *(ulong *)&map.bitmap;
+        v->nr_ports = map.nr_ports;
         return 0;
     case PHYSDEVOP_eoi:
     case PHYSDEVOP_irq_status_query:

@@ -139,6 +139,8 @@ struct vcpu {
     u64 xcr0;                   /* what XSAVE saves */
     bool ts;                    /* CR0.TS */
     u8 iopl;                    /* PHYSDEVOP_set_iopl */
+    u32 nr_ports;               /* PHYSDEVOP_set_iobitmap */
+    ulong iobitmap;
     u16 user_gs;                /* unused on 32-bit */
     u64 debugreg[8];
     u64 debugctl;
@@ -430,6 +432,7 @@ void enter_guest(struct regs *regs) __attribute__((noreturn));
 
 /* emulate.c: instructions that trap */
 bool emulate_privileged(struct vcpu *v, struct regs *regs);
+bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
 bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr);
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);

@@ -347,7 +347,8 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
             bounce_trap(v, regs, vector);
             return;
         }
-    } else if (!error && in_kernel(v, regs) && emulate_privileged(v, regs)) {
+    } else if (!error && (in_kernel(v, regs) ? emulate_privileged(v, regs)
+                                             : emulate_program(v, regs))) {
         return;
     }
     bounce_trap_error(v, regs, X86_GP, error);
