@@ -240,6 +240,7 @@ static HYPERCALL(do_physdev_op)
     struct vcpu *v = current_vcpu();
     struct physdev_set_iobitmap map;
     u32 iopl;
+    ulong mfn;
 
     switch (a1) {
     case PHYSDEVOP_set_iopl:
@@ -262,6 +263,13 @@ static HYPERCALL(do_physdev_op)
         v->iobitmap = *(ulong *)&map.bitmap;
         v->nr_ports = map.nr_ports;
         return 0;
+    case PHYSDEVOP_pirq_eoi_gmfn_v1:
+    case PHYSDEVOP_pirq_eoi_gmfn_v2:
+        /* A bitmap of interrupts that need an EOI; the domain has none */
+        if (copy_from_guest(&mfn, a2, sizeof(mfn))) {
+            return -EFAULT;
+        }
+        return guest_mfn_valid(mfn) ? 0 : -EINVAL;
     case PHYSDEVOP_eoi:
     case PHYSDEVOP_irq_status_query:
         return -EINVAL;
