@@ -530,12 +530,19 @@ static struct xenpv_fifo *shared_fifo(XenPVEvtchnState *s)
     return xenpv_core_ptr(s->core, XENPV_CORE_FIFO);
 }
 
+/*
+ * The addresses stay: another vCPU may just be putting an event there, which
+ * is lost, but must not go anywhere else
+ */
 static void use_2l(XenPVEvtchnState *s)
 {
     struct xenpv_fifo *shared = shared_fifo(s);
 
     qatomic_set(&shared->active, 0);
-    memset(shared, 0, sizeof(*shared));
+    qatomic_set(&shared->nr_ports, 0);
+    for (uint32_t vcpu = 0; vcpu < s->nr_vcpus; vcpu++) {
+        qatomic_and(&shared->control[vcpu], ~cpu_to_le64(XENPV_FIFO_CONTROL));
+    }
     s->fifo = false;
     s->fifo_ports = 0;
     memset(s->has_control, 0, s->nr_vcpus * sizeof(*s->has_control));
@@ -801,6 +808,7 @@ void xenpv_evtchn_reset(XenPVEvtchnState *s)
     }
     QEMU_LOCK_GUARD(&s->lock);
     use_2l(s);
+    memset(shared_fifo(s), 0, sizeof(*shared_fifo(s)));
     memset(incoming(s), 0, sizeof(*incoming(s)));
     memset(xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN), 0,
            XENPV_NR_PORTS * sizeof(struct xenpv_evtchn));

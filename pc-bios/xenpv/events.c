@@ -352,7 +352,7 @@ static __always_inline void set_pending_in_word(u32 port)
     u32 *word;
 
     /* A vCPU without control block: as with Xen, it has no events */
-    if (unlikely(!(u32)fifo->control[evtchns[port].vcpu])) {
+    if (unlikely(!(fifo->control[evtchns[port].vcpu] & XENPV_FIFO_CONTROL))) {
         return;
     }
     word = event_word(port);

@@ -212,7 +212,7 @@ struct xenpv_fifo {
     uint32_t active;        /* 0: the 2-level ABI */
     uint32_t nr_ports;      /* as far as there are frames, a multiple */
     uint32_t reserved[14];
-    /* By vCPU: the control block's address | XENPV_FIFO_CONTROL, 0: none */
+    /* By vCPU: the control block's address | XENPV_FIFO_CONTROL: there is one */
     uint64_t control[XENPV_MAX_VCPUS];
     uint32_t array[XENPV_FIFO_FRAMES];  /* mfns */
 };
