@@ -1191,32 +1191,45 @@ static void violation(XenPVXenstoreState *s, uint32_t error)
     qatomic_set(&s->ring->error, cpu_to_le32(error));
 }
 
-/* Copy to the ring what fits of what is waiting: the number of bytes */
+/*
+ * Copy to the ring what fits of what is waiting: the number of bytes.
+ *
+ * A guest only says that it has taken something if it saw the ring full; and
+ * likewise in the other direction, if it saw the ring empty when it added
+ * something. So the other index is read once more after ours is visible.
+ */
 static uint32_t ring_put(XenPVXenstoreState *s)
 {
-    uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->rsp_cons));
     uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->rsp_prod));
-    uint32_t len;
+    uint32_t len, put = 0;
 
-    if (prod - cons > XENSTORE_RING_SIZE) {
-        violation(s, XENSTORE_ERROR_RINGIDX);
-        return 0;
-    }
-    /* The guest has read what we are going to overwrite */
-    smp_mb();
-    len = MIN(XENSTORE_RING_SIZE - (prod - cons), s->out_len - s->out_sent);
-    for (uint32_t i = 0; i < len; i++) {
-        s->ring->rsp[MASK_XENSTORE_IDX(prod + i)] = s->out[s->out_sent + i];
-    }
-    /* The bytes before their index */
-    smp_wmb();
-    qatomic_set(&s->ring->rsp_prod, cpu_to_le32(prod + len));
-    s->out_sent += len;
+    do {
+        uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->rsp_cons));
+
+        if (prod - cons > XENSTORE_RING_SIZE) {
+            violation(s, XENSTORE_ERROR_RINGIDX);
+            return put;
+        }
+        /* The guest has read what we are going to overwrite */
+        smp_mb();
+        len = MIN(XENSTORE_RING_SIZE - (prod - cons), s->out_len - s->out_sent);
+        for (uint32_t i = 0; i < len; i++) {
+            s->ring->rsp[MASK_XENSTORE_IDX(prod + i)] = s->out[s->out_sent + i];
+        }
+        /* The bytes before their index */
+        smp_wmb();
+        prod += len;
+        qatomic_set(&s->ring->rsp_prod, cpu_to_le32(prod));
+        /* Our index before the guest's is read again */
+        smp_mb();
+        s->out_sent += len;
+        put += len;
+    } while (len && s->out_sent < s->out_len);
     if (s->out_sent == s->out_len) {
         s->out_len = 0;
         s->out_sent = 0;
     }
-    return len;
+    return put;
 }
 
 /* How much a message that has begun to come in still wants */
@@ -1231,38 +1244,47 @@ static uint32_t wanted(XenPVXenstoreState *s)
     return HEADER_SIZE + le32_to_cpu(hdr.len) - s->in_len;
 }
 
-/* Take from the ring what is there of one message: the number of bytes */
+/*
+ * Take from the ring what is there of one message: the number of bytes. See
+ * ring_put() for why the guest's index is read again.
+ */
 static uint32_t ring_get(XenPVXenstoreState *s)
 {
     uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->req_cons));
-    uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->req_prod));
-    uint32_t got = 0;
+    uint32_t got = 0, before;
 
-    if (prod - cons > XENSTORE_RING_SIZE) {
-        violation(s, XENSTORE_ERROR_RINGIDX);
-        return 0;
-    }
-    /* The bytes were there before the index said so */
-    smp_rmb();
-    while (prod != cons && wanted(s)) {
-        s->in[s->in_len++] = s->ring->req[MASK_XENSTORE_IDX(cons)];
-        cons++;
-        got++;
-        if (s->in_len == HEADER_SIZE) {
-            struct xsd_sockmsg hdr;
+    do {
+        uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->req_prod));
 
-            memcpy(&hdr, s->in, HEADER_SIZE);
-            if (le32_to_cpu(hdr.len) > XENSTORE_PAYLOAD_MAX) {
-                violation(s, XENSTORE_ERROR_PROTO);
-                break;
+        before = got;
+        if (prod - cons > XENSTORE_RING_SIZE) {
+            violation(s, XENSTORE_ERROR_RINGIDX);
+            return got;
+        }
+        /* The bytes were there before the index said so */
+        smp_rmb();
+        while (prod != cons && wanted(s)) {
+            s->in[s->in_len++] = s->ring->req[MASK_XENSTORE_IDX(cons)];
+            cons++;
+            got++;
+            if (s->in_len == HEADER_SIZE) {
+                struct xsd_sockmsg hdr;
+
+                memcpy(&hdr, s->in, HEADER_SIZE);
+                if (le32_to_cpu(hdr.len) > XENSTORE_PAYLOAD_MAX) {
+                    violation(s, XENSTORE_ERROR_PROTO);
+                    break;
+                }
             }
         }
-    }
-    if (got) {
-        /* We have read what the guest may overwrite now */
-        smp_mb();
-        qatomic_set(&s->ring->req_cons, cpu_to_le32(cons));
-    }
+        if (got != before) {
+            /* We have read what the guest may overwrite now */
+            smp_mb();
+            qatomic_set(&s->ring->req_cons, cpu_to_le32(cons));
+            /* Our index before the guest's is read again */
+            smp_mb();
+        }
+    } while (got != before && !s->ignored && wanted(s));
     return got;
 }
 
