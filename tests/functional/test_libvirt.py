@@ -33,8 +33,6 @@ ENTER = '''set -e
 root=$1 top=$2
 mount --make-rprivate /
 mount --bind "$root" "$root"
-mkdir -p "$root$top"
-mount --bind "$top" "$root$top"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
@@ -43,6 +41,9 @@ for d in run tmp root etc/libvirt var/lib/libvirt var/cache/libvirt \
     mkdir -p "$root/$d"
     mount -t tmpfs tmpfs "$root/$d"
 done
+# Last, because it may be below one of those
+mkdir -p "$root$top"
+mount --bind "$top" "$root$top"
 exec chroot "$root" /bin/bash --noprofile --norc
 '''
 PREPARE = r'''stty -echo; PS1=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
