@@ -13,7 +13,7 @@ import subprocess
 from xenpv import image
 from xenpv.place import Host
 from xenpv.program import Program, need_namespaces, tool
-from xenpv.testcase import GuestTest, guests, paths
+from xenpv.testcase import GuestTest, Timeout, guests, paths
 
 QEMU_CONF = '''security_driver = "none"
 user = "root"
@@ -114,8 +114,16 @@ class Libvirt(GuestTest):
             image.log_in(self.shell, 120)
 
     def leave_console(self):
-        self.shell.type('\x1d')
-        self.shell.expect('@left@', 30)
+        # virsh says how to leave before it listens: what comes in between is
+        # lost, and has to be typed again
+        for _ in range(30):
+            self.shell.type('\x1d')
+            try:
+                self.shell.expect('@left@', 1)
+                return
+            except Timeout:
+                pass
+        self.fail('virsh console does not end')
 
     def in_guest(self, command, pattern):
         status, output = self.shell.shell(command)
@@ -224,6 +232,10 @@ class Libvirt(GuestTest):
         self.shell.type('halt\n')
         # virsh console ends with the guest
         self.shell.expect('@left@', 60)
+        # It is "in shutdown" until libvirt has seen QEMU end
+        self.run_in('for i in $(seq 100); do '
+                    'virsh domstate pvguest > /dev/null 2>&1 || break; '
+                    'sleep 0.2; done')
         self.refused('domstate pvguest', 'failed to get domain|not found')
 
     def test_refused(self):
