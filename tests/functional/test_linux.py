@@ -5,7 +5,7 @@ import hashlib
 import re
 import time
 
-from xenpv.testcase import GuestTest, LinuxTest, Timeout, only, paths
+from xenpv.testcase import GuestTest, LinuxTest, only, paths
 
 
 class LinuxEnds(LinuxTest):
@@ -178,17 +178,7 @@ class Linux32(GuestTest):
         guest = self.start('-m', '256M', '-kernel', place.file(paths.LINUX32),
                            '-initrd', place.file(paths.INITRD32),
                            '-append', 'console=hvc0 console=xvc0')
-        # Its initramfs is not ours, so there is no prompt to wait for. What is
-        # typed before the shell is there may get lost: type it again.
-        for _ in range(60):
-            guest.type('\necho @$((6 * 7))@\n')
-            try:
-                guest.expect('@42@', 3)
-                break
-            except Timeout:
-                pass
-        else:
-            self.fail('no shell answers')
+        self.wait_for_any_shell(guest)
         status, _ = guest.shell('uname -a')
         self.assertEqual(status, 0)
         guest.type('poweroff -f\n')

@@ -102,7 +102,41 @@ class Process:
         return self.qmp.event(name, self.limit(timeout))
 
 
-class HostProcess(Process):
+class ChildProcess(Process):
+    """One of this machine; subclasses set .popen, .log and .stderr_path"""
+    stderr_start = 0            # where in that file its own begins
+
+    def pump(self, timeout):
+        """Read all channels; False when QEMU has ended and all is read"""
+        wait_readable(self.channels.values(), timeout)
+        return self.poll() is None
+
+    def poll(self):
+        self.status = self.popen.poll()
+        return self.status
+
+    def stderr(self):
+        with open(self.stderr_path, 'rb') as f:
+            f.seek(self.stderr_start)
+            return f.read().decode(errors='replace')
+
+    def kill(self):
+        if self.poll() is None:
+            self.send_kill()
+            self.status = self.popen.wait()
+
+    def send_kill(self):
+        self.popen.send_signal(signal.SIGKILL)
+
+    def release(self):
+        self.kill()
+        for channel in self.channels.values():
+            channel.receive()
+            channel.sock.close()
+        self.log.close()
+
+
+class HostProcess(ChildProcess):
     """PORTS: names of channels, and the options that use their chardevs"""
 
     def __init__(self, place, name, command, ports):
@@ -128,32 +162,6 @@ class HostProcess(Process):
             f.close()
         with open(paths.result(name + '.command'), 'a') as f:
             f.write(' '.join(command + options) + '\n')
-
-    def pump(self, timeout):
-        """Read all channels; False when QEMU has ended and all is read"""
-        wait_readable(self.channels.values(), timeout)
-        return self.poll() is None
-
-    def poll(self):
-        self.status = self.popen.poll()
-        return self.status
-
-    def stderr(self):
-        with open(self.stderr_path, 'rb') as f:
-            f.seek(self.stderr_start)
-            return f.read().decode(errors='replace')
-
-    def kill(self):
-        if self.poll() is None:
-            self.popen.send_signal(signal.SIGKILL)
-            self.status = self.popen.wait()
-
-    def release(self):
-        self.kill()
-        for channel in self.channels.values():
-            channel.receive()
-            channel.sock.close()
-        self.log.close()
 
 
 class Host:

@@ -10,8 +10,8 @@ import socket
 import subprocess
 
 from . import paths
-from .channel import Channel, wait_readable
-from .place import Process
+from .channel import Channel
+from .place import ChildProcess
 
 
 # A network of its own with a bridge, for what follows as "$@"
@@ -51,7 +51,7 @@ def terminal():
     return Terminal(ours), os.fdopen(theirs, 'r+b', buffering=0)
 
 
-class Program(Process):
+class Program(ChildProcess):
     def __init__(self, place, name, command, env=None, tty=False):
         ours, theirs = terminal() if tty else socket.socketpair()
         self.log = open(paths.result(name + '.console'), 'ab')
@@ -64,26 +64,6 @@ class Program(Process):
                 env=dict(os.environ, **env) if env else None)
         theirs.close()
 
-    def pump(self, timeout):
-        wait_readable(self.channels.values(), timeout)
-        return self.poll() is None
-
-    def poll(self):
-        self.status = self.popen.poll()
-        return self.status
-
-    def stderr(self):
-        with open(self.stderr_path, 'rb') as f:
-            return f.read().decode(errors='replace')
-
-    def kill(self):
-        if self.poll() is None:
-            # It is the leader of its own group
-            os.killpg(self.popen.pid, signal.SIGKILL)
-            self.status = self.popen.wait()
-
-    def release(self):
-        self.kill()
-        self.console.receive()
-        self.console.sock.close()
-        self.log.close()
+    def send_kill(self):
+        # It is the leader of its own group
+        os.killpg(self.popen.pid, signal.SIGKILL)

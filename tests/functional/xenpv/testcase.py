@@ -67,6 +67,20 @@ class GuestTest(unittest.TestCase):
         self.assertEqual(process.wait(timeout), status,
                          'exit status; stderr: %r' % process.stderr())
 
+    def wait_for_any_shell(self, guest):
+        """
+        In an initramfs that is not ours there is no prompt to wait for. What is
+        typed before the shell is there may get lost: it is typed again.
+        """
+        for _ in range(60):
+            guest.type('\necho @$((6 * 7))@\n')
+            try:
+                guest.expect('@42@', 3)
+                return
+            except Timeout:
+                pass
+        self.fail('no shell answers')
+
     def console_tail(self, lines=12):
         """For the log of a test that failed"""
         out = []
