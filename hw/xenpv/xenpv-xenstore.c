@@ -40,6 +40,13 @@
 
 /* Guest requests that are answered before others get their turn */
 #define REQUESTS_PER_RUN    32
+/*
+ * How long after the ring was used it is looked at once more. Linux's xb_write()
+ * has no barrier between its store of req_prod and its look at req_cons: it may
+ * take the ring for not empty, and send no event, while ours cannot see what it
+ * added. xenstored looks at all rings again before it sleeps, which hides that.
+ */
+#define LOOK_AGAIN_MS       1
 /* Watches that a guest may have */
 #define GUEST_WATCHES_MAX   128
 
@@ -108,6 +115,7 @@ struct XenPVXenstoreState {
     struct xenevtchn_handle *eh;
     int port;
     QEMUBH *ring_bh;
+    QEMUTimer *ring_timer;  /* see LOOK_AGAIN_MS */
     bool ignored;           /* it has violated the protocol */
     QTAILQ_HEAD(, Watch) guest_watches;
     unsigned nr_guest_watches;
@@ -1196,7 +1204,8 @@ static void violation(XenPVXenstoreState *s, uint32_t error)
  *
  * A guest only says that it has taken something if it saw the ring full; and
  * likewise in the other direction, if it saw the ring empty when it added
- * something. So the other index is read once more after ours is visible.
+ * something. So the other index is read once more after ours is visible, and
+ * by run_ring() yet again a little later.
  */
 static uint32_t ring_put(XenPVXenstoreState *s)
 {
@@ -1341,11 +1350,16 @@ static void run_ring(XenPVXenstoreState *s)
             break;
         }
     }
-    if (notify && s->port) {
-        qemu_xen_evtchn_notify(s->eh, s->port);
+    if (notify) {
+        timer_mod(s->ring_timer,
+                  qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + LOOK_AGAIN_MS);
+        if (s->port) {
+            qemu_xen_evtchn_notify(s->eh, s->port);
+        }
     }
 }
 
+/* Also the timer's */
 static void ring_bh(void *opaque)
 {
     run_ring(opaque);
@@ -1594,6 +1608,7 @@ static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
      */
     s->be_bh = aio_bh_new(iohandler_get_aio_context(), be_events_bh, s);
     s->ring_bh = aio_bh_new(iohandler_get_aio_context(), ring_bh, s);
+    s->ring_timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, ring_bh, s);
     qemu_set_fd_handler(qemu_xen_evtchn_fd(s->eh), ring_event, NULL, s);
     make_tree(s);
 

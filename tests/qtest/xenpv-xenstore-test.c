@@ -605,6 +605,38 @@ static void test_ring(void)
     qtest_quit(qts);
 }
 
+/*
+ * The guest's store of an index was still on its way when the ring was taken
+ * for empty, and it saw no need for an event: it must not wait for ever.
+ */
+static void test_no_event(void)
+{
+    QTestState *qts = start();
+    static const char path[] = "domid";
+    struct xsd_sockmsg hdr = {
+        .type = XS_READ, .req_id = 0x1000 + XS_READ, .len = sizeof(path),
+    };
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+    uint32_t prod;
+    Message m;
+
+    put(qts, &hdr, sizeof(hdr));
+    prod = qtest_readl(qts, RING(req_prod));
+    while (qtest_readl(qts, RING(req_cons)) != prod) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(MASK_XENSTORE_IDX(prod) + sizeof(path), <=,
+                     XENSTORE_RING_SIZE);
+    qtest_memwrite(qts, RING(req) + MASK_XENSTORE_IDX(prod), path,
+                   sizeof(path));
+    qtest_writel(qts, RING(req_prod), prod + sizeof(path));
+    qtest_clock_step(qts, 2 * 1000 * 1000);
+    get_message(qts, &m);
+    g_assert_cmpstr(m.data, ==, "1");
+    qtest_quit(qts);
+}
+
 static void test_reset(void)
 {
     QTestState *qts = start();
@@ -650,6 +682,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/xenstore/watch-storm", test_watch_storm);
     qtest_add_func("/xenpv/xenstore/transactions", test_transactions);
     qtest_add_func("/xenpv/xenstore/ring", test_ring);
+    qtest_add_func("/xenpv/xenstore/no-event", test_no_event);
     qtest_add_func("/xenpv/xenstore/reset", test_reset);
     qtest_add_func("/xenpv/xenstore/powerdown", test_powerdown);
     return g_test_run();
