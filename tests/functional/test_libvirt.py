@@ -12,7 +12,7 @@ import subprocess
 
 from xenpv import image
 from xenpv.place import Host
-from xenpv.program import Program, need_namespaces, tool
+from xenpv.program import UNSHARE, Program, tool
 from xenpv.testcase import GuestTest, Timeout, guests, paths
 
 QEMU_CONF = '''security_driver = "none"
@@ -28,10 +28,13 @@ remember_owner = 0
 LIBVIRTD_CONF = '''auth_unix_rw = "none"
 host_uuid = "3a7c1a52-0b1e-4c57-9d0f-5f0e2c9b8a11"
 '''
-# What the chroot gets of this machine: devices, and this tree at its place
+# What the chroot gets of this machine: devices, and this tree at its place.
+# Who is in a chroot already has to name the root of its namespace for that
+# what is mounted here is not seen outside
 ENTER = '''set -e
 root=$1 top=$2
-mount --make-rprivate /
+mount --make-rprivate / 2> /dev/null ||
+    nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 mount --bind "$root" "$root"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
@@ -68,11 +71,10 @@ class Libvirt(GuestTest):
 
     def setUp(self):
         super().setUp()
-        need_namespaces(self)
         root = paths.asset(self.root)
         self.shell = Program(
             self.place, self.log_name(),
-            ['unshare', '--mount', '--pid', '--ipc', '--fork', '--kill-child',
+            [*UNSHARE, '--mount', '--pid', '--ipc', '--fork', '--kill-child',
              'sh', '-c', ENTER, 'sh', root, paths.TOP], tty=True)
         self.processes.append(self.shell)
         self.addCleanup(self.shell.release)

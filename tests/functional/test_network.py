@@ -8,6 +8,7 @@ import sys
 import time
 
 from xenpv import peer
+from xenpv.program import UNSHARE
 from xenpv.testcase import LinuxTest, Timeout, only
 
 # Figures of more than what is good for a test that everybody runs
@@ -91,8 +92,7 @@ class Network(LinuxTest):
         script = ('ip link set lo up && ip tuntap add tap0 mode tap && '
                   'ip addr add 192.0.2.1/24 dev tap0 && '
                   'ip link set tap0 up && exec "$@"')
-        self.place.wrapper = ['unshare', '-n' if os.geteuid() == 0 else '-rn',
-                              'sh', '-c', script, 'sh']
+        self.place.wrapper = [*UNSHARE, '--net', 'sh', '-c', script, 'sh']
         self.addCleanup(setattr, self.place, 'wrapper', [])
         guest = self.boot('-nic', 'tap,ifname=tap0,script=no,downscript=no,'
                           'mac=' + MAC)

@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from xenpv import image
-from xenpv.program import BRIDGED, Program, need_namespaces, tool
+from xenpv.program import BRIDGED, Program, tool
 from xenpv.testcase import GuestTest, guests, paths
 
 # A guest of 2008, in the two ways in which its owner could start it. Only the
@@ -37,10 +37,6 @@ def run(*command, text=None):
 class WaysIn(GuestTest):
     label = 'ways-in'
     parts = ('functional',)
-
-    def setUp(self):
-        super().setUp()
-        need_namespaces(self)
 
     def files(self, name):
         """Debian's files under the names that Fedora's had"""
