@@ -12,7 +12,7 @@ import subprocess
 
 from xenpv import image
 from xenpv.place import Host
-from xenpv.program import UNSHARE, Program, tool
+from xenpv.program import UNSHARE_AS_ROOT, Program, tool
 from xenpv.testcase import GuestTest, Timeout, guests, paths
 
 QEMU_CONF = '''security_driver = "none"
@@ -74,8 +74,8 @@ class Libvirt(GuestTest):
         root = paths.asset(self.root)
         self.shell = Program(
             self.place, self.log_name(),
-            [*UNSHARE, '--mount', '--pid', '--ipc', '--fork', '--kill-child',
-             'sh', '-c', ENTER, 'sh', root, paths.TOP], tty=True)
+            [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--fork',
+             '--kill-child', 'sh', '-c', ENTER, 'sh', root, paths.TOP], tty=True)
         self.processes.append(self.shell)
         self.addCleanup(self.shell.release)
         self.shell.type(PREPARE)

@@ -14,10 +14,13 @@ from .channel import Channel
 from .place import ChildProcess
 
 
-# Namespaces as this process may have them: a user needs one of users, too.
 # What mounts do to each other is left, as unshare cannot say it in a chroot
-UNSHARE = ['unshare', '--propagation', 'unchanged',
-           *([] if os.geteuid() == 0 else ['--map-root-user'])]
+_UNSHARE = ['unshare', '--propagation', 'unchanged']
+# Namespaces for someone who is root there, and for one who may also become
+# others. A user gets a namespace of users for the first; for the second
+# scripts/packages has used sudo already.
+UNSHARE = _UNSHARE + ([] if os.geteuid() == 0 else ['--map-root-user'])
+UNSHARE_AS_ROOT = ([] if os.geteuid() == 0 else ['sudo', '-n']) + _UNSHARE
 
 # A network of its own with a bridge, for what follows as "$@"
 BRIDGED = [*UNSHARE, '--net', 'sh', '-ec',
