@@ -32,32 +32,25 @@
 
 #define DIR             "device/vif/0"
 
+/* In the ring's page: indexes, and the slots of requests and answers */
+enum { REQ_PROD = 0, REQ_EVENT = 4, RSP_PROD = 8, RSP_EVENT = 12, SLOTS = 64 };
+
+typedef struct Ring {
+    uint64_t gpa;
+    size_t slot_size;
+    uint32_t prod, cons;
+} Ring;
+
 typedef struct Nic {
     Frontend f;
     int fd;
     uint32_t port;
-    uint32_t tx_prod, tx_cons, rx_prod, rx_cons;
+    Ring tx, rx;
 } Nic;
 
-/* Both rings: indexes, and 8 bytes for each request or answer from 64 on */
-static uint64_t tx(size_t offset)
+static uint64_t slot(const Ring *r, uint32_t i)
 {
-    return TX_MFN * XENPV_PAGE + offset;
-}
-
-static uint64_t rx(size_t offset)
-{
-    return RX_MFN * XENPV_PAGE + offset;
-}
-
-static uint64_t slot_tx(uint32_t i)
-{
-    return tx(64 + (i % RING_SLOTS) * sizeof(union netif_tx_sring_entry));
-}
-
-static uint64_t slot_rx(uint32_t i)
-{
-    return rx(64 + (i % RING_SLOTS) * sizeof(union netif_rx_sring_entry));
+    return r->gpa + SLOTS + (i % RING_SLOTS) * r->slot_size;
 }
 
 static uint64_t data(unsigned frame)
@@ -81,20 +74,24 @@ static QTestState *start(int *fd, const char *device)
 #define ONE_NIC " -device xen-net-device,netdev=n,idx=0,id=nic," \
                 "mac=52:54:00:12:34:99"
 
+static void ring_init(QTestState *qts, Ring *r, uint32_t ref, uint32_t mfn,
+                      size_t slot_size)
+{
+    *r = (Ring) { .gpa = mfn * XENPV_PAGE, .slot_size = slot_size };
+    qtest_memset(qts, r->gpa, 0, XENPV_PAGE);
+    qtest_writel(qts, r->gpa + REQ_EVENT, 1);
+    qtest_writel(qts, r->gpa + RSP_EVENT, 1);
+    xenpv_grant(qts, ref, GTF_permit_access, mfn);
+}
+
 /* Everything up to telling the back end */
 static void prepare(Nic *n, QTestState *qts, int fd)
 {
     frontend_init(&n->f, qts, DIR);
     frontend_wait(&n->f, XenbusStateInitWait);
     n->fd = fd;
-    n->tx_prod = n->tx_cons = n->rx_prod = n->rx_cons = 0;
-    qtest_memset(qts, tx(0), 0, 2 * XENPV_PAGE);
-    qtest_writel(qts, tx(4), 1);
-    qtest_writel(qts, tx(12), 1);
-    qtest_writel(qts, rx(4), 1);
-    qtest_writel(qts, rx(12), 1);
-    xenpv_grant(qts, TX_REF, GTF_permit_access, TX_MFN);
-    xenpv_grant(qts, RX_REF, GTF_permit_access, RX_MFN);
+    ring_init(qts, &n->tx, TX_REF, TX_MFN, sizeof(union netif_tx_sring_entry));
+    ring_init(qts, &n->rx, RX_REF, RX_MFN, sizeof(union netif_rx_sring_entry));
     for (int i = 0; i < NR_DATA; i++) {
         xenpv_grant(qts, DATA_REF + i, GTF_permit_access, DATA_MFN + i);
     }
@@ -115,37 +112,49 @@ static void connect_nic(Nic *n, QTestState *qts, int fd)
     frontend_wait(&n->f, XenbusStateConnected);
 }
 
+static void put(Nic *n, Ring *r, const void *req, size_t len)
+{
+    qtest_memwrite(n->f.qts, slot(r, r->prod), req, len);
+    r->prod++;
+}
+
+static void push(Nic *n, Ring *r)
+{
+    qtest_writel(n->f.qts, r->gpa + REQ_PROD, r->prod);
+    xenpv_send(n->f.qts, n->port);
+}
+
+/* The next answer, which begins with the request's number */
+static void get(Nic *n, Ring *r, void *rsp, size_t len)
+{
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+
+    while (qtest_readl(n->f.qts, r->gpa + RSP_PROD) == r->cons) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(500);
+    }
+    qtest_memread(n->f.qts, slot(r, r->cons), rsp, len);
+    g_assert_cmpuint(*(uint16_t *)rsp, ==, r->cons & 0xffff);
+    r->cons++;
+    qtest_writel(n->f.qts, r->gpa + RSP_EVENT, r->cons + 1);
+}
+
 static void put_tx(Nic *n, uint32_t ref, uint16_t offset, uint16_t flags,
                    uint16_t size)
 {
     netif_tx_request_t req = {
         .gref = ref, .offset = offset, .flags = flags,
-        .id = n->tx_prod, .size = size,
+        .id = n->tx.prod, .size = size,
     };
 
-    qtest_memwrite(n->f.qts, slot_tx(n->tx_prod), &req, sizeof(req));
-    n->tx_prod++;
-}
-
-static void push_tx(Nic *n)
-{
-    qtest_writel(n->f.qts, tx(0), n->tx_prod);
-    xenpv_send(n->f.qts, n->port);
+    put(n, &n->tx, &req, sizeof(req));
 }
 
 static int16_t tx_answer(Nic *n)
 {
-    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
     netif_tx_response_t rsp;
 
-    while (qtest_readl(n->f.qts, tx(8)) == n->tx_cons) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(500);
-    }
-    qtest_memread(n->f.qts, slot_tx(n->tx_cons), &rsp, sizeof(rsp));
-    g_assert_cmpuint(rsp.id, ==, n->tx_cons & 0xffff);
-    n->tx_cons++;
-    qtest_writel(n->f.qts, tx(12), n->tx_cons + 1);
+    get(n, &n->tx, &rsp, sizeof(rsp));
     return rsp.status;
 }
 
@@ -201,31 +210,16 @@ static void make_packet(uint8_t *packet, size_t len, int seed)
 /* A buffer for a packet to come */
 static void put_rx(Nic *n, uint32_t ref)
 {
-    netif_rx_request_t req = { .id = n->rx_prod, .gref = ref };
+    netif_rx_request_t req = { .id = n->rx.prod, .gref = ref };
 
-    qtest_memwrite(n->f.qts, slot_rx(n->rx_prod), &req, sizeof(req));
-    n->rx_prod++;
-}
-
-static void push_rx(Nic *n)
-{
-    qtest_writel(n->f.qts, rx(0), n->rx_prod);
-    xenpv_send(n->f.qts, n->port);
+    put(n, &n->rx, &req, sizeof(req));
 }
 
 static netif_rx_response_t rx_answer(Nic *n)
 {
-    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
     netif_rx_response_t rsp;
 
-    while (qtest_readl(n->f.qts, rx(8)) == n->rx_cons) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(500);
-    }
-    qtest_memread(n->f.qts, slot_rx(n->rx_cons), &rsp, sizeof(rsp));
-    g_assert_cmpuint(rsp.id, ==, n->rx_cons & 0xffff);
-    n->rx_cons++;
-    qtest_writel(n->f.qts, rx(12), n->rx_cons + 1);
+    get(n, &n->rx, &rsp, sizeof(rsp));
     return rsp;
 }
 
@@ -237,13 +231,13 @@ static void assert_works(Nic *n)
     make_packet(packet, sizeof(packet), 3);
     qtest_memwrite(n->f.qts, data(0) + 100, packet, sizeof(packet));
     put_tx(n, DATA_REF, 100, 0, sizeof(packet));
-    push_tx(n);
+    push(n, &n->tx);
     g_assert_cmpint(tx_answer(n), ==, NETIF_RSP_OKAY);
     assert_wire(n, packet, sizeof(packet));
 
     make_packet(packet, sizeof(packet), 5);
     put_rx(n, DATA_REF + 1);
-    push_rx(n);
+    push(n, &n->rx);
     wire_put(n, packet, sizeof(packet));
     rsp = rx_answer(n);
     g_assert_cmpint(rsp.status, ==, sizeof(packet));
@@ -301,7 +295,7 @@ static void test_transfer(void)
         make_packet(buf[0], sizeof(buf[0]), i);
         qtest_memwrite(qts, data(i % NR_DATA), buf[0], sizeof(buf[0]));
         put_tx(&n, DATA_REF + i % NR_DATA, 0, 0, sizeof(buf[0]));
-        push_tx(&n);
+        push(&n, &n.tx);
         g_assert_cmpint(tx_answer(&n), ==, NETIF_RSP_OKAY);
         assert_wire(&n, buf[0], sizeof(buf[0]));
     }
@@ -313,11 +307,11 @@ static void test_transfer(void)
         wire_put(&n, buf[i], sizeof(buf[i]));
     }
     g_usleep(20 * 1000);
-    g_assert_cmpuint(qtest_readl(qts, rx(8)), ==, n.rx_cons);
+    g_assert_cmpuint(qtest_readl(qts, n.rx.gpa + RSP_PROD), ==, n.rx.cons);
     for (int i = 0; i < NR_DATA; i++) {
         put_rx(&n, DATA_REF + i);
     }
-    push_rx(&n);
+    push(&n, &n.rx);
     for (int i = 0; i < NR_DATA; i++) {
         netif_rx_response_t rsp = rx_answer(&n);
         uint8_t got[60];
@@ -340,7 +334,7 @@ static void test_transfer(void)
     qtest_memwrite(qts, data(0), packet, sizeof(packet));
     put_tx(&n, DATA_REF, 0, NETTXF_csum_blank | NETTXF_data_validated,
            sizeof(packet));
-    push_tx(&n);
+    push(&n, &n.tx);
     g_assert_cmpint(tx_answer(&n), ==, NETIF_RSP_OKAY);
     {
         uint8_t got[sizeof(packet)];
@@ -392,7 +386,7 @@ static void test_bad_requests(void)
     for (int i = 0; i < ARRAY_SIZE(bad); i++) {
         g_test_message("bad packet %d", i);
         put_tx(&n, bad[i].ref, bad[i].offset, bad[i].flags, bad[i].size);
-        push_tx(&n);
+        push(&n, &n.tx);
         g_assert_cmpint(tx_answer(&n), ==, NETIF_RSP_ERROR);
     }
     assert_wire_silent(&n);
@@ -403,7 +397,7 @@ static void test_bad_requests(void)
     for (int i = 0; i < ARRAY_SIZE(bad_rx); i++) {
         g_test_message("bad buffer %d", i);
         put_rx(&n, bad_rx[i]);
-        push_rx(&n);
+        push(&n, &n.rx);
         wire_put(&n, packet, sizeof(packet));
         g_assert_cmpint(rx_answer(&n).status, ==, NETIF_RSP_ERROR);
     }
@@ -426,18 +420,18 @@ static void test_bad_rings(void)
     connect_nic(&n, qts, fd);
     assert_works(&n);
     for (int i = 0; i < ARRAY_SIZE(jumps); i++) {
-        qtest_writel(qts, tx(0), n.tx_prod + jumps[i]);
+        qtest_writel(qts, n.tx.gpa + REQ_PROD, n.tx.prod + jumps[i]);
         xenpv_send(qts, n.port);
         g_usleep(20 * 1000);
-        g_assert_cmpuint(qtest_readl(qts, tx(8)), ==, n.tx_cons);
-        qtest_writel(qts, tx(0), n.tx_prod);
+        g_assert_cmpuint(qtest_readl(qts, n.tx.gpa + RSP_PROD), ==, n.tx.cons);
+        qtest_writel(qts, n.tx.gpa + REQ_PROD, n.tx.prod);
         assert_works(&n);
     }
     assert_wire_silent(&n);
     /* Answers that were not given yet are not taken for given */
-    qtest_writel(qts, tx(8), n.tx_cons + 100);
-    qtest_writel(qts, tx(8), n.tx_cons);
-    qtest_writel(qts, rx(8), n.rx_cons);
+    qtest_writel(qts, n.tx.gpa + RSP_PROD, n.tx.cons + 100);
+    qtest_writel(qts, n.tx.gpa + RSP_PROD, n.tx.cons);
+    qtest_writel(qts, n.rx.gpa + RSP_PROD, n.rx.cons);
     assert_works(&n);
 
     /* The rings stay where they are while they are in use */
