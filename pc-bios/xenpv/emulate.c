@@ -22,6 +22,7 @@ struct insn {
     u8 opcode;
     u8 modrm;
     ulong imm;
+    u32 dr6;                /* breakpoints that it has hit */
 };
 
 /* The general registers, by their numbers in instructions */
@@ -238,14 +239,16 @@ static void emulate_cpuid(struct vcpu *v, struct regs *regs)
 }
 
 /* An emulated instruction is done: the trap flag has its say, as in the CPU */
-static void instruction_done(struct vcpu *v, struct regs *regs, ulong ip)
+static void instruction_done(struct vcpu *v, struct regs *regs, ulong ip,
+                             u32 dr6)
 {
-    bool step = regs->flags & EFL_TF;
-
+    if (regs->flags & EFL_TF) {
+        dr6 |= 0x4000;
+    }
     regs->ip = ip;
     regs->flags &= ~(ulong)EFL_RF;
-    if (unlikely(step)) {
-        single_step(v, regs);
+    if (unlikely(dr6)) {
+        debug_exception(v, regs, dr6);
     }
 }
 
@@ -286,7 +289,7 @@ compare:
             regs->cx |= CPUID1_OSXSAVE;
         }
     }
-    instruction_done(v, regs, ip + 7);
+    instruction_done(v, regs, ip + 7, 0);
     return true;
 end_of_page:
     if (copy_from_guest(&bytes, ip, 7)) {
@@ -375,7 +378,7 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
 }
 
 /* CR4 bits that a guest kernel decides on, for its programs' sake */
-#define CR4_GUEST   (0x4 /* TSD */ | 0x8 /* DE */ | 0x10000 /* FSGSBASE */ | \
+#define CR4_GUEST   (0x4 /* TSD */ | CR4_DE | 0x10000 /* FSGSBASE */ | \
                      0x40000 /* OSXSAVE */)
 
 static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
@@ -395,7 +398,7 @@ static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
     case 4:
         {
             u32 features[4];
-            ulong allowed = 0x4 | 0x8;
+            ulong allowed = 0x4 | CR4_DE;
 
             guest_cpuid(v, 1, 0, features);
             if (features[2] & 1 << 26) {
@@ -496,6 +499,7 @@ static bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in)
     if (!io_allowed(v, regs, port, size)) {
         return false;
     }
+    in->dr6 = io_breakpoints(v, port, size);
     if (!(in->opcode & 2)) {
         if (size == 4) {
             regs->ax = 0xffffffff;
@@ -516,7 +520,7 @@ bool emulate_program(struct vcpu *v, struct regs *regs)
         !emulate_io(v, regs, &in) || in.len > in.avail) {
         return false;
     }
-    instruction_done(v, regs, regs->ip + in.len);
+    instruction_done(v, regs, regs->ip + in.len, in.dr6);
     return true;
 }
 
@@ -578,6 +582,9 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
         break;
     case 0x21:              /* mov %dbN, reg */
         in.modrm = next(&in);
+        if ((v->cr4 & CR4_DE) && modrm_reg(&in) / 2 == 2) {
+            return false;           /* DR4 and DR5 are others' names no more */
+        }
         *reg_ptr(regs, modrm_rm(&in)) =
             do_get_debugreg(modrm_reg(&in), 0, 0, 0, 0, 0);
         break;
@@ -615,7 +622,7 @@ done:
     if (in.len > in.avail) {
         return false;
     }
-    instruction_done(v, regs, regs->ip + in.len);
+    instruction_done(v, regs, regs->ip + in.len, in.dr6);
     return true;
 }
 

@@ -162,6 +162,25 @@ trap_in_monitor:
     iret
 
     /*
+     * SYSENTER: where from and with which stack nobody knows. Its flags, of
+     * which NT would make IRET switch tasks, and TF step us.
+     */
+    .globl sysenter_entry
+    .align 16
+sysenter_entry:
+    push $USER_SS
+    push $0
+    pushf
+    push $2
+    popf
+    orl $EFL_IF, (%esp)
+    push $3
+    push $0
+    push $0
+    movw $VECTOR_SYSENTER, 2(%esp)
+    jmp trap_entry
+
+    /*
      * A hypercall. The registers are saved in the order of the arguments, so
      * what is on the stack is struct regs and the argument list at once: a
      * handler may change its arguments, which Xen's ABI allows.

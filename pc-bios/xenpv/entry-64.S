@@ -413,6 +413,25 @@ syscall32_stub:
     ret
 syscall32_stub_end:
 
+    /*
+     * SYSENTER, on the usual stack: where from and with which stack nobody
+     * knows. Its flags, of which NT would make IRET fail, and TF step us.
+     */
+    .globl sysenter_entry
+    .align 16
+sysenter_entry:
+    push $USER_SS
+    push $0
+    pushfq
+    push $2
+    popfq
+    orl $EFL_IF, (%rsp)
+    push $3
+    push $0
+    push $0
+    movl $VECTOR_SYSENTER, 4(%rsp)
+    jmp trap_entry
+
     /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
     .globl syscall_entry
     .align 16

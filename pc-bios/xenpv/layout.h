@@ -104,6 +104,7 @@
 #define LINEAR_VIRT         0xfe000000
 #define RING1_CS            0xe019  /* FLAT_RING1_CS */
 #define RING1_SS            0xe021  /* FLAT_RING1_SS */
+#define USER_SS             0xe033  /* FLAT_RING3_SS */
 #define HV_SLOT             428     /* L2 entries of the top GiB's table */
 #define HV_SLOT_END         512
 #endif

@@ -136,6 +136,7 @@ struct vcpu {
     ulong gdt_ents;
     ulong ldt_base, ldt_ents;
     ulong cr4;                  /* as the guest believes it to be */
+#define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
     bool ts;                    /* CR0.TS */
     u8 iopl;                    /* PHYSDEVOP_set_iopl */
@@ -301,6 +302,14 @@ static inline bool access_ok(ulong addr, ulong size)
     return size <= XENPV_M2P_VIRT_32 && addr <= XENPV_M2P_VIRT_32 - size;
 #endif
 }
+static inline bool canonical(ulong addr)
+{
+#ifdef __x86_64__
+    return (long)addr >> 47 == 0 || (long)addr >> 47 == -1;
+#else
+    return true;
+#endif
+}
 /* The same for the first byte of one long: if the last is not, it faults */
 static inline bool access_ok_long(ulong addr)
 {
@@ -425,7 +434,8 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 void do_trap(struct regs *regs);
 void set_own_trap_table(struct vcpu *v);
 void deliver_events(struct regs *regs);
-void single_step(struct vcpu *v, struct regs *regs);
+/* An instruction that was emulated ends in a debug exception, for dr6 */
+void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
 void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
 void enter_guest(struct regs *regs) __attribute__((noreturn));
@@ -456,7 +466,8 @@ int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
 int set_ldt(struct vcpu *v, ulong base, ulong ents);
 bool fix_descriptor(u64 *desc);
 void set_kernel_stack(struct vcpu *v);      /* 32-bit */
-int check_debugreg(unsigned *reg, ulong *val);
+int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
+u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size);
 void load_debugregs(struct vcpu *v);
 ulong user_selector_base(struct vcpu *v, u16 sel);
 

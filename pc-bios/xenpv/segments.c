@@ -153,6 +153,33 @@ void init_gdt(struct vcpu *v)
 #define GUEST_KERNEL_DPL    1
 #endif
 
+/* May a call gate name this code segment: the guest's, or its kernel's */
+static bool gate_selector_ok(u16 sel)
+{
+    return sel >> 3 < FIRST_RESERVED_GDT_ENTRY || (sel & 4) ||
+           sel == FLAT_KERNEL_CS;
+}
+
+/*
+ * A call gate becomes one of DPL 0, which nobody but us can go through: who
+ * tries gets a #GP. Its DPL goes where the selector's RPL is.
+ */
+static bool fix_call_gate(u64 *desc, unsigned dpl)
+{
+    const u64 reserved = WORD == 8 ? 0xffULL << 32 : 0xe0ULL << 32;
+    u16 sel = *desc >> 16;
+
+    if (!gate_selector_ok(sel) || (*desc & reserved)) {
+        return false;
+    }
+    *desc &= ~(3ULL << DESC_DPL_SHIFT | 3ULL << 16);
+    *desc |= (u64)dpl << 16;
+    return true;
+}
+
+#define DESC_TYPE_CALL_GATE 0xc
+#define DESC_L          (1ULL << 53)
+
 /*
  * Make a descriptor fit for the guest's tables, as Xen's check_descriptor
  * does. False: Xen refuses it.
@@ -167,13 +194,22 @@ bool fix_descriptor(u64 *desc)
          * by itself; the type is checked when it does */
         return true;
     }
-    if (!(d & DESC_S)) {
-        return false;       /* no gates, no TSS, no LDT */
-    }
     if (dpl < GUEST_KERNEL_DPL) {
-        d |= (u64)GUEST_KERNEL_DPL << DESC_DPL_SHIFT;
+        dpl |= GUEST_KERNEL_DPL;
     }
-    *desc = d;
+    if (!(d & DESC_S)) {
+        switch (d >> 40 & 0xf) {
+        case 0:             /* the second half of a 64-bit gate */
+            return true;
+        case DESC_TYPE_CALL_GATE:
+            return fix_call_gate(desc, dpl);
+        }
+        return false;       /* no other gates, no TSS, no LDT */
+    }
+    if (WORD == 4 && (d & DESC_L)) {
+        return false;
+    }
+    *desc = d | (u64)dpl << DESC_DPL_SHIFT;
     return true;
 }
 
@@ -232,15 +268,15 @@ int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
 HYPERCALL(do_set_gdt)
 {
     ulong frames[FIRST_RESERVED_GDT_PAGE];
-    ulong nr = (a2 + 511) / 512;
+    u32 ents = a2;
 
-    if (a2 > FIRST_RESERVED_GDT_ENTRY) {
+    if (ents > FIRST_RESERVED_GDT_ENTRY) {
         return -EINVAL;
     }
-    if (copy_from_guest(frames, a1, nr * sizeof(ulong))) {
+    if (copy_from_guest(frames, a1, (ents + 511) / 512 * sizeof(ulong))) {
         return -EFAULT;
     }
-    return set_gdt_frames(current_vcpu(), frames, a2);
+    return set_gdt_frames(current_vcpu(), frames, ents);
 }
 
 /*
@@ -323,23 +359,21 @@ HYPERCALL(do_stack_switch)
 HYPERCALL(do_set_segment_base)
 {
 #ifdef __x86_64__
-    bool canonical = (long)a2 >> 47 == 0 || (long)a2 >> 47 == -1;
-
     switch (a1) {
     case SEGBASE_FS:
-        if (!canonical) {
+        if (!canonical(a2)) {
             return -EINVAL;
         }
         wrmsr(MSR_FS_BASE, a2);
         return 0;
     case SEGBASE_GS_USER:
-        if (!canonical) {
+        if (!canonical(a2)) {
             return -EINVAL;
         }
         wrmsr(MSR_KERNEL_GS_BASE, a2);
         return 0;
     case SEGBASE_GS_KERNEL:
-        if (!canonical) {
+        if (!canonical(a2)) {
             return -EINVAL;
         }
         wrmsr(MSR_GS_BASE, a2);
@@ -382,6 +416,37 @@ HYPERCALL(do_fpu_taskswitch)
     return 0;
 }
 
+/* The enable bits, in a DR7, of its I/O breakpoints */
+static ulong active_io(ulong dr7)
+{
+    ulong bits = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if ((dr7 >> (16 + 4 * i) & 3) == 2) {
+            bits |= dr7 & (3UL << (2 * i));
+        }
+    }
+    return bits;
+}
+
+/* As bits of DR6: the I/O breakpoints which an access to these ports hits */
+u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size)
+{
+    ulong dr7 = v->debugreg[7], active = active_io(dr7);
+    u32 hits = 0;
+
+    for (unsigned i = 0; active && i < 4; i++) {
+        static const u8 len[] = { 1, 2, 8, 4 };
+        ulong start = v->debugreg[i];
+
+        if ((active >> (2 * i) & 3) && start < port + size &&
+            start + len[dr7 >> (18 + 4 * i) & 3] > port) {
+            hits |= 1 << i;
+        }
+    }
+    return hits;
+}
+
 static void load_debugreg(unsigned reg, ulong val)
 {
     switch (reg) {
@@ -401,43 +466,45 @@ static void load_debugreg(unsigned reg, ulong val)
         asm volatile("mov %0, %%db6" : : "r" (val));
         break;
     case 7:
-        asm volatile("mov %0, %%db7" : : "r" (val));
+        /* A port's accesses trap as it is: see io_breakpoints() */
+        asm volatile("mov %0, %%db7" : : "r" (val & ~active_io(val)));
         break;
     }
 }
 
 /* What the guest wants in a debug register, as it may have it */
-int check_debugreg(unsigned *reg, ulong *val)
+int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
 {
     switch (*reg) {
     case 0 ... 3:
-        if (!access_ok(*val, 0)) {
+        if (!access_ok(*val, 0) || !canonical(*val)) {
             return -EPERM;
         }
-        break;
+        return 0;
     case 4:
-    case 6:
-        *reg = 6;
-        *val = (*val & 0xe00f) | 0xffff0ff0;
-        break;
     case 5:
+        if (v->cr4 & CR4_DE) {
+            return -ENODEV;
+        }
+        *reg += 2;
+        break;
+    case 6:
     case 7:
-        *reg = 7;
-        *val = (*val & ~0xd800UL) | 0x400;
-        if (*val & 0x2000) {
-            return -EPERM;      /* general detect is ours */
-        }
-        for (int i = 0; i < 16; i += 4) {
-            /* I/O breakpoints need CR4.DE and ring-0 rights */
-            if ((*val >> (16 + i) & 3) == 2) {
-                return -EPERM;
-            }
-        }
         break;
     default:
         return -ENODEV;
     }
-    return 0;
+    if (*val != (u32)*val) {
+        return -EINVAL;
+    }
+    if (*reg == 6) {
+        *val = (*val & 0xe00f) | 0xffff0ff0;
+        return 0;
+    }
+    *val = (*val & ~0xd800UL) | 0x400;
+    /* General detect is ours; I/O breakpoints need CR4.DE */
+    return (*val & 0x2000) || (active_io(*val) && !(v->cr4 & CR4_DE)) ? -EPERM
+                                                                      : 0;
 }
 
 void load_debugregs(struct vcpu *v)
@@ -452,7 +519,7 @@ HYPERCALL(do_set_debugreg)
     struct vcpu *v = current_vcpu();
     unsigned reg = a1;
     ulong val = a2;
-    int ret = check_debugreg(&reg, &val);
+    int ret = check_debugreg(v, &reg, &val);
 
     if (!ret) {
         v->debugreg[reg] = val;
@@ -465,10 +532,10 @@ HYPERCALL(do_get_debugreg)
 {
     struct vcpu *v = current_vcpu();
 
-    switch (a1) {
+    switch ((u32)a1) {
     case 4:
     case 5:
-        return v->debugreg[a1 + 2];
+        return v->cr4 & CR4_DE ? -ENODEV : (long)v->debugreg[a1 + 2];
     case 0 ... 3:
     case 6:
     case 7:

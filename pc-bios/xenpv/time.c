@@ -166,6 +166,14 @@ u64 system_time(void)
     return time;
 }
 
+/* SCHEDOP_watchdog: by a timer of the vCPU that has set it last */
+#define NR_WATCHDOGS    2
+static struct {
+    struct vcpu *vcpu;          /* NULL: not in use */
+    u64 deadline;
+} watchdogs[NR_WATCHDOGS];
+static struct spinlock watchdog_lock;
+
 /* Let the APIC's timer interrupt at the next deadline; 0 is none */
 static void program_timer(struct vcpu *v, u64 now)
 {
@@ -176,6 +184,12 @@ static void program_timer(struct vcpu *v, u64 now)
     }
     if (v->poll_deadline && (!next || v->poll_deadline < next)) {
         next = v->poll_deadline;
+    }
+    for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
+        if (watchdogs[i].vcpu == v &&
+            (!next || watchdogs[i].deadline < next)) {
+            next = watchdogs[i].deadline;
+        }
     }
     if (!next) {
         apic_write(APIC_TIMER_COUNT, 0);
@@ -189,9 +203,31 @@ static void program_timer(struct vcpu *v, u64 now)
     apic_write(APIC_TIMER_COUNT, count > 0xffffffff ? 0xffffffff : count);
 }
 
+#define NO_SHUTDOWN_CODE    0xffffffff
+static u32 shutdown_code = NO_SHUTDOWN_CODE;    /* what the domain ends with */
+
+static long shutdown(u32 reason)
+{
+    long ret;
+
+    reason &= 0xff;
+    if (shutdown_code != NO_SHUTDOWN_CODE) {
+        reason = shutdown_code;
+    }
+    ret = machine_call(XENPV_CALL_SHUTDOWN, reason, NULL, 0);
+
+    if (ret) {
+        return ret;
+    }
+    for (;;) {
+        asm volatile("cli; hlt");
+    }
+}
+
 void timer_interrupt(struct vcpu *v)
 {
     u64 now = system_time();
+    bool others = false;
 
     if (v->timer_deadline && now >= v->timer_deadline) {
         v->timer_deadline = 0;
@@ -207,7 +243,13 @@ void timer_interrupt(struct vcpu *v)
     if (v->poll_deadline && now >= v->poll_deadline) {
         v->poll_deadline = 0;
     }
-    if (v->timer_deadline || v->periodic_ns || v->poll_deadline) {
+    for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
+        if (unlikely(watchdogs[i].vcpu == v && now >= watchdogs[i].deadline)) {
+            shutdown(SHUTDOWN_watchdog);
+        }
+        others |= watchdogs[i].vcpu == v;
+    }
+    if (v->timer_deadline || v->periodic_ns || v->poll_deadline || others) {
         program_timer(v, now);
     }
 }
@@ -327,21 +369,48 @@ out:
     return ret;
 }
 
-static long shutdown(u32 reason)
+static long set_watchdog(struct vcpu *v, u32 id, u32 timeout)
 {
-    long ret = machine_call(XENPV_CALL_SHUTDOWN, reason, NULL, 0);
+    bool new = !id;
+    long ret = 0;
 
-    if (ret) {
-        return ret;
+    if (id > NR_WATCHDOGS) {
+        return -EINVAL;
     }
-    for (;;) {
-        asm volatile("cli; hlt");
+    spin_lock(&watchdog_lock);
+    if (!new) {
+        id--;
+    } else {
+        while (id < NR_WATCHDOGS && watchdogs[id].vcpu) {
+            id++;
+        }
+        ret = id + 1;
     }
+    if (id == NR_WATCHDOGS) {
+        ret = (u32)-ENOSPC;     /* unsigned, as Xen's is */
+    } else if (!new && !watchdogs[id].vcpu) {
+        ret = -EINVAL;
+    } else if (!new && !timeout) {
+        watchdogs[id].vcpu = NULL;
+    } else {
+        watchdogs[id].deadline = system_time() + (u64)timeout * NS_PER_SEC;
+        watchdogs[id].vcpu = v;
+    }
+    spin_unlock(&watchdog_lock);
+    program_timer(v, system_time());
+    return ret;
 }
 
 HYPERCALL(do_sched_op)
 {
     struct vcpu *v = current_vcpu();
+    struct {
+        u32 id, timeout;
+    } watchdog;
+    struct {
+        u16 domid;
+        u32 reason;
+    } remote;
     u32 reason;
 
     switch (a1) {
@@ -358,9 +427,24 @@ HYPERCALL(do_sched_op)
     case SCHEDOP_poll:
         return poll(v, a2);
     case SCHEDOP_shutdown_code:
+        if (copy_from_guest(&reason, a2, sizeof(reason))) {
+            return -EFAULT;
+        }
+        if (shutdown_code == NO_SHUTDOWN_CODE) {
+            shutdown_code = (u8)reason;
+        }
         return 0;
     case SCHEDOP_remote_shutdown:
+        if (copy_from_guest(&remote, a2, sizeof(remote))) {
+            return -EFAULT;
+        }
+        return remote.domid == boot_info->domid || !remote.domid ? -EPERM
+                                                                 : -ESRCH;
     case SCHEDOP_watchdog:
+        if (copy_from_guest(&watchdog, a2, sizeof(watchdog))) {
+            return -EFAULT;
+        }
+        return set_watchdog(v, watchdog.id, watchdog.timeout);
     case SCHEDOP_pin_override:
         return -EPERM;
     }

@@ -136,7 +136,9 @@ void init_idt(struct vcpu *v)
 #endif
 }
 
-#define MSR_SYSENTER_CS 0x174
+#define MSR_SYSENTER_CS     0x174
+#define MSR_SYSENTER_ESP    0x175
+#define MSR_SYSENTER_EIP    0x176
 #define MSR_PAT         0x277
 #define MSR_EFER        0xc0000080
 #define MSR_STAR        0xc0000081
@@ -144,6 +146,14 @@ void init_idt(struct vcpu *v)
 #define MSR_CSTAR       0xc0000083
 #define MSR_SFMASK      0xc0000084
 #define XEN_MSR_PAT     0x0000050100070406ULL   /* public/arch-x86/xen.h */
+
+static bool has_sysenter(void)
+{
+    u32 a = 1, b, c, d;
+
+    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
+    return d & 1 << 11;
+}
 
 void load_idt(struct vcpu *v)
 {
@@ -155,7 +165,13 @@ void load_idt(struct vcpu *v)
 
     asm volatile("lidt %0" : : "m" (ptr));
     wrmsr(MSR_PAT, XEN_MSR_PAT);
-    wrmsr(MSR_SYSENTER_CS, 0);
+    if (has_sysenter()) {
+        extern char sysenter_entry[];
+
+        wrmsr(MSR_SYSENTER_CS, MON_CS);
+        wrmsr(MSR_SYSENTER_ESP, (ulong)v);      /* where its stack ends */
+        wrmsr(MSR_SYSENTER_EIP, (ulong)sysenter_entry);
+    }
 #ifdef __x86_64__
     {
         ulong stub = (ulong)v - VCPU_OFFSET + AREA_STUB * PAGE_SIZE;
@@ -354,10 +370,9 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     bounce_trap_error(v, regs, X86_GP, error);
 }
 
-/* A single step ended in an instruction that was emulated */
-void single_step(struct vcpu *v, struct regs *regs)
+void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6)
 {
-    v->debugreg[6] |= 0x4000;
+    v->debugreg[6] |= dr6;
     bounce_trap(v, regs, X86_DB);
 }
 
@@ -448,6 +463,14 @@ void do_trap(struct regs *regs)
         }
         break;
 #endif
+    case VECTOR_SYSENTER:
+        /* From a program: a kernel that does this gets it as one's, too */
+        if (v->sysenter.ip) {
+            bounce_callback(v, regs, &v->sysenter);
+        } else {
+            bounce_trap_error(v, regs, X86_GP, 0);
+        }
+        break;
     default:
         if (vector < NR_EXCEPTIONS) {
             if (has_error_code >> vector & 1) {
@@ -495,7 +518,11 @@ void do_monitor_trap(struct regs *regs)
     case X86_NMI:
         return;
     case X86_DB:
-        /* A guest's breakpoint on data that the monitor touched for it */
+        /*
+         * A guest's breakpoint on data that the monitor touched for it, or a
+         * step that began in SYSENTER: its entry clears the flag
+         */
+        asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
         return;
     case NR_EXCEPTIONS ... 255:
         do_interrupt(current_vcpu(), regs->vector);
@@ -544,11 +571,9 @@ HYPERCALL(do_set_trap_table)
         if (!ti.address) {
             return 0;
         }
-#ifdef __x86_64__
-        if ((long)ti.address >> 47 != 0 && (long)ti.address >> 47 != -1) {
+        if (!canonical(ti.address)) {
             return -EINVAL;
         }
-#endif
         ti.cs = fix_selector(ti.cs);
         v->traps[ti.vector] = ti;
         set_trap_gate(v, ti.vector);
@@ -565,13 +590,23 @@ HYPERCALL(do_set_callbacks)
 {
     struct vcpu *v = current_vcpu();
 
+    /* What is refused is left as it was, without a word */
 #ifdef __x86_64__
-    set_callback(&v->event, RING1_CS, a1);
-    set_callback(&v->failsafe, RING1_CS, a2);
-    v->syscall_cb = a3;
+    if (canonical(a1)) {
+        set_callback(&v->event, RING1_CS, a1);
+    }
+    if (canonical(a2)) {
+        set_callback(&v->failsafe, RING1_CS, a2);
+        v->failsafe.masks = false;
+    }
+    if (canonical(a3)) {
+        v->syscall_cb = a3;
+        v->syscall_masks = 0;
+    }
 #else
     set_callback(&v->event, a1, a2);
     set_callback(&v->failsafe, a3, a4);
+    v->failsafe.masks = false;
 #endif
     return 0;
 }
@@ -598,7 +633,7 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
     ulong ip = r->address;
     u16 cs = RING1_CS;
 
-    if ((long)ip >> 47 != 0 && (long)ip >> 47 != -1) {
+    if (!canonical(ip)) {
         return -EINVAL;
     }
 #else
@@ -617,14 +652,19 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
     case CALLBACKTYPE_nmi:
         set_callback(&v->nmi, cs, ip);
         return 0;
+    case CALLBACKTYPE_sysenter:
+        set_callback(&v->sysenter, cs, ip);
+        v->sysenter.masks = masks;
+        return 0;
+    case CALLBACKTYPE_syscall32:
+        /* Without effect on 32-bit, where SYSCALL is not enabled */
+        set_callback(&v->syscall32, cs, ip);
+        v->syscall32.masks = masks;
+        return 0;
 #ifdef __x86_64__
     case CALLBACKTYPE_syscall:
         v->syscall_cb = ip;
         v->syscall_masks = masks;
-        return 0;
-    case CALLBACKTYPE_syscall32:
-        set_callback(&v->syscall32, cs, ip);
-        v->syscall32.masks = masks;
         return 0;
 #endif
     }
@@ -649,10 +689,11 @@ HYPERCALL(do_callback_op)
         switch (r.type) {
         case CALLBACKTYPE_event:
         case CALLBACKTYPE_failsafe:
-        case CALLBACKTYPE_syscall:
         case CALLBACKTYPE_sysenter:
         case CALLBACKTYPE_syscall32:
             return -EINVAL;
+        case CALLBACKTYPE_syscall:
+            return WORD == 8 ? -EINVAL : -ENOSYS;
         case CALLBACKTYPE_nmi:
             v->nmi.ip = 0;
             return 0;
@@ -674,6 +715,9 @@ HYPERCALL(do_nmi_op)
     case XENNMI_register_callback:
         if (copy_from_guest(&handler, a2, sizeof(handler))) {
             return -EFAULT;
+        }
+        if (!canonical(handler)) {
+            return -EINVAL;
         }
         set_callback(&v->nmi, RING1_CS, handler);
         return 0;

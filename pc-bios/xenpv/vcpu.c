@@ -316,13 +316,6 @@ void run_secondary(void)
     copy_from_guest(to, CONTEXT(field), \
                     sizeof(((struct vcpu_guest_context *)0)->field))
 
-#ifdef __x86_64__
-static bool canonical(u64 addr)
-{
-    return (s64)addr >> 47 == 0 || (s64)addr >> 47 == -1;
-}
-#endif
-
 static bool readable(ulong addr, ulong size)
 {
     u8 buf[64];
@@ -393,7 +386,7 @@ static long initialise(struct vcpu *v, ulong arg)
         if (i == 4 || i == 5) {
             continue;
         }
-        ret = check_debugreg(&reg, &dr[i]);
+        ret = check_debugreg(v, &reg, &dr[i]);
         if (ret) {
             return ret;
         }
@@ -528,11 +521,11 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
     if (copy_from_guest(&info, arg, sizeof(info))) {
         return -EFAULT;
     }
-    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info)) {
+    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
+        (info.offset & (sizeof(ulong) - 1))) {
         return -ENXIO;
     }
-    if ((info.offset & (sizeof(ulong) - 1)) ||
-        v->area_l1[AREA_VCPU_INFO] || (v != self && v->up) ||
+    if (v->area_l1[AREA_VCPU_INFO] || (v != self && v->up) ||
         !guest_mfn_valid(info.mfn) || mfn_is_table(info.mfn)) {
         return -EINVAL;
     }
@@ -587,7 +580,8 @@ HYPERCALL(do_vcpu_op)
     case VCPUOP_get_runstate_info:
         return get_runstate(v, a3);
     case VCPUOP_register_runstate_memory_area:
-        if (copy_from_guest(&u.runstate, a3, sizeof(u.runstate))) {
+        if (copy_from_guest(&u.runstate, a3, sizeof(u.runstate)) ||
+            !access_ok((ulong)u.runstate.addr.p, sizeof(v->runstate))) {
             return -EFAULT;
         }
         v->runstate_addr = (ulong)u.runstate.addr.p;
@@ -601,7 +595,7 @@ HYPERCALL(do_vcpu_op)
         if (copy_from_guest(&u.periodic, a3, sizeof(u.periodic))) {
             return -EFAULT;
         }
-        if (u.periodic.period_ns < 1000000) {
+        if (u.periodic.period_ns < 1000000 || u.periodic.period_ns >> 62) {
             return -EINVAL;
         }
         if (v == self) {
@@ -638,6 +632,9 @@ HYPERCALL(do_vcpu_op)
     case VCPUOP_register_vcpu_info:
         return register_vcpu_info(v, a3);
     case VCPUOP_send_nmi:
+        if (a3) {
+            return -EINVAL;
+        }
         request(v, REQUEST_NMI);
         return 0;
     case VCPUOP_register_vcpu_time_memory_area:

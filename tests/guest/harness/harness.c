@@ -274,6 +274,16 @@ void check_ret(long seen, long expected, const char *what, ...)
     }
 }
 
+void check_nr_calls(const struct call *calls, unsigned n)
+{
+    for (const struct call *c = calls; c < calls + n; c++) {
+        long expected = c->dom0 && is_initdomain() ? c->dom0 : c->expected;
+
+        check_ret(hypercall(c->nr, c->args[0], c->args[1], c->args[2],
+                            c->args[3], c->args[4]), expected, "%s", c->name);
+    }
+}
+
 void skip(const char *fmt, ...)
 {
     struct buffer b = { .n = 0 };

@@ -208,6 +208,29 @@ static inline long mmuext_op(unsigned cmd, ulong arg1, ulong arg2)
     return HYPERCALL(mmuext_op, &op, 1, 0, DOMID_SELF);
 }
 
+/*
+ * A hypercall and what it returns. Where that is due to the rights of domain 0
+ * which Xen runs these kernels as, .dom0 is what it returns to that.
+ */
+struct call {
+    const char *name;
+    unsigned nr;
+    long expected;
+    ulong args[5];
+    long dom0;
+};
+#define check_calls(calls) check_nr_calls(calls, ARRAY_SIZE(calls))
+void check_nr_calls(const struct call *calls, unsigned n);
+
+/* Pointers for them: where nothing is mapped, and the hypervisor's memory */
+#ifdef __x86_64__
+#define BAD_POINTER     0x0000300000000000UL
+#define HV_POINTER      0xffff830000000000UL
+#else
+#define BAD_POINTER     0x30000000UL
+#define HV_POINTER      0xfc000000UL
+#endif
+
 /* --- traps.c --- */
 
 /* What returns from a trap, by the iret hypercall */

@@ -26,20 +26,33 @@
 #define __HYPERVISOR_multicall              13
 #define __HYPERVISOR_update_va_mapping      14
 #define __HYPERVISOR_set_timer_op           15
+#define __HYPERVISOR_event_channel_op_compat 16
 #define __HYPERVISOR_xen_version            17
 #define __HYPERVISOR_console_io             18
+#define __HYPERVISOR_physdev_op_compat      19
 #define __HYPERVISOR_grant_table_op         20
 #define __HYPERVISOR_vm_assist              21
+#define __HYPERVISOR_update_va_mapping_otherdomain 22
 #define __HYPERVISOR_iret                   23
 #define __HYPERVISOR_vcpu_op                24
 #define __HYPERVISOR_set_segment_base       25
 #define __HYPERVISOR_mmuext_op              26
+#define __HYPERVISOR_xsm_op                 27
+#define __HYPERVISOR_nmi_op                 28
 #define __HYPERVISOR_sched_op               29
 #define __HYPERVISOR_callback_op            30
 #define __HYPERVISOR_event_channel_op       32
 #define __HYPERVISOR_physdev_op             33
+#define __HYPERVISOR_hvm_op                 34
+#define __HYPERVISOR_sysctl                 35
+#define __HYPERVISOR_domctl                 36
+#define __HYPERVISOR_kexec_op               37
+#define __HYPERVISOR_argo_op                39
+#define __HYPERVISOR_xenpmu_op              40
 
 #define DOMID_SELF          0x7ff0
+#define DOMID_IO            0x7ff1
+#define DOMID_XEN           0x7ff2
 
 /* Selectors that the hypervisor provides */
 #ifdef __x86_64__
@@ -116,6 +129,7 @@ typedef unsigned long xen_pfn_t;
 #define ESRCH       3
 #define ENXIO       6
 #define E2BIG       7
+#define EAGAIN      11
 #define ENOMEM      12
 #define EACCES      13
 #define EFAULT      14
@@ -258,6 +272,9 @@ struct mmuext_op {
 #define MMUEXT_NEW_USER_BASEPTR     15
 #define MMUEXT_CLEAR_PAGE           16
 #define MMUEXT_COPY_PAGE            17
+#define MMUEXT_FLUSH_CACHE_GLOBAL   18
+#define MMUEXT_MARK_SUPER           19
+#define MMUEXT_UNMARK_SUPER         20
 
 #define UVMF_NONE           0UL
 #define UVMF_TLB_FLUSH      1UL
@@ -275,11 +292,16 @@ struct multicall_entry {
 #define VMASST_CMD_enable           0
 #define VMASST_CMD_disable          1
 #define VMASST_TYPE_4gb_segments    0
+#define VMASST_TYPE_4gb_segments_notify 1
 #define VMASST_TYPE_writable_pagetables 2
+#define VMASST_TYPE_pae_extended_cr3 3
 #define VMASST_TYPE_architectural_iopl 4
+#define VMASST_TYPE_runstate_update_flag 5
+#define VMASST_TYPE_m2p_strict      32
 
 #define EVTCHNOP_bind_interdomain   0
 #define EVTCHNOP_bind_virq          1
+#define EVTCHNOP_bind_pirq          2
 #define EVTCHNOP_close              3
 #define EVTCHNOP_send               4
 #define EVTCHNOP_status             5
@@ -291,6 +313,7 @@ struct multicall_entry {
 #define EVTCHNOP_init_control       11
 #define EVTCHNOP_expand_array       12
 #define EVTCHNOP_set_priority       13
+#define EVTCHNOP_reset_cont         14
 
 typedef uint32_t evtchn_port_t;
 struct evtchn_bind_virq {
@@ -467,6 +490,10 @@ struct gnttab_cache_flush {
 #define SCHEDOP_block       1
 #define SCHEDOP_shutdown    2
 #define SCHEDOP_poll        3
+#define SCHEDOP_remote_shutdown 4
+#define SCHEDOP_shutdown_code 5
+#define SCHEDOP_watchdog    6
+#define SCHEDOP_pin_override 7
 #define SHUTDOWN_poweroff   0
 #define SHUTDOWN_reboot     1
 #define SHUTDOWN_crash      3
@@ -489,6 +516,8 @@ struct sched_poll {
 #define VCPUOP_stop_singleshot_timer    9
 #define VCPUOP_register_vcpu_info       10
 #define VCPUOP_send_nmi                 11
+#define VCPUOP_get_physid               12
+#define VCPUOP_register_vcpu_time_memory_area 13
 
 struct cpu_user_regs {
 #ifdef __x86_64__
@@ -552,6 +581,8 @@ struct vcpu_runstate_info {
 #define CALLBACKTYPE_failsafe       1
 #define CALLBACKTYPE_syscall        2
 #define CALLBACKTYPE_nmi            4
+#define CALLBACKTYPE_sysenter       5
+#define CALLBACKTYPE_syscall32      7
 #define CALLBACKF_mask_events       1
 struct xen_callback {
 #ifdef __x86_64__
@@ -584,21 +615,55 @@ struct callback_register {
 #define XENVER_pagesize             7
 #define XENVER_guest_handle         8
 #define XENVER_commandline          9
+#define XENVER_build_id             10
 struct xen_feature_info {
     unsigned int submap_idx;
     uint32_t submap;
 };
 
-#define XENMEM_maximum_reservation  4
+#define XENMEM_increase_reservation 0
+#define XENMEM_decrease_reservation 1
+#define XENMEM_maximum_ram_page     2
 #define XENMEM_current_reservation  3
+#define XENMEM_maximum_reservation  4
+#define XENMEM_machphys_mfn_list    5
+#define XENMEM_populate_physmap     6
+#define XENMEM_add_to_physmap       7
+struct memory_reservation {
+    xen_pfn_t *extent_start;
+    ulong nr_extents;
+    unsigned int extent_order;
+    unsigned int mem_flags;
+    uint16_t domid;
+};
+struct memory_exchange {
+    struct memory_reservation in, out;
+    xen_pfn_t nr_exchanged;
+};
+struct machphys_mfn_list {
+    unsigned int max_extents;
+    xen_pfn_t *extent_start;
+    unsigned int nr_extents;
+};
+struct memory_map {
+    unsigned int nr_entries;
+    void *buffer;
+};
 #define XENMEM_memory_map           9
+#define XENMEM_machine_memory_map   10
+#define XENMEM_exchange             11
 #define XENMEM_machphys_mapping     12
+#define XENMEM_set_memory_map       13
+#define XENMEM_maximum_gpfn         14
+#define XENMEM_remove_from_physmap  15
+#define XENMEM_machphys_compat_mfn_list 25
 struct xen_machphys_mapping {
     ulong v_start, v_end;
     ulong max_mfn;
 };
 
 #define CONSOLEIO_write             0
+#define CONSOLEIO_read              1
 
 #define SEGBASE_FS                  0
 #define SEGBASE_GS_USER             1
@@ -606,6 +671,34 @@ struct xen_machphys_mapping {
 #define SEGBASE_GS_USER_SEL         3
 
 #define PHYSDEVOP_set_iopl          6
+#define PHYSDEVOP_IRQ_UNMASK_NOTIFY 4
+#define PHYSDEVOP_irq_status_query  5
+#define PHYSDEVOP_set_iobitmap      7
+#define PHYSDEVOP_apic_read         8
+#define PHYSDEVOP_apic_write        9
+#define PHYSDEVOP_alloc_irq_vector  10
+#define PHYSDEVOP_eoi               12
+#define PHYSDEVOP_map_pirq          13
+#define PHYSDEVOP_unmap_pirq        14
+#define PHYSDEVOP_manage_pci_add    15
+#define PHYSDEVOP_manage_pci_remove 16
+#define PHYSDEVOP_pirq_eoi_gmfn_v1  17
+#define PHYSDEVOP_restore_msi       19
+#define PHYSDEVOP_manage_pci_add_ext 20
+#define PHYSDEVOP_setup_gsi         21
+#define PHYSDEVOP_get_free_pirq     23
+#define PHYSDEVOP_pci_mmcfg_reserved 24
+#define PHYSDEVOP_pci_device_add    25
+#define PHYSDEVOP_pci_device_remove 26
+#define PHYSDEVOP_restore_msi_ext   27
+#define PHYSDEVOP_pirq_eoi_gmfn_v2  28
+#define PHYSDEVOP_dbgp_op           29
+#define PHYSDEVOP_prepare_msix      30
+#define PHYSDEVOP_release_msix      31
+struct physdev_set_iobitmap {
+    const uint8_t *bitmap;
+    uint32_t nr_ports;
+};
 
 #define VGCF_in_syscall             0x100
 

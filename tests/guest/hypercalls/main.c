@@ -11,14 +11,6 @@
 
 #include "harness.h"
 
-#ifdef __x86_64__
-#define BAD_POINTER     0x0000300000000000UL    /* nothing is mapped there */
-#define HV_POINTER      0xffff830000000000UL    /* the hypervisor's */
-#else
-#define BAD_POINTER     0x30000000UL
-#define HV_POINTER      0xfc000000UL
-#endif
-
 static void two_ways(void)
 {
     long page = HYPERCALL(xen_version, XENVER_version);

@@ -12,18 +12,6 @@
 
 #include "harness.h"
 
-struct memory_reservation {
-    xen_pfn_t *extent_start;
-    ulong nr_extents;
-    unsigned int extent_order;
-    unsigned int mem_flags;
-    uint16_t domid;
-};
-#define XENMEM_increase_reservation 0
-#define XENMEM_decrease_reservation 1
-#define XENMEM_populate_physmap     6
-#define XENMEM_exchange             11
-
 static long memory_op(unsigned cmd, void *arg)
 {
     return HYPERCALL(memory_op, cmd, arg);
@@ -99,11 +87,6 @@ static void balloon(void)
     check_ret(memory_op(XENMEM_decrease_reservation, &r), 0,
               "decrease_reservation of nothing");
 }
-
-struct memory_exchange {
-    struct memory_reservation in, out;
-    xen_pfn_t nr_exchanged;
-};
 
 /* Four frames in a row, given back, had again as one, and exchanged */
 static void extents(void)
