@@ -412,7 +412,7 @@ static int op_bind_ipi(XenPVEvtchnState *s, struct evtchn_bind_ipi *op)
 /* No domU without devices passed through has a physical interrupt */
 static int op_bind_pirq(XenPVEvtchnState *s, struct evtchn_bind_pirq *op)
 {
-    return -XEN_EPERM;
+    return le32_to_cpu(op->pirq) < XENPV_NR_PIRQS ? -XEN_EPERM : -XEN_EINVAL;
 }
 
 static int op_bind_vcpu(XenPVEvtchnState *s, struct evtchn_bind_vcpu *op)

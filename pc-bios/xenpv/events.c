@@ -639,6 +639,19 @@ static void after_reset(void)
     spin_unlock(&expand_lock);
 }
 
+#define EVTCHNOP_RESET_CONT     14
+
+/* For Xen's own use, between the parts of a long reset, which ours are not */
+static long reset_cont(ulong arg)
+{
+    struct evtchn_reset reset;
+
+    if (copy_from_guest(&reset, arg, sizeof(reset))) {
+        return -EFAULT;
+    }
+    return domid_is_own(reset.dom) ? -EBUSY : reset.dom ? -ESRCH : -EPERM;
+}
+
 static noinline long event_channel_op(ulong a1, ulong a2)
 {
     static const u8 size[] = {
@@ -665,6 +678,9 @@ static noinline long event_channel_op(ulong a1, ulong a2)
     } u;
     long ret;
 
+    if (a1 == EVTCHNOP_RESET_CONT) {
+        return reset_cont(a2);
+    }
     if (a1 >= ARRAY_SIZE(size) || !size[a1]) {
         return -ENOSYS;
     }

@@ -7,10 +7,8 @@
 #include "monitor.h"
 #include "hw/xen/interface/version.h"
 #include "hw/xen/interface/features.h"
-#include "hw/xen/interface/physdev.h"
 
 /* Numbers that QEMU's copy of public/xen.h does not have */
-#define HYPERVISOR_argo_op      39
 #define HYPERVISOR_xenpmu_op    40
 
 #define CONSOLEIO_write     0
@@ -38,7 +36,36 @@ static HYPERCALL(do_denied)
     return -EPERM;
 }
 
-/* What Xen has, but not for this domain: profiling, messages by hypercall */
+/*
+ * The same for tools' calls, which first have to be of the right version: their
+ * arguments are .cmd, .interface_version and then up to 136 bytes.
+ */
+static long denied_tool(ulong arg, ulong size, u32 version)
+{
+    u32 op[2];
+
+    if (copy_from_guest(op, arg, sizeof(op)) || !guest_readable(arg, size)) {
+        return -EFAULT;
+    }
+    return op[1] == version ? -EPERM : -EACCES;
+}
+
+static HYPERCALL(do_platform_op)
+{
+    return denied_tool(a1, 136, 0x03000000);
+}
+
+static HYPERCALL(do_sysctl)
+{
+    return denied_tool(a1, 136, 0x15);
+}
+
+static HYPERCALL(do_domctl)
+{
+    return denied_tool(a1, 144, 0x15);
+}
+
+/* What Xen has, but not for this domain: profiling */
 static HYPERCALL(do_unsupported)
 {
     return -EOPNOTSUPP;
@@ -46,6 +73,9 @@ static HYPERCALL(do_unsupported)
 
 #define HVMOP_set_param     0
 #define HVMOP_get_param     1
+#define HVMOP_flush_tlbs    5
+#define HVMOP_get_time      10
+#define HVM_NR_PARAMS       39
 
 /* For HVM domains, which this is not */
 static HYPERCALL(do_hvm_op)
@@ -56,14 +86,23 @@ static HYPERCALL(do_hvm_op)
         u64 value;
     } param;
 
-    if (a1 != HVMOP_set_param && a1 != HVMOP_get_param) {
-        return -ENOSYS;
+    u64 now;
+
+    switch (a1) {
+    case HVMOP_set_param:
+    case HVMOP_get_param:
+        if (copy_from_guest(&param, a2, sizeof(param))) {
+            return -EFAULT;
+        }
+        return param.index < HVM_NR_PARAMS && param.domid &&
+               !domid_is_own(param.domid) ? -ESRCH : -EINVAL;
+    case HVMOP_flush_tlbs:
+        return -EINVAL;
+    case HVMOP_get_time:
+        now = system_time();
+        return copy_to_guest(a2, &now, sizeof(now));
     }
-    if (copy_from_guest(&param, a2, sizeof(param))) {
-        return -EFAULT;
-    }
-    return param.domid == DOMID_SELF || param.domid == boot_info->domid ?
-           -EINVAL : -ESRCH;
+    return -ENOSYS;
 }
 
 static long put_string(ulong to, const char *s, ulong size)
@@ -81,6 +120,7 @@ static long put_string(ulong to, const char *s, ulong size)
 
 static noinline long xen_version(ulong a1, ulong a2)
 {
+    static const char denied[] = "<denied>";    /* what is for domain 0 */
     union {
         struct xen_platform_parameters params;
         struct xen_feature_info features;
@@ -109,7 +149,9 @@ static noinline long xen_version(ulong a1, ulong a2)
             u.features.submap = 1u << XENFEAT_mmu_pt_update_preserve_ad |
                                 1u << XENFEAT_highmem_assist |
                                 1u << XENFEAT_gnttab_map_avail_bits |
-                                1u << XENFEAT_pae_pgdir_above_4gb;
+                                1u << XENFEAT_pae_pgdir_above_4gb |
+                                1u << XENFEAT_memory_op_vnode_supported |
+                                1u << 17;   /* XENFEAT_direct_mapped */
             break;
         default:
             return -EINVAL;
@@ -120,9 +162,9 @@ static noinline long xen_version(ulong a1, ulong a2)
     case XENVER_guest_handle:
         return copy_to_guest(a2, boot_info->uuid, sizeof(boot_info->uuid));
     case XENVER_commandline:
-        return put_string(a2, "", 1024);
+        return put_string(a2, denied, sizeof(denied));
     case 10: /* XENVER_build_id */
-        return -ENODATA;
+        return -EPERM;
     }
     return -ENOSYS;
 }
@@ -207,6 +249,12 @@ fault:
 
 ulong vm_assists;
 
+#ifdef __x86_64__
+#define M2P_STRICT  (1UL << VMASST_TYPE_m2p_strict)     /* always so here */
+#else
+#define M2P_STRICT  0UL
+#endif
+
 static HYPERCALL(do_vm_assist)
 {
     const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
@@ -214,14 +262,10 @@ static HYPERCALL(do_vm_assist)
                         1UL << VMASST_TYPE_writable_pagetables |
                         1UL << VMASST_TYPE_pae_extended_cr3 |
                         1UL << VMASST_TYPE_architectural_iopl |
-                        1UL << VMASST_TYPE_runstate_update_flag;
+                        1UL << VMASST_TYPE_runstate_update_flag |
+                        M2P_STRICT;
 
     if (a2 >= 8 * sizeof(ulong) || !(valid & 1UL << a2)) {
-#ifdef __x86_64__
-        if (a2 == VMASST_TYPE_m2p_strict) {
-            return 0;       /* the M2P is never visible in user mode */
-        }
-#endif
         return -EINVAL;
     }
     switch (a1) {
@@ -235,81 +279,6 @@ static HYPERCALL(do_vm_assist)
     return -ENOSYS;
 }
 
-static HYPERCALL(do_physdev_op)
-{
-    struct vcpu *v = current_vcpu();
-    struct physdev_set_iobitmap map;
-    u32 iopl;
-    ulong mfn;
-
-    switch (a1) {
-    case PHYSDEVOP_set_iopl:
-        if (copy_from_guest(&iopl, a2, sizeof(iopl))) {
-            return -EFAULT;
-        }
-        if (iopl > 3) {
-            return -EINVAL;
-        }
-        v->iopl = iopl;
-        return 0;
-    case PHYSDEVOP_set_iobitmap:
-        if (copy_from_guest(&map, a2, sizeof(map))) {
-            return -EFAULT;
-        }
-        if (map.nr_ports > 65536) {
-            return -EINVAL;
-        }
-        /* No port belongs to the domain, but accesses to these do not fault */
-        v->iobitmap = *(ulong *)&map.bitmap;
-        v->nr_ports = map.nr_ports;
-        return 0;
-    case PHYSDEVOP_pirq_eoi_gmfn_v1:
-    case PHYSDEVOP_pirq_eoi_gmfn_v2:
-        /* A bitmap of interrupts that need an EOI; the domain has none */
-        if (copy_from_guest(&mfn, a2, sizeof(mfn))) {
-            return -EFAULT;
-        }
-        return guest_mfn_valid(mfn) ? 0 : -EINVAL;
-    case PHYSDEVOP_eoi:
-    case PHYSDEVOP_irq_status_query:
-        return -EINVAL;
-    case PHYSDEVOP_apic_read:
-    case PHYSDEVOP_apic_write:
-    case PHYSDEVOP_alloc_irq_vector:
-    case PHYSDEVOP_manage_pci_add:
-    case PHYSDEVOP_manage_pci_remove:
-    case PHYSDEVOP_manage_pci_add_ext:
-    case PHYSDEVOP_pci_device_add:
-    case PHYSDEVOP_pci_device_remove:
-    case PHYSDEVOP_restore_msi:
-    case PHYSDEVOP_restore_msi_ext:
-    case PHYSDEVOP_pci_mmcfg_reserved:
-    case PHYSDEVOP_setup_gsi:
-    case PHYSDEVOP_dbgp_op:
-        return -EPERM;
-    case PHYSDEVOP_map_pirq:
-    case PHYSDEVOP_unmap_pirq:
-        return -EPERM;
-    }
-    return -ENOSYS;
-}
-
-/* The form before 3.2.2: struct physdev_op */
-static HYPERCALL(do_physdev_op_compat)
-{
-    u32 cmd;
-
-    if (copy_from_guest(&cmd, a1, sizeof(cmd))) {
-        return -EFAULT;
-    }
-    switch (cmd) {
-    case PHYSDEVOP_set_iopl:
-    case PHYSDEVOP_set_iobitmap:
-        return do_physdev_op(cmd, a1 + sizeof(ulong), 0, 0, 0, 0);
-    }
-    return -EINVAL;
-}
-
 hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     [0 ... NR_HYPERCALLS - 1] = do_nothing,
     [__HYPERVISOR_set_trap_table] = do_set_trap_table,
@@ -319,7 +288,7 @@ hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     [__HYPERVISOR_set_callbacks] = do_set_callbacks,
     [__HYPERVISOR_fpu_taskswitch] = do_fpu_taskswitch,
     [__HYPERVISOR_sched_op_compat] = do_sched_op_compat,
-    [__HYPERVISOR_platform_op] = do_denied,
+    [__HYPERVISOR_platform_op] = do_platform_op,
     [__HYPERVISOR_set_debugreg] = do_set_debugreg,
     [__HYPERVISOR_get_debugreg] = do_get_debugreg,
     [__HYPERVISOR_update_descriptor] = do_update_descriptor,
@@ -345,9 +314,8 @@ hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
     [__HYPERVISOR_event_channel_op] = do_event_channel_op,
     [__HYPERVISOR_physdev_op] = do_physdev_op,
     [__HYPERVISOR_hvm_op] = do_hvm_op,
-    [__HYPERVISOR_sysctl] = do_denied,
-    [__HYPERVISOR_domctl] = do_denied,
+    [__HYPERVISOR_sysctl] = do_sysctl,
+    [__HYPERVISOR_domctl] = do_domctl,
     [__HYPERVISOR_kexec_op] = do_denied,
-    [HYPERVISOR_argo_op] = do_unsupported,
     [HYPERVISOR_xenpmu_op] = do_unsupported,
 };

@@ -217,6 +217,12 @@ extern char image_start[];
 #define fifo      ((volatile struct xenpv_fifo *)(image_start + XENPV_CORE_FIFO))
 #define m2p       ((ulong *)M2P_VIRT)
 
+/* Domain 0 exists, too; for all that can be seen here nobody else does */
+static inline bool domid_is_own(u16 domid)
+{
+    return domid == DOMID_SELF || domid == boot_info->domid;
+}
+
 static inline void *core_virt(ulong gpa)
 {
     return (void *)(gpa - XENPV_CORE_GPA + CORE_VIRT);
@@ -323,6 +329,7 @@ static inline bool access_ok_long(ulong addr)
 /* 0, or -EFAULT; these may have copied a part */
 int copy_from_guest(void *to, ulong from, ulong size);
 int copy_to_guest(ulong to, const void *from, ulong size);
+bool guest_readable(ulong addr, ulong size);
 
 struct ex_entry {
     ulong fault, fixup;
@@ -540,6 +547,9 @@ HYPERCALL(do_sched_op);
 HYPERCALL(do_sched_op_compat);
 /* vcpu.c */
 HYPERCALL(do_vcpu_op);
+/* physdev.c */
+HYPERCALL(do_physdev_op);
+HYPERCALL(do_physdev_op_compat);
 /* entry-*.S */
 HYPERCALL(do_iret);
 

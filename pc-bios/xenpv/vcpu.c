@@ -316,21 +316,6 @@ void run_secondary(void)
     copy_from_guest(to, CONTEXT(field), \
                     sizeof(((struct vcpu_guest_context *)0)->field))
 
-static bool readable(ulong addr, ulong size)
-{
-    u8 buf[64];
-
-    for (; size; addr += sizeof(buf)) {
-        ulong n = size < sizeof(buf) ? size : sizeof(buf);
-
-        if (copy_from_guest(buf, addr, n)) {
-            return false;
-        }
-        size -= n;
-    }
-    return true;
-}
-
 /*
  * VCPUOP_initialise. The context is larger than the stack, so it is read part
  * by part, into the vCPU that has none yet.
@@ -344,7 +329,7 @@ static long initialise(struct vcpu *v, ulong arg)
     long ret;
 
     if (v->initialised) {
-        return readable(arg, sizeof(struct vcpu_guest_context)) ? -EEXIST
+        return guest_readable(arg, sizeof(struct vcpu_guest_context)) ? -EEXIST
                                                                 : -EFAULT;
     }
     if (GET_CONTEXT(st->fpu, fpu_ctxt) || GET_CONTEXT(&flags, flags) ||

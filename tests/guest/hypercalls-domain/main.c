@@ -1,0 +1,542 @@
+/*
+ * Hypercalls about the domain, with everything that they refuse.
+ *
+ * The version, assists, multicalls, event channels and physical devices, also
+ * by the calls of before Xen 3.2.2, and what is for other kinds of domains or
+ * for privileged ones: each sub-operation succeeds with what it is for, and
+ * what it refuses gives Xen's error and changes nothing. Where an error is due
+ * to a domU's rights, domain 0 under Xen cannot show it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "harness.h"
+
+#define NOBODY      77
+#define NO_PORT     200000
+
+/* --- The version --- */
+
+static struct xen_feature_info features;
+
+static const struct call version_calls[] = {
+    { "XENVER_get_features", __HYPERVISOR_xen_version, 0,
+      { XENVER_get_features, (ulong)&features } },
+    { "XENVER_pagesize", __HYPERVISOR_xen_version, 4096, { XENVER_pagesize } },
+    { "XENVER_pagesize with an argument", __HYPERVISOR_xen_version, -EINVAL,
+      { XENVER_pagesize, 1 } },
+    { "XENVER 11", __HYPERVISOR_xen_version, -ENOSYS, { 11 } },
+    { "XENVER -1", __HYPERVISOR_xen_version, -ENOSYS, { ~0UL } },
+};
+
+/* Each fills all of its buffer, and nothing behind it */
+static void version_texts(void)
+{
+    static const struct {
+        unsigned cmd, size;
+        const char *name;
+    } texts[] = {
+        { XENVER_extraversion, 16, "extraversion" },
+        { XENVER_compile_info, 64 + 16 + 32 + 32, "compile_info" },
+        { XENVER_capabilities, 1024, "capabilities" },
+        { XENVER_changeset, 64, "changeset" },
+        { XENVER_platform_parameters, sizeof(ulong), "platform_parameters" },
+        { XENVER_guest_handle, 16, "guest_handle" },
+    };
+    static char text[1100];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+        memset(text, 0x55, sizeof(text));
+        check_ret(HYPERCALL(xen_version, texts[i].cmd, text), 0, "XENVER_%s",
+                  texts[i].name);
+        check(text[texts[i].size - 1] != 0x55, "XENVER_%s writes too little",
+              texts[i].name);
+        check(text[texts[i].size] == 0x55, "XENVER_%s writes too much",
+              texts[i].name);
+    }
+    /*
+     * pae_pgdir_above_4gb, mmu_pt_update_preserve_ad, highmem_assist,
+     * gnttab_map_avail_bits, memory_op_vnode_supported, direct_mapped
+     */
+    check_eq(features.submap & ~(1u << 11), 0x220f0, "features but dom0");
+    /* What is for domain 0 is not for others */
+    if (!is_initdomain()) {
+        check_ret(HYPERCALL(xen_version, XENVER_commandline, text), 0,
+                  "XENVER_commandline");
+        check(!strcmp(text, "<denied>"), "the command line is \"%s\"", text);
+        check_ret(HYPERCALL(xen_version, XENVER_build_id, 0), -EPERM,
+                  "XENVER_build_id");
+    }
+}
+
+/* --- Assists --- */
+
+#define A(type) VMASST_CMD_enable, VMASST_TYPE_##type
+static const struct call assist_calls[] = {
+    { "4gb_segments", __HYPERVISOR_vm_assist, 0, { A(4gb_segments) } },
+    { "4gb_segments_notify", __HYPERVISOR_vm_assist, 0,
+      { A(4gb_segments_notify) } },
+    { "writable_pagetables", __HYPERVISOR_vm_assist, 0,
+      { A(writable_pagetables) } },
+    { "pae_extended_cr3", __HYPERVISOR_vm_assist, 0, { A(pae_extended_cr3) } },
+    { "architectural_iopl", __HYPERVISOR_vm_assist, 0,
+      { A(architectural_iopl) } },
+    { "architectural_iopl, off", __HYPERVISOR_vm_assist, 0,
+      { VMASST_CMD_disable, VMASST_TYPE_architectural_iopl } },
+    { "runstate_update_flag", __HYPERVISOR_vm_assist, 0,
+      { A(runstate_update_flag) } },
+    { "m2p_strict", __HYPERVISOR_vm_assist, IS_64BIT ? 0 : -EINVAL,
+      { A(m2p_strict) } },
+    { "m2p_strict, off", __HYPERVISOR_vm_assist, IS_64BIT ? 0 : -EINVAL,
+      { VMASST_CMD_disable, VMASST_TYPE_m2p_strict } },
+    { "m2p_strict, command 2", __HYPERVISOR_vm_assist,
+      IS_64BIT ? -ENOSYS : -EINVAL, { 2, VMASST_TYPE_m2p_strict } },
+    { "type 6", __HYPERVISOR_vm_assist, -EINVAL, { VMASST_CMD_enable, 6 } },
+    { "type 63", __HYPERVISOR_vm_assist, -EINVAL, { VMASST_CMD_enable, 63 } },
+    { "type -1", __HYPERVISOR_vm_assist, -EINVAL, { VMASST_CMD_enable, ~0UL } },
+    { "command 2", __HYPERVISOR_vm_assist, -ENOSYS,
+      { 2, VMASST_TYPE_writable_pagetables } },
+    { "command 2 of type 6", __HYPERVISOR_vm_assist, -EINVAL, { 2, 6 } },
+};
+
+/* --- Multicalls --- */
+
+static void multicalls(void)
+{
+    static struct multicall_entry
+        list[2 * PAGE_SIZE / sizeof(struct multicall_entry)]
+        __attribute__((aligned(4096)));
+    /* Sizes divide pages: the last one of the first page */
+    unsigned last = PAGE_SIZE / sizeof(struct multicall_entry) - 1;
+    long version = HYPERCALL(xen_version, XENVER_version);
+    struct multicall_entry *m = list + last - 2;
+
+    for (unsigned i = 0; i < 4; i++) {
+        m[i] = (struct multicall_entry) { __HYPERVISOR_xen_version, 99 };
+    }
+    m[0].op = 1000;
+    m[1].op = __HYPERVISOR_sched_op;
+    m[1].args[0] = 99;
+    m[3].op = __HYPERVISOR_multicall;
+    check_ret(HYPERCALL(multicall, m, 4), 0, "multicall");
+    check_ret(m[0].result, -ENOSYS, "an unknown call of it");
+    check_ret(m[1].result, -ENOSYS, "an unknown sub-operation of it");
+    check_ret(m[2].result, version, "a good one after bad ones");
+    check_ret(m[3].result, -EINVAL, "a multicall of it");
+    check_ret(HYPERCALL(multicall, HV_POINTER, 1), -EFAULT,
+              "multicall of the hypervisor's memory");
+    check_ret(HYPERCALL(multicall, BAD_POINTER, 1), -EFAULT,
+              "multicall, bad pointer");
+    check_ret(HYPERCALL(multicall, m, 0), 0, "multicall of nothing");
+
+    /* The list ends before it should: what is there is done */
+    m[2].result = 99;
+    update_va_mapping((ulong)list + PAGE_SIZE, 0, UVMF_INVLPG);
+    check_ret(HYPERCALL(multicall, m, 5), -EFAULT,
+              "multicall of a list whose end is not there");
+    check_ret(m[2].result, version, "the last one that is there");
+    make_writable((char *)list + PAGE_SIZE);
+
+    /* Results cannot be written: the first call is done, no other */
+    m = list;
+    m[0] = (struct multicall_entry) {
+        __HYPERVISOR_vm_assist, 99, { VMASST_CMD_enable, 6 }
+    };
+    m[1] = m[0];
+    make_readonly(list);
+    check_ret(HYPERCALL(multicall, m, 2), -EFAULT, "multicall, read-only");
+    make_writable(list);
+}
+
+/* --- Event channels --- */
+
+static struct evtchn_bind_virq global_virq = { 2, 1 };
+static struct evtchn_bind_virq no_virq = { 24, 0 };
+static struct evtchn_bind_virq no_vcpu_virq = { VIRQ_TIMER, 4096 };
+static struct evtchn_bind_ipi no_vcpu_ipi = { 4096 };
+static struct {
+    uint32_t pirq, flags;
+    evtchn_port_t port;
+} no_pirq = { 1000000 }, some_pirq = { 5 };
+static struct evtchn_port no_port = { NO_PORT }, port_0 = { 0 };
+static struct evtchn_status nobodys = { .dom = NOBODY };
+static struct evtchn_status no_status = { .dom = DOMID_SELF, .port = NO_PORT };
+static struct evtchn_status status_0 = { .dom = DOMID_SELF, .port = 0 };
+static struct evtchn_alloc_unbound alloc_nobody = { NOBODY, 0 };
+static struct evtchn_alloc_unbound alloc_other = { 0, DOMID_SELF };
+static struct evtchn_bind_interdomain bind_nobody = { NOBODY, 1 };
+static struct evtchn_bind_interdomain bind_none = { DOMID_SELF, NO_PORT };
+static struct evtchn_bind_interdomain bind_0 = { DOMID_SELF, 0 };
+static struct evtchn_bind_vcpu vcpu_none = { NO_PORT, 0 };
+static struct evtchn_bind_vcpu vcpu_0 = { 0, 0 };
+static struct evtchn_bind_vcpu vcpu_4096 = { 0, 4096 };
+static struct evtchn_reset reset_nobody = { NOBODY }, reset_other = { 0 };
+static struct evtchn_reset reset_self = { DOMID_SELF };
+
+#define E(op, arg) EVTCHNOP_##op, (ulong)(arg)
+static const struct call event_calls[] = {
+    { "bind_virq of a global one to vCPU 1", __HYPERVISOR_event_channel_op,
+      -EINVAL, { E(bind_virq, &global_virq) } },
+    { "bind_virq 24", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(bind_virq, &no_virq) } },
+    { "bind_virq to no vCPU", __HYPERVISOR_event_channel_op, -ENOENT,
+      { E(bind_virq, &no_vcpu_virq) } },
+    { "bind_ipi to no vCPU", __HYPERVISOR_event_channel_op, -ENOENT,
+      { E(bind_ipi, &no_vcpu_ipi) } },
+    { "bind_pirq of none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(bind_pirq, &no_pirq) } },
+    { "close of none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(close, &no_port) } },
+    { "close of port 0", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(close, &port_0) } },
+    { "send to none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(send, &no_port) } },
+    { "send to port 0", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(send, &port_0) } },
+    { "unmask of none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(unmask, &no_port) } },
+    { "unmask of port 0", __HYPERVISOR_event_channel_op, 0,
+      { E(unmask, &port_0) } },
+    { "status of nobody's port", __HYPERVISOR_event_channel_op, -ESRCH,
+      { E(status, &nobodys) } },
+    { "status of none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(status, &no_status) } },
+    { "status of port 0", __HYPERVISOR_event_channel_op, 0,
+      { E(status, &status_0) } },
+    { "alloc_unbound for nobody", __HYPERVISOR_event_channel_op, -ESRCH,
+      { E(alloc_unbound, &alloc_nobody) } },
+    { "bind_interdomain to nobody", __HYPERVISOR_event_channel_op, -ESRCH,
+      { E(bind_interdomain, &bind_nobody) } },
+    { "bind_interdomain to none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(bind_interdomain, &bind_none) } },
+    { "bind_interdomain to port 0", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(bind_interdomain, &bind_0) } },
+    { "bind_vcpu of none", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(bind_vcpu, &vcpu_none) } },
+    { "bind_vcpu of port 0", __HYPERVISOR_event_channel_op, -EINVAL,
+      { E(bind_vcpu, &vcpu_0) } },
+    { "bind_vcpu to none", __HYPERVISOR_event_channel_op, -ENOENT,
+      { E(bind_vcpu, &vcpu_4096) } },
+    { "reset of nobody", __HYPERVISOR_event_channel_op, -ESRCH,
+      { E(reset, &reset_nobody) } },
+    { "reset_cont of nobody", __HYPERVISOR_event_channel_op, -ESRCH,
+      { E(reset_cont, &reset_nobody) } },
+    { "reset_cont with no reset under way", __HYPERVISOR_event_channel_op,
+      -EBUSY, { E(reset_cont, &reset_self) } },
+    { "event_channel_op 15", __HYPERVISOR_event_channel_op, -ENOSYS, { 15 } },
+    { "event_channel_op -1", __HYPERVISOR_event_channel_op, -ENOSYS,
+      { ~0UL } },
+};
+
+static const struct call domu_event_calls[] = {
+    { "bind_pirq", __HYPERVISOR_event_channel_op, -EPERM,
+      { E(bind_pirq, &some_pirq) } },
+    { "alloc_unbound for domain 0", __HYPERVISOR_event_channel_op, -EPERM,
+      { E(alloc_unbound, &alloc_other) } },
+    { "reset of domain 0", __HYPERVISOR_event_channel_op, -EPERM,
+      { E(reset, &reset_other) } },
+};
+
+static void event_pointers(void)
+{
+    for (unsigned op = 0; op <= EVTCHNOP_reset_cont; op++) {
+        check_ret(HYPERCALL(event_channel_op, op, BAD_POINTER), -EFAULT,
+                  "event_channel_op %u, bad pointer", op);
+        check_ret(HYPERCALL(event_channel_op, op, HV_POINTER), -EFAULT,
+                  "event_channel_op %u, the hypervisor's memory", op);
+    }
+    check_eq(status_0.status, EVTCHNSTAT_closed, "the status of port 0");
+}
+
+/* One structure for command and arguments, the form before 3.2.2 */
+static struct {
+    uint32_t cmd;
+    union {
+        struct evtchn_bind_virq virq;
+        struct evtchn_bind_ipi ipi;
+        struct evtchn_port port;
+        struct evtchn_status status;
+        uint32_t numbers[6];
+    } u;
+} old_op;
+
+static long event_op_compat(uint32_t cmd)
+{
+    old_op.cmd = cmd;
+    return HYPERCALL(event_channel_op_compat, &old_op);
+}
+
+static void old_events(void)
+{
+    evtchn_port_t port;
+
+    check_ret(HYPERCALL(event_channel_op_compat, BAD_POINTER), -EFAULT,
+              "compat, bad pointer");
+    check_ret(HYPERCALL(event_channel_op_compat, HV_POINTER), -EFAULT,
+              "compat, the hypervisor's memory");
+    old_op.u.ipi = (struct evtchn_bind_ipi) { 0 };
+    check_ret(event_op_compat(EVTCHNOP_bind_ipi), 0, "compat bind_ipi");
+    port = old_op.u.ipi.port;
+    check(port != 0, "compat bind_ipi gives no port");
+    mask_port(port);
+    old_op.u.port.port = port;
+    check_ret(event_op_compat(EVTCHNOP_send), 0, "compat send");
+    check(port_pending(port), "compat send sends nothing");
+    clear_port(port);
+    check_ret(event_op_compat(EVTCHNOP_unmask), 0, "compat unmask");
+    check(!port_masked(port), "compat unmask does not unmask");
+    old_op.u.status = (struct evtchn_status) { DOMID_SELF, port };
+    check_ret(event_op_compat(EVTCHNOP_status), 0, "compat status");
+    check_eq(old_op.u.status.status, EVTCHNSTAT_ipi, "the status");
+    old_op.u.port.port = port;
+    check_ret(event_op_compat(EVTCHNOP_close), 0, "compat close");
+    check_ret(event_op_compat(EVTCHNOP_close), -EINVAL, "compat close again");
+    old_op.u.virq = (struct evtchn_bind_virq) { 24, 0 };
+    check_ret(event_op_compat(EVTCHNOP_bind_virq), -EINVAL,
+              "compat bind_virq 24");
+    for (uint32_t op = EVTCHNOP_reset; op < 17; op++) {
+        check_ret(event_op_compat(op), -ENOSYS, "compat %u", op);
+    }
+}
+
+/* --- Physical devices --- */
+
+static uint32_t numbers[16], iopl_4 = 4, iopl_0;
+static uint32_t no_irq[4] = { 0x7fffffff }, minus_1[4] = { ~0U };
+static const uint8_t bits[8192];
+static struct physdev_set_iobitmap map = { bits, 0 };
+static struct physdev_set_iobitmap too_many = { bits, 65537 };
+static struct physdev_set_iobitmap nowhere = { (void *)HV_POINTER, 1 };
+static ulong no_gmfn = (1UL << 27) + 1;
+static struct {
+    uint16_t domid;
+    uint32_t pirq;
+} unmap_nobody = { NOBODY };
+
+#define P(op, arg) PHYSDEVOP_##op, (ulong)(arg)
+static const struct call physdev_calls[] = {
+    { "set_iopl(4)", __HYPERVISOR_physdev_op, -EINVAL, { P(set_iopl, &iopl_4) } },
+    { "set_iopl(0)", __HYPERVISOR_physdev_op, 0, { P(set_iopl, &iopl_0) } },
+    { "set_iobitmap of 65537 ports", __HYPERVISOR_physdev_op, -EINVAL,
+      { P(set_iobitmap, &too_many) } },
+    { "set_iobitmap of the hypervisor's memory", __HYPERVISOR_physdev_op,
+      -EINVAL, { P(set_iobitmap, &nowhere) } },
+    { "set_iobitmap", __HYPERVISOR_physdev_op, 0, { P(set_iobitmap, &map) } },
+    { "eoi of none", __HYPERVISOR_physdev_op, -EINVAL, { P(eoi, no_irq) } },
+    { "irq_status_query of none", __HYPERVISOR_physdev_op, -EINVAL,
+      { P(irq_status_query, no_irq) } },
+    { "irq_status_query of -1", __HYPERVISOR_physdev_op, -EINVAL,
+      { P(irq_status_query, minus_1) } },
+    { "irq_status_query", __HYPERVISOR_physdev_op, 0,
+      { P(irq_status_query, numbers) } },
+    { "IRQ_UNMASK_NOTIFY", __HYPERVISOR_physdev_op, 0,
+      { P(IRQ_UNMASK_NOTIFY, 0) } },
+    { "pirq_eoi_gmfn_v1 of no frame", __HYPERVISOR_physdev_op, -EINVAL,
+      { P(pirq_eoi_gmfn_v1, &no_gmfn) } },
+    { "pirq_eoi_gmfn_v2 of no frame", __HYPERVISOR_physdev_op, -EINVAL,
+      { P(pirq_eoi_gmfn_v2, &no_gmfn) } },
+    { "unmap_pirq of nobody", __HYPERVISOR_physdev_op, -ESRCH,
+      { P(unmap_pirq, &unmap_nobody) } },
+    { "setup_gsi of none", __HYPERVISOR_physdev_op, -EINVAL,
+      { P(setup_gsi, no_irq) } },
+    { "physdev_op 99", __HYPERVISOR_physdev_op, -ENOSYS, { 99 } },
+    { "physdev_op 3", __HYPERVISOR_physdev_op, -ENOSYS, { 3 } },
+};
+
+static const struct call domu_physdev_calls[] = {
+    { "eoi", __HYPERVISOR_physdev_op, -EINVAL, { P(eoi, numbers) } },
+    { "map_pirq", __HYPERVISOR_physdev_op, -EPERM, { P(map_pirq, numbers) } },
+    { "unmap_pirq", __HYPERVISOR_physdev_op, -EPERM,
+      { P(unmap_pirq, numbers) } },
+    { "apic_read", __HYPERVISOR_physdev_op, -EPERM, { P(apic_read, numbers) } },
+    { "apic_write", __HYPERVISOR_physdev_op, -EPERM,
+      { P(apic_write, numbers) } },
+    { "alloc_irq_vector", __HYPERVISOR_physdev_op, -EPERM,
+      { P(alloc_irq_vector, numbers) } },
+    { "manage_pci_add", __HYPERVISOR_physdev_op, -EPERM,
+      { P(manage_pci_add, numbers) } },
+    { "manage_pci_remove", __HYPERVISOR_physdev_op, -EPERM,
+      { P(manage_pci_remove, numbers) } },
+    { "manage_pci_add_ext", __HYPERVISOR_physdev_op, -EPERM,
+      { P(manage_pci_add_ext, numbers) } },
+    { "pci_device_add", __HYPERVISOR_physdev_op, -EPERM,
+      { P(pci_device_add, numbers) } },
+    { "pci_device_remove", __HYPERVISOR_physdev_op, -EPERM,
+      { P(pci_device_remove, numbers) } },
+    { "prepare_msix", __HYPERVISOR_physdev_op, -EPERM,
+      { P(prepare_msix, numbers) } },
+    { "release_msix", __HYPERVISOR_physdev_op, -EPERM,
+      { P(release_msix, numbers) } },
+    { "restore_msi", __HYPERVISOR_physdev_op, -ENODEV,
+      { P(restore_msi, numbers) } },
+    { "restore_msi_ext", __HYPERVISOR_physdev_op, -ENODEV,
+      { P(restore_msi_ext, numbers) } },
+    { "setup_gsi", __HYPERVISOR_physdev_op, -EPERM, { P(setup_gsi, numbers) } },
+    { "pci_mmcfg_reserved", __HYPERVISOR_physdev_op, -EPERM,
+      { P(pci_mmcfg_reserved, BAD_POINTER) } },
+    { "dbgp_op", __HYPERVISOR_physdev_op, -EPERM, { P(dbgp_op, BAD_POINTER) } },
+    /* None that could be had */
+    { "get_free_pirq", __HYPERVISOR_physdev_op, -ENOSPC,
+      { P(get_free_pirq, numbers) } },
+};
+
+static void physdev(void)
+{
+    static const uint8_t take_pointers[] = {
+        PHYSDEVOP_irq_status_query, PHYSDEVOP_set_iopl, PHYSDEVOP_set_iobitmap,
+        PHYSDEVOP_apic_read, PHYSDEVOP_apic_write, PHYSDEVOP_alloc_irq_vector,
+        PHYSDEVOP_eoi, PHYSDEVOP_map_pirq, PHYSDEVOP_unmap_pirq,
+        PHYSDEVOP_manage_pci_add, PHYSDEVOP_manage_pci_remove,
+        PHYSDEVOP_pirq_eoi_gmfn_v1, PHYSDEVOP_restore_msi,
+        PHYSDEVOP_manage_pci_add_ext, PHYSDEVOP_setup_gsi,
+        PHYSDEVOP_get_free_pirq, PHYSDEVOP_pci_device_add,
+        PHYSDEVOP_pci_device_remove, PHYSDEVOP_restore_msi_ext,
+        PHYSDEVOP_pirq_eoi_gmfn_v2, PHYSDEVOP_prepare_msix,
+        PHYSDEVOP_release_msix,
+    };
+    static uint8_t page[PAGE_SIZE] __attribute__((aligned(4096)));
+    ulong gmfn = virt_to_mfn(page);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(take_pointers); i++) {
+        check_ret(HYPERCALL(physdev_op, take_pointers[i], BAD_POINTER), -EFAULT,
+                  "physdev_op %u, bad pointer", take_pointers[i]);
+    }
+    check_calls(physdev_calls);
+    check_eq(numbers[1] & 1, 1, "XENIRQSTAT_needs_eoi");
+    gmfn = virt_to_mfn((void *)start_info->pt_base);
+    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_pirq_eoi_gmfn_v2, &gmfn), -EINVAL,
+              "pirq_eoi_gmfn_v2 of a page table");
+    gmfn = virt_to_mfn(page);
+    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_pirq_eoi_gmfn_v2, &gmfn), 0,
+              "pirq_eoi_gmfn_v2");
+    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_pirq_eoi_gmfn_v2, &gmfn), -EBUSY,
+              "pirq_eoi_gmfn_v2 again");
+    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_pirq_eoi_gmfn_v1, &gmfn), -EBUSY,
+              "pirq_eoi_gmfn_v1 after it");
+}
+
+/* The form before 3.2.2 */
+static struct {
+    uint32_t cmd;
+    union {
+        uint32_t iopl, irq;
+        struct physdev_set_iobitmap map;
+        uint64_t numbers[3];
+    } u __attribute__((aligned(sizeof(ulong))));
+} old_physdev;
+
+static long physdev_op_compat(uint32_t cmd)
+{
+    old_physdev.cmd = cmd;
+    return HYPERCALL(physdev_op_compat, &old_physdev);
+}
+
+static void old_physdevs(void)
+{
+    check_ret(HYPERCALL(physdev_op_compat, BAD_POINTER), -EFAULT,
+              "compat physdev, bad pointer");
+    old_physdev.u.iopl = 4;
+    check_ret(physdev_op_compat(PHYSDEVOP_set_iopl), -EINVAL,
+              "compat set_iopl(4)");
+    old_physdev.u.iopl = 0;
+    check_ret(physdev_op_compat(PHYSDEVOP_set_iopl), 0, "compat set_iopl(0)");
+    old_physdev.u.map = too_many;
+    check_ret(physdev_op_compat(PHYSDEVOP_set_iobitmap), -EINVAL,
+              "compat set_iobitmap");
+    old_physdev.u.map = map;
+    check_ret(physdev_op_compat(PHYSDEVOP_set_iobitmap), 0,
+              "compat set_iobitmap");
+    check_ret(physdev_op_compat(PHYSDEVOP_IRQ_UNMASK_NOTIFY), 0,
+              "compat IRQ_UNMASK_NOTIFY");
+    old_physdev.u.irq = 0x7fffffff;
+    check_ret(physdev_op_compat(PHYSDEVOP_irq_status_query), -EINVAL,
+              "compat irq_status_query of none");
+    check_ret(physdev_op_compat(99), -ENOSYS, "compat physdev_op 99");
+}
+
+/* --- For others --- */
+
+static uint32_t wrong_version[64];
+static struct {
+    uint16_t domid, pad[3];
+    uint32_t index;
+    uint64_t value;
+} hvm_self = { DOMID_SELF }, hvm_nobody = { NOBODY },
+  hvm_bad = { DOMID_SELF, .index = 1000 };
+static uint64_t hvm_time;
+
+static const struct call others_calls[] = {
+    { "platform_op, bad pointer", __HYPERVISOR_platform_op, -EFAULT,
+      { BAD_POINTER } },
+    { "platform_op of another version", __HYPERVISOR_platform_op, -EACCES,
+      { (ulong)wrong_version } },
+    { "sysctl, bad pointer", __HYPERVISOR_sysctl, -EFAULT, { BAD_POINTER } },
+    { "sysctl of another version", __HYPERVISOR_sysctl, -EACCES,
+      { (ulong)wrong_version } },
+    { "domctl, bad pointer", __HYPERVISOR_domctl, -EFAULT, { BAD_POINTER } },
+    { "domctl of another version", __HYPERVISOR_domctl, -EACCES,
+      { (ulong)wrong_version } },
+    /* Neither is built in, usually */
+    { "xsm_op", __HYPERVISOR_xsm_op, -ENOSYS, { BAD_POINTER } },
+    { "argo_op", __HYPERVISOR_argo_op, -ENOSYS, { 1 } },
+    { "xenpmu_op", __HYPERVISOR_xenpmu_op, -EOPNOTSUPP, { 0, BAD_POINTER } },
+    { "HVMOP_set_param, bad pointer", __HYPERVISOR_hvm_op, -EFAULT,
+      { 0, BAD_POINTER } },
+    { "HVMOP_get_param, bad pointer", __HYPERVISOR_hvm_op, -EFAULT,
+      { 1, BAD_POINTER } },
+    { "HVMOP_set_param", __HYPERVISOR_hvm_op, -EINVAL, { 0, (ulong)&hvm_self } },
+    { "HVMOP_get_param", __HYPERVISOR_hvm_op, -EINVAL, { 1, (ulong)&hvm_self } },
+    { "HVMOP_get_param of nobody", __HYPERVISOR_hvm_op, -ESRCH,
+      { 1, (ulong)&hvm_nobody } },
+    { "HVMOP_get_param 1000", __HYPERVISOR_hvm_op, -EINVAL,
+      { 1, (ulong)&hvm_bad } },
+    { "HVMOP_flush_tlbs", __HYPERVISOR_hvm_op, -EINVAL, { 5, 0 } },
+    { "HVMOP_get_time", __HYPERVISOR_hvm_op, 0, { 10, (ulong)&hvm_time } },
+    { "HVMOP_get_time, bad pointer", __HYPERVISOR_hvm_op, -EFAULT,
+      { 10, BAD_POINTER } },
+    { "hvm_op 99", __HYPERVISOR_hvm_op, -ENOSYS, { 99 } },
+    { "console_io write, bad pointer", __HYPERVISOR_console_io, -EFAULT,
+      { CONSOLEIO_write, 4, BAD_POINTER } },
+    { "console_io write of nothing", __HYPERVISOR_console_io, 0,
+      { CONSOLEIO_write, 0, BAD_POINTER } },
+};
+
+static const struct call domu_calls[] = {
+    { "kexec_op", __HYPERVISOR_kexec_op, -EPERM, { 0, BAD_POINTER } },
+    { "console_io read", __HYPERVISOR_console_io, -EPERM,
+      { CONSOLEIO_read, 1, BAD_POINTER } },
+};
+
+static void others(void)
+{
+    static uint32_t op[64];
+
+    check_calls(others_calls);
+    if (is_initdomain()) {
+        return;
+    }
+    check_calls(domu_calls);
+    op[1] = 0x03000000;                 /* XENPF_INTERFACE_VERSION */
+    check_ret(HYPERCALL(platform_op, op), -EPERM, "platform_op");
+    op[1] = 0x15;
+    check_ret(HYPERCALL(sysctl, op), -EPERM, "sysctl");
+    check_ret(HYPERCALL(domctl, op), -EPERM, "domctl");
+}
+
+void test_main(void)
+{
+    check_calls(version_calls);
+    version_texts();
+    check_calls(assist_calls);
+    multicalls();
+    check_calls(event_calls);
+    event_pointers();
+    old_events();
+    physdev();
+    old_physdevs();
+    others();
+    if (!is_initdomain()) {
+        check_calls(domu_event_calls);
+        check_calls(domu_physdev_calls);
+    }
+}
