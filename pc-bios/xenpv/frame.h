@@ -24,7 +24,8 @@ typedef u32 frame_info_t;
 #define FI_PINNED       (1u << 31)
 #define FI_PAE_XEN_L2   (1u << 27)      /* a level-2 table with our entries */
 #define FI_CHECKING     (1u << 26)      /* its entries are still being read */
-#define FI_COUNT_MASK   0x03ffffffu
+#define FI_LEAVING      (1u << 25)      /* given back, but still in use */
+#define FI_COUNT_MASK   0x01ffffffu
 
 #ifdef __x86_64__
 extern frame_info_t *frame_table;

@@ -456,6 +456,7 @@ void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* page_tables.c */
 void init_page_tables(void);
+void init_memory_map(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 void flush_for_others(struct vcpu *v, ulong what);

@@ -253,6 +253,7 @@ static struct spinlock tables_lock;
 
 static int get_table_locked(ulong mfn, unsigned level, bool top_gib);
 static void put_table_locked(ulong mfn);
+static void release_frame(ulong mfn);
 
 static bool get_another(ulong mfn, unsigned level)
 {
@@ -345,6 +346,10 @@ static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
     return !mfn_is_ram(mfn);
 }
 
+/* What Xen refuses in tables of level 2 and up: cache attributes, superpages,
+ * global pages, and the bits between the frame and NX */
+#define UPPER_DISALLOWED    0x7ff0000000000198ULL
+
 /* A reference from entry i of a table of the given level, which is 2 or up */
 static int get_entry(unsigned level, unsigned i, u64 entry)
 {
@@ -353,8 +358,8 @@ static int get_entry(unsigned level, unsigned i, u64 entry)
     if (!(entry & PTE_P)) {
         return 0;
     }
-    if (level == 2 && (entry & PTE_PSE)) {
-        return -EINVAL;         /* no superpages: Xen does not offer them */
+    if (entry & UPPER_DISALLOWED) {
+        return -EINVAL;
     }
     if (level > 2 && table_level(mfn) == level) {
         /* A linear page table: a table as its own next level, read-only */
@@ -476,6 +481,9 @@ static void put_table_locked(ulong mfn)
             put_entries(mfn, level, nr_entries(level));
         }
         *fi = 0;
+        if (info & FI_LEAVING) {
+            release_frame(mfn);
+        }
     }
 }
 
@@ -752,11 +760,17 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
 
     spin_lock(&tables_lock);
     level = FI_TYPE(frame_table[mfn]);
-    if (level < 2 || level > TOP_LEVEL || hv_slot(frame_table[mfn], i) ||
-        i >= nr_entries(level)) {
+    if (level < 2 || level > TOP_LEVEL || i >= nr_entries(level)) {
+        goto out;
+    }
+    if (hv_slot(frame_table[mfn], i)) {
+        ret = level == 2 ? -EPERM : -EINVAL;
         goto out;
     }
     old = entry_of(mfn, i);
+    if ((val & PTE_P) && (val & UPPER_DISALLOWED)) {
+        goto out;
+    }
     if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
         ret = get_entry(level, i, val);
         if (ret) {
@@ -823,11 +837,6 @@ struct req {
     u64 ptr, val;
 };
 
-static inline bool domid_ok(ulong dom)
-{
-    return dom == DOMID_SELF || dom == boot_info->domid;
-}
-
 static noinline int unusual_mmu_update(struct vcpu *v, const struct req *req)
 {
     ulong mfn = req->ptr >> 12;
@@ -835,7 +844,12 @@ static noinline int unusual_mmu_update(struct vcpu *v, const struct req *req)
 
     switch (req->ptr & 7) {
     case MMU_NORMAL_PT_UPDATE:
-        return -EINVAL;         /* not the guest's frame */
+    case 3:                     /* MMU_PT_UPDATE_NO_TRANSLATE */
+        if (!mfn_is_ram(mfn)) {
+            return -EINVAL;
+        }
+        entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
+        return write_entry(v, mfn, entry, req->val);
     case MMU_MACHPHYS_UPDATE:
         if (!mfn_is_ram(mfn)) {
             return -EINVAL;
@@ -943,34 +957,79 @@ first:
 }
 #endif
 
+#define MMU_UPDATE_PREEMPTED    0x80000000u
+
+/* Where the rest of a batch goes on, the count done so far is the guest's */
+static u32 done_before(u32 count, ulong udone)
+{
+    u32 done = 0;
+
+    if ((count & MMU_UPDATE_PREEMPTED) && udone &&
+        copy_from_guest(&done, udone, sizeof(done))) {
+        return 0;
+    }
+    return done;
+}
+
+/* If that fails it is the guest's loss: no error */
+static void tell_done(ulong udone, u32 done)
+{
+    if (udone) {
+        (void)copy_to_guest(udone, &done, sizeof(done));
+    }
+}
+
+/*
+ * Whose pages a batch maps, of which it is to do the given number: 0 for the
+ * guest's own. Nobody, as Xen sees it, calls itself by its number.
+ */
+static int check_owner(u16 dom)
+{
+    return dom == DOMID_SELF ? 0 :
+           dom == DOMID_IO || dom == DOMID_XEN || !dom ? -EPERM : -ESRCH;
+}
+
+/* Frames of no memory, for which the domain has no right, or nothing */
+static int device_update(struct vcpu *v, ulong ureq)
+{
+    struct req req;
+
+    if (copy_from_guest(&req, ureq, sizeof(req))) {
+        return -EFAULT;
+    }
+    if ((req.ptr & 7) != MMU_MACHPHYS_UPDATE && (req.val & PTE_P)) {
+        return guest_mfn_valid(PTE_MFN(req.val)) ? -EBUSY : -EPERM;
+    }
+    return one_mmu_update(v, &req);
+}
+
 /* count or domid are not the usual ones, or the count done is wanted */
-static noinline long mmu_updates(ulong ureqs, ulong count, ulong udone,
-                                 ulong dom)
+static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
 {
     struct vcpu *v = current_vcpu();
     struct batch batch = { ~0UL, ~0UL, NULL };
-    ulong ureq, end;
-    u32 done;
-    int ret = 0;
+    u32 before = done_before(count, udone);
+    bool device = (u16)dom == DOMID_IO;
+    ulong ureq, end, size;
+    int ret;
 
-    count &= 0x7fffffff;            /* the top bit: MMU_UPDATE_PREEMPTED */
-    if (!domid_ok((u16)dom) || dom >> 16) {
-        return -ESRCH;
-    }
-    if (!access_ok(ureqs, count * sizeof(struct req)) || count > 0x1000000) {
+    size = (ulong)(count & ~MMU_UPDATE_PREEMPTED) * sizeof(struct req);
+    if (!access_ok(ureqs, size) || (count & ~MMU_UPDATE_PREEMPTED) > ~0UL >> 4) {
         return -EFAULT;
     }
-    end = ureqs + count * sizeof(struct req);
-    for (ureq = ureqs; ureq != end; ureq += sizeof(struct req)) {
-        ret = batch_update(v, ureq, &batch);
+    if (dom >> 16 && (dom >> 16) - 1 != boot_info->domid) {
+        return dom >> 16 == 1 ? -EPERM : -ESRCH;
+    }
+    ret = device ? 0 : check_owner(dom);
+    end = ureqs + size;
+    for (ureq = ureqs; ureq != end && !ret; ureq += sizeof(struct req)) {
+        ret = likely(!device) ? batch_update(v, ureq, &batch)
+                              : device_update(v, ureq);
         if (unlikely(ret)) {
             break;
         }
     }
-    done = (ureq - ureqs) / sizeof(struct req);
-    if (udone && copy_to_guest(udone, &done, sizeof(done))) {
-        return -EFAULT;
-    }
+    tell_done(udone, before + (ureq - ureqs) / sizeof(struct req));
     return ret;
 }
 
@@ -1108,9 +1167,13 @@ HYPERCALL(do_update_va_mapping)
 HYPERCALL(do_update_va_mapping_otherdomain)
 {
 #ifdef __x86_64__
-    return domid_ok(a4) ? update_va_mapping(a1, a2, 0, a3) : -EPERM;
+    int ret = check_owner(a4);
+
+    return ret ? ret : update_va_mapping(a1, a2, 0, a3);
 #else
-    return domid_ok(a5) ? update_va_mapping(a1, a2, a3, a4) : -EPERM;
+    int ret = check_owner(a5);
+
+    return ret ? ret : update_va_mapping(a1, a2, a3, a4);
 #endif
 }
 
@@ -1119,7 +1182,7 @@ static int pin_table(ulong mfn, unsigned level)
     int ret;
 
     if (level > TOP_LEVEL) {
-        return -EINVAL;
+        return 0;               /* as Xen, which has nothing to pin there */
     }
     ret = get_table(mfn, level);
     if (ret) {
@@ -1153,6 +1216,9 @@ static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
             }
             mask |= (u64)bits << (8 * i);
         }
+    }
+    if (what == FLUSH_NONE) {
+        return 0;
     }
     if (mask >> v->id & 1) {
         if (what == FLUSH_ALL) {
@@ -1198,7 +1264,7 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         }
         return set_base_table(v, mfn, true);
 #else
-        return -EOPNOTSUPP;
+        return -EINVAL;
 #endif
     case MMUEXT_TLB_FLUSH_LOCAL:
         flush_tlb();
@@ -1215,18 +1281,18 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         return flush_vcpus(v, 0, FLUSH_ALL);
     case MMUEXT_INVLPG_MULTI:
     case MMUEXT_INVLPG_ALL:
-        if (!access_ok(op->arg1.linear_addr, 1)) {
-            return 0;
-        }
+        /* The bitmap is looked at even if there is nothing to flush */
         return flush_vcpus(v, op->cmd == MMUEXT_INVLPG_ALL ? 0 :
                               *(ulong *)&op->arg2.vcpumask,
-                           op->arg1.linear_addr) ? -EINVAL : 0;
+                           access_ok(op->arg1.linear_addr, 1) ?
+                           op->arg1.linear_addr : FLUSH_NONE) ? -EINVAL : 0;
     case MMUEXT_FLUSH_CACHE:
+        return -EACCES;         /* for domains with devices */
     case MMUEXT_FLUSH_CACHE_GLOBAL:
-        /* No device that is not coherent: nothing that the guest could tell */
-        return 0;
+        return -EINVAL;
     case MMUEXT_SET_LDT:
-        return set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
+        return set_ldt(v, op->arg2.nr_ents ? op->arg1.linear_addr : 0,
+                       op->arg2.nr_ents);
     case MMUEXT_CLEAR_PAGE:
         if (!mfn_is_ram(mfn) || mfn_is_table(mfn)) {
             return -EINVAL;
@@ -1254,19 +1320,21 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
     return -ENOSYS;
 }
 
-static noinline long mmuext_ops(ulong uops, ulong count, ulong udone, ulong dom)
+static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
 {
     struct vcpu *v = current_vcpu();
-    u32 done;
-    int ret = 0;
+    u32 before = done_before(count, udone), done;
+    int ret = check_owner(dom);
+    struct mmuext_op op;
 
-    count &= 0x7fffffff;
-    if (!domid_ok((u16)dom) || dom >> 16) {
-        return -ESRCH;
+    count &= ~MMU_UPDATE_PREEMPTED;
+    if (!access_ok(uops, count * sizeof(op)) || count > ~0UL / sizeof(op)) {
+        return -EFAULT;
+    }
+    if (ret) {
+        return ret;
     }
     for (done = 0; done < count; done++) {
-        struct mmuext_op op;
-
         if (copy_from_guest(&op, uops + done * sizeof(op), sizeof(op))) {
             ret = -EFAULT;
             break;
@@ -1276,9 +1344,7 @@ static noinline long mmuext_ops(ulong uops, ulong count, ulong udone, ulong dom)
             break;
         }
     }
-    if (udone && copy_to_guest(udone, &done, sizeof(done))) {
-        return -EFAULT;
-    }
+    tell_done(udone, before + done);
     return ret;
 }
 
@@ -1372,47 +1438,68 @@ static bool plain_extent(ulong mfn, unsigned order)
     return true;
 }
 
+static void release_frame(ulong mfn)
+{
+    set_m2p(mfn, NO_FRAME);
+    frame_table[mfn] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
+    nr_released++;
+}
+
 static void release_extent(ulong mfn, unsigned order)
 {
     for (ulong n = 0; n < 1UL << order; n++) {
-        set_m2p(mfn + n, NO_FRAME);
-        frame_table[mfn + n] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
-        nr_released++;
+        release_frame(mfn + n);
     }
 }
 
-/* Both return how many extents were done */
-static long decrease_reservation(const struct xen_memory_reservation *r)
+/* A frame that is in use as a table goes when it is not any more */
+static bool give_back(ulong mfn)
+{
+    if (!mfn_is_ram(mfn) || table_level(mfn) == FI_RELEASED) {
+        return false;
+    }
+    if (frame_table[mfn]) {
+        set_info(mfn, FI_LEAVING);
+    } else {
+        release_frame(mfn);
+    }
+    return true;
+}
+
+/* All three return how many extents were done, counted from the domain's list */
+static ulong decrease_reservation(const struct xen_memory_reservation *r,
+                                  ulong i)
 {
     ulong list = *(ulong *)&r->extent_start;
-    ulong i, mfn;
+    ulong mfn;
 
-    for (i = 0; i < r->nr_extents; i++) {
-        bool plain;
+    for (; i < r->nr_extents; i++) {
+        ulong n = 0;
 
         if (copy_from_guest(&mfn, list + i * sizeof(ulong), sizeof(mfn))) {
             break;
         }
         spin_lock(&tables_lock);
-        plain = plain_extent(mfn, r->extent_order);
-        if (plain) {
-            release_extent(mfn, r->extent_order);
+        while (n < 1UL << r->extent_order && give_back(mfn + n)) {
+            n++;
         }
         spin_unlock(&tables_lock);
-        if (!plain) {
+        if (n < 1UL << r->extent_order) {
             break;
         }
     }
     return i;
 }
 
-static long populate_physmap(const struct xen_memory_reservation *r, bool physmap)
+/* physmap: the list says as which pages; else it may be missing */
+static ulong populate_physmap(const struct xen_memory_reservation *r, ulong i,
+                              bool physmap)
 {
     ulong list = *(ulong *)&r->extent_start;
     unsigned bits = r->mem_flags & 0xff;
-    ulong i, pfn = NO_FRAME, mfn;
+    ulong pfn = NO_FRAME, mfn;
 
-    for (i = 0; i < r->nr_extents; i++) {
+    for (; i < r->nr_extents; i++) {
         if (physmap && copy_from_guest(&pfn, list + i * sizeof(ulong),
                                        sizeof(pfn))) {
             break;
@@ -1426,7 +1513,8 @@ static long populate_physmap(const struct xen_memory_reservation *r, bool physma
         if (mfn == NO_FRAME) {
             break;
         }
-        if (copy_to_guest(list + i * sizeof(ulong), &mfn, sizeof(mfn))) {
+        if ((physmap || list) &&
+            copy_to_guest(list + i * sizeof(ulong), &mfn, sizeof(mfn))) {
             spin_lock(&tables_lock);
             release_extent(mfn, r->extent_order);
             spin_unlock(&tables_lock);
@@ -1434,6 +1522,23 @@ static long populate_physmap(const struct xen_memory_reservation *r, bool physma
         }
     }
     return i;
+}
+
+#define MAX_ORDER   9           /* of what a domU may ask for in one piece */
+
+static ulong change_reservation(unsigned op, ulong start, ulong arg)
+{
+    struct xen_memory_reservation r;
+
+    if (copy_from_guest(&r, arg, sizeof(r)) || r.nr_extents > ~0u >> 6 ||
+        start >= r.nr_extents || !domid_is_own(r.domid) ||
+        r.extent_order > MAX_ORDER ||
+        !access_ok(*(ulong *)&r.extent_start, r.nr_extents * sizeof(ulong))) {
+        return start;
+    }
+    return op == XENMEM_decrease_reservation ?
+           decrease_reservation(&r, start) :
+           populate_physmap(&r, start, op == XENMEM_populate_physmap);
 }
 
 /*
@@ -1530,11 +1635,26 @@ static long memory_exchange(ulong arg)
     in_order = x.in.extent_order;
     out_order = x.out.extent_order;
     order = in_order > out_order ? in_order : out_order;
-    if (x.nr_exchanged > x.in.nr_extents || in_order > 18 || out_order > 18 ||
-        x.in.domid != x.out.domid || !domid_ok(x.in.domid) ||
-        (u64)x.in.nr_extents << in_order !=
-        (u64)x.out.nr_extents << out_order) {
+    if (order > MAX_ORDER) {
+        return -EPERM;
+    }
+    if (x.nr_exchanged > x.in.nr_extents || x.in.domid != x.out.domid ||
+        x.in.nr_extents > ~0UL >> in_order ||
+        x.out.nr_extents > ~0UL >> out_order ||
+        x.in.nr_extents << in_order != x.out.nr_extents << out_order) {
         return -EINVAL;
+    }
+    if (x.nr_exchanged == x.in.nr_extents) {
+        return 0;
+    }
+    if (!access_ok(*(ulong *)&x.in.extent_start,
+                   x.in.nr_extents * sizeof(ulong)) ||
+        !access_ok(*(ulong *)&x.out.extent_start,
+                   x.out.nr_extents * sizeof(ulong))) {
+        return -EFAULT;
+    }
+    if (!domid_is_own(x.in.domid)) {
+        return x.in.domid ? -ESRCH : -EPERM;
     }
     chunks = x.in.nr_extents >> (order - in_order);
     done = x.nr_exchanged >> (order - in_order);
@@ -1548,33 +1668,159 @@ static long memory_exchange(ulong arg)
     return ret;
 }
 
-HYPERCALL(do_memory_op)
+/* The domain's memory map: one range, until it sets its own, which we keep */
+#define E820_MAX            200     /* entries: as many as a page has room for */
+#define XEN_E820_MAX        1024
+struct e820 {
+    u64 addr, size;
+    u32 type;
+} __attribute__((packed));
+static struct e820 *e820;
+static u32 nr_e820 = 1;
+_Static_assert(E820_MAX * sizeof(struct e820) <= PAGE_SIZE, "");
+
+void init_memory_map(void)
 {
-    union {
-        struct xen_memory_reservation r;
+    e820 = alloc_page();
+    e820[0] = (struct e820) { 0, (u64)boot_info->nr_pages << 12, 1 };
+}
+
+/* Not a lock for who reads it: a domain has no use for two at once */
+static long set_memory_map(ulong arg)
+{
+    struct {
+        u16 domid;
         struct xen_memory_map map;
-        struct xen_machphys_mapping mm;
-        struct xen_machphys_mfn_list mml;
-    } u;
+    } fmap;
+    ulong size;
+
+    if (copy_from_guest(&fmap, arg, sizeof(fmap))) {
+        return -EFAULT;
+    }
+    if (fmap.map.nr_entries > XEN_E820_MAX) {
+        return -EINVAL;
+    }
+    if (!domid_is_own(fmap.domid)) {
+        return fmap.domid ? -ESRCH : -EPERM;
+    }
+    if (fmap.map.nr_entries > E820_MAX) {
+        return -ENOMEM;
+    }
+    size = fmap.map.nr_entries * sizeof(struct e820);
+    if (!guest_readable(*(ulong *)&fmap.map.buffer, size) ||
+        copy_from_guest(e820, *(ulong *)&fmap.map.buffer, size)) {
+        return -EFAULT;
+    }
+    nr_e820 = fmap.map.nr_entries;
+    return 0;
+}
+
+static long get_memory_map(ulong arg)
+{
+    struct xen_memory_map map;
+
+    if (copy_from_guest(&map, arg, sizeof(map))) {
+        return -EFAULT;
+    }
+    if (!nr_e820) {
+        return -ENOSYS;
+    }
+    if (map.nr_entries > nr_e820) {
+        map.nr_entries = nr_e820;
+    }
+    return copy_to_guest(*(ulong *)&map.buffer, e820,
+                         map.nr_entries * sizeof(struct e820)) ||
+           copy_to_guest(arg, &map, sizeof(map)) ? -EFAULT : 0;
+}
+
+static long machphys_mfn_list(ulong arg)
+{
+    struct xen_machphys_mfn_list mml;
+    ulong i;
+
+    if (copy_from_guest(&mml, arg, sizeof(mml))) {
+        return -EFAULT;
+    }
+    for (i = 0; i < mml.max_extents && i < boot_info->m2p_size >> 21; i++) {
+        ulong mfn = (boot_info->tables_gpa >> 12) + i * 512;
+
+        if (copy_to_guest(*(ulong *)&mml.extent_start + i * sizeof(ulong), &mfn,
+                          sizeof(mfn))) {
+            return -EFAULT;
+        }
+    }
+    mml.nr_extents = i;
+    return copy_to_guest(arg, &mml, sizeof(mml));
+}
+
+static long reservation(unsigned op, ulong arg)
+{
     u16 dom;
 
-    switch (a1 & 0x3f) {
+    if (copy_from_guest(&dom, arg, sizeof(dom))) {
+        return -EFAULT;
+    }
+    if (!domid_is_own(dom)) {
+        return dom ? -ESRCH : -EPERM;
+    }
+    switch (op) {
+    case XENMEM_current_reservation:
+        return boot_info->nr_pages - nr_released;
+    case XENMEM_maximum_gpfn:
+        return shared->arch.max_pfn ? shared->arch.max_pfn - 1 : 0;
+    }
+    return boot_info->nr_pages;
+}
+
+#define XENMEM_REMOVE_FROM_PHYSMAP  15
+#define FOREIGN_SPACE               4   /* XENMAPSPACE_gmfn_foreign */
+
+/* For domains that have a map of their own */
+static long change_physmap(unsigned op, ulong arg)
+{
+    union {
+        struct xen_add_to_physmap add;
+        struct {
+            u16 domid;
+            ulong gpfn;
+        } remove;
+    } u;
+
+    if (op == XENMEM_add_to_physmap) {
+        if (copy_from_guest(&u.add, arg, sizeof(u.add))) {
+            return -EFAULT;
+        }
+        if (u.add.space == FOREIGN_SPACE) {
+            return -ENOSYS;
+        }
+    } else if (copy_from_guest(&u.remove, arg, sizeof(u.remove))) {
+        return -EFAULT;
+    }
+    return domid_is_own(u.add.domid) || !u.add.domid ? -EACCES : -ESRCH;
+}
+
+HYPERCALL(do_memory_op)
+{
+    struct xen_machphys_mapping mm;
+    /* Where a call goes on that Xen has done in part */
+    ulong start = a1 >> 6;
+    unsigned op = a1 & 0x3f;
+
+    switch (op) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
-        if (copy_from_guest(&u.r, a2, sizeof(u.r))) {
-            return -EFAULT;
-        }
-        if (!domid_ok(u.r.domid)) {
-            return -ESRCH;
-        }
-        if (u.r.extent_order > 18) {
-            return 0;
-        }
-        if ((a1 & 0x3f) == XENMEM_decrease_reservation) {
-            return decrease_reservation(&u.r);
-        }
-        return populate_physmap(&u.r, (a1 & 0x3f) == XENMEM_populate_physmap);
+        return change_reservation(op, start, a2);
+    case XENMEM_add_to_physmap:
+        return change_physmap(op, a2);
+    }
+    if (start) {
+        return op == XENMEM_exchange || op == XENMEM_maximum_ram_page ||
+               op == XENMEM_current_reservation ||
+               op == XENMEM_maximum_reservation || op == XENMEM_maximum_gpfn ||
+               op == XENMEM_REMOVE_FROM_PHYSMAP ? -EINVAL : -ENOSYS;
+    }
+    switch (op) {
     case XENMEM_exchange:
         return memory_exchange(a2);
     case XENMEM_maximum_ram_page:
@@ -1582,64 +1828,21 @@ HYPERCALL(do_memory_op)
     case XENMEM_current_reservation:
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
-        if (copy_from_guest(&dom, a2, sizeof(dom))) {
-            return -EFAULT;
-        }
-        if (!domid_ok(dom)) {
-            return -ESRCH;
-        }
-        if ((a1 & 0x3f) == XENMEM_maximum_gpfn) {
-            return shared->arch.max_pfn ? shared->arch.max_pfn - 1
-                                        : boot_info->nr_pages - 1;
-        }
-        return boot_info->nr_pages - ((a1 & 0x3f) == XENMEM_current_reservation
-                                      ? nr_released : 0);
+        return reservation(op, a2);
+    case XENMEM_REMOVE_FROM_PHYSMAP:
+        return change_physmap(op, a2);
     case XENMEM_machphys_mapping:
-        u.mm.v_start = M2P_VIRT;
-        u.mm.v_end = M2P_VIRT + boot_info->m2p_size;
-        u.mm.max_mfn = boot_info->max_mfn - 1;
-        return copy_to_guest(a2, &u.mm, sizeof(u.mm));
+        mm.v_start = M2P_VIRT;
+        mm.v_end = M2P_VIRT + boot_info->m2p_size;
+        mm.max_mfn = boot_info->max_mfn - 1;
+        return copy_to_guest(a2, &mm, sizeof(mm));
     case XENMEM_machphys_mfn_list:
     case XENMEM_machphys_compat_mfn_list:
-        if (copy_from_guest(&u.mml, a2, sizeof(u.mml))) {
-            return -EFAULT;
-        }
-        {
-            ulong i;
-
-            for (i = 0; i < u.mml.max_extents &&
-                        i < boot_info->m2p_size >> 21; i++) {
-                ulong mfn = (boot_info->tables_gpa >> 12) + i * 512;
-
-                if (copy_to_guest(*(ulong *)&u.mml.extent_start +
-                                  i * sizeof(ulong), &mfn, sizeof(mfn))) {
-                    return -EFAULT;
-                }
-            }
-            u.mml.nr_extents = i;
-            return copy_to_guest(a2, &u.mml, sizeof(u.mml));
-        }
+        return machphys_mfn_list(a2);
     case XENMEM_memory_map:
-        {
-            struct {
-                u64 addr, size;
-                u32 type;
-            } __attribute__((packed)) e820 = { 0, boot_info->nr_pages << 12, 1 };
-
-            if (copy_from_guest(&u.map, a2, sizeof(u.map))) {
-                return -EFAULT;
-            }
-            if (u.map.nr_entries < 1) {
-                return -EINVAL;
-            }
-            u.map.nr_entries = 1;
-            if (copy_to_guest(*(ulong *)&u.map.buffer, &e820, sizeof(e820)) ||
-                copy_to_guest(a2, &u.map, sizeof(u.map))) {
-                return -EFAULT;
-            }
-            return 0;
-        }
+        return get_memory_map(a2);
     case XENMEM_set_memory_map:
+        return set_memory_map(a2);
     case XENMEM_machine_memory_map:
         return -EPERM;
     }
