@@ -15,17 +15,15 @@
 
 /* What the monitor knows about each frame of guest memory */
 typedef u32 frame_info_t;
-#define FI_TYPE_SHIFT   28
-#define FI_TYPE(fi)     ((fi) >> FI_TYPE_SHIFT & 7)   /* 0, a table's level, or */
+#define FI_TYPE_SHIFT   24
+#define FI_TYPE(fi)     ((u8)((fi) >> FI_TYPE_SHIFT))   /* 0, a table's level, or */
 #define FI_SEG_DESC     6               /* part of a GDT */
 #define FI_RELEASED     7               /* not the domain's now: ballooned */
-#define FI_TYPE_MASK    (7u << FI_TYPE_SHIFT)
-#define FI_LEVEL_1      (1u << FI_TYPE_SHIFT)
-#define FI_PINNED       (1u << 31)
-#define FI_PAE_XEN_L2   (1u << 27)      /* a level-2 table with our entries */
-#define FI_CHECKING     (1u << 26)      /* its entries are still being read */
-#define FI_LEAVING      (1u << 25)      /* given back, but still in use */
-#define FI_COUNT_MASK   0x01ffffffu
+#define FI_PINNED       (1u << 23)
+#define FI_PAE_XEN_L2   (1u << 22)      /* a level-2 table with our entries */
+#define FI_CHECKING     (1u << 21)      /* its entries are still being read */
+#define FI_LEAVING      (1u << 20)      /* given back, but still in use */
+#define FI_COUNT_MASK   0x000fffffu
 
 #ifdef __x86_64__
 extern frame_info_t *frame_table;
@@ -39,15 +37,27 @@ static inline void *frame(ulong mfn)
 
 void map_window(ulong mfn);
 
+/* Is it in its window already, as it mostly is? */
+static inline bool frame_is_mapped(ulong mfn)
+{
+    struct vcpu *v = (struct vcpu *)(area_base() + VCPU_OFFSET);
+
+    return likely(v->window[mfn % AREA_WINDOW_PAGES] == mfn);
+}
+
+/* Where it then is */
+static inline void *mapped_frame(ulong mfn)
+{
+    return (void *)(area_base() + AREA_WINDOW * PAGE_SIZE +
+                    mfn % AREA_WINDOW_PAGES * PAGE_SIZE);
+}
+
 static inline void *frame(ulong mfn)
 {
-    ulong base = area_base();
-    unsigned i = mfn % AREA_WINDOW_PAGES;
-
-    if (unlikely(((struct vcpu *)(base + VCPU_OFFSET))->window[i] != ~mfn)) {
+    if (!frame_is_mapped(mfn)) {
         map_window(mfn);
     }
-    return (void *)(base + (AREA_WINDOW + i) * PAGE_SIZE);
+    return mapped_frame(mfn);
 }
 #endif
 

@@ -43,6 +43,7 @@ static void vcpu_create(u32 id)
     v->idt = (struct gate *)(base + AREA_IDT * PAGE_SIZE);
 #ifndef __x86_64__
     v->pdpt = (u64 *)(base + AREA_PDPT * PAGE_SIZE);
+    memset(v->window, 0xff, sizeof(v->window));
 #endif
     v->vcpu_info = id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id]
                                              : &no_vcpu_info;

@@ -160,7 +160,7 @@ struct vcpu {
 
 #ifndef __x86_64__
     u64 *pdpt;                  /* the top level that CR3 points to */
-    u32 window[AREA_WINDOW_PAGES];  /* ~mfn of each window page, 0: none */
+    u32 window[AREA_WINDOW_PAGES];  /* mfn of each window page, ~0: none */
 #endif
 };
 

@@ -96,7 +96,7 @@ void map_window(ulong mfn)
     struct vcpu *v = current_vcpu();
     unsigned i = mfn % AREA_WINDOW_PAGES;
 
-    v->window[i] = ~mfn;
+    v->window[i] = mfn;
     map_area_page(v, AREA_WINDOW + i, (u64)mfn << 12 | PTE_P | PTE_RW | PTE_A |
                                       PTE_D);
 }
@@ -689,7 +689,7 @@ static inline int check_l1(u64 val)
         return 0;
     }
     if (likely(mfn_is_ram(mfn))) {
-        if (unlikely((val & PTE_RW) && (frame_table[mfn] & FI_TYPE_MASK))) {
+        if (unlikely((val & PTE_RW) && FI_TYPE(frame_table[mfn]))) {
             return -EBUSY;
         }
         return 0;
@@ -706,6 +706,14 @@ static inline int check_l1(u64 val)
  * say about: what all but a few are? 32-bit code has no register to spare for
  * 64-bit numbers.
  */
+#ifndef __x86_64__
+static inline ulong mfn_of(ulong lo, ulong hi)
+{
+    asm("shrd $12, %1, %0" : "+r" (lo) : "r" (hi) : "cc");
+    return lo;
+}
+#endif
+
 #ifdef __x86_64__
 static inline bool usual_l1(ulong lo, ulong hi)
 {
@@ -713,14 +721,14 @@ static inline bool usual_l1(ulong lo, ulong hi)
 #else
 static inline bool usual_l1(ulong lo, ulong hi)
 {
-    ulong mfn = lo >> 12 | hi << 20;
+    ulong mfn = mfn_of(lo, hi);
 #endif
 
     if (!(lo & PTE_P)) {
         return true;
     }
     return likely(mfn_is_ram(mfn)) &&
-           (!(lo & PTE_RW) || likely(!(frame_table[mfn] & FI_TYPE_MASK)));
+           (!(lo & PTE_RW) || likely(!FI_TYPE(frame_table[mfn])));
 }
 
 bool entry_ok(u64 val)
@@ -814,9 +822,9 @@ out:
 
 static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
 {
-    frame_info_t type = frame_table[mfn] & FI_TYPE_MASK;
+    unsigned type = FI_TYPE(frame_table[mfn]);
 
-    if (likely(type == FI_LEVEL_1)) {
+    if (likely(type == 1)) {
         int ret = check_l1(val);
 
         if (likely(!ret)) {
@@ -925,7 +933,7 @@ static noinline int first_update(struct vcpu *v, ulong ureq, struct batch *b)
     b->maddr_lo = b->maddr_hi = ~0UL;
     GET_GUEST(lo, ureq, out);
     GET_GUEST(hi, ureq + 4, out);
-    mfn = lo >> 12 | hi << 20;
+    mfn = mfn_of(lo, hi);
     if (!ret && mfn_level(mfn) == 1) {
         b->maddr_lo = mfn << 12;
         b->maddr_hi = mfn >> 20;
@@ -1039,30 +1047,34 @@ static inline int update_one(ulong ureq)
     return fetch_and_update(current_vcpu(), ureq);
 }
 #else
-static noinline int update_unusual(ulong ureq)
+static noinline __attribute__((cold)) int update_unusual(ulong ureq)
 {
     return fetch_and_update(current_vcpu(), ureq);
 }
 
-/* Of a level-1 table, in halves */
+/*
+ * Of a level-1 table that is mapped, in halves. The value first, and no call on
+ * the way, for want of registers.
+ */
 static inline int update_one(ulong ureq)
 {
     ulong ptr, lo, hi, mfn;
 
-    GET_GUEST(ptr, ureq, unusual);
-    GET_GUEST(hi, ureq + 4, unusual);
-    mfn = ptr >> 12 | hi << 20;
-    if (unlikely((ptr & 7) || !mfn_is_ram(mfn) ||
-                 (frame_table[mfn] & FI_TYPE_MASK) != FI_LEVEL_1)) {
-        goto unusual;
-    }
     GET_GUEST(lo, ureq + 8, unusual);
     GET_GUEST(hi, ureq + 12, unusual);
     if (unlikely(!usual_l1(lo, hi))) {
         goto unusual;
     }
-    set_halves((volatile ulong *)((ulong)frame(mfn) + (ptr & (PAGE_SIZE - 1))),
-               lo, hi);
+    GET_GUEST(ptr, ureq, unusual);
+    GET_GUEST(mfn, ureq + 4, unusual);
+    mfn = mfn_of(ptr, mfn);
+    if (unlikely((ptr & 7) || !mfn_is_ram(mfn) ||
+                 FI_TYPE(frame_table[mfn]) != 1 ||
+                 !frame_is_mapped(mfn))) {
+        goto unusual;
+    }
+    set_halves((volatile ulong *)((ulong)mapped_frame(mfn) +
+                                  (ptr & (PAGE_SIZE - 1))), lo, hi);
     return 0;
 unusual:
     return update_unusual(ureq);
@@ -1071,7 +1083,7 @@ unusual:
 
 HYPERCALL(do_mmu_update)
 {
-    if (likely(!((a2 ^ 1) | a3 | (a4 ^ DOMID_SELF)) &&
+    if (likely(!((a2 ^ 1) | (a4 ^ DOMID_SELF) | a3) &&
                access_ok(a1, sizeof(struct req)))) {
         return update_one(a1);
     }
