@@ -966,7 +966,9 @@ static int64_t gnttab_call(void *opaque, unsigned vcpu, uint32_t cmd,
         case GNTTABOP_map_grant_ref: {
             struct gnttab_map_grant_ref *op = data;
 
-            status = check_domain(s, le16_to_cpu(op->dom)) == GNTST_bad_domain
+            status = le32_to_cpu(op->flags) &
+                     (GNTMAP_device_map | GNTMAP_host_map) &&
+                     check_domain(s, le16_to_cpu(op->dom)) == GNTST_bad_domain
                      ? GNTST_bad_domain : GNTST_bad_gntref;
             op->status = cpu_to_le16(status);
             break;

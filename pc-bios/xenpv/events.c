@@ -835,12 +835,30 @@ static long cache_flush(const struct gnttab_cache_flush *op)
     return op->op == GNTTAB_CACHE_INVAL ? -EOPNOTSUPP : 0;
 }
 
+#define GNTTABOP_CMD_MASK   0xfff
+
+/*
+ * A page for another domain's transfer grant, of which there is none. As with
+ * Xen the page is gone nevertheless.
+ */
+static void transfer(struct gnttab_transfer *op)
+{
+    if (!give_away(op->mfn)) {
+        op->status = GNTST_bad_page;
+    } else if (op->domid && op->domid != boot_info->domid) {
+        op->status = GNTST_bad_domain;
+    } else {
+        op->status = GNTST_general_error;
+    }
+}
+
 HYPERCALL(do_grant_table_op)
 {
     static const u8 size[] = {
         [GNTTABOP_map_grant_ref] = sizeof(struct gnttab_map_grant_ref),
         [GNTTABOP_unmap_grant_ref] = sizeof(struct gnttab_unmap_grant_ref),
         [GNTTABOP_setup_table] = sizeof(struct gnttab_setup_table),
+        [GNTTABOP_transfer] = sizeof(struct gnttab_transfer),
         [GNTTABOP_copy] = sizeof(struct gnttab_copy),
         [GNTTABOP_query_size] = sizeof(struct gnttab_query_size),
         [GNTTABOP_unmap_and_replace] = sizeof(struct gnttab_unmap_and_replace),
@@ -854,9 +872,12 @@ HYPERCALL(do_grant_table_op)
     u64 element[16];
     long ret = 0;
 
-    if (count > 0x7fffffff) {
+    if (count > 0x7fffffff || ((u32)a1 & ~GNTTABOP_CMD_MASK &&
+                               (a1 & GNTTABOP_CMD_MASK) !=
+                               GNTTABOP_cache_flush)) {
         return -EINVAL;
     }
+    a1 &= GNTTABOP_CMD_MASK;
     if (a1 >= ARRAY_SIZE(size) || !size[a1]) {
         return -ENOSYS;
     }
@@ -867,9 +888,11 @@ HYPERCALL(do_grant_table_op)
     case GNTTABOP_setup_table:
     case GNTTABOP_get_status_frames:
         return count != 1 ? -EINVAL : setup_frames(a1, a2);
+    case GNTTABOP_get_version:
+        count = 1;
+        break;
     case GNTTABOP_query_size:
     case GNTTABOP_set_version:
-    case GNTTABOP_get_version:
         if (count != 1) {
             return -EINVAL;
         }
@@ -882,7 +905,11 @@ HYPERCALL(do_grant_table_op)
             ret = cache_flush((struct gnttab_cache_flush *)element);
             continue;
         }
-        ret = machine_call(XENPV_CALL_GNTTAB, a1, element, size[a1]);
+        if (a1 == GNTTABOP_transfer) {
+            transfer((struct gnttab_transfer *)element);
+        } else {
+            ret = machine_call(XENPV_CALL_GNTTAB, a1, element, size[a1]);
+        }
         if (copy_to_guest(a2, element, size[a1])) {
             return -EFAULT;
         }

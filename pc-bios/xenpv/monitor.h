@@ -466,6 +466,7 @@ int get_seg_desc(ulong mfn);
 void put_seg_desc(ulong mfn);
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool guest_mfn_valid(ulong mfn);
+bool give_away(ulong mfn);           /* a frame that is only memory */
 bool entry_ok(u64 val);             /* of a level-1 table */
 
 /* segments.c */

@@ -1478,7 +1478,20 @@ static bool give_back(ulong mfn)
     return true;
 }
 
-/* All three return how many extents were done, counted from the domain's list */
+bool give_away(ulong mfn)
+{
+    bool plain;
+
+    spin_lock(&tables_lock);
+    plain = plain_extent(mfn, 0);
+    if (plain) {
+        release_frame(mfn);
+    }
+    spin_unlock(&tables_lock);
+    return plain;
+}
+
+/* Both return how many extents were done, counted from the domain's list */
 static ulong decrease_reservation(const struct xen_memory_reservation *r,
                                   ulong i)
 {

@@ -393,9 +393,13 @@ struct evtchn_fifo_control_block {
 #define VIRQ_TIMER          0
 #define VIRQ_DEBUG          1
 
+#define GNTTABOP_map_grant_ref      0
+#define GNTTABOP_unmap_grant_ref    1
 #define GNTTABOP_setup_table        2
+#define GNTTABOP_transfer           4
 #define GNTTABOP_copy               5
 #define GNTTABOP_query_size         6
+#define GNTTABOP_unmap_and_replace  7
 #define GNTTABOP_set_version        8
 #define GNTTABOP_get_status_frames  9
 #define GNTTABOP_get_version        10
@@ -406,6 +410,7 @@ struct evtchn_fifo_control_block {
 #define GNTST_general_error         -1
 #define GNTST_bad_domain            -2
 #define GNTST_bad_gntref            -3
+#define GNTST_bad_handle            -4
 #define GNTST_bad_virt_addr         -5
 #define GNTST_permission_denied     -8
 #define GNTST_bad_page              -9
@@ -475,6 +480,32 @@ struct gnttab_get_version {
 };
 struct gnttab_swap_grant_ref {
     uint32_t ref_a, ref_b;
+    int16_t status;
+};
+struct gnttab_transfer {
+    xen_pfn_t mfn;
+    uint16_t domid;
+    uint32_t ref;
+    int16_t status;
+};
+struct gnttab_map_grant_ref {
+    uint64_t host_addr;
+    uint32_t flags;
+    uint32_t ref;
+    uint16_t dom;
+    int16_t status;
+    uint32_t handle;
+    uint64_t dev_bus_addr;
+};
+#define GNTMAP_host_map             (1 << 1)
+struct gnttab_unmap_grant_ref {
+    uint64_t host_addr, dev_bus_addr;
+    uint32_t handle;
+    int16_t status;
+};
+struct gnttab_unmap_and_replace {
+    uint64_t host_addr, new_addr;
+    uint32_t handle;
     int16_t status;
 };
 struct gnttab_cache_flush {
