@@ -144,6 +144,67 @@ static void add_leaf(X86CPU *cpu, bool is_64bit, uint32_t leaf,
     add(table, n, leaf, any ? XENPV_CPUID_ANY : subleaf, regs);
 }
 
+/* The state that the guest may have saved: what goes with its features */
+static uint64_t xstates(X86CPU *cpu, bool is_64bit)
+{
+    const uint64_t avx512 = XSTATE_OPMASK_MASK | XSTATE_ZMM_Hi256_MASK |
+                            XSTATE_Hi16_ZMM_MASK;
+    uint32_t one[4], seven[4] = { 0 };
+    uint64_t states = XSTATE_FP_MASK | XSTATE_SSE_MASK;
+
+    cpu_x86_cpuid(&cpu->env, 1, 0, &one[R_EAX], &one[R_EBX], &one[R_ECX],
+                  &one[R_EDX]);
+    restrict_features(1, 0, is_64bit, one);
+    if (!(one[R_ECX] & CPUID_EXT_XSAVE)) {
+        return 0;
+    }
+    if (cpu->env.cpuid_level >= 7) {
+        cpu_x86_cpuid(&cpu->env, 7, 0, &seven[R_EAX], &seven[R_EBX],
+                      &seven[R_ECX], &seven[R_EDX]);
+        restrict_features(7, 0, is_64bit, seven);
+    }
+    states |= one[R_ECX] & CPUID_EXT_AVX ? XSTATE_YMM_MASK : 0;
+    states |= seven[R_EBX] & CPUID_7_0_EBX_AVX512F ? avx512 : 0;
+    return states;
+}
+
+/* Leaf 0xd: .ebx of the first two is the monitor's to say */
+static void add_xstate_leaves(X86CPU *cpu, bool is_64bit,
+                              struct xenpv_cpuid *table, unsigned *n)
+{
+    const uint64_t states = xstates(cpu, is_64bit);
+    uint32_t regs[4], size = sizeof(X86LegacyXSaveArea) + sizeof(X86XSaveHeader);
+
+    if (!states) {
+        return;
+    }
+    for (unsigned i = 2; i < XSAVE_STATE_AREA_COUNT; i++) {
+        if (states & BIT_ULL(i)) {
+            cpu_x86_cpuid(&cpu->env, 0xd, i, &regs[R_EAX], &regs[R_EBX],
+                          &regs[R_ECX], &regs[R_EDX]);
+            size = MAX(size, regs[R_EBX] + regs[R_EAX]);
+        }
+    }
+    for (unsigned i = 0; i < XSAVE_STATE_AREA_COUNT; i++) {
+        memset(regs, 0, sizeof(regs));
+        if (i == 0) {
+            regs[R_EAX] = states;
+            regs[R_EDX] = states >> 32;
+            regs[R_ECX] = size;
+        } else if (i == 1 || states & BIT_ULL(i)) {
+            cpu_x86_cpuid(&cpu->env, 0xd, i, &regs[R_EAX], &regs[R_EBX],
+                          &regs[R_ECX], &regs[R_EDX]);
+            restrict_features(0xd, i, is_64bit, regs);
+            if (i == 1) {
+                regs[R_ECX] = regs[R_EDX] = 0;      /* nothing is XSAVES's */
+            }
+        } else {
+            continue;
+        }
+        add(table, n, 0xd, i, regs);
+    }
+}
+
 unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            unsigned xen_minor,
                            struct xenpv_cpuid table[XENPV_CPUID_MAX],
@@ -172,9 +233,7 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
             }
             break;
         case 0xd:
-            for (sub = 0; sub < 20; sub++) {
-                add_leaf(cpu, is_64bit, leaf, sub, false, table, &n);
-            }
+            add_xstate_leaves(cpu, is_64bit, table, &n);
             break;
         default:
             add_leaf(cpu, is_64bit, leaf, 0, true, table, &n);

@@ -438,8 +438,11 @@ static bool read_guest_cr(struct vcpu *v, unsigned nr, ulong *val)
 static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
 {
     bool bad = false;
+    u32 allowed[4];
 
-    if (!(read_cr4() & CR4_OSXSAVE)) {
+    guest_cpuid(v, 0xd, 0, allowed);
+    if (!(read_cr4() & CR4_OSXSAVE) || (u32)regs->cx ||
+        ((u32)regs->ax & ~allowed[0]) || ((u32)regs->dx & ~allowed[3])) {
         return false;
     }
     asm volatile("1: .byte 0x0f, 0x01, 0xd1\n\t"

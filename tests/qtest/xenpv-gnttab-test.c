@@ -550,7 +550,7 @@ static void test_swap(void)
 static void test_map(void)
 {
     QTestState *qts = start();
-    struct gnttab_map_grant_ref m = { .dom = 0, .ref = 0 };
+    struct gnttab_map_grant_ref m = { .dom = 0, .flags = GNTMAP_host_map };
     struct gnttab_unmap_grant_ref u = { .handle = 0 };
 
     g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
@@ -558,6 +558,9 @@ static void test_map(void)
     m.dom = DOMID_NOBODY;
     g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
     g_assert_cmpint(m.status, ==, GNTST_bad_domain);
+    m.flags = 0;            /* a mapping nowhere */
+    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
+    g_assert_cmpint(m.status, ==, GNTST_bad_gntref);
     g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
     g_assert_cmpint(u.status, ==, GNTST_bad_handle);
     qtest_quit(qts);

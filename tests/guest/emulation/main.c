@@ -8,6 +8,9 @@
  * behind itself, and each that is not must be a #GP at itself, so that a
  * kernel which probes for a feature can recover.
  *
+ * All features that there are, so that there are some to hide:
+ * CPU: check=off
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -67,6 +70,86 @@ static void do_cpuid(void *unused)
     if (IS_64BIT) {
         check(r[3] & 1 << 11, "CPUID: no SYSCALL");
     }
+}
+
+/*
+ * XSAVE saves what goes with the features that there are, and no more may be
+ * switched on: else a kernel would save, and leave to the next program, state
+ * that it does not know, or think its buffers too small.
+ */
+#define XSTATE_YMM      (1u << 2)
+#define XSTATE_AVX512   (7u << 5)
+
+static void xstates(void *unused)
+{
+    uint32_t one[4], seven[4] = { 0 }, main[4], r[4];
+    uint32_t states, size = 576;
+
+    cpuid(0, 0, r);
+    cpuid(1, 0, one);
+    if (r[0] >= 7) {
+        cpuid(7, 0, seven);
+    }
+    cpuid(0xd, 0, main);
+    if (!(one[2] & 1 << 26)) {
+        check_eq(main[0] | main[1] | main[2] | main[3], 0, "0xd without XSAVE");
+        return;
+    }
+    states = 3 | (one[2] & 1 << 28 ? XSTATE_YMM : 0) |
+             (seven[1] & 1 << 16 ? XSTATE_AVX512 : 0);
+    check_eq(main[0], states, "the states that can be saved");
+    check_eq(main[3], 0, "their upper half");
+    for (unsigned i = 2; i < 63; i++) {
+        cpuid(0xd, i, r);
+        if (i < 32 && states >> i & 1) {
+            check(r[0] && r[1] >= 576, "state %u is at %x, of size %x", i, r[1],
+                  r[0]);
+            check_eq(r[2] & 1, 0, "state %u is XSAVES's", i);
+            size = r[0] + r[1] > size ? r[0] + r[1] : size;
+        } else {
+            check_eq(r[0] | r[1] | r[2] | r[3], 0, "state %u", i);
+        }
+    }
+    check_eq(main[2], size, "the size of all that can be saved");
+    cpuid(0xd, 1, r);
+    check_eq(r[0] & ~7u, 0, "XSAVES, or what is new");
+    check_eq(r[2] | r[3], 0, "states of XSAVES");
+}
+
+#define CR4_OSXSAVE     (1UL << 18)
+
+static void xsetbv(void *val)
+{
+    asm volatile(".byte 0x0f, 0x01, 0xd1"
+                 : : "a" ((uint32_t)(ulong)val), "d" (0), "c" (0));
+}
+
+static void xcr0(void)
+{
+    uint32_t r[4];
+    struct trap t;
+    ulong cr4;
+
+    cpuid(1, 0, r);
+    if (!(r[2] & 1 << 26)) {
+        return;
+    }
+    cpuid(0xd, 0, r);
+    asm volatile("mov %%cr4, %0" : "=r" (cr4));
+    asm volatile("mov %0, %%cr4" : : "r" (cr4 | CR4_OSXSAVE));
+    check(!catch_exception(&t, xsetbv, (void *)(ulong)r[0]),
+          "all states that there are: %s", trap_name(t.vector));
+    for (unsigned i = 2; i < 32; i++) {
+        if (!(r[0] >> i & 1)) {
+            check(catch_exception(&t, xsetbv, (void *)(3UL | 1UL << i)) &&
+                  t.vector == X86_GP, "state %u can be switched on", i);
+        }
+    }
+    check(!catch_exception(&t, xsetbv, (void *)3), "x87 and SSE: %s",
+          trap_name(t.vector));
+    check(catch_exception(&t, xsetbv, (void *)2) && t.vector == X86_GP,
+          "SSE without x87");
+    asm volatile("mov %0, %%cr4" : : "r" (cr4));
 }
 
 /* Runs fn; it must not raise anything */
@@ -232,6 +315,8 @@ void test_main(void)
     ulong ebx;
 
     WORKS(do_cpuid);
+    WORKS(xstates);
+    xcr0();
     check(!call_user(user_cpuid, 0x40000000, 0, &ebx, &t) &&
           ebx == 0x566e6558, "the CPUID prefix in user mode");
     WORKS(control_registers);
