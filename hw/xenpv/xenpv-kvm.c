@@ -351,6 +351,10 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
         (cpu->env.features[FEAT_KVM] & (1 << KVM_FEATURE_CLOCKSOURCE2))) {
         flags |= XENPV_BOOT_KVM_CLOCK;
     }
+    if (kvm_enabled() &&
+        (cpu->env.features[FEAT_KVM] & (1 << KVM_FEATURE_PV_EOI))) {
+        flags |= XENPV_BOOT_KVM_PV_EOI;
+    }
     if (qemu_loglevel_mask(LOG_UNIMP)) {
         flags |= XENPV_BOOT_TRACE;
     }

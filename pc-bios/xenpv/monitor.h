@@ -149,6 +149,7 @@ struct vcpu {
     struct callback failsafe, nmi, syscall32, sysenter;
 
     u64 timer_deadline;         /* system time in ns, 0: none */
+    u64 timer_set;              /* likewise: when the APIC's timer interrupts */
     u64 periodic_ns, periodic_next;
     u32 virq_port[NR_VIRQS];
     struct vcpu_runstate_info runstate;

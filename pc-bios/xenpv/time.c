@@ -13,6 +13,7 @@
 
 #define MSR_KVM_WALL_CLOCK_NEW  0x4b564d00
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
+#define MSR_KVM_PV_EOI_EN       0x4b564d04
 
 #define MSR_APIC_BASE       0x1b
 #define APIC_BASE_ENABLE    (1 << 11)
@@ -53,9 +54,22 @@ static u32 apic_read(u32 msr)
                              (msr & 0xff) * 16);
 }
 
+/*
+ * KVM's PV EOI, by vCPU: KVM sets bit 0 when it injects an interrupt whose end
+ * it need not be told at once. Clearing the bit is that EOI, and no VM exit.
+ */
+static u32 pv_eoi[XENPV_MAX_VCPUS];
+
 void apic_eoi(void)
 {
-    apic_write(APIC_EOI, 0);
+    bool was;
+
+    asm volatile("btrl $0, %0"
+                 : "+m" (pv_eoi[current_vcpu()->id]), "=@ccc" (was)
+                 : : "memory");
+    if (!was) {
+        apic_write(APIC_EOI, 0);
+    }
 }
 
 /* An interrupt for another vCPU. What was written before is seen there */
@@ -90,6 +104,9 @@ void init_apic(struct vcpu *v)
     apic_write(APIC_SVR, 0x1ff);
     apic_write(APIC_TIMER_DIVIDE, 0xb);     /* by 1 */
     apic_write(APIC_LVT_TIMER, XENPV_TIMER_VECTOR);
+    if (boot_info->flags & XENPV_BOOT_KVM_PV_EOI) {
+        wrmsr(MSR_KVM_PV_EOI_EN, core_gpa(&pv_eoi[v->id]) | 1);
+    }
 }
 
 /* vcpu_info is where the guest put it: tell who writes the time there */
@@ -174,7 +191,12 @@ static struct {
 } watchdogs[NR_WATCHDOGS];
 static struct spinlock watchdog_lock;
 
-/* Let the APIC's timer interrupt at the next deadline; 0 is none */
+/*
+ * Let the APIC's timer interrupt at the next deadline; 0 is none. Each write to
+ * it is a VM exit, and a kernel that is woken up by its devices changes its mind
+ * at each wakeup. So a timer that interrupts too early is left as it is: what it
+ * is to do then is decided when it does.
+ */
 static void program_timer(struct vcpu *v, u64 now)
 {
     u64 next = v->timer_deadline, delta, count;
@@ -191,14 +213,14 @@ static void program_timer(struct vcpu *v, u64 now)
             next = watchdogs[i].deadline;
         }
     }
-    if (!next) {
-        apic_write(APIC_TIMER_COUNT, 0);
+    if (!next || (v->timer_set && v->timer_set <= next)) {
         return;
     }
     delta = next > now ? next - now : 1;
     if (delta > 2 * (u64)NS_PER_SEC) {
         delta = 2 * (u64)NS_PER_SEC;    /* the counter is short: in steps */
     }
+    v->timer_set = now + delta;
     count = div64(delta * boot_info->apic_timer_mhz, 1000) + 1;
     apic_write(APIC_TIMER_COUNT, count > 0xffffffff ? 0xffffffff : count);
 }
@@ -229,6 +251,7 @@ void timer_interrupt(struct vcpu *v)
     u64 now = system_time();
     bool others = false;
 
+    v->timer_set = 0;
     if (v->timer_deadline && now >= v->timer_deadline) {
         v->timer_deadline = 0;
         raise_virq(v, VIRQ_TIMER);

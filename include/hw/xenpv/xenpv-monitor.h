@@ -133,6 +133,7 @@ struct xenpv_cpuid {
 #define XENPV_BOOT_X2APIC       0x1     /* the vCPU's local APIC is in x2APIC mode */
 #define XENPV_BOOT_KVM_CLOCK    0x2     /* the kvmclock MSRs work */
 #define XENPV_BOOT_TRACE        0x4     /* log unknown hypercalls and the like */
+#define XENPV_BOOT_KVM_PV_EOI   0x8     /* the MSR of KVM's PV EOI works */
 
 /* Written by the machine at each reset, read by the monitor */
 struct xenpv_boot_info {
@@ -223,7 +224,8 @@ struct xenpv_fifo {
  * the port's bit in .ports, of the port's vCPU the word's bit in .words, that
  * word's bit in .summary, and if .summary was 0 sends XENPV_UPCALL_VECTOR to
  * the vCPU. The monitor takes them the other way round, atomically, and does
- * what Xen does to make a port pending, masks and all.
+ * what Xen does to make a port pending, masks and all. While it is about to look
+ * anyway, the monitor sets a bit of .summary itself and so spares the vector.
  */
 struct xenpv_incoming {
     uint64_t ports[XENPV_NR_PORTS / 64];
