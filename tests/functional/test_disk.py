@@ -206,12 +206,37 @@ class Disk(LinuxTest):
             self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=4k count=1 '
                        'iflag=direct')
         for command in (read, write):
-            guest.type(command % 'xvdb' + ' && echo @GO@ | tr G g\n')
-            guest.wait_event('STOP', 20)
-            self.assertEqual(guest.qmp.command('query-status')['status'],
-                             'io-error')
-            guest.qmp.command('cont')
-            guest.expect('@gO@', 20)
+            self.stop_and_go(guest, command % 'xvdb')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    def stop_and_go(self, guest, command):
+        """One that fails and stops the machine, and then works"""
+        guest.type(command + ' && echo @GO@ | tr G g\n')
+        guest.wait_event('STOP', 20)
+        self.assertEqual(guest.qmp.command('query-status')['status'],
+                         'io-error')
+        guest.qmp.command('cont')
+        guest.expect('@gO@', 20)
+
+    @only('functional')
+    def test_drive_errors(self):
+        """-drive if=xen does not take rerror= and werror=, or does not do what
+        they say"""
+        error = 'file.inject-error.%d.'
+        guest = self.boot('-drive', ','.join(
+            ['if=xen,format=raw,rerror=stop,werror=stop,file.driver=blkdebug',
+             'file.image.filename=' + self.make_image('raw', MIB)] +
+            [(error + 'event=none,' + error + 'once=on,' +
+              error + 'iotype=%s,' + error + 'sector=%d')
+             % (i, i, i, iotype, i, sector)
+             for i, (iotype, sector) in enumerate((('read', 512),
+                                                   ('write', 1024)))]))
+        self.wait_for(guest, '[ -b /dev/xvda ]')
+        self.stop_and_go(guest, 'dd if=/dev/xvda of=/dev/null bs=4k skip=64 '
+                         'count=1 iflag=direct')
+        self.stop_and_go(guest, 'dd if=/dev/zero of=/dev/xvda bs=4k seek=128 '
+                         'count=1 oflag=direct')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
