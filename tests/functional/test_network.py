@@ -96,15 +96,20 @@ class Network(LinuxTest):
         self.addCleanup(setattr, self.place, 'wrapper', [])
         guest = self.boot('-nic', 'tap,ifname=tap0,script=no,downscript=no,'
                           'mac=' + MAC)
-        ports = self.start_peer('192.0.2.1', [
-            'nsenter', '-t', str(guest.popen.pid), '-n',
-            *([] if os.geteuid() == 0 else ['-U', '--preserve-credentials'])])
+        inside = ['nsenter', '-t', str(guest.popen.pid), '-n',
+                  *([] if os.geteuid() == 0 else
+                    ['-U', '--preserve-credentials'])]
+        ports = self.start_peer('192.0.2.1', inside)
         self.wait_for_eth0(guest)
         self.check(guest, 'ip addr add 192.0.2.2/24 dev eth0; '
                    'ip link set eth0 up')
         for size in (0, 56, 1472):
             self.check(guest, 'ping -A -q -c 300 -w 60 -s %d 192.0.2.1' % size,
                        '300 packets transmitted, 300 packets received', 90)
+            self.assertEqual(subprocess.run(
+                [*inside, sys.executable, peer.__file__, 'flood', '192.0.2.2',
+                 '3000', str(size)], stdout=subprocess.PIPE,
+                timeout=90).stdout.decode(), '3000 0\n')
         self.transfer(guest, '192.0.2.1', ports, MEGABYTES)
         guest.qmp.command('quit')
         self.assert_status(guest, 0)

@@ -2,18 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 peer.py ADDRESS
+peer.py flood ADDRESS COUNT SIZE
 
 What a guest talks to: two TCP servers at ADDRESS, whose ports are the first
 line of the output, "SINK SOURCE". To the one a guest sends what it likes; the
 other sends it as many bytes of noise as its first line says. For each
 connection a line tells "BYTES MD5 SECONDS".
 
+A flood is of pings, as ping -f does it with a preload: 32 are on their way
+at a time. It tells "RECEIVED DAMAGED".
+
 By itself, so that it can run in another network namespace than the tests do.
 """
 
 import hashlib
 import os
+import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -68,5 +74,38 @@ def main(address):
     print(*ports, flush=True)
 
 
+def checksum(data):
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xffff)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+def flood(address, count, size):
+    def request(sequence):
+        header = struct.pack('!BBHHH', 8, 0, 0, 1, sequence)
+        return (header[:2] + struct.pack('!H', checksum(header + payload)) +
+                header[4:] + payload)
+
+    payload = os.urandom(size & ~1)
+    ping = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    ping.connect((address, 0))
+    sent, damaged, missing = 0, 0, set()
+    while sent < count or missing:
+        while sent < count and len(missing) < 32:
+            missing.add(sent)
+            ping.send(request(sent))
+            sent += 1
+        if not select.select([ping], [], [], 20)[0]:
+            break
+        reply = ping.recv(65536)[20:]
+        if reply[0] == 0:
+            missing.discard(struct.unpack('!H', reply[6:8])[0])
+            damaged += reply[8:] != payload
+    print(sent - len(missing), damaged, flush=True)
+
+
 if __name__ == '__main__':
-    main(sys.argv[1])
+    if sys.argv[1] == 'flood':
+        flood(sys.argv[2], *map(int, sys.argv[3:]))
+    else:
+        main(sys.argv[1])
