@@ -179,6 +179,15 @@ static void test_disk_syntaxes(void)
         { "/x,raw,xvda,rw,discard", "/x", "raw", "xvda", .discard = 1 },
         { "/x,raw,xvda,rw,backendtype=qdisk", "/x", "raw", "xvda" },
         { "format=raw,vdev=xvdaz,target=/x", "/x", "raw", "xvdaz" },
+        /* Xen's numbers of disks, and xl's count of them */
+        { "phy:/x,51712,w", "/x", "raw", "xvda", .block = 1 },
+        { "phy:/x,0xca11,w", "/x", "raw", "xvdb1", .block = 1 },
+        { "phy:/x,2049,w", "/x", "raw", "sda1", .block = 1 },
+        { "phy:/x,768,w", "/x", "raw", "hda", .block = 1 },
+        { "phy:/x,5696,r", "/x", "raw", "hdd", 1, .block = 1 },
+        { "phy:/x,268439553,w", "/x", "raw", "xvdq1", .block = 1 },
+        { "/x,raw,d0p1,rw", "/x", "raw", "xvda1" },
+        { "/x,raw,d26,rw", "/x", "raw", "xvdaa" },
     };
 
     for (int i = 0; i < ARRAY_SIZE(disks); i++) {
@@ -436,7 +445,10 @@ static const struct {
       "f:3: disk: 'nbd:' is not a known kind of source" },
     { "disk-vdev", K "disk = ['file:/a,vda,w']\n",
       "f:3: disk: 'vda' is not a name for a guest's disk (xvda, xvda1, hda, "
-      "sda1, ...)" },
+      "sda1, ...), nor Xen's number of one" },
+    { "disk-vdev-number", K "disk = ['file:/a,1025,w']\n",
+      "f:3: disk: '1025' is not a name for a guest's disk (xvda, xvda1, hda, "
+      "sda1, ...), nor Xen's number of one" },
     { "disk-access", K "disk = ['file:/a,xvda,x']\n",
       "f:3: disk: 'x' is not a way of access (r, ro, w, rw)" },
     { "disk-format", K "disk = ['format=zip,vdev=xvda,target=/a']\n",

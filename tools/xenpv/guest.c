@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "guest.h"
 
 #define MIN_MEMORY_MIB  16
@@ -276,15 +277,80 @@ bool guest_is_vdev(const char *value)
     return letters >= 1 && letters <= 2 && digits <= 2 && !p[letters + digits];
 }
 
+/* The name of the @disk-th disk, or of a partition of it */
+static char *vdev_name(const char *prefix, unsigned disk, unsigned partition)
+{
+    GString *name = g_string_new(prefix);
+
+    if (disk >= 26) {
+        g_string_append_c(name, 'a' + disk / 26 - 1);
+    }
+    g_string_append_c(name, 'a' + disk % 26);
+    if (partition) {
+        g_string_append_printf(name, "%u", partition);
+    }
+    return g_string_free(name, false);
+}
+
+/*
+ * The name of a disk that is given by Xen's number of it, 51712 or 0xca00 for
+ * xvda, or by xl's way to count, d0p1 for xvda1; NULL if it is neither. Xen's
+ * vbd-interface(7) has the numbers.
+ */
+static char *vdev_from_number(const char *value)
+{
+    unsigned disk, partition = 0, major, minor;
+    guint64 number;
+    char end;
+
+    if (value[0] == 'd' && g_ascii_isdigit(value[1])) {
+        if (sscanf(value, "d%up%u%c", &disk, &partition, &end) != 2 &&
+            sscanf(value, "d%u%c", &disk, &end) != 1) {
+            return NULL;
+        }
+        return disk < 26 * 27 && partition < 100 ?
+               vdev_name("xvd", disk, partition) : NULL;
+    }
+    if (!g_ascii_isdigit(value[0]) ||
+        qemu_strtou64(value, NULL, 0, &number) || number > INT32_MAX) {
+        return NULL;
+    }
+    if (number >> 28 == 1) {
+        disk = number >> 8 & 0xfffff;
+        partition = number & 0xff;
+        return disk < 26 * 27 && partition < 100 ?
+               vdev_name("xvd", disk, partition) : NULL;
+    }
+    major = number >> 8;
+    minor = number & 0xff;
+    switch (major) {
+    case 202:
+        return vdev_name("xvd", minor >> 4, minor & 15);
+    case 8:
+        return vdev_name("sd", minor >> 4, minor & 15);
+    case 3:
+        return minor >> 6 < 2 ? vdev_name("hd", minor >> 6, minor & 63) : NULL;
+    case 22:
+        return minor >> 6 < 2 ? vdev_name("hd", 2 + (minor >> 6), minor & 63)
+                              : NULL;
+    default:
+        return NULL;
+    }
+}
+
 bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value, Error **errp)
 {
-    if (!guest_is_vdev(value)) {
+    char *name = guest_is_vdev(value) ? g_strdup(value)
+                                      : vdev_from_number(value);
+
+    if (!name) {
         guest_error(g, disk->line, errp, "disk: '%s' is not a name for a "
-                    "guest's disk (xvda, xvda1, hda, sda1, ...)", value);
+                    "guest's disk (xvda, xvda1, hda, sda1, ...), nor Xen's "
+                    "number of one", value);
         return false;
     }
     g_free(disk->vdev);
-    disk->vdev = g_strdup(value);
+    disk->vdev = name;
     return true;
 }
 
