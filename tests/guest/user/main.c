@@ -87,6 +87,43 @@ static __user ulong stepped_syscall(UNUSED)
     return 0;
 }
 
+/* With whatever a program has in its stack pointer and its flags */
+static __user ulong hostile_syscall(ulong flags, ulong junk)
+{
+    asm volatile("push %0; popf; mov %1, %%rsp; mov %1, %%rcx; mov %1, %%r11\n"
+                 "mov %1, %%rax; syscall"
+                 : : "r" (flags), "r" (junk) : "memory", "cc");
+    return 0;
+}
+
+static void hostile_syscalls(void)
+{
+    static const ulong flags[] = { 2, 0x4002, 0x402, 0x40002, 0x44cd7 };
+    static const ulong junk[] = {
+        0, ~0UL, 1, HV_POINTER, VIRT_BASE, 0x800000000000UL,
+        0xffff7fffffffffffUL, 0xffff808000000000UL, 0xffff808040028000UL,
+        0xffff87fffffffff8UL,
+    };
+    const ulong mask = X86_EFLAGS_DF | X86_EFLAGS_AC | 0x4000;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+        for (unsigned j = 0; j < ARRAY_SIZE(junk); j++) {
+            struct trap t;
+            ulong now;
+
+            check(call_user(hostile_syscall, flags[i], junk[j], NULL, &t) &&
+                  t.from_user && t.vector == VECTOR_SYSCALL,
+                  "syscall with %lx and flags %lx: %s", junk[j], flags[i],
+                  trap_name(t.vector));
+            asm volatile("pushf; pop %0" : "=r" (now));
+            check_eq(now & mask, 0, "flags of the kernel after it");
+            check_eq(t.flags & mask, flags[i] & mask, "flags of the program");
+            check_eq(t.sp, junk[j], "the stack pointer of the program");
+            check_eq(t.regs->ax, junk[j], "RAX of the program");
+        }
+    }
+}
+
 /* A kernel that is entered by one must not be stepped itself */
 static void stepped(void)
 {
@@ -124,9 +161,17 @@ USER_INSN(lldt, "lldt %w0" : : "r" (0))
 USER_INSN(ltr, "ltr %w0" : : "r" (0xe040))
 USER_INSN(read_dr7, "mov %%dr7, %0" : "=r" (a))
 USER_INSN(write_dr7, "mov %0, %%dr7" : : "r" (0UL))
+USER_INSN(sysexit, ".byte 0x0f, 0x35" : : "c" (USER_STACK), "d" (USER_BASE))
+#ifdef __x86_64__
+USER_INSN(sysret, "sysretq" : : "c" (USER_BASE), "a" (0) : "r11")
+USER_INSN(sysret32, "sysretl" : : "c" (USER_BASE), "a" (0) : "r11")
+USER_INSN(swapgs, "swapgs")
+#endif
 
 static void privileged(void)
 {
+    struct trap t;
+
 #define DENIED(fn) denied(#fn, fn, 0, 0, X86_GP, 0)
     DENIED(cli);
     DENIED(sti);
@@ -148,6 +193,15 @@ static void privileged(void)
     DENIED(ltr);
     DENIED(read_dr7);
     DENIED(write_dr7);
+    /* AMD's CPUs do not have it in long mode */
+    check(call_user(sysexit, 0, 0, NULL, &t) && t.from_user &&
+          (t.vector == X86_GP || (IS_64BIT && t.vector == X86_UD)),
+          "sysexit: %s", trap_name(t.vector));
+#ifdef __x86_64__
+    DENIED(sysret);
+    DENIED(sysret32);
+    DENIED(swapgs);
+#endif
 }
 
 static __user ulong set_flags(ulong flags, ulong unused)
@@ -282,6 +336,17 @@ static __user ulong iret_to(ulong cs, ulong ss)
     return 0;
 }
 
+/* With NT, which asks for the task that called this one: there is none */
+static __user ulong nested_iret(UNUSED)
+{
+#ifdef __x86_64__
+    asm volatile("pushf; orl $0x4000, (%%rsp); popf; iretq" : : : "memory");
+#else
+    asm volatile("pushf; orl $0x4000, (%%esp); popf; iret" : : : "memory");
+#endif
+    return 0;
+}
+
 static __user ulong call_gate(ulong sel, ulong unused)
 {
     struct {
@@ -295,6 +360,12 @@ static __user ulong call_gate(ulong sel, ulong unused)
 
 static void segments(void)
 {
+    struct trap t;
+
+    check(call_user(nested_iret, 0, 0, NULL, &t) && t.from_user &&
+          (t.vector == X86_GP || t.vector == X86_TS),
+          "iret with NT: %s(%x)", trap_name(t.vector), t.error_code);
+
     /* The monitor's and the kernel's selectors, with every RPL */
     for (ulong sel = 0xe008; sel < 0xe080; sel += 8) {
         for (unsigned rpl = 0; rpl < 4; rpl++) {
@@ -320,14 +391,14 @@ static void segments(void)
 
 /* Descriptors that the guest kernel makes, with all privileges and types */
 static uint64_t gdt[512] __attribute__((aligned(4096)));
+static uint64_t ldt[512] __attribute__((aligned(4096)));
 
-static void descriptors(void)
+/* In entry 8 of a table, which ti says how to select */
+static void descriptors(uint64_t *gdt, unsigned ti)
 {
     ulong frame = virt_to_mfn(gdt);
     unsigned accepted = 0;
 
-    make_readonly(gdt);
-    check_ret(HYPERCALL(set_gdt, &frame, 512), 0, "set_gdt");
     for (unsigned type = 0; type < 32; type++) {
         for (unsigned dpl = 0; dpl < 4; dpl++) {
             uint64_t desc = 0x00cf00000000ffffULL | 1ULL << 47 |
@@ -355,18 +426,73 @@ static void descriptors(void)
                       type, (unsigned long long)seen);
             }
             /* What user mode can make of it must not be more than ring 3 */
-            if (call_user(load_cs, 0x43, 0, NULL, &t)) {
-                check(t.from_user, "a far return leaves user mode");
-            }
-            if (call_user(call_gate, 0x43, 0, NULL, &t)) {
-                check(t.from_user, "a far call leaves user mode");
-            }
-            if (call_user(load_cs, 0x40, 0, NULL, &t)) {
-                check(t.from_user, "a far return leaves user mode");
+            for (unsigned rpl = 0; rpl < 4; rpl += 3) {
+                ulong sel = 0x40 | ti | rpl;
+
+                if (call_user(load_cs, sel, 0, NULL, &t)) {
+                    check(t.from_user, "a far return leaves user mode");
+                }
+                if (call_user(call_gate, sel, 0, NULL, &t)) {
+                    check(t.from_user, "a far call leaves user mode");
+                }
+                if (call_user(iret_to, sel, FLAT_USER_SS, NULL, &t)) {
+                    check(t.from_user, "an iret leaves user mode");
+                }
+                if (call_user(load_ss, sel, 0, NULL, &t)) {
+                    check(t.from_user, "loading SS leaves user mode");
+                }
             }
         }
     }
     check(accepted >= 16, "only %u descriptors are accepted", accepted);
+}
+
+/*
+ * Call gates for user mode, if the hypervisor lets the kernel have them at all:
+ * to the hypervisor's code, to what is no code, and to where nothing is
+ */
+static void call_gates(uint64_t *table, unsigned ti)
+{
+    static const uint16_t targets[] = {
+        0xe008, 0xe00b, 0xe010, 0xe013, 0xe040, 0xe060, 0x0000, 0x0003, 0x0050,
+        0x0057, 0xe02b, 0xe033, 0xe021, 0xe068,
+    };
+    uint64_t maddr = (uint64_t)virt_to_mfn(table) << PAGE_SHIFT;
+
+    update_descriptor(maddr + 0x48, 0);     /* the second half of 64-bit ones */
+    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
+        uint64_t gate = 1ULL << 47 | 3ULL << 45 | 0xcULL << 40 |
+                        (uint64_t)targets[i] << 16 |
+                        (user_address(read) & 0xffff) |
+                        (uint64_t)(user_address(read) >> 16) << 48;
+
+        if (update_descriptor(maddr + 0x40, gate)) {
+            continue;
+        }
+        check_eq(table[8] >> 45 & 3, 0, "DPL of a gate to %x", targets[i]);
+        for (unsigned rpl = 0; rpl < 4; rpl++) {
+            struct trap t;
+
+            /* Xen's emulation of gates may find a way that stays in ring 3 */
+            if (call_user(call_gate, 0x40 | ti | rpl, 0, NULL, &t)) {
+                check(t.from_user, "a gate to %x leaves user mode", targets[i]);
+            }
+        }
+    }
+}
+
+static void tables(void)
+{
+    ulong frame = virt_to_mfn(gdt);
+
+    make_readonly(gdt);
+    make_readonly(ldt);
+    check_ret(HYPERCALL(set_gdt, &frame, 512), 0, "set_gdt");
+    check_ret(mmuext_op(MMUEXT_SET_LDT, (ulong)ldt, 512), 0, "SET_LDT");
+    descriptors(gdt, 0);
+    descriptors(ldt, 4);
+    call_gates(gdt, 0);
+    call_gates(ldt, 4);
 }
 
 /* --- Gates --- */
@@ -403,6 +529,7 @@ void test_main(void)
     hypercalls();
 #ifdef __x86_64__
     system_calls();
+    hostile_syscalls();
     stepped();
 #endif
     privileged();
@@ -410,5 +537,5 @@ void test_main(void)
     memory();
     segments();
     gates();
-    descriptors();
+    tables();
 }
