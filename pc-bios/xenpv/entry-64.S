@@ -293,6 +293,13 @@ trap_in_monitor:
     jmp iret_to_kernel
     .endm
 
+    /* vcpu_info is not in user mode's tables */
+    .macro FAST_CR2
+    mov %cr2, %rax
+    mov AREA_V(V_VCPU_INFO)(%rdx), %rcx
+    mov %rax, VCPU_INFO_CR2(%rcx)
+    .endm
+
     /* The guest has a handler, and does not run its kernel in ring 3 */
     .macro FAST_TRAP error
     movzbl T_VECTOR(%rsp), %ecx
@@ -303,11 +310,17 @@ trap_in_monitor:
     je 10f
     testb $2, T_CS(%rsp)
     jnz fast_is_unusual
+    .if \error
+    FAST_CR2
+    .endif
     mov T_SP(%rsp), %rcx
     FAST_BOUNCE \error, 1
 10: swapgs
     mov AREA_V(V_KERNEL_CR3)(%rdx), %rax
     mov %rax, %cr3
+    .if \error
+    FAST_CR2
+    .endif
     mov AREA_V(V_KERNEL_SP)(%rdx), %rcx
     FAST_BOUNCE \error, 0
     .endm
@@ -336,9 +349,6 @@ fast_page_fault:
     and $0xf, %eax
     cmp $3, %eax
     je fast_is_unusual
-    mov %cr2, %rax
-    mov AREA_V(V_VCPU_INFO)(%rdx), %rcx
-    mov %rax, VCPU_INFO_CR2(%rcx)
     FAST_TRAP 1
 
 fast_is_unusual_0:

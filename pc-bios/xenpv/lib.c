@@ -265,6 +265,14 @@ void domain_crash(const struct regs *regs, const char *why)
 
 void monitor_crash(const struct regs *regs, const char *why)
 {
+#ifdef __x86_64__
+    /* At the border to user mode there are only its tables: too few for this */
+    struct vcpu *v = current_vcpu();
+
+    if (v->kernel_cr3) {
+        write_cr3(v->kernel_cr3);
+    }
+#endif
     die(regs, "monitor crashed", why);
 }
 

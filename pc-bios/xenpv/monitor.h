@@ -127,6 +127,9 @@ struct vcpu {
     u64 new_periodic_ns;
     ulong kernel_ss;
     u64 *area_l1;               /* the L1 table of this vCPU's area */
+#ifdef __x86_64__
+    u64 *user_area_l1;          /* the same in user mode's tables */
+#endif
     struct tss *tss;
     struct gate *idt;
 

@@ -40,6 +40,13 @@ static u64 hv_entries[HV_SLOT_END - HV_SLOT];
 #define HV_DIRECT   2
 #define HV_LINEAR   3       /* each table has its own */
 static u64 *area_l2;
+
+/*
+ * What there is of us in user mode's tables instead of HV_CORE: where the CPU
+ * enters and leaves ring 0, and nothing else. A processor that reads ahead of
+ * its rights (Meltdown) finds no memory of the guest kernel's there.
+ */
+static u64 hv_user_core, *user_area_l2;
 #else
 #define HV_M2P      0
 #define HV_CORE     16
@@ -83,9 +90,22 @@ bool mfn_is_table(ulong mfn)
     return table_level(mfn);
 }
 
+#ifdef __x86_64__
+/* The descriptor tables, the stub, the stacks, struct vcpu, TSS and IDT */
+static bool in_user_tables(int page)
+{
+    return page < AREA_VCPU_INFO || (page >= AREA_STUB && page < AREA_PDPT);
+}
+#endif
+
 void map_area_page(struct vcpu *v, int page, u64 pte)
 {
     v->area_l1[page] = pte;
+#ifdef __x86_64__
+    if (in_user_tables(page)) {
+        v->user_area_l1[page] = pte;
+    }
+#endif
     invlpg((ulong)v - VCPU_OFFSET + page * PAGE_SIZE);
 }
 
@@ -109,7 +129,20 @@ void map_vcpu_area(u32 id, u64 *l1)
     unsigned i = id / VCPU_AREAS_PER_L1;
 
 #ifdef __x86_64__
-    area_l2[i] = entry;
+    {
+        struct vcpu *v = (struct vcpu *)(VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE +
+                                         VCPU_OFFSET);
+        u64 *user_l1 = alloc_page();
+
+        area_l2[i] = entry;
+        for (int page = 0; page < 512; page++) {
+            if (in_user_tables(page)) {
+                user_l1[page] = l1[page];
+            }
+        }
+        user_area_l2[i] = core_gpa(user_l1) | PTE_P | PTE_RW | PTE_A;
+        v->user_area_l1 = user_l1;
+    }
 #else
     /* The tables in use now are the boot tables of entry-32.S */
     extern u64 boot_hv_l2[];
@@ -155,6 +188,19 @@ static void map_core(u64 *l2)
     }
 }
 
+#ifdef __x86_64__
+/* Code and constants alone */
+static u64 *map_code(u64 *l1)
+{
+    extern char rodata_end[];
+
+    for (ulong virt = CORE_VIRT; virt < (ulong)rodata_end; virt += PAGE_SIZE) {
+        l1[(virt - CORE_VIRT) / PAGE_SIZE] = core_pte(virt);
+    }
+    return l1;
+}
+#endif
+
 void init_page_tables(void)
 {
     u64 data = PTE_P | PTE_A | PTE_D | PTE_PSE;
@@ -183,6 +229,14 @@ void init_page_tables(void)
         l3[0] = core_gpa(l2) | link;
         area_l2 = alloc_page();
         l3[1] = core_gpa(area_l2) | link;
+
+        l3 = alloc_page();
+        hv_user_core = core_gpa(l3) | link;
+        l2 = alloc_page();
+        l3[0] = core_gpa(l2) | link;
+        l2[0] = core_gpa(map_code(alloc_page())) | link;
+        user_area_l2 = alloc_page();
+        l3[1] = core_gpa(user_area_l2) | link;
 
         l3 = alloc_page();
         hv_entries[HV_M2P] = core_gpa(l3) | link;
@@ -557,14 +611,22 @@ static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 #ifdef __x86_64__
     u64 *l4 = frame(mfn);
 
-    if (likely(l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE] &&
+    if (likely(l4[HV_SLOT + HV_CORE] == (user ? hv_user_core
+                                              : hv_entries[HV_CORE]) &&
                (user || l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT]))) {
         return;
     }
-    /* Another vCPU may be doing the same, and be using the table already */
+    /*
+     * Another vCPU may be doing the same, and be using the table already. One
+     * that is both for the kernel and for user mode is the kernel's.
+     */
     spin_lock(&tables_lock);
-    if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE]) {
+    if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE] &&
+        l4[HV_SLOT + HV_CORE] != hv_user_core) {
         memset(&l4[HV_SLOT], 0, sizeof(hv_entries));
+        l4[HV_SLOT + HV_CORE] = hv_user_core;
+    }
+    if (!user) {
         l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
     }
     if (!user && l4[HV_SLOT + HV_DIRECT] != hv_entries[HV_DIRECT]) {
