@@ -147,10 +147,16 @@ void init_idt(struct vcpu *v)
 #define MSR_SFMASK      0xc0000084
 #define XEN_MSR_PAT     0x0000050100070406ULL   /* public/arch-x86/xen.h */
 
+/* In long mode AMD's CPUs, and Hygon's, have it not, and short MSRs for it */
 static bool has_sysenter(void)
 {
-    u32 a = 1, b, c, d;
+    u32 a = 0, b, c, d;
 
+    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
+    if (WORD == 8 && (b == 0x68747541 || b == 0x6f677948)) {
+        return false;           /* "Auth", "Hygo" */
+    }
+    a = 1;
     asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
     return d & 1 << 11;
 }
@@ -171,6 +177,8 @@ void load_idt(struct vcpu *v)
         wrmsr(MSR_SYSENTER_CS, MON_CS);
         wrmsr(MSR_SYSENTER_ESP, (ulong)v);      /* where its stack ends */
         wrmsr(MSR_SYSENTER_EIP, (ulong)sysenter_entry);
+    } else {
+        wrmsr(MSR_SYSENTER_CS, 0);
     }
 #ifdef __x86_64__
     {

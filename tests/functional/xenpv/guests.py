@@ -140,8 +140,19 @@ def own():
     return found
 
 
-def vcpus_of(name):
-    """How many a test of tests/guest wants, by its opening comment"""
+def _wish_of(name, wish):
+    """What a test of tests/guest says in its opening comment, or None"""
     with open(os.path.join(paths.TOP, 'tests/guest', name, 'main.c')) as f:
-        match = re.search(r'^ \* vCPUs: (\d+)$', f.read(), re.M)
-    return match.group(1) if match else '1'
+        match = re.search(r'^ \* %s: (.*)$' % wish, f.read(), re.M)
+    return match.group(1) if match else None
+
+
+def vcpus_of(name):
+    """How many a test of tests/guest wants"""
+    return _wish_of(name, 'vCPUs') or '1'
+
+
+def cpu_of(name):
+    """The QEMU options for the CPU that it wants under KVM"""
+    wish = _wish_of(name, 'CPU')
+    return ['-cpu', 'max,arch-capabilities=off,' + wish] if wish else []
