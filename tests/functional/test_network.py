@@ -3,6 +3,7 @@
 
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -132,16 +133,11 @@ class Network(LinuxTest):
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
-    @only('functional')
-    def test_sockets(self):
-        """Guests do not reach each other by -netdev stream"""
-        path = self.place.scratch(self.log_name('.socket'))
-        addresses = ('addr.type=unix,addr.path=' + os.path.relpath(path))
-        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+    def talk(self, *netdevs):
+        """Two guests with these -netdevs do not lose each other's pings"""
         guests = []
-        for n in (1, 2):
-            guest = self.boot('-netdev', 'stream,id=n,server=%s,%s'
-                              % ('on' if n == 1 else 'off', addresses),
+        for n, netdev in enumerate(netdevs, 1):
+            guest = self.boot('-netdev', netdev + ',id=n',
                               '-device', 'xen-net-device,netdev=n,'
                               'mac=52:54:00:00:00:0%d' % n)
             self.check(guest, 'ip addr add 192.0.2.%d/24 dev eth0; '
@@ -158,6 +154,21 @@ class Network(LinuxTest):
         for guest in guests:
             guest.qmp.command('quit')
             self.assert_status(guest, 0)
+
+    @only('functional')
+    def test_stream(self):
+        """Guests do not reach each other by -netdev stream"""
+        path = self.place.scratch(self.log_name('.socket'))
+        address = ',addr.type=unix,addr.path=' + os.path.relpath(path)
+        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+        self.talk('stream,server=on' + address, 'stream,server=off' + address)
+
+    @only('functional')
+    def test_socket(self):
+        """Guests do not reach each other by -netdev socket"""
+        with socket.create_server(('127.0.0.1', 0)) as s:
+            address = '127.0.0.1:%d' % s.getsockname()[1]
+        self.talk('socket,listen=' + address, 'socket,connect=' + address)
 
     @only('kvm')
     def test_kvm(self):
