@@ -63,13 +63,13 @@ def alarm(signum, frame):
     raise TimeoutError('the test took longer than any should')
 
 
-def place_for(part):
+def place_for(part, **nested):
     if part == 'functional':
         return Host('tcg')
     if Host.has_real_kvm() and not os.environ.get('XENPV_NESTED'):
         print('# this machine\'s own KVM', flush=True)
         return Host('kvm')
-    place = Nested()
+    place = Nested(**nested)
     print('# nested KVM: Debian\'s kernel under TCG had /dev/kvm after %.1f s'
           % place.boot_seconds, flush=True)
     return place

@@ -9,6 +9,9 @@ disk    fio: sequential and random, depths 1 and 32, with and without an
         IOThread; next to virtio-blk-pci on -M pc, since Debian's kernel finds
         no virtio device of a microvm under TCG
 net     iperf3 both ways through user networking, likewise
+kvm     both under KVM, next to -M microvm, with VM exits for each request and
+        packet. The disk is no file but what forgets all, as a nested KVM's
+        disk is not one to measure with
 
 Results go to stdout and build/results/bench-devices.txt.
 """
@@ -91,6 +94,10 @@ class Guest:
     def network(self):
         self.shell('ip link set eth0 up; udhcpc -q -f -i eth0 >/dev/null 2>&1')
 
+    def packets(self):
+        return sum(int(n) for n in self.shell(
+            'cat /sys/class/net/eth0/statistics/[rt]x_packets').split())
+
     def exits(self, command):
         before = self.place.exits(self.process)
         output = self.shell(command)
@@ -148,7 +155,7 @@ def fio(guest, options):
     job = json.loads(output[output.index('{'):])['jobs'][0]
     side = job['read' if '=read' in options or '=randread' in options
                else 'write']
-    return side['bw'] / 1024, side['iops']
+    return side['bw'] / 1024, side['iops'], side['total_ios']
 
 
 def bench_disk(place, out):
@@ -166,7 +173,8 @@ def bench_disk(place, out):
                           iothread, tools)
             try:
                 for name, options in LOADS.items():
-                    rows.setdefault(name, []).append(fio(guest, options))
+                    rows.setdefault(name, []).append(
+                        fio(guest, options)[:2])
             finally:
                 guest.close()
     finally:
@@ -240,8 +248,81 @@ def bench_net(place, out):
     out()
 
 
+# --- Both under KVM ----------------------------------------------------------
+
+def bench_kvm_disk(place, out, tools):
+    disk = ('if=none,driver=null-co,read-zeroes=on,size=%d' % (SIZE << 20))
+    rows = {}
+    columns = [(kind, iothread) for iothread in (False, True)
+               for kind in ('xen', 'virtio-mmio')]
+    for kind, iothread in columns:
+        guest = Guest(place, kind, disk, iothread, place.disk(tools))
+        try:
+            for name, options in LOADS.items():
+                before = place.exits(guest.process)
+                speed, rate, requests = fio(guest, options)
+                exits = place.exits(guest.process) - before
+                rows.setdefault(name, []).append(
+                    (speed, rate, exits / requests))
+        finally:
+            guest.close()
+    out('Disk, MiB/s (requests/s, VM exits for each, those of fio\'s start '
+        'and of the clock as well), kvm')
+    out('%-24s' % '' + ''.join('%26s' % (kind + (', IOThread' if io else ''))
+                               for kind, io in columns))
+    for name, row in rows.items():
+        out('%-24s' % name + ''.join('%11.1f (%5.0f, %5.2f)' % cell
+                                     for cell in row))
+    out()
+
+
+def bench_kvm_net(place, out, tools, files):
+    names = [os.path.basename(f) for f in files]
+    copies = '; '.join('cp %s /iperf/%s' % (place.file(f), name)
+                       for f, name in zip(files, names))
+    place.shell('ip link set lo up; mkdir /iperf; %s; chmod 755 /iperf/iperf3; '
+                'LD_LIBRARY_PATH=/iperf /iperf/iperf3 -s -B 127.0.0.1 -D'
+                % copies)
+    rows = {'from the guest': [], 'to the guest': []}
+    for kind in ('xen', 'virtio-mmio'):
+        guest = Guest(place, kind, 'if=none,driver=null-co,size=1M', False,
+                      place.disk(tools))
+        try:
+            guest.network()
+            for name, option in (('from the guest', ''),
+                                 ('to the guest', '-R')):
+                before = place.exits(guest.process), guest.packets()
+                output = guest.shell('chroot /mnt iperf3 -J -c 10.0.2.2 -t %d '
+                                     '%s' % (SECONDS, option), 60)
+                packets = guest.packets() - before[1]
+                exits = place.exits(guest.process) - before[0]
+                result = json.loads(output[output.index('{'):])
+                rows[name] += [result['end']['sum_received']['bits_per_second']
+                               / 1e6, exits / packets]
+        finally:
+            guest.close()
+    out('TCP by iperf3 through user networking, Mbit/s (VM exits for each '
+        'packet), kvm')
+    out('%-24s %16s %16s' % ('', 'xen', 'virtio-mmio'))
+    for name, row in rows.items():
+        out('%-24s %8.1f (%5.2f) %8.1f (%5.2f)' % (name, *row))
+    out()
+
+
+def bench_kvm(place_for, out):
+    tools = paths.asset('debian-12-bench.ext4')
+    directory = host_iperf(tools)
+    files = [os.path.join(directory, f) for f in sorted(os.listdir(directory))]
+    place = place_for('kvm', disk=tools, files=files)
+    try:
+        bench_kvm_disk(place, out, tools)
+        bench_kvm_net(place, out, tools, files)
+    finally:
+        place.close()
+
+
 def main(place_for, filters):
-    """FILTERs: exits, disk, net; none: all"""
+    """FILTERs: exits, disk, net, kvm; none: all"""
     out = bench.Output('bench-devices.txt')
     failed = False
     for name, function, place_of in (('disk', bench_disk, lambda: Host('tcg')),
@@ -258,4 +339,10 @@ def main(place_for, filters):
             out('no figures for %s: %s' % (name, e))
         finally:
             place.close()
+    if not filters or 'kvm' in filters:
+        try:
+            bench_kvm(place_for, out)
+        except Exception as e:
+            failed = True
+            out('no figures for kvm: %s' % e)
     return 1 if failed else 0

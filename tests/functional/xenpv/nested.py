@@ -197,14 +197,18 @@ class Nested:
     # the inner guest has nested paging to walk, in an emulated processor.
     patience = 4
 
-    def __init__(self, name='kvm/outer'):
+    def __init__(self, name='kvm/outer', disk=None, files=()):
+        """Of images there is one, Debian's or DISK; FILES are there, too"""
         self.name = name
+        self.image = disk or guests.debian()
         self.outer = None
         self.boots = 0
         self.job = 0
         self.answers = {}
         self.files = {}
         self._add_files()
+        for path in files:
+            self._add(path)
         self.boot()
 
     # --- The outer machine -------------------------------------------------
@@ -278,8 +282,7 @@ class Nested:
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
             '-device', SERIAL + ',max_ports=8',
-            '-drive', 'if=virtio,format=raw,readonly=on,file=' +
-            guests.debian()])
+            '-drive', 'if=virtio,format=raw,readonly=on,file=' + self.image])
         names = ['control'] + ['inner-' + port for port in INNER_PORTS]
         ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
                         % (nr + 1, name)]
@@ -342,7 +345,7 @@ class Nested:
         return self.files[path]
 
     def disk(self, path):
-        assert path == guests.debian()
+        assert path == self.image
         return '/dev/vda'
 
     def scratch(self, name):
