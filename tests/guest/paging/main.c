@@ -548,6 +548,45 @@ static void superpages(void)
     check_eq(*pte_of(va, 2), 0, "the L2 entry");
 }
 
+/*
+ * A store of ten bytes across two pages goes to their two frames, however much
+ * of it fits into the first, and nothing behind that is touched. Programs of
+ * 32 bits do such stores all the time; a CPU that puts them wrongly corrupts
+ * what belongs to others.
+ */
+static void store_across_pages(void)
+{
+    static char frames[3][PAGE_SIZE] __attribute__((aligned(4096)));
+    static const uint8_t pi[] = { 0x35, 0xc2, 0x68, 0x21, 0xa2, 0xda, 0x0f,
+                                  0xc9, 0x00, 0x40 };
+    char *second = (char *)TEST_VA + PAGE_SIZE;
+    uint16_t status;
+
+    check(virt_to_mfn(frames[1]) == virt_to_mfn(frames[0]) + 1,
+          "the frames are not neighbours");
+    map_page(TEST_VA, make_pte(virt_to_mfn(frames[0]), PAGE_KERNEL));
+    map_page(TEST_VA + PAGE_SIZE, make_pte(virt_to_mfn(frames[2]),
+                                           PAGE_KERNEL));
+    HYPERCALL(fpu_taskswitch, 0);
+    for (unsigned room = 1; room < sizeof(pi); room++) {
+        memset(frames, 0, sizeof(frames));
+        asm volatile("fninit; fldpi; fstpt (%0)"
+                     : : "r" (second - room) : "memory");
+        check(!memcmp(frames[0] + PAGE_SIZE - room, pi, room),
+              "%u bytes of room: the first page's", room);
+        check(!memcmp(frames[2], pi + room, sizeof(pi) - room),
+              "%u bytes of room: the second page's", room);
+        for (unsigned i = 0; i < sizeof(pi); i++) {
+            check(!frames[1][i], "%u bytes of room: the next frame", room);
+        }
+        asm volatile("fldt (%1); fldpi; fcompp; fnstsw %0"
+                     : "=a" (status) : "r" (second - room) : "memory");
+        check(status & 1 << 14, "%u bytes of room: not read back", room);
+    }
+    map_page(TEST_VA, 0);
+    map_page(TEST_VA + PAGE_SIZE, 0);
+}
+
 void test_main(void)
 {
     memset(pages[0], 'A', PAGE_SIZE);
@@ -560,4 +599,5 @@ void test_main(void)
     direct_writes();
     clear_and_copy();
     superpages();
+    store_across_pages();
 }
