@@ -177,7 +177,7 @@ class Linux32(GuestTest):
         place = self.place
         guest = self.start('-m', '256M', '-kernel', place.file(paths.LINUX32),
                            '-initrd', place.file(paths.INITRD32),
-                           '-append', 'console=hvc0 console=xvc0')
+                           '-append', 'console=' + paths.CONSOLE32)
         self.wait_for_any_shell(guest)
         status, _ = guest.shell('uname -a')
         self.assertEqual(status, 0)

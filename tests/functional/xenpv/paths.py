@@ -10,6 +10,8 @@ XENPV_OUTER    a qemu-system-x86_64 with -M microvm for the outer machine of the
 XENPV_LINUX32  a 32-bit PV Linux kernel to test as well; no Debian suite has
 XENPV_INITRD32 one any more. With its own initramfs, whose shell must be on
                the console and read /dev/console or hvc0.
+XENPV_CONSOLE32  its console's name: hvc0 (the default), or xvc0 for a Linux of
+               Xen's own
 """
 
 import glob
@@ -27,6 +29,7 @@ FIRMWARE = os.path.join(ASSETS, 'firmware')
 
 LINUX32 = os.environ.get('XENPV_LINUX32')
 INITRD32 = os.environ.get('XENPV_INITRD32')
+CONSOLE32 = os.environ.get('XENPV_CONSOLE32', 'hvc0')
 
 
 class Missing(Exception):
