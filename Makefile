@@ -89,6 +89,7 @@ $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
 bench: tests
 	@tests/guest/bench
+	@$(PYTHON) tests/functional/run.py bench-linux
 	@$(PYTHON) tests/functional/run.py bench-kvm
 bench-devices: tests
 	@scripts/assets debian-bench

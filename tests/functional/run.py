@@ -10,6 +10,8 @@ Runs the functional tests of a part:
               processor has VMX or SVM, else a nested one (xenpv/nested.py)
   bench-kvm   no test: VM exits for each operation, and the time from QEMU's
               start to a guest's init, next to -M microvm
+  bench-linux no test: what system calls, faults, fork, exec and context switches
+              cost inside Linux, next to a real Xen and -M microvm
   bench-devices   no test: throughput and VM exits of disks and networks, next
               to virtio (needs scripts/assets debian-bench)
 
@@ -28,7 +30,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from xenpv import bench, devbench, paths    # noqa: E402
+from xenpv import bench, devbench, linuxbench, paths    # noqa: E402
 from xenpv.nested import Nested             # noqa: E402
 from xenpv.place import Host                # noqa: E402
 from xenpv.report import Report             # noqa: E402
@@ -105,12 +107,14 @@ def main(arguments):
     listing = '--list' in arguments
     arguments = [a for a in arguments if a != '--list']
     if not arguments or arguments[0] not in (
-            'functional', 'kvm', 'bench-kvm', 'bench-devices'):
+            'functional', 'kvm', 'bench-kvm', 'bench-linux', 'bench-devices'):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     part, filters = arguments[0], arguments[1:]
     if part == 'bench-kvm':
         return bench.main(place_for, filters)
+    if part == 'bench-linux':
+        return linuxbench.main(place_for, filters)
     if part == 'bench-devices':
         return devbench.main(place_for, filters)
     if listing:

@@ -117,6 +117,12 @@ static inline void va_mapping_invlpg(void)
     update_va_mapping(TEST_VA, ptes[turn ^= 1], UVMF_INVLPG);
 }
 
+static inline void map_unmap(void)
+{
+    update_va_mapping(TEST_VA, ptes[0], UVMF_INVLPG);
+    update_va_mapping(TEST_VA, 0, UVMF_INVLPG);
+}
+
 static inline void mmu_update_1(void)
 {
     HYPERCALL(mmu_update, updates[turn ^= 1], 1, 0, DOMID_SELF);
@@ -250,6 +256,7 @@ LOOP(send_masked)
 LOOP(ipi_self)
 LOOP(va_mapping)
 LOOP(va_mapping_invlpg)
+LOOP(map_unmap)
 LOOP(mmu_update_1)
 LOOP(mmu_update_32)
 LOOP(multicall_8)
@@ -285,6 +292,7 @@ static const struct {
     { "ipi-self", loop_ipi_self },
     { "va-mapping", loop_va_mapping },
     { "va-mapping-invlpg", loop_va_mapping_invlpg },
+    { "map-unmap", loop_map_unmap },
     { "mmu-update-1", loop_mmu_update_1 },
     { "mmu-update-32", loop_mmu_update_32 },
     { "multicall-8", loop_multicall_8 },
