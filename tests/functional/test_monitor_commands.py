@@ -57,6 +57,21 @@ class MonitorCommands(LinuxTest):
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
+    @only('functional')
+    def test_default_cpu(self):
+        """32-bit Linux says that the CPU is not fit for SMP, as of an Athlon
+        that is no MP"""
+        for arch in ('i386', 'x86_64'):
+            guest = self.start('-smp', '2', '-kernel',
+                               self.place.file(guests.grub('i386')), arch=arch)
+            path = guest.qmp.command('query-cpus-fast')[0]['qom-path']
+            self.assertEqual([guest.qmp.command('qom-get', path=path,
+                                                property=name)
+                              for name in ('family', 'model', 'stepping')],
+                             [6, 6, 1])
+            guest.qmp.command('quit')
+            self.assert_status(guest, 0)
+
     def test_quit(self):
         """QEMU cannot be ended while a guest is busy"""
         guest = self.boot()
