@@ -9,8 +9,9 @@
  * Everything here runs in the AioContext of the disk's IOThread, or else of the
  * main loop; create, destroy, start and stop with that at rest. Of what the
  * front end can write each request is copied once, and the copy is checked.
- * Data is copied by grants, too: from the guest before a write, to it after a
- * read. (So persistent grants would be of no use and are not offered.)
+ * Data is not copied: QEMU can address all guest RAM, so that a grant is checked,
+ * in use while the request is, and costs no mapping. (So persistent grants, for
+ * which front ends copy, would be of no use and are not offered.)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,10 +21,8 @@
 #include "qemu/bswap.h"
 #include "qemu/defer-call.h"
 #include "qemu/main-loop.h"
-#include "qemu/memalign.h"
 #include "qemu/queue.h"
 #include "qemu/thread.h"
-#include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/block/dataplane/xen-block.h"
 #include "hw/block/xen_blkif.h"
@@ -32,13 +31,12 @@
 #include "system/block-backend.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
+#include "xenpv-platform.h"
 #include "trace.h"
 
 #define SEGS_PER_PAGE       (XEN_PAGE_SIZE / sizeof(struct blkif_request_segment))
 /* 1 MiB, as virtio-blk's default */
 #define MAX_INDIRECT_SEGS   256
-/* Data in flight beyond which no more requests are taken from the ring */
-#define MAX_IN_FLIGHT       (64 * MiB)
 /* From so many in flight on, what is submitted at once goes as a batch */
 #define BATCH_FROM          2
 
@@ -65,7 +63,7 @@ typedef struct Request {
     Stage stage;
     int64_t offset;                     /* on the disk */
     uint64_t size;
-    void *buf;
+    unsigned nr_mapped;                 /* of the segments */
     QEMUIOVector qiov;
     BlockAcctCookie acct;
 } Request;
@@ -91,7 +89,6 @@ struct XenBlockDataPlane {
     bool stalled;                       /* the ring waits for a completion */
     bool barrier;                       /* one is in flight */
     unsigned in_flight;                 /* written here, read by stop */
-    uint64_t bytes_in_flight;
 
     QemuMutex lock;                     /* for the two below */
     QTAILQ_HEAD(, Request) stopped;     /* to go on when the machine does */
@@ -256,37 +253,37 @@ static const char *check_request(XenBlockDataPlane *dp, Request *req)
     return NULL;
 }
 
-static bool copy_data(Request *req, bool to_guest)
+static bool is_read(const Request *req)
 {
-    XenBlockDataPlane *dp = req->dp;
-    g_autofree XenDeviceGrantCopySegment *copies =
-        g_new(XenDeviceGrantCopySegment, req->nr_segs);
-    uint8_t *p = req->buf;
-    Error *err = NULL;
+    return req->op == BLKIF_OP_READ;
+}
 
+static void release_data(Request *req)
+{
+    for (unsigned i = 0; i < req->nr_mapped; i++) {
+        xenpv_gnttab_release(req->segs[i].gref, is_read(req));
+    }
+    qemu_iovec_destroy(&req->qiov);
+}
+
+/* The data is where the guest has it, which the grants must allow */
+static bool map_data(Request *req)
+{
+    unsigned sector_size = req->dp->sector_size;
+
+    qemu_iovec_init(&req->qiov, req->nr_segs);
     for (unsigned i = 0; i < req->nr_segs; i++) {
         struct blkif_request_segment *seg = &req->segs[i];
-        off_t offset = seg->first_sect * dp->sector_size;
+        uint32_t len = (seg->last_sect - seg->first_sect + 1) * sector_size;
+        void *data = xenpv_gnttab_use(seg->gref, seg->first_sect * sector_size,
+                                      len, is_read(req));
 
-        if (to_guest) {
-            copies[i].source.virt = p;
-            copies[i].dest.foreign.ref = seg->gref;
-            copies[i].dest.foreign.offset = offset;
-        } else {
-            copies[i].source.foreign.ref = seg->gref;
-            copies[i].source.foreign.offset = offset;
-            copies[i].dest.virt = p;
+        if (!data) {
+            trace_xenpv_block_bad_request(req->id, req->op, "grant of data");
+            return false;
         }
-        copies[i].len = (seg->last_sect - seg->first_sect + 1) *
-                        dp->sector_size;
-        p += copies[i].len;
-    }
-    xen_device_copy_grant_refs(dp->xendev, to_guest, copies, req->nr_segs,
-                               &err);
-    if (err) {
-        trace_xenpv_block_bad_request(req->id, req->op, error_get_pretty(err));
-        error_free(err);
-        return false;
+        req->nr_mapped++;
+        qemu_iovec_add(&req->qiov, data, len);
     }
     return true;
 }
@@ -307,11 +304,6 @@ static void free_request(Request *req)
 {
     XenBlockDataPlane *dp = req->dp;
 
-    if (req->buf) {
-        dp->bytes_in_flight -= req->size;
-        qemu_iovec_destroy(&req->qiov);
-        qemu_vfree(req->buf);
-    }
     g_free(req);
     qatomic_dec(&dp->in_flight);
     aio_wait_kick();
@@ -329,6 +321,8 @@ static void complete(Request *req, int16_t status)
     QEMU_BUILD_BUG_ON(offsetof(blkif_x86_32_response_t, status) !=
                       offsetof(blkif_response_t, status));
     trace_xenpv_block_complete(req->id, req->op, status);
+    /* Before the guest may use it otherwise */
+    release_data(req);
     rsp->id = req->id;
     rsp->operation = req->op;
     rsp->status = status;
@@ -370,8 +364,8 @@ static bool handle_error(Request *req, int error)
 {
     XenBlockDataPlane *dp = req->dp;
     BlockBackend *blk = dp->blk;
-    bool is_read = req->op == BLKIF_OP_READ;
-    BlockErrorAction action = blk_get_error_action(blk, is_read, error);
+    bool read = is_read(req);           /* complete() frees the request */
+    BlockErrorAction action = blk_get_error_action(blk, read, error);
 
     switch (action) {
     case BLOCK_ERROR_ACTION_STOP:
@@ -389,7 +383,7 @@ static bool handle_error(Request *req, int error)
     default:
         break;
     }
-    blk_error_action(blk, action, is_read, error);
+    blk_error_action(blk, action, read, error);
     return action != BLOCK_ERROR_ACTION_IGNORE;
 }
 
@@ -401,10 +395,6 @@ static void stage_done(void *opaque, int ret)
         return;
     }
     block_acct_done(blk_get_stats(req->dp->blk), &req->acct);
-    if (req->op == BLKIF_OP_READ && !copy_data(req, true)) {
-        complete(req, BLKIF_RSP_ERROR);
-        return;
-    }
     req->stage++;
     next_stage(req);
 }
@@ -457,23 +447,12 @@ static void next_stage(Request *req)
     }
 }
 
-/* Its first stage; its data is taken from the guest now */
+/* Its first stage */
 static void submit(Request *req)
 {
-    XenBlockDataPlane *dp = req->dp;
-
-    if (req->size) {
-        req->buf = qemu_try_blockalign(blk_bs(dp->blk), req->size);
-        if (!req->buf) {
-            complete(req, BLKIF_RSP_ERROR);
-            return;
-        }
-        dp->bytes_in_flight += req->size;
-        qemu_iovec_init_buf(&req->qiov, req->buf, req->size);
-        if (req->op != BLKIF_OP_READ && !copy_data(req, false)) {
-            complete(req, BLKIF_RSP_ERROR);
-            return;
-        }
+    if (req->size && !map_data(req)) {
+        complete(req, BLKIF_RSP_ERROR);
+        return;
     }
     next_stage(req);
 }
@@ -516,7 +495,6 @@ static bool run_ring(XenBlockDataPlane *dp)
         defer_call_begin();
     }
     while (cons != prod && !dp->barrier &&
-           dp->bytes_in_flight < MAX_IN_FLIGHT &&
            !RING_REQUEST_CONS_OVERFLOW(&dp->rings.common, cons)) {
         Request *req = new_request(dp);
         const char *why;
@@ -694,6 +672,7 @@ void xen_block_dataplane_stop(XenBlockDataPlane *dp)
     qemu_bh_cancel(dp->bh);
     while ((req = QTAILQ_FIRST(&dp->stopped))) {
         QTAILQ_REMOVE(&dp->stopped, req, next);
+        release_data(req);
         free_request(req);
     }
     dp->nr_stopped = 0;

@@ -606,6 +606,33 @@ static int be_copy(xengnttab_handle *xgt, bool to_domain, uint32_t domid,
     return 0;
 }
 
+void *xenpv_gnttab_use(uint32_t ref, uint32_t offset, uint32_t len, bool write)
+{
+    XenPVGnttabState *s = gnttab;
+    Pin p;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (pin(s, XENPV_BACKEND_DOMID, ref, write, PIN_COPY, &p)) {
+        return NULL;
+    }
+    if (!in_grant(&p, offset, len)) {
+        unpin(s, ref, write);
+        return NULL;
+    }
+    return (uint8_t *)xenpv_frame_to_host(p.mfn) + offset;
+}
+
+void xenpv_gnttab_release(uint32_t ref, bool write)
+{
+    XenPVGnttabState *s = gnttab;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (write && s->pins[ref].writers) {
+        frame_written(s->pins[ref].mfn);
+    }
+    unpin(s, ref, write);
+}
+
 static struct gnttab_backend_ops gnttab_ops = {
     .open = be_open,
     .close = be_close,

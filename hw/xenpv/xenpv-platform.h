@@ -81,6 +81,12 @@ void xenpv_gnttab_reset(XenPVGnttabState *s);
 /* The two grants that a domain's builder makes for its own two rings */
 void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
                        uint64_t xenstore_mfn);
+/*
+ * A part of a frame that the guest has granted to domain 0, in use until it is
+ * released; NULL: it may not be. From any thread.
+ */
+void *xenpv_gnttab_use(uint32_t ref, uint32_t offset, uint32_t len, bool write);
+void xenpv_gnttab_release(uint32_t ref, bool write);
 
 /*
  * xenstore. What domain 0 writes below the guest's home is remembered: that is
