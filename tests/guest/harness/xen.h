@@ -600,6 +600,7 @@ struct vcpu_set_singleshot_timer {
 struct vcpu_set_periodic_timer {
     uint64_t period_ns;
 };
+#define RUNSTATE_offline    3
 struct vcpu_runstate_info {
     int state;
     uint64_t state_entry_time;

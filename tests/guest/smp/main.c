@@ -202,6 +202,15 @@ static void go_down(unsigned cpu)
     cpus[cpu].count = vcpu_op(VCPUOP_down, cpu, NULL);
 }
 
+/* It may run a little longer than VCPUOP_down of it takes */
+static bool is_offline(unsigned cpu)
+{
+    struct vcpu_runstate_info info = { .state = -1 };
+
+    vcpu_op(VCPUOP_get_runstate_info, cpu, &info);
+    return info.state == RUNSTATE_offline;
+}
+
 static void down_and_up(void)
 {
     ulong before;
@@ -223,7 +232,7 @@ static void down_and_up(void)
     wait_until(cpus[1].count, "vCPU 1 does not count");
     check_ret(vcpu_op(VCPUOP_down, 1, NULL), 0, "down of another vCPU");
     check_ret(vcpu_op(VCPUOP_is_up, 1, NULL), 0, "is_up of it");
-    busy_wait(20000000);
+    wait_until(is_offline(1), "vCPU 1 is not offline");
     before = cpus[1].count;
     busy_wait(5000000);
     check_eq(cpus[1].count, before, "count of a vCPU that is down");
