@@ -193,6 +193,7 @@ class Outer:
 
 class Nested:
     accel = 'kvm'
+    libvirt = '/dev/vdb'
     # Everything is about this much slower than the same on this machine:
     # the inner guest has nested paging to walk, in an emulated processor.
     patience = 4
@@ -265,6 +266,14 @@ class Nested:
         return path
 
     @staticmethod
+    def _libvirt():
+        """Debian's libvirt, as an archive that is a disk"""
+        path = paths.result('kvm/libvirt.tar')
+        subprocess.run(['tar', '-C', paths.asset('libvirt-9'), '-cf', path,
+                        '.'], check=True)
+        return path
+
+    @staticmethod
     def _program(archive, name, path):
         """Without its debug information, which would take all the memory"""
         stripped = paths.result('kvm/stripped')
@@ -282,7 +291,9 @@ class Nested:
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
             '-device', SERIAL + ',max_ports=8',
-            '-drive', 'if=virtio,format=raw,readonly=on,file=' + self.image])
+             '-drive', 'if=virtio,format=raw,readonly=on,file=' + self.image,
+             '-drive', 'if=virtio,format=raw,readonly=on,file=' +
+             self._libvirt()])
         names = ['control'] + ['inner-' + port for port in INNER_PORTS]
         ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
                         % (nr + 1, name)]
