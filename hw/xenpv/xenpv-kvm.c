@@ -575,17 +575,18 @@ static void xenpv_machine_init(MachineState *machine)
          * name of a model in its own table, which has no "max".
          */
         machine->cpu_type = X86_CPU_TYPE_NAME("max");
-        if (!kvm_enabled()) {
-            /*
-             * TCG's is an Athlon of model 6, stepping 3, of which 32-bit Linux
-             * says that it is not suitable for SMP; stepping 1 is. (Of newer
-             * families kernels expect MSRs that Xen does not have.)
-             */
-            object_register_sugar_prop(machine->cpu_type, "family", "6", false);
-            object_register_sugar_prop(machine->cpu_type, "model", "6", false);
-            object_register_sugar_prop(machine->cpu_type, "stepping", "1",
-                                       false);
-        }
+    }
+    if (!kvm_enabled()) {
+        /*
+         * TCG's is an Athlon of model 6, stepping 3, of which 32-bit Linux says
+         * that it is not suitable for SMP; stepping 1 is. (Of newer families
+         * kernels expect MSRs that Xen does not have.) -cpu may say otherwise.
+         */
+        const char *max = X86_CPU_TYPE_NAME("max");
+
+        object_register_sugar_prop(max, "family", "6", false);
+        object_register_sugar_prop(max, "model", "6", false);
+        object_register_sugar_prop(max, "stepping", "1", false);
     }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
     xenpv_make_atomics_atomic();
