@@ -291,9 +291,9 @@ class Nested:
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
             '-device', SERIAL + ',max_ports=8',
-             '-drive', 'if=virtio,format=raw,readonly=on,file=' + self.image,
-             '-drive', 'if=virtio,format=raw,readonly=on,file=' +
-             self._libvirt()])
+            '-drive', 'if=virtio,format=raw,readonly=on,file=' + self.image,
+            '-drive', 'if=virtio,format=raw,readonly=on,file=' +
+            self._libvirt()])
         names = ['control'] + ['inner-' + port for port in INNER_PORTS]
         ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
                         % (nr + 1, name)]
