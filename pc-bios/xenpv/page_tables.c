@@ -763,12 +763,8 @@ static inline int check_l1(u64 val)
     return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
 }
 
-/*
- * Is a level-1 entry, in halves on 32-bit, one that check_l1() has nothing to
- * say about: what all but a few are? 32-bit code has no register to spare for
- * 64-bit numbers.
- */
 #ifndef __x86_64__
+/* GCC makes two shifts and an OR of it */
 static inline ulong mfn_of(ulong lo, ulong hi)
 {
     asm("shrd $12, %1, %0" : "+r" (lo) : "r" (hi) : "cc");
@@ -776,6 +772,11 @@ static inline ulong mfn_of(ulong lo, ulong hi)
 }
 #endif
 
+/*
+ * Is a level-1 entry, in halves on 32-bit, one that check_l1() has nothing to
+ * say about: what all but a few are? 32-bit code has no register to spare for
+ * 64-bit numbers.
+ */
 #ifdef __x86_64__
 static inline bool usual_l1(ulong lo, ulong hi)
 {

@@ -329,8 +329,8 @@ static long initialise(struct vcpu *v, ulong arg)
     long ret;
 
     if (v->initialised) {
-        return guest_readable(arg, sizeof(struct vcpu_guest_context)) ? -EEXIST
-                                                                : -EFAULT;
+        return guest_readable(arg, sizeof(struct vcpu_guest_context))
+               ? -EEXIST : -EFAULT;
     }
     if (GET_CONTEXT(st->fpu, fpu_ctxt) || GET_CONTEXT(&flags, flags) ||
         GET_CONTEXT(&user, user_regs) ||

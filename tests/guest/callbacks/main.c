@@ -18,21 +18,6 @@ static void handler(evtchn_port_t port)
     nr_events++;
 }
 
-static long register_callback(unsigned type, unsigned flags, ulong address)
-{
-    struct callback_register r = {
-        .type = type,
-        .flags = flags,
-#ifdef __x86_64__
-        .address = address,
-#else
-        .address = { FLAT_KERNEL_CS, address },
-#endif
-    };
-
-    return HYPERCALL(callback_op, CALLBACKOP_register, &r);
-}
-
 static void register_callbacks(evtchn_port_t port)
 {
     unsigned before;

@@ -100,6 +100,21 @@ void unmask_upcalls(void)
     }
 }
 
+long register_callback(unsigned type, unsigned flags, ulong address)
+{
+    struct callback_register r = {
+        .type = type,
+        .flags = flags,
+#ifdef __x86_64__
+        .address = address,
+#else
+        .address = { FLAT_KERNEL_CS, address },
+#endif
+    };
+
+    return HYPERCALL(callback_op, CALLBACKOP_register, &r);
+}
+
 void events_init(void)
 {
     long ret;

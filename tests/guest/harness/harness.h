@@ -297,6 +297,8 @@ void set_trap_flags(unsigned vector, unsigned flags);
 /* The same with the address of any code */
 long set_trap_entry(unsigned vector, unsigned flags, ulong address);
 ulong trap_stub(unsigned vector);
+/* CALLBACKOP_register, of a callback in the kernel's flat code segment */
+long register_callback(unsigned type, unsigned flags, ulong address);
 void traps_init(void);
 const char *trap_name(unsigned vector);
 

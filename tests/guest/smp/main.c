@@ -436,15 +436,8 @@ static bool on_nmi(struct trap *trap)
 
 static void register_nmi(unsigned cpu)
 {
-    struct callback_register r = { .type = CALLBACKTYPE_nmi };
-
-#ifdef __x86_64__
-    r.address = trap_stub(VECTOR_NMI);
-#else
-    r.address.cs = FLAT_KERNEL_CS;
-    r.address.eip = trap_stub(VECTOR_NMI);
-#endif
-    cpus[cpu].count = HYPERCALL(callback_op, CALLBACKOP_register, &r);
+    cpus[cpu].count = register_callback(CALLBACKTYPE_nmi, 0,
+                                        trap_stub(VECTOR_NMI));
 }
 
 static void nmis(void)

@@ -46,19 +46,9 @@ static __user ulong from_compat(ulong ip, ulong unused)
 }
 #endif
 
-static long register_callback(unsigned flags, ulong address)
+static long register_sysenter(unsigned flags, ulong address)
 {
-    struct callback_register r = {
-        .type = CALLBACKTYPE_sysenter,
-        .flags = flags,
-#ifdef __x86_64__
-        .address = address,
-#else
-        .address = { FLAT_KERNEL_CS, address },
-#endif
-    };
-
-    return HYPERCALL(callback_op, CALLBACKOP_register, &r);
+    return register_callback(CALLBACKTYPE_sysenter, flags, address);
 }
 
 static void check_frame(const char *what, const struct trap *t, unsigned mask)
@@ -156,11 +146,11 @@ void test_main(void)
     with("without a callback", X86_GP, 0);
     stepped(X86_GP);
     for (unsigned flags = 0; flags < 2; flags++) {
-        check_ret(register_callback(flags, trap_stub(VECTOR_SYSCALL)), 0,
+        check_ret(register_sysenter(flags, trap_stub(VECTOR_SYSCALL)), 0,
                   "registering the callback");
         with("with a callback", VECTOR_SYSCALL, flags);
     }
-    register_callback(0, trap_stub(VECTOR_SYSCALL));
+    register_sysenter(0, trap_stub(VECTOR_SYSCALL));
     stepped(VECTOR_SYSCALL);
 #ifdef __x86_64__
     check(call_user(from_compat, user_address(compat_sysenter), 0, NULL, &t) &&
@@ -169,6 +159,6 @@ void test_main(void)
     check_frame("from 32-bit code", &t, 0);
 #endif
     /* As if there were none */
-    check_ret(register_callback(0, 0), 0, "registering address 0");
+    check_ret(register_sysenter(0, 0), 0, "registering address 0");
     with("with address 0", X86_GP, 0);
 }
