@@ -5,7 +5,7 @@
  *
  * The guest's GDT frames are mapped where the CPU looks for them, followed by
  * two pages of ours. As under Xen the guest's descriptors are corrected in
- * place: none gives ring 0, and none is a system descriptor.
+ * place: none gives ring 0, and of system descriptors there are call gates only.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -161,8 +161,11 @@ static bool gate_selector_ok(u16 sel)
 }
 
 /*
- * A call gate becomes one of DPL 0, which nobody but us can go through: who
- * tries gets a #GP. Its DPL goes where the selector's RPL is.
+ * A call gate leads to one of the guest's code segments, none of which is in
+ * ring 0. In a 32-bit guest it is the CPU's own, and the stack in ring 1 is
+ * stack_switch's. Long mode has no gate from ring 3 to a 64-bit kernel that
+ * knows itself there: as with Xen these get DPL 0, and who tries one a #GP.
+ * The guest's DPL then goes where the selector's RPL is.
  */
 static bool fix_call_gate(u64 *desc, unsigned dpl)
 {
@@ -171,6 +174,10 @@ static bool fix_call_gate(u64 *desc, unsigned dpl)
 
     if (!gate_selector_ok(sel) || (*desc & reserved)) {
         return false;
+    }
+    if (WORD == 4) {
+        *desc |= (u64)dpl << DESC_DPL_SHIFT;
+        return true;
     }
     *desc &= ~(3ULL << DESC_DPL_SHIFT | 3ULL << 16);
     *desc |= (u64)dpl << 16;

@@ -225,14 +225,15 @@ static void descriptors(void)
     descriptor("a TSS", p | 9ULL << 40, 0);
     descriptor("an interrupt gate", p | 0xeULL << 40, 0);
     descriptor("a task gate", p | 5ULL << 40, 0);
-    /* A call gate has DPL 0, and its DPL is the RPL of its selector */
-    descriptor("a call gate", gate | 3ULL << 45 | 0x43ULL << 16,
-               gate | 0x43ULL << 16);
-    descriptor("a call gate, DPL 1", gate | 1ULL << 45 | 0x43ULL << 16,
-               gate | (IS_64BIT ? 0x43ULL : 0x41ULL) << 16);
-    descriptor("a call gate to the kernel", gate | 3ULL << 45 |
-               (uint64_t)FLAT_KERNEL_CS << 16,
-               IS_64BIT ? 0 : gate | (uint64_t)(FLAT_KERNEL_CS | 3) << 16);
+    /* What a 32-bit guest's gate looks like is the hypervisor's affair */
+    if (IS_64BIT) {
+        descriptor("a call gate", gate | 3ULL << 45 | 0x43ULL << 16,
+                   gate | 0x43ULL << 16);
+        descriptor("a call gate, DPL 1", gate | 1ULL << 45 | 0x43ULL << 16,
+                   gate | 0x43ULL << 16);
+        descriptor("a call gate to the kernel's frames' CS", gate |
+                   3ULL << 45 | (uint64_t)FLAT_KERNEL_CS << 16, 0);
+    }
     descriptor("a call gate to the hypervisor", gate | 0xe008ULL << 16, 0);
     descriptor("a call gate with reserved bits", gate | 0x43ULL << 16 |
                0x20ULL << 32, 0);
