@@ -16,7 +16,7 @@ shift
 
 if [ "$width" = i386 ]; then
     # A handler's arguments are the guest's saved registers: it may change its
-    # own, but a sibling call would reuse the room of all six. As the guest's
+    # own, but a sibling call would reuse the room of all. As the guest's
     # are all saved at entry, no function need preserve any (but ebp, which
     # the compiler does not let go).
     arch="-m32 -march=i686 -fno-optimize-sibling-calls

@@ -388,7 +388,7 @@ static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
         if ((val ^ read_cr0()) & ~8UL) {
             return (val & 0x80000001) == 0x80000001;    /* others: ignored */
         }
-        do_fpu_taskswitch(!!(val & 8), 0, 0, 0, 0, 0);
+        do_fpu_taskswitch(!!(val & 8), 0, 0, 0, 0);
         return true;
     case 2:
         v->vcpu_info->arch.cr2 = val;
@@ -565,7 +565,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
         }
         return false;
     case 0x06:              /* clts */
-        do_fpu_taskswitch(0, 0, 0, 0, 0, 0);
+        do_fpu_taskswitch(0, 0, 0, 0, 0);
         break;
     case 0x08:              /* invd */
     case 0x09:              /* wbinvd */
@@ -589,12 +589,12 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
             return false;           /* DR4 and DR5 are others' names no more */
         }
         *reg_ptr(regs, modrm_rm(&in)) =
-            do_get_debugreg(modrm_reg(&in), 0, 0, 0, 0, 0);
+            do_get_debugreg(modrm_reg(&in), 0, 0, 0, 0);
         break;
     case 0x23:              /* mov reg, %dbN */
         in.modrm = next(&in);
         if (do_set_debugreg(modrm_reg(&in), *reg_ptr(regs, modrm_rm(&in)),
-                            0, 0, 0, 0)) {
+                            0, 0, 0)) {
             return false;
         }
         break;

@@ -536,6 +536,7 @@ hypercall_events:
     .align 16
 do_iret:
     add $8, %rsp                /* 48(%rsp): the frame, 88(%rsp): the vCPU */
+iret_as_called:
     mov 72(%rsp), %rcx
 1:  mov 40(%rcx), %rax          /* cs */
 2:  mov 48(%rcx), %rdx          /* rflags */
@@ -639,6 +640,15 @@ bad_kernel_stack:
     lea bad_kernel_stack_text(%rip), %rsi
 1:  xor %edi, %edi
     call domain_crash
+
+    /* A multicall returns here if an iret is to follow */
+    .globl multicall_iret
+multicall_iret:
+    mov (%rsp), %r9
+    mov 8(%rsp), %r8
+    mov 32(%rsp), %rsi
+    mov 40(%rsp), %rdi
+    jmp iret_as_called
 
     /*
      * SYSCALL from guest user mode: to the handler that the guest kernel

@@ -774,7 +774,7 @@ HYPERCALL(do_event_channel_op_compat)
         return -EFAULT;
     }
     return cmd > EVTCHNOP_unmask ? -ENOSYS :
-           do_event_channel_op(cmd, a1 + 4, 0, 0, 0, 0);
+           do_event_channel_op(cmd, a1 + 4, 0, 0, 0);
 }
 
 static long setup_frames(ulong cmd, ulong uop)

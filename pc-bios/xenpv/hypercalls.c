@@ -202,7 +202,7 @@ static HYPERCALL(do_console_io)
     return a1 == CONSOLEIO_read ? -EPERM : -ENOSYS;
 }
 
-/* Of the table below, all but iret and a multicall within one */
+/* The table below, with others for an iret and a multicall in a multicall */
 static hypercall_fn *multicall_table[NR_HYPERCALLS];
 
 static HYPERCALL(do_nested_multicall)
@@ -210,24 +210,44 @@ static HYPERCALL(do_nested_multicall)
     return -EINVAL;
 }
 
+/*
+ * An iret in a multicall is its last call, whatever follows it in the list.
+ * The multicall's handler does not return to its caller but to the iret.
+ */
+static HYPERCALL(do_iret_in_multicall)
+{
+    extern char multicall_iret[];
+    struct vcpu *v = current_vcpu();
+    ulong *stack_end = (ulong *)v, ax;
+
+    *v->multicall_end = 0;
+    stack_end[-HYPERCALL_RETURN] = (ulong)multicall_iret;
+    /* The iret itself crashes the domain if that cannot be read */
+    return copy_from_guest(&ax, stack_end[-2], sizeof(ax)) ? 0 : ax;
+}
+
 void init_hypercalls(void)
 {
     for (unsigned i = 0; i < NR_HYPERCALLS; i++) {
         multicall_table[i] = hypercall_table[i];
     }
-    multicall_table[__HYPERVISOR_iret] = do_nothing;
+    multicall_table[__HYPERVISOR_iret] = do_iret_in_multicall;
     multicall_table[__HYPERVISOR_multicall] = do_nested_multicall;
 }
 
+/* The arguments, which are the guest's registers, stay as they are for an iret */
 static HYPERCALL(do_multicall)
 {
     struct multicall_entry *call = (void *)a1;
+    ulong end = a1 + (u32)a2 * sizeof(*call);
 
-    if (unlikely(!access_ok(a1, a2 * sizeof(*call)) || a2 > 0x100000)) {
+    if (unlikely((u32)a2 > ~0UL / sizeof(*call) || end < a1 ||
+                 !access_ok(a1, end - a1))) {
         return -EFAULT;
     }
-    for (; a2; a2--, call++) {
-        ulong op, b1, b2, b3, b4, b5, b6;
+    current_vcpu()->multicall_end = &end;
+    for (; (ulong)call < end; call++) {
+        ulong op, b1, b2, b3, b4, b5;
         long ret = -ENOSYS;
 
         GET_GUEST(op, &call->op, fault);
@@ -236,9 +256,8 @@ static HYPERCALL(do_multicall)
         GET_GUEST(b3, &call->args[2], fault);
         GET_GUEST(b4, &call->args[3], fault);
         GET_GUEST(b5, &call->args[4], fault);
-        GET_GUEST(b6, &call->args[5], fault);
         if (likely(op < NR_HYPERCALLS)) {
-            ret = multicall_table[op](b1, b2, b3, b4, b5, b6);
+            ret = multicall_table[op](b1, b2, b3, b4, b5);
         }
         PUT_GUEST(&call->result, ret, fault);
     }

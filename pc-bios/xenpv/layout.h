@@ -127,11 +127,17 @@
 #define VECTOR_SYSCALL32    0x100
 #define VECTOR_SYSENTER     0x101
 
+/*
+ * HYPERCALL_RETURN: in longs below the end of the stack, where struct vcpu
+ * begins, the address that a hypercall's handler returns to
+ */
 #ifdef __x86_64__
 #define FRAME_CS            17      /* struct regs: longs before .cs */
+#define HYPERCALL_RETURN    12
 #else
 #define FRAME_CS            11
 #define FRAME_LONGS         15      /* struct regs without VM86 mode's */
+#define HYPERCALL_RETURN    (FRAME_LONGS + 1)
 #endif
 
 #endif

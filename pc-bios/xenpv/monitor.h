@@ -150,6 +150,7 @@ struct vcpu {
     u64 debugctl;
 
     struct callback failsafe, nmi, syscall32, sysenter;
+    ulong *multicall_end;       /* where a multicall keeps its list's end */
 
     u64 timer_deadline;         /* system time in ns, 0: none */
     u64 timer_set;              /* likewise: when the APIC's timer interrupts */
@@ -516,14 +517,13 @@ void set_periodic_timer(struct vcpu *v, u64 ns);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
 /* hypercalls.c: the table, then the handlers by file */
-typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5,
-                          ulong a6);
+typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5);
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 void init_hypercalls(void);
 extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
 
 #define HYPERCALL(name) \
-    long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong a6)
+    long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
 /* page_tables.c */
 HYPERCALL(do_mmu_update);
 HYPERCALL(do_mmuext_op);

@@ -154,6 +154,5 @@ HYPERCALL(do_physdev_op_compat)
     if (copy_from_guest(&op, a1, sizeof(op))) {
         return -EFAULT;
     }
-    return do_physdev_op(op.cmd, a1 + offsetof(struct physdev_op, u), 0, 0, 0,
-                         0);
+    return do_physdev_op(op.cmd, a1 + offsetof(struct physdev_op, u), 0, 0, 0);
 }

@@ -479,7 +479,7 @@ HYPERCALL(do_sched_op_compat)
     switch (a1) {
     case SCHEDOP_yield:
     case SCHEDOP_block:
-        return do_sched_op(a1, 0, 0, 0, 0, 0);
+        return do_sched_op(a1, 0, 0, 0, 0);
     case SCHEDOP_shutdown:
         return shutdown(a2);
     }

@@ -1,5 +1,5 @@
 /*
- * Hypercalls: both ways in, unknown numbers, bad arguments, multicalls.
+ * Hypercalls: both ways in, unknown numbers, bad arguments.
  *
  * Kernels probe for hypercalls and sub-operations by calling them, and tell by
  * the error what to do without; an error that is not Xen's, or a bad pointer
@@ -337,48 +337,6 @@ static void loopback(void)
     close_port(bind.local_port);
 }
 
-static void multicall(void)
-{
-    static char page[PAGE_SIZE] __attribute__((aligned(4096)));
-    static struct multicall_entry m[6];
-    uint64_t pte = make_pte(virt_to_mfn(page), PAGE_KERNEL);
-    long version = HYPERCALL(xen_version, XENVER_version);
-
-    map_page(TEST_VA, 0);
-    page[0] = 'P';
-    m[0].op = __HYPERVISOR_xen_version;
-    m[0].args[0] = XENVER_version;
-    m[1].op = 11;
-    m[2].op = __HYPERVISOR_xen_version;
-    m[2].args[0] = XENVER_extraversion;
-    m[2].args[1] = BAD_POINTER;
-    m[3].op = __HYPERVISOR_update_va_mapping;
-    m[3].args[0] = TEST_VA;
-    m[3].args[1] = pte;
-    if (IS_64BIT) {
-        m[3].args[2] = UVMF_INVLPG;
-    } else {
-        m[3].args[2] = pte >> 32;
-        m[3].args[3] = UVMF_INVLPG;
-    }
-    m[4].op = 0x1000;
-    m[5].op = __HYPERVISOR_xen_version;
-    m[5].args[0] = XENVER_version;
-    for (unsigned i = 0; i < ARRAY_SIZE(m); i++) {
-        m[i].result = 0x5555;
-    }
-    check_ret(HYPERCALL(multicall, m, ARRAY_SIZE(m)), 0, "multicall");
-    check_ret(m[0].result, version, "the first call");
-    check_ret(m[1].result, -ENOSYS, "the second call, unknown");
-    check_ret(m[2].result, -EFAULT, "the third call, bad pointer");
-    check_ret(m[3].result, 0, "the fourth call");
-    check_ret(m[4].result, -ENOSYS, "the fifth call, unknown");
-    check_ret(m[5].result, version, "the last call");
-    check_eq(*(volatile char *)TEST_VA, 'P', "what the fourth has mapped");
-    check_ret(HYPERCALL(multicall, m, 0), 0, "multicall of nothing");
-    update_va_mapping(TEST_VA, 0, UVMF_INVLPG);
-}
-
 #ifdef __x86_64__
 static ulong read_gs0(void)
 {
@@ -449,7 +407,6 @@ void test_main(void)
     bad_pointers();
     bad_arguments();
     loopback();
-    multicall();
 #ifdef __x86_64__
     segment_bases();
 #endif
