@@ -63,7 +63,7 @@ MemoryRegion *xenpv_call_io(XenPVCallState *s)
     return &s->io;
 }
 
-/* The emergency console: a domU may write to it, but not read */
+/* The emergency console: a domU may write to it, and nothing else */
 static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
                             void *data, uint32_t *size)
 {
@@ -71,16 +71,13 @@ static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
     uint32_t len = *size;
 
     *size = 0;
-    switch (cmd) {
-    case CONSOLEIO_write:
-        if (chr) {
-            qemu_chr_write_all(chr, data, len);
-        }
-        return 0;
-    case CONSOLEIO_read:
+    if (cmd != CONSOLEIO_write) {
         return -XEN_EPERM;
     }
-    return -XEN_ENOSYS;
+    if (chr) {
+        qemu_chr_write_all(chr, data, len);
+    }
+    return 0;
 }
 
 static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,

@@ -667,7 +667,7 @@ static long reset_cont(ulong arg)
     return domid_is_own(reset.dom) ? -EBUSY : reset.dom ? -ESRCH : -EPERM;
 }
 
-static noinline long event_channel_op(ulong a1, ulong a2)
+static noinline long event_channel_op(u32 cmd, ulong arg)
 {
     static const u8 size[] = {
         [EVTCHNOP_bind_interdomain] = sizeof(struct evtchn_bind_interdomain),
@@ -693,16 +693,16 @@ static noinline long event_channel_op(ulong a1, ulong a2)
     } u;
     long ret;
 
-    if (a1 == EVTCHNOP_RESET_CONT) {
-        return reset_cont(a2);
+    if (cmd == EVTCHNOP_RESET_CONT) {
+        return reset_cont(arg);
     }
-    if (a1 >= ARRAY_SIZE(size) || !size[a1]) {
+    if (cmd >= ARRAY_SIZE(size) || !size[cmd]) {
         return -ENOSYS;
     }
-    if (copy_from_guest(&u, a2, size[a1])) {
+    if (copy_from_guest(&u, arg, size[cmd])) {
         return -EFAULT;
     }
-    switch (a1) {
+    switch (cmd) {
     case EVTCHNOP_init_control:
         ret = init_control(&u.init_control);
         break;
@@ -711,12 +711,12 @@ static noinline long event_channel_op(ulong a1, ulong a2)
     case EVTCHNOP_set_priority:
         return set_priority(&u.set_priority);
     default:
-        ret = machine_call(XENPV_CALL_EVTCHN, a1, &u, size[a1]);
+        ret = machine_call(XENPV_CALL_EVTCHN, cmd, &u, size[cmd]);
     }
     if (ret) {
         return ret;
     }
-    switch (a1) {
+    switch (cmd) {
     case EVTCHNOP_bind_virq:
         if (u.bind_virq.vcpu < boot_info->nr_vcpus &&
             u.bind_virq.virq < NR_VIRQS) {
@@ -731,14 +731,14 @@ static noinline long event_channel_op(ulong a1, ulong a2)
         after_reset();
         break;
     }
-    return copy_to_guest(a2, &u, size[a1]);
+    return copy_to_guest(arg, &u, size[cmd]);
 }
 
 HYPERCALL(do_event_channel_op)
 {
     u32 port;
 
-    if (likely(a1 == EVTCHNOP_send)) {
+    if (likely((u32)a1 == EVTCHNOP_send)) {
         if (unlikely(!access_ok_long(a2))) {
             return -EFAULT;
         }
@@ -753,7 +753,7 @@ HYPERCALL(do_event_channel_op)
         }
         return send(port);
     }
-    if (likely(a1 == EVTCHNOP_unmask)) {
+    if (likely((u32)a1 == EVTCHNOP_unmask)) {
         if (unlikely(!access_ok_long(a2))) {
             return -EFAULT;
         }

@@ -12,7 +12,6 @@
 #define HYPERVISOR_xenpmu_op    40
 
 #define CONSOLEIO_write     0
-#define CONSOLEIO_read      1
 
 long unknown_hypercall_trace(ulong nr)
 {
@@ -118,7 +117,7 @@ static long put_string(ulong to, const char *s, ulong size)
     return copy_to_guest(to, buf, size);
 }
 
-static noinline long xen_version(ulong a1, ulong a2)
+static noinline long xen_version(u32 cmd, ulong a2)
 {
     static const char denied[] = "<denied>";    /* what is for domain 0 */
     union {
@@ -127,7 +126,7 @@ static noinline long xen_version(ulong a1, ulong a2)
         char compile[64 + 16 + 32 + 32];
     } u;
 
-    switch (a1) {
+    switch (cmd) {
     case XENVER_extraversion:
         return put_string(a2, boot_info->extraversion, 16);
     case XENVER_compile_info:
@@ -172,7 +171,7 @@ static noinline long xen_version(ulong a1, ulong a2)
 static HYPERCALL(do_xen_version)
 {
     /* Linux asks for this when all it wants is its events */
-    if (likely(a1 == XENVER_version)) {
+    if (likely((u32)a1 == XENVER_version)) {
         return boot_info->xen_major << 16 | boot_info->xen_minor;
     }
     return xen_version(a1, a2);
@@ -182,7 +181,7 @@ static HYPERCALL(do_console_io)
 {
     char buf[1024];
 
-    if (a1 == CONSOLEIO_write) {
+    if ((u32)a1 == CONSOLEIO_write) {
         for (ulong left = (u32)a2; left;) {
             ulong n = left < sizeof(buf) ? left : sizeof(buf);
             long ret;
@@ -199,7 +198,7 @@ static HYPERCALL(do_console_io)
         }
         return 0;
     }
-    return a1 == CONSOLEIO_read ? -EPERM : -ENOSYS;
+    return -EPERM;          /* whatever it is */
 }
 
 /* The table below, with others for an iret and a multicall in a multicall */
@@ -283,16 +282,17 @@ static HYPERCALL(do_vm_assist)
                         1UL << VMASST_TYPE_architectural_iopl |
                         1UL << VMASST_TYPE_runstate_update_flag |
                         M2P_STRICT;
+    u32 type = a2;
 
-    if (a2 >= 8 * sizeof(ulong) || !(valid & 1UL << a2)) {
+    if (type >= 8 * sizeof(ulong) || !(valid & 1UL << type)) {
         return -EINVAL;
     }
-    switch (a1) {
+    switch ((u32)a1) {
     case VMASST_CMD_enable:
-        vm_assists |= 1UL << a2;
+        vm_assists |= 1UL << type;
         return 0;
     case VMASST_CMD_disable:
-        vm_assists &= ~(1UL << a2);
+        vm_assists &= ~(1UL << type);
         return 0;
     }
     return -ENOSYS;

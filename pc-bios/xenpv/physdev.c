@@ -95,12 +95,13 @@ HYPERCALL(do_physdev_op)
         struct physdev_unmap_pirq unmap;
         struct physdev_manage_pci_ext pci;
     } u;
+    u32 cmd = a1;
 
-    if (a1 < ARRAY_SIZE(refused) && refused[a1].size) {
-        return guest_readable(a2, refused[a1].size) ? -(long)refused[a1].error
-                                                    : -EFAULT;
+    if (cmd < ARRAY_SIZE(refused) && refused[cmd].size) {
+        return guest_readable(a2, refused[cmd].size) ?
+               -(long)refused[cmd].error : -EFAULT;
     }
-    switch (a1) {
+    switch (cmd) {
     case PHYSDEVOP_IRQ_UNMASK_NOTIFY:
         return 0;
     case PHYSDEVOP_irq_status_query:

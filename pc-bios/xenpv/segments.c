@@ -366,7 +366,7 @@ HYPERCALL(do_stack_switch)
 HYPERCALL(do_set_segment_base)
 {
 #ifdef __x86_64__
-    switch (a1) {
+    switch ((u32)a1) {
     case SEGBASE_FS:
         if (!canonical(a2)) {
             return -EINVAL;
@@ -413,7 +413,7 @@ HYPERCALL(do_fpu_taskswitch)
 {
     struct vcpu *v = current_vcpu();
 
-    if (a1) {
+    if ((u32)a1) {
         v->ts = true;
         write_cr0(read_cr0() | 8);
     } else {
@@ -542,11 +542,11 @@ HYPERCALL(do_get_debugreg)
     switch ((u32)a1) {
     case 4:
     case 5:
-        return v->cr4 & CR4_DE ? -ENODEV : (long)v->debugreg[a1 + 2];
+        return v->cr4 & CR4_DE ? -ENODEV : (long)v->debugreg[(u32)a1 + 2];
     case 0 ... 3:
     case 6:
     case 7:
-        return v->debugreg[a1];
+        return v->debugreg[(u32)a1];
     }
     return -ENODEV;
 }

@@ -436,7 +436,7 @@ HYPERCALL(do_sched_op)
     } remote;
     u32 reason;
 
-    switch (a1) {
+    switch ((u32)a1) {
     case SCHEDOP_yield:
         asm volatile("pause");
         return 0;
@@ -476,7 +476,7 @@ HYPERCALL(do_sched_op)
 
 HYPERCALL(do_sched_op_compat)
 {
-    switch (a1) {
+    switch ((u32)a1) {
     case SCHEDOP_yield:
     case SCHEDOP_block:
         return do_sched_op(a1, 0, 0, 0, 0);

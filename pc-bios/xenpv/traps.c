@@ -684,7 +684,7 @@ HYPERCALL(do_callback_op)
     struct vcpu *v = current_vcpu();
     struct callback_register r;
 
-    switch (a1) {
+    switch ((u32)a1) {
     case CALLBACKOP_register:
         if (copy_from_guest(&r, a2, sizeof(r))) {
             return -EFAULT;
@@ -719,7 +719,7 @@ HYPERCALL(do_nmi_op)
     struct vcpu *v = current_vcpu();
     ulong handler;
 
-    switch (a1) {
+    switch ((u32)a1) {
     case XENNMI_register_callback:
         if (copy_from_guest(&handler, a2, sizeof(handler))) {
             return -EFAULT;

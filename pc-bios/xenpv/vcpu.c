@@ -543,11 +543,11 @@ HYPERCALL(do_vcpu_op)
     } u;
     long ret;
 
-    if (a2 >= boot_info->nr_vcpus) {
+    if ((u32)a2 >= boot_info->nr_vcpus) {
         return -ENOENT;
     }
-    v = vcpus[a2];
-    switch (a1) {
+    v = vcpus[(u32)a2];
+    switch ((u32)a1) {
     case VCPUOP_initialise:
         if (v->id >= XEN_LEGACY_MAX_VCPUS && !v->area_l1[AREA_VCPU_INFO]) {
             return -EINVAL;

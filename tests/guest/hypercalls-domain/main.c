@@ -1,7 +1,7 @@
 /*
  * Hypercalls about the domain, with everything that they refuse.
  *
- * The version, assists, multicalls, event channels and physical devices, also
+ * The version, assists, event channels and physical devices, also
  * by the calls of before Xen 3.2.2, and what is for other kinds of domains or
  * for privileged ones: each sub-operation succeeds with what it is for, and
  * what it refuses gives Xen's error and changes nothing. Where an error is due
@@ -98,55 +98,6 @@ static const struct call assist_calls[] = {
       { 2, VMASST_TYPE_writable_pagetables } },
     { "command 2 of type 6", __HYPERVISOR_vm_assist, -EINVAL, { 2, 6 } },
 };
-
-/* --- Multicalls --- */
-
-static void multicalls(void)
-{
-    static struct multicall_entry
-        list[2 * PAGE_SIZE / sizeof(struct multicall_entry)]
-        __attribute__((aligned(4096)));
-    /* Sizes divide pages: the last one of the first page */
-    unsigned last = PAGE_SIZE / sizeof(struct multicall_entry) - 1;
-    long version = HYPERCALL(xen_version, XENVER_version);
-    struct multicall_entry *m = list + last - 2;
-
-    for (unsigned i = 0; i < 4; i++) {
-        m[i] = (struct multicall_entry) { __HYPERVISOR_xen_version, 99 };
-    }
-    m[0].op = 1000;
-    m[1].op = __HYPERVISOR_sched_op;
-    m[1].args[0] = 99;
-    m[3].op = __HYPERVISOR_multicall;
-    check_ret(HYPERCALL(multicall, m, 4), 0, "multicall");
-    check_ret(m[0].result, -ENOSYS, "an unknown call of it");
-    check_ret(m[1].result, -ENOSYS, "an unknown sub-operation of it");
-    check_ret(m[2].result, version, "a good one after bad ones");
-    check_ret(m[3].result, -EINVAL, "a multicall of it");
-    check_ret(HYPERCALL(multicall, HV_POINTER, 1), -EFAULT,
-              "multicall of the hypervisor's memory");
-    check_ret(HYPERCALL(multicall, BAD_POINTER, 1), -EFAULT,
-              "multicall, bad pointer");
-    check_ret(HYPERCALL(multicall, m, 0), 0, "multicall of nothing");
-
-    /* The list ends before it should: what is there is done */
-    m[2].result = 99;
-    update_va_mapping((ulong)list + PAGE_SIZE, 0, UVMF_INVLPG);
-    check_ret(HYPERCALL(multicall, m, 5), -EFAULT,
-              "multicall of a list whose end is not there");
-    check_ret(m[2].result, version, "the last one that is there");
-    make_writable((char *)list + PAGE_SIZE);
-
-    /* Results cannot be written: the first call is done, no other */
-    m = list;
-    m[0] = (struct multicall_entry) {
-        __HYPERVISOR_vm_assist, 99, { VMASST_CMD_enable, 6 }
-    };
-    m[1] = m[0];
-    make_readonly(list);
-    check_ret(HYPERCALL(multicall, m, 2), -EFAULT, "multicall, read-only");
-    make_writable(list);
-}
 
 /* --- Event channels --- */
 
@@ -499,6 +450,7 @@ static const struct call others_calls[] = {
       { CONSOLEIO_write, 4, BAD_POINTER } },
     { "console_io write of nothing", __HYPERVISOR_console_io, 0,
       { CONSOLEIO_write, 0, BAD_POINTER } },
+    { "console_io 2", __HYPERVISOR_console_io, -EPERM, { 2 }, .dom0 = -ENOSYS },
 };
 
 static const struct call domu_calls[] = {
@@ -528,7 +480,6 @@ void test_main(void)
     check_calls(version_calls);
     version_texts();
     check_calls(assist_calls);
-    multicalls();
     check_calls(event_calls);
     event_pointers();
     old_events();

@@ -219,7 +219,6 @@ static void bad_arguments(void)
     check_ret(HYPERCALL(callback_op, 99, 0), IS_64BIT ? -ENOSYS : -EINVAL,
               "callback_op 99");
     check_ret(HYPERCALL(vcpu_op, 99, 0, 0), -ENOSYS, "vcpu_op 99");
-    check_ret(HYPERCALL(console_io, 99, 0, 0), -ENOSYS, "console_io 99");
     check_ret(HYPERCALL(physdev_op, 99, 0), -ENOSYS, "physdev_op 99");
     check_ret(HYPERCALL(vm_assist, 99, VMASST_TYPE_writable_pagetables),
               -ENOSYS, "vm_assist 99");
@@ -290,6 +289,43 @@ static void bad_arguments(void)
     check_ret(HYPERCALL(set_debugreg, 8, 0), -ENODEV,
               "set_debugreg(8)");
 }
+
+#ifdef __x86_64__
+/* Commands, counts and vCPUs are 32-bit numbers, what is above them is not */
+#define ABOVE   (0x12345UL << 32)
+static const struct call above_calls[] = {
+    { "mmu_update of 0", __HYPERVISOR_mmu_update, 0,
+      { BAD_POINTER, ABOVE, 0, DOMID_SELF } },
+    { "set_gdt of 0", __HYPERVISOR_set_gdt, 0, { BAD_POINTER, ABOVE } },
+    { "fpu_taskswitch(0)", __HYPERVISOR_fpu_taskswitch, 0, { ABOVE } },
+    { "sched_op_compat", __HYPERVISOR_sched_op_compat, 0,
+      { ABOVE | SCHEDOP_yield } },
+    { "set_debugreg", __HYPERVISOR_set_debugreg, 0, { ABOVE | 7, 0x400 } },
+    { "get_debugreg", __HYPERVISOR_get_debugreg, 0x400, { ABOVE | 7 } },
+    { "multicall of 0", __HYPERVISOR_multicall, 0, { BAD_POINTER, ABOVE } },
+    { "xen_version", __HYPERVISOR_xen_version, PAGE_SIZE,
+      { ABOVE | XENVER_pagesize } },
+    { "console_io", __HYPERVISOR_console_io, 0,
+      { ABOVE | CONSOLEIO_write, ABOVE, BAD_POINTER } },
+    { "grant_table_op", __HYPERVISOR_grant_table_op, 0,
+      { ABOVE | 0, BAD_POINTER, ABOVE } },
+    { "vm_assist", __HYPERVISOR_vm_assist, 0,
+      { ABOVE | VMASST_CMD_disable, ABOVE | VMASST_TYPE_4gb_segments } },
+    { "vcpu_op", __HYPERVISOR_vcpu_op, 1, { ABOVE | VCPUOP_is_up, ABOVE } },
+    { "set_segment_base", __HYPERVISOR_set_segment_base, 0,
+      { ABOVE | SEGBASE_GS_USER_SEL } },
+    { "mmuext_op of 0", __HYPERVISOR_mmuext_op, 0,
+      { BAD_POINTER, ABOVE, 0, DOMID_SELF } },
+    { "nmi_op", __HYPERVISOR_nmi_op, 0, { ABOVE | 1 } },
+    { "sched_op", __HYPERVISOR_sched_op, 0, { ABOVE | SCHEDOP_yield } },
+    { "callback_op", __HYPERVISOR_callback_op, -EFAULT,
+      { ABOVE | CALLBACKOP_register, BAD_POINTER } },
+    { "event_channel_op", __HYPERVISOR_event_channel_op, -EFAULT,
+      { ABOVE | EVTCHNOP_send, BAD_POINTER } },
+    { "physdev_op", __HYPERVISOR_physdev_op, -EFAULT,
+      { ABOVE | PHYSDEVOP_set_iopl, BAD_POINTER } },
+};
+#endif
 
 /* Two ports of one's own, connected */
 static unsigned nr_events;
@@ -406,6 +442,9 @@ void test_main(void)
     version();
     bad_pointers();
     bad_arguments();
+#ifdef __x86_64__
+    check_calls(above_calls);
+#endif
     loopback();
 #ifdef __x86_64__
     segment_bases();

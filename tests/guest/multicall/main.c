@@ -56,26 +56,49 @@ static void results(void)
 
 static void refused(void)
 {
-    static struct multicall_entry inner = { __HYPERVISOR_xen_version, 0x5555 };
-    static struct multicall_entry m[2];
+    static struct multicall_entry
+        list[2 * PAGE_SIZE / sizeof(struct multicall_entry)]
+        __attribute__((aligned(4096)));
+    /* Sizes divide pages: the last one of the first page */
+    unsigned last = PAGE_SIZE / sizeof(struct multicall_entry) - 1;
+    long version = HYPERCALL(xen_version, XENVER_version);
+    struct multicall_entry *m = list + last - 2;
 
-    m[0].op = __HYPERVISOR_multicall;
-    m[0].args[0] = (ulong)&inner;
-    m[0].args[1] = 1;
-    m[1].op = __HYPERVISOR_xen_version;
-    check_ret(HYPERCALL(multicall, m, 2), 0, "a multicall in a multicall");
-    check_ret(m[0].result, -EINVAL, "the inner multicall");
-    check_eq(inner.result, 0x5555, "the inner call's result");
-    check(m[1].result > 0, "the call after it returned %ld", m[1].result);
-
-    check_ret(HYPERCALL(multicall, BAD_POINTER, 0), 0, "nothing, nowhere");
-    check_ret(HYPERCALL(multicall, BAD_POINTER, 1), -EFAULT, "a bad pointer");
+    for (unsigned i = 0; i < 4; i++) {
+        m[i] = (struct multicall_entry) { __HYPERVISOR_xen_version, 99 };
+    }
+    m[0].op = 1000;
+    m[1].op = __HYPERVISOR_sched_op;
+    m[1].args[0] = 99;
+    m[3].op = __HYPERVISOR_multicall;
+    check_ret(HYPERCALL(multicall, m, 4), 0, "multicall");
+    check_ret(m[0].result, -ENOSYS, "an unknown call of it");
+    check_ret(m[1].result, -ENOSYS, "an unknown sub-operation of it");
+    check_ret(m[2].result, version, "a good one after bad ones");
+    check_ret(m[3].result, -EINVAL, "a multicall of it");
     check_ret(HYPERCALL(multicall, HV_POINTER, 1), -EFAULT,
-              "the hypervisor's memory");
-    /* Calls and results need the same memory */
-    make_readonly(m);
-    check_ret(HYPERCALL(multicall, m, 2), -EFAULT, "a list that is read-only");
-    make_writable(m);
+              "multicall of the hypervisor's memory");
+    check_ret(HYPERCALL(multicall, BAD_POINTER, 1), -EFAULT,
+              "multicall, bad pointer");
+    check_ret(HYPERCALL(multicall, m, 0), 0, "multicall of nothing");
+
+    /* The list ends before it should: what is there is done */
+    m[2].result = 99;
+    update_va_mapping((ulong)list + PAGE_SIZE, 0, UVMF_INVLPG);
+    check_ret(HYPERCALL(multicall, m, 5), -EFAULT,
+              "multicall of a list whose end is not there");
+    check_ret(m[2].result, version, "the last one that is there");
+    make_writable((char *)list + PAGE_SIZE);
+
+    /* Results cannot be written: the first call is done, no other */
+    m = list;
+    m[0] = (struct multicall_entry) {
+        __HYPERVISOR_vm_assist, 99, { VMASST_CMD_enable, 6 }
+    };
+    m[1] = m[0];
+    make_readonly(list);
+    check_ret(HYPERCALL(multicall, m, 2), -EFAULT, "multicall, read-only");
+    make_writable(list);
 }
 
 /* --- An iret --- */
