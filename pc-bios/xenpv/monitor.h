@@ -62,10 +62,13 @@ typedef unsigned long ulong;
 #define PTE_P       0x001ULL
 #define PTE_RW      0x002ULL
 #define PTE_US      0x004ULL
+#define PTE_PWT     0x008ULL
 #define PTE_PCD     0x010ULL
 #define PTE_A       0x020ULL
 #define PTE_D       0x040ULL
-#define PTE_PSE     0x080ULL
+#define PTE_PSE     0x080ULL       /* of level 2 and up; of level 1: */
+#define PTE_PAT     0x080ULL
+#define PTE_G       0x100ULL
 #define PTE_NX      (1ULL << 63)
 #define PTE_MFN(e)  (((e) & 0x000ffffffffff000ULL) >> 12)
 

@@ -400,9 +400,22 @@ static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
     return !mfn_is_ram(mfn);
 }
 
-/* What Xen refuses in tables of level 2 and up: cache attributes, superpages,
- * global pages, and the bits between the frame and NX */
-#define UPPER_DISALLOWED    0x7ff0000000000198ULL
+/*
+ * What Xen refuses in entries: of level 1, cache attributes; from level 2 on
+ * also superpages and global pages; in the top level of PAE, NX. The bits that
+ * the CPU ignores in long mode are refused where, without it, it reserves them.
+ */
+#define L1_DISALLOWED       (PTE_PWT | PTE_PCD | PTE_PAT)
+
+static inline u64 disallowed(unsigned level)
+{
+    u64 bits = L1_DISALLOWED | PTE_G;
+
+    if (WORD == 4) {
+        bits |= level == 3 ? 0xfffULL << 52 : 0x7ffULL << 52;
+    }
+    return bits;
+}
 
 /* A reference from entry i of a table of the given level, which is 2 or up */
 static int get_entry(unsigned level, unsigned i, u64 entry)
@@ -412,7 +425,7 @@ static int get_entry(unsigned level, unsigned i, u64 entry)
     if (!(entry & PTE_P)) {
         return 0;
     }
-    if (entry & UPPER_DISALLOWED) {
+    if (entry & disallowed(level)) {
         return -EINVAL;
     }
     if (level > 2 && table_level(mfn) == level) {
@@ -750,8 +763,11 @@ static inline int check_l1(u64 val)
     if (!(val & PTE_P)) {
         return 0;
     }
+    if (unlikely(val & L1_DISALLOWED)) {
+        return -EINVAL;
+    }
     if (likely(mfn_is_ram(mfn))) {
-        if (unlikely((val & PTE_RW) && FI_TYPE(frame_table[mfn]))) {
+        if (unlikely(FI_TYPE(frame_table[mfn]) && (val & PTE_RW))) {
             return -EBUSY;
         }
         return 0;
@@ -790,8 +806,8 @@ static inline bool usual_l1(ulong lo, ulong hi)
     if (!(lo & PTE_P)) {
         return true;
     }
-    return likely(mfn_is_ram(mfn)) &&
-           (!(lo & PTE_RW) || likely(!FI_TYPE(frame_table[mfn])));
+    return likely(!(lo & L1_DISALLOWED) && mfn_is_ram(mfn)) &&
+           (likely(!FI_TYPE(frame_table[mfn])) || !(lo & PTE_RW));
 }
 
 bool entry_ok(u64 val)
@@ -839,7 +855,7 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
         goto out;
     }
     old = entry_of(mfn, i);
-    if ((val & PTE_P) && (val & UPPER_DISALLOWED)) {
+    if ((val & PTE_P) && (val & disallowed(level))) {
         goto out;
     }
     if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {

@@ -1,0 +1,93 @@
+/*
+ * Which bits a guest may set in the entries of its page tables.
+ *
+ * A domain that has no devices maps its memory write-back, so the cache bits
+ * are refused, and superpages with them; a kernel that sees this error goes
+ * without. Bits that are the kernel's own to use are kept as they are: one that
+ * changed would be a lost page of swap, or a page that is not dirty any more.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "harness.h"
+
+#define CACHE       (1ULL << 3 | 1ULL << 4 | 1ULL << 7)     /* PWT, PCD, PAT */
+#define GLOBAL      (1ULL << 8)                 /* in level 1 without effect */
+#define HIGH        0x7ff0000000000000ULL       /* where the CPU ignores them */
+
+static uint64_t refused_bits(unsigned level)
+{
+    if (level == 1) {
+        /* Domain 0 has devices */
+        return is_initdomain() ? 0 : CACHE;
+    }
+    return CACHE | GLOBAL | (!IS_64BIT && level == 3 ? _PAGE_NX : 0);
+}
+
+static void by_mmu_update(unsigned level)
+{
+    uint64_t maddr = pte_maddr(TEST_VA, level);
+    volatile uint64_t *entry = pte_of(TEST_VA, level);
+    uint64_t old = *entry;
+
+    for (unsigned n = 1; n < 64; n++) {
+        uint64_t bit = 1ULL << n;
+        bool refused = refused_bits(level) & bit;
+
+        /* A 32-bit monitor runs on a CPU that reserves these */
+        if ((n >= 12 && n < 52) || (!IS_64BIT && (bit & HIGH))) {
+            continue;
+        }
+        check_ret(mmu_update(maddr, old | bit), refused ? -EINVAL : 0,
+                  "bit %u at level %u", n, level);
+        check(refused ? !(*entry & bit) || (old & bit) : *entry & bit,
+              "bit %u at level %u: %llx, before %llx", n, level,
+              (unsigned long long)*entry, (unsigned long long)old);
+        /* What is not present may be anything */
+        if (level == 1) {
+            check_ret(mmu_update(maddr, (old | bit) & ~_PAGE_PRESENT), 0,
+                      "bit %u at level 1, not present", n);
+        }
+        check_ret(mmu_update(maddr, old), 0, "level %u without it", level);
+    }
+}
+
+static void by_others(char *page)
+{
+    uint64_t pte = make_pte(virt_to_mfn(page), PAGE_KERNEL);
+    uint64_t cached[4];
+    long expected = is_initdomain() ? 0 : -EINVAL;
+    struct mmu_update u[2];
+    unsigned done = 99;
+
+    for (unsigned i = 0; i < 3; i++) {
+        cached[i] = pte | 1ULL << (i == 2 ? 7 : 3 + i);
+        check_ret(update_va_mapping(TEST_VA, cached[i], UVMF_INVLPG), expected,
+                  "update_va_mapping of %llx", (unsigned long long)cached[i]);
+        check_ret(mmu_update(pte_maddr(TEST_VA, 1) | MMU_PT_UPDATE_PRESERVE_AD,
+                             cached[i]), expected, "MMU_PT_UPDATE_PRESERVE_AD "
+                  "of %llx", (unsigned long long)cached[i]);
+    }
+    u[0].ptr = u[1].ptr = pte_maddr(TEST_VA, 1);
+    u[0].val = pte;
+    u[1].val = cached[0];
+    check_ret(HYPERCALL(mmu_update, u, 2, &done, DOMID_SELF), expected,
+              "a batch");
+    check_eq(done, expected ? 1 : 2, "done of the batch");
+    /* The error about the bits comes before that about the frame */
+    check_ret(update_va_mapping(TEST_VA, (cached[0] & ~0xffffffff000ULL) |
+                                0xfffff000, UVMF_INVLPG),
+              is_initdomain() ? 0 : -EINVAL, "no frame, and cache bits");
+    check_ret(update_va_mapping(TEST_VA, pte, UVMF_INVLPG), 0, "without them");
+}
+
+void test_main(void)
+{
+    char *page = alloc_page();
+
+    map_page(TEST_VA, make_pte(virt_to_mfn(page), PAGE_KERNEL));
+    for (unsigned level = 1; level <= PAGE_LEVELS; level++) {
+        by_mmu_update(level);
+    }
+    by_others(page);
+}
