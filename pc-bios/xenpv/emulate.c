@@ -465,7 +465,7 @@ static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
 static bool io_allowed(struct vcpu *v, struct regs *regs, u16 port,
                        unsigned size)
 {
-    if (v->iopl >= (in_kernel(v, regs) ? 1 : 3)) {
+    if (iopl_ok(v, in_kernel(v, regs))) {
         return true;
     }
     if (port + size > v->nr_ports) {
@@ -513,14 +513,22 @@ static bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in)
     return true;
 }
 
-/* A program's access to an I/O port, which its kernel may have allowed */
+/* Events have a mask of their own: with the right to it, these do nothing */
+static bool emulate_cli_sti(struct vcpu *v, struct regs *regs, struct insn *in)
+{
+    return (in->opcode == 0xfa || in->opcode == 0xfb) &&
+           iopl_ok(v, in_kernel(v, regs));
+}
+
+/* What a program's kernel may have allowed it */
 bool emulate_program(struct vcpu *v, struct regs *regs)
 {
     struct insn in;
 
     if (likely(v->iopl < 3 && !v->nr_ports) || (regs->flags & EFL_VM) ||
         !decode_prefixes(&in, regs) || in.two_byte ||
-        !emulate_io(v, regs, &in) || in.len > in.avail) {
+        !(emulate_cli_sti(v, regs, &in) || emulate_io(v, regs, &in)) ||
+        in.len > in.avail) {
         return false;
     }
     instruction_done(v, regs, regs->ip + in.len, in.dr6);
@@ -537,17 +545,8 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
         return false;
     }
     if (!in.two_byte) {
-        switch (in.opcode) {
-        case 0xfa:          /* cli */
-        case 0xfb:          /* sti: events have a mask of their own */
-            if (v->iopl < 1) {
-                return false;
-            }
-            break;
-        default:
-            if (!emulate_io(v, regs, &in)) {
-                return false;
-            }
+        if (!emulate_cli_sti(v, regs, &in) && !emulate_io(v, regs, &in)) {
+            return false;
         }
         goto done;
     }

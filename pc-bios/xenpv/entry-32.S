@@ -218,9 +218,9 @@ unknown_hypercall:
     .align 16
 do_iret:
     add $4, %esp
-    /* A multicall returns here if an iret is to follow */
-    .globl multicall_iret
-multicall_iret:
+    /* A handler's return address if an iret is to follow it */
+    .globl iret_follows
+iret_follows:
     mov V(FRAME_CS + 2)(%esp), %esi
     cmp $XENPV_M2P_VIRT_32 - 24, %esi
     ja bad_iret_stack

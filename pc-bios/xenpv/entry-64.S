@@ -262,6 +262,7 @@ trap_in_monitor:
     /* From here on nothing faults that 7 has not */
     mov T_FLAGS(%rsp), %eax
     andl $~(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF), T_FLAGS(%rsp)
+    or AREA_V(V_FRAME_FLAGS)(%rdx), %eax
 8:  mov %rax, -24(%rcx)
     mov AREA_V(V_VCPU_INFO)(%rdx), %rax
     cmpb $0, 1(%rax)
@@ -504,6 +505,7 @@ hypercall_upcall:
 3:  mov %r11, -40(%rcx)
 4:  movq $KERNEL_FRAME_CS, -32(%rcx)
     mov 16(%rsp), %r11
+    or 40 + V(V_FRAME_FLAGS)(%rsp), %r11
 5:  mov %r11, -24(%rcx)
     mov 24(%rsp), %r11
 6:  mov %r11, -16(%rcx)
@@ -641,9 +643,9 @@ bad_kernel_stack:
 1:  xor %edi, %edi
     call domain_crash
 
-    /* A multicall returns here if an iret is to follow */
-    .globl multicall_iret
-multicall_iret:
+    /* A handler's return address if an iret is to follow it */
+    .globl iret_follows
+iret_follows:
     mov (%rsp), %r9
     mov 8(%rsp), %r8
     mov 32(%rsp), %rsi
@@ -666,6 +668,7 @@ user_syscall:
 1:  mov %rcx, (%rax)
 2:  mov %r11, 8(%rax)
 3:  mov %rcx, 16(%rax)
+    or 8 + V(V_FRAME_FLAGS)(%rsp), %r11
 4:  mov %r11, 32(%rax)
     mov 8 + V(V_SCRATCH)(%rsp), %rcx
 5:  mov %rcx, 40(%rax)

@@ -201,7 +201,29 @@ static HYPERCALL(do_console_io)
     return -EPERM;          /* whatever it is */
 }
 
-/* The table below, with others for an iret and a multicall in a multicall */
+/* The guest's stack has its flags: the IOPL is one of them */
+static void take_iopl(struct vcpu *v)
+{
+    ulong flags, at = ((ulong *)v)[-2] + (WORD == 8 ? 48 : 12);
+
+    if (!copy_from_guest(&flags, at, sizeof(flags))) {
+        set_iopl(v, flags >> 12 & 3);
+    }
+}
+
+/* For the table below, to go on with the iret that they are before */
+extern char iret_follows[];
+
+static HYPERCALL(do_iret_with_iopl)
+{
+    struct vcpu *v = current_vcpu();
+
+    take_iopl(v);
+    ((ulong *)v)[-HYPERCALL_RETURN] = (ulong)iret_follows;
+    return 0;
+}
+
+/* The same table, with others for an iret and a multicall in a multicall */
 static hypercall_fn *multicall_table[NR_HYPERCALLS];
 
 static HYPERCALL(do_nested_multicall)
@@ -215,12 +237,14 @@ static HYPERCALL(do_nested_multicall)
  */
 static HYPERCALL(do_iret_in_multicall)
 {
-    extern char multicall_iret[];
     struct vcpu *v = current_vcpu();
     ulong *stack_end = (ulong *)v, ax;
 
+    if (architectural_iopl()) {
+        take_iopl(v);
+    }
     *v->multicall_end = 0;
-    stack_end[-HYPERCALL_RETURN] = (ulong)multicall_iret;
+    stack_end[-HYPERCALL_RETURN] = (ulong)iret_follows;
     /* The iret itself crashes the domain if that cannot be read */
     return copy_from_guest(&ax, stack_end[-2], sizeof(ax)) ? 0 : ax;
 }
@@ -273,6 +297,17 @@ ulong vm_assists;
 #define M2P_STRICT  0UL
 #endif
 
+/* Frames show the IOPL, and an iret sets it */
+static void switch_architectural_iopl(void)
+{
+    hypercall_table[__HYPERVISOR_iret] = architectural_iopl() ?
+                                         do_iret_with_iopl : do_iret;
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        set_iopl(vcpus[i], vcpus[i]->iopl);
+        set_trap_gate(vcpus[i], 0x80);
+    }
+}
+
 static HYPERCALL(do_vm_assist)
 {
     const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
@@ -290,15 +325,20 @@ static HYPERCALL(do_vm_assist)
     switch ((u32)a1) {
     case VMASST_CMD_enable:
         vm_assists |= 1UL << type;
-        return 0;
+        break;
     case VMASST_CMD_disable:
         vm_assists &= ~(1UL << type);
-        return 0;
+        break;
+    default:
+        return -ENOSYS;
     }
-    return -ENOSYS;
+    if (type == VMASST_TYPE_architectural_iopl) {
+        switch_architectural_iopl();
+    }
+    return 0;
 }
 
-hypercall_fn *const hypercall_table[NR_HYPERCALLS] = {
+hypercall_fn *hypercall_table[NR_HYPERCALLS] = {
     [0 ... NR_HYPERCALLS - 1] = do_nothing,
     [__HYPERVISOR_set_trap_table] = do_set_trap_table,
     [__HYPERVISOR_mmu_update] = do_mmu_update,

@@ -54,8 +54,9 @@
 #define V_MODE              7       /* byte: V_MODE_KERNEL or 0 */
 #define V_MODE_KERNEL       1
 #define V_SYSCALL_MASKS     8       /* byte: syscalls mask event delivery */
-#define V_EVENT_IP          9       /* the event callback; 0: none */
-#define V_TRAPS             11      /* struct trap_info, by vector */
+#define V_FRAME_FLAGS       9       /* the IOPL that frames show the guest */
+#define V_EVENT_IP          10      /* the event callback; 0: none */
+#define V_TRAPS             12      /* struct trap_info, by vector */
 
 /*
  * Selectors of our part of the GDT. The guest-visible ones have the values

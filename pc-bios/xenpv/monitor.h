@@ -111,6 +111,7 @@ struct vcpu {
     ulong syscall_cb;           /* 64-bit: the guest's SYSCALL handler */
     ulong mode;                 /* V_MODE_KERNEL or 0 */
     ulong syscall_masks;
+    ulong frame_flags;          /* what frames have more than the CPU's flags */
     struct callback event;
     struct trap_info traps[256];
 
@@ -145,7 +146,7 @@ struct vcpu {
 #define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
     bool ts;                    /* CR0.TS */
-    u8 iopl;                    /* PHYSDEVOP_set_iopl */
+    u8 iopl;                    /* see set_iopl() */
     u32 nr_ports;               /* PHYSDEVOP_set_iobitmap */
     ulong iobitmap;
     u16 user_gs;                /* unused on 32-bit */
@@ -182,6 +183,7 @@ _Static_assert(offsetof(struct vcpu_info, arch.cr2) == VCPU_INFO_CR2, "");
 _Static_assert(XENPV_M2P_VIRT_64 >> 43 == HV_BITS &&
                XENPV_HV_VIRT_END_64 >> 43 == HV_BITS + 1, "");
 #endif
+_Static_assert(offsetof(struct vcpu, frame_flags) == V_FRAME_FLAGS * WORD, "");
 _Static_assert(offsetof(struct vcpu, event.ip) == V_EVENT_IP * WORD, "");
 _Static_assert(offsetof(struct vcpu, traps) == V_TRAPS * WORD, "");
 _Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
@@ -448,6 +450,7 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 /* traps.c */
 void do_trap(struct regs *regs);
 void set_own_trap_table(struct vcpu *v);
+void set_trap_gate(struct vcpu *v, u8 vector);
 void deliver_events(struct regs *regs);
 /* An instruction that was emulated ends in a debug exception, for dr6 */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
@@ -488,6 +491,10 @@ u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size);
 void load_debugregs(struct vcpu *v);
 ulong user_selector_base(struct vcpu *v, u16 sel);
 
+/* physdev.c */
+void set_iopl(struct vcpu *v, unsigned iopl);
+bool iopl_ok(struct vcpu *v, bool kernel);
+
 /* events.c */
 long poll_port(u32 port);
 void take_incoming(struct vcpu *v);
@@ -522,8 +529,12 @@ extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 /* hypercalls.c: the table, then the handlers by file */
 typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5);
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
+static inline bool architectural_iopl(void)
+{
+    return vm_assists & 1UL << VMASST_TYPE_architectural_iopl;
+}
 void init_hypercalls(void);
-extern hypercall_fn *const hypercall_table[NR_HYPERCALLS];
+extern hypercall_fn *hypercall_table[NR_HYPERCALLS];
 
 #define HYPERCALL(name) \
     long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)

@@ -36,6 +36,22 @@ static const struct {
 #define IOBITMAP_BYTES  8192
 #define NR_GSIS         24      /* of the one I/O APIC that the host may have */
 
+/*
+ * The guest's own I/O privilege level, by a hypercall or as the flags' (with
+ * VMASST_TYPE_architectural_iopl). The CPU's is 0: no port is the guest's.
+ */
+void set_iopl(struct vcpu *v, unsigned iopl)
+{
+    v->iopl = iopl;
+    v->frame_flags = architectural_iopl() ? iopl << 12 : 0;
+}
+
+/* The flags' IOPL knows the kernel as ring 0 */
+bool iopl_ok(struct vcpu *v, bool kernel)
+{
+    return v->iopl >= (!kernel ? 3 : architectural_iopl() ? 0 : 1);
+}
+
 static long set_iobitmap(struct vcpu *v, ulong arg)
 {
     struct physdev_set_iobitmap map;
@@ -113,7 +129,7 @@ HYPERCALL(do_physdev_op)
         if (u.iopl.iopl > 3) {
             return -EINVAL;
         }
-        v->iopl = u.iopl.iopl;
+        set_iopl(v, u.iopl.iopl);
         return 0;
     case PHYSDEVOP_set_iobitmap:
         return set_iobitmap(v, a2);

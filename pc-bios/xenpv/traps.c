@@ -85,9 +85,9 @@ static inline bool is_guest_vector(unsigned vector)
 /*
  * The gate of a vector that programs may raise by INT n. A 32-bit guest's
  * system call needs no help: its gate leads from ring 3 to ring 1 directly, if
- * the handler does not want events masked.
+ * the handler does not want events masked, or to know the IOPL.
  */
-static void set_trap_gate(struct vcpu *v, u8 vector)
+void set_trap_gate(struct vcpu *v, u8 vector)
 {
     struct trap_info *ti = &v->traps[vector];
     bool user = ti->address && TI_GET_DPL(ti) == 3;
@@ -97,7 +97,7 @@ static void set_trap_gate(struct vcpu *v, u8 vector)
     }
 #ifndef __x86_64__
     if (vector == 0x80 && ti->address && !TI_GET_IF(ti) && (ti->cs & 3) == 1 &&
-        access_ok(ti->address, 1)) {
+        access_ok(ti->address, 1) && !architectural_iopl()) {
         set_gate(&v->idt[vector], ti->address, ti->cs, 0xf, TI_GET_DPL(ti), 0);
         return;
     }
@@ -203,6 +203,12 @@ enum frame {
     FRAME_FAILSAFE,     /* the data segments */
 };
 
+/* IF, which is set whenever a guest runs, shows the guest its upcall mask */
+static inline ulong frame_flags(struct vcpu *v, ulong flags, bool mask)
+{
+    return (mask ? flags & ~(ulong)EFL_IF : flags) | v->frame_flags;
+}
+
 /*
  * Make the guest continue at ip (and cs, which only 32-bit guests have a say
  * in) with a frame for the state in regs.
@@ -214,7 +220,6 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
     volatile u8 *upcall_mask = &v->vcpu_info->evtchn_upcall_mask;
     u8 mask = *upcall_mask;
     bool kernel = in_kernel(v, regs);
-    ulong flags = (regs->flags & ~(ulong)EFL_IF) | (mask ? 0 : EFL_IF);
     ulong sp = kernel ? regs->sp : v->kernel_sp;
     u16 ds, es, fs, gs;
 
@@ -237,7 +242,7 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
     }
     PUSH(kernel ? KERNEL_FRAME_SS : regs->ss);
     PUSH(regs->sp);
-    PUSH(flags);
+    PUSH(frame_flags(v, regs->flags, mask));
     PUSH((kernel ? KERNEL_FRAME_CS : (u16)regs->cs) | (ulong)mask << 32);
     PUSH(regs->ip);
     if (frame == FRAME_FAILSAFE) {
@@ -270,7 +275,7 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
         PUSH(regs->sp);
         regs->ss = v->kernel_ss;
     }
-    PUSH(flags);
+    PUSH(frame_flags(v, regs->flags, mask));
     PUSH((u16)regs->cs | (ulong)mask << 16);
     PUSH(regs->ip);
     if (frame == FRAME_FAILSAFE) {

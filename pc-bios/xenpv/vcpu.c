@@ -395,7 +395,7 @@ static long initialise(struct vcpu *v, ulong arg)
     }
     v->kernel_ss = kernel_stack[0];
     v->kernel_sp = kernel_stack[1];
-    v->iopl = user.eflags >> 12 & 3;
+    set_iopl(v, user.eflags >> 12 & 3);
     st->fpu_valid = flags & VGCF_I387_VALID;
     st->ds = user.ds;
     st->es = user.es;
