@@ -457,7 +457,8 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     cpu_x86_update_cr4(env, CR4_PAE_MASK);
     env->cr[3] = le32_to_cpu(s->header.cr3);
     cpu_x86_update_cr0(env, CR0_PE_MASK | CR0_MP_MASK | CR0_ET_MASK |
-                            CR0_NE_MASK | CR0_WP_MASK | CR0_PG_MASK);
+                            CR0_NE_MASK | CR0_WP_MASK | CR0_AM_MASK |
+                            CR0_PG_MASK);
     cpu_x86_load_seg_cache(env, R_CS, 8, 0, 0xffffffff, code);
     for (int seg = 0; seg < 6; seg++) {
         if (seg != R_CS) {

@@ -299,9 +299,11 @@ end_of_page:
 }
 
 #define MSR_TSC             0x10
+#define MSR_UCODE_REV       0x8b
 #define MSR_APIC_BASE       0x1b
 #define MSR_MISC_ENABLE     0x1a0
 #define MSR_PAT             0x277
+#define MSR_PERF_CAPS       0x345
 #define MSR_EFER            0xc0000080
 #define MSR_FS_BASE         0xc0000100
 #define MSR_GS_BASE         0xc0000101
@@ -309,6 +311,25 @@ end_of_page:
 #define MSR_TSC_AUX         0xc0000103
 #define MSR_PLATFORM_INFO   0xce
 #define MSR_MISC_FEATURES   0x140
+
+#ifdef __x86_64__
+#define GUEST_EFER          0xd01   /* long mode and system calls */
+#else
+#define GUEST_EFER          0x800
+#endif
+
+#define CPUID7_RDPID        (1u << 22)
+#define CPUID81_RDTSCP      (1u << 27)
+
+/* What RDTSCP and RDPID say of a CPU is its kernel's to set */
+static bool has_tsc_aux(struct vcpu *v)
+{
+    u32 seven[4], ext[4];
+
+    guest_cpuid(v, 7, 0, seven);
+    guest_cpuid(v, 0x80000001, 0, ext);
+    return (seven[2] & CPUID7_RDPID) || (ext[3] & CPUID81_RDTSCP);
+}
 
 static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
 {
@@ -319,15 +340,20 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
     case MSR_KERNEL_GS_BASE:
         *val = rdmsr(msr);
         return true;
-    case MSR_EFER:
-        /* Long mode is on, system calls are there; what else is the CPU's */
-        *val = 0xd01;
-        return true;
-#else
-    case MSR_EFER:
-        *val = 0x800;
-        return true;
 #endif
+    case MSR_EFER:
+        *val = GUEST_EFER;
+        return true;
+    case MSR_TSC_AUX:
+        if (!has_tsc_aux(v)) {
+            return false;
+        }
+        *val = v->tsc_aux;
+        return true;
+    case MSR_MISC_ENABLE:
+        /* Fast strings; no performance counters, and nothing to adjust */
+        *val = 0x801801;
+        return true;
     case MSR_PAT:
         *val = 0x0000050100070406ULL;
         return true;
@@ -337,18 +363,25 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
     case MSR_TSC:
         *val = rdtsc();
         return true;
+    case MSR_UCODE_REV:
     case MSR_PLATFORM_INFO:
     case MSR_MISC_FEATURES:
+    case MSR_PERF_CAPS:
         *val = 0;
         return true;
     }
     if (boot_info->flags & XENPV_BOOT_TRACE) {
         printk("rdmsr %x\n", msr);
     }
-    return false;
+    /* A kernel that is not ready for a #GP yet gets something */
+    *val = 0;
+    return !v->traps[13].address && msr >> 16 != 0x4000;
 }
 
-/* What the guest may not write it may write in vain, as under Xen */
+/*
+ * What old kernels write without being ready for a #GP they write in vain, as
+ * under Xen before 4.15
+ */
 static bool write_msr(struct vcpu *v, u32 msr, u64 val)
 {
     switch (msr) {
@@ -365,10 +398,20 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
     case MSR_PAT:
         return val == 0x0000050100070406ULL;
     case MSR_EFER:
+        return val == GUEST_EFER;
+    case MSR_UCODE_REV:
+    case MSR_MISC_FEATURES:
+        return val == 0;
+    case MSR_TSC_AUX:
+        if (val >> 32 || !has_tsc_aux(v)) {
+            return false;
+        }
+        v->tsc_aux = val;
+        wrmsr(msr, val);
+        return true;
     case MSR_APIC_BASE:
     case MSR_TSC:
     case MSR_MISC_ENABLE:
-    case MSR_TSC_AUX:
         return true;
     }
     if (boot_info->flags & XENPV_BOOT_TRACE) {
@@ -386,7 +429,7 @@ static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
     switch (nr) {
     case 0:
         if ((val ^ read_cr0()) & ~8UL) {
-            return (val & 0x80000001) == 0x80000001;    /* others: ignored */
+            return false;
         }
         do_fpu_taskswitch(!!(val & 8), 0, 0, 0, 0);
         return true;
@@ -535,6 +578,15 @@ bool emulate_program(struct vcpu *v, struct regs *regs)
     return true;
 }
 
+/* In the kernel, which has set CR4.TSD */
+static void emulate_rdtsc(struct regs *regs)
+{
+    u64 tsc = rdtsc();
+
+    set_reg32(regs, 0, tsc);
+    set_reg32(regs, 2, tsc >> 32);
+}
+
 bool emulate_privileged(struct vcpu *v, struct regs *regs)
 {
     struct insn in;
@@ -559,14 +611,15 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
             }
             break;
         }
-        if (in.modrm >> 6 != 3 && (in.modrm >> 3 & 7) == 7) {
-            return false;       /* invlpg: a PV kernel has a hypercall */
+        if (in.modrm != 0xf9 || !has_tsc_aux(v)) {
+            return false;       /* invlpg, too: a PV kernel has a hypercall */
         }
-        return false;
+        emulate_rdtsc(regs);    /* rdtscp */
+        set_reg32(regs, 1, v->tsc_aux);
+        break;
     case 0x06:              /* clts */
         do_fpu_taskswitch(0, 0, 0, 0, 0);
         break;
-    case 0x08:              /* invd */
     case 0x09:              /* wbinvd */
         break;
     case 0x20:              /* mov %crN, reg */
@@ -602,10 +655,8 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
             return false;
         }
         break;
-    case 0x31:              /* rdtsc, with CR4.TSD set by the guest */
-        msr = rdtsc();
-        set_reg32(regs, 0, msr);
-        set_reg32(regs, 2, msr >> 32);
+    case 0x31:              /* rdtsc */
+        emulate_rdtsc(regs);
         break;
     case 0x32:              /* rdmsr */
         if (!read_msr(v, regs->cx, &msr)) {

@@ -145,6 +145,7 @@ struct vcpu {
     ulong cr4;                  /* as the guest believes it to be */
 #define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
+    u32 tsc_aux;                /* MSR_TSC_AUX */
     bool ts;                    /* CR0.TS */
     u8 iopl;                    /* see set_iopl() */
     u32 nr_ports;               /* PHYSDEVOP_set_iobitmap */

@@ -103,7 +103,7 @@
  * The monitor's image is a flat binary which is loaded at XENPV_CORE_GPA
  * and begins with this header. It is entered at .entry with paging on,
  * CR3 = .cr3 (page tables within the image that map the core region at the
- * width's XENPV_CORE_VIRT), CR0 = PE|MP|ET|NE|WP|PG, CR4 = PAE, flat ring-0
+ * width's XENPV_CORE_VIRT), CR0 = PE|MP|ET|NE|WP|AM|PG, CR4 = PAE, flat ring-0
  * segments with the limit 4 GiB (CS is a 64-bit segment in the 64-bit
  * monitor, and EFER = SCE|LME|LMA|NXE; 32-bit: EFER = NXE where there is
  * NX), interrupts off, and EBX/RBX = the vCPU's number.

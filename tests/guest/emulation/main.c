@@ -170,8 +170,7 @@ static void control_registers(void *unused)
 
     HYPERCALL(fpu_taskswitch, 1);
     asm volatile("mov %%cr0, %0" : "=r" (val));
-    check_eq(val & (0x80000001 | X86_CR0_TS), 0x80000001 | X86_CR0_TS,
-             "PG, PE and TS in CR0");
+    check_eq(val, 0x80050033 | X86_CR0_TS, "PG, AM, WP, NE, TS and PE in CR0");
     asm volatile("clts");
     asm volatile("mov %%cr0, %0" : "=r" (val));
     check_eq(val & X86_CR0_TS, 0, "TS after clts");
@@ -232,6 +231,67 @@ static void msrs(void *unused)
 #endif
 }
 
+static ulong rdmsr(uint32_t msr)
+{
+    uint32_t lo, hi;
+
+    asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (msr));
+    return lo;
+}
+
+/* Unguarded accesses of many a kernel */
+static void usual_msrs(void *unused)
+{
+    uint32_t efer = rdmsr(0xc0000080);
+
+    asm volatile("wrmsr" : : "c" (0xc0000080), "a" (efer), "d" (0));
+    check_eq(rdmsr(0x1a0) & (1 << 7 | 1 << 11 | 1 << 12 | 1 << 18 | 1 << 23),
+             1 << 11 | 1 << 12 | 1 << 23, "MSR_IA32_MISC_ENABLE");
+    check_eq(rdmsr(0x345), 0, "MSR_IA32_PERF_CAPABILITIES");
+    check_eq(rdmsr(0x140), 0, "MSR_MISC_FEATURES_ENABLES");
+    asm volatile("wrmsr" : : "c" (0x140), "a" (0), "d" (0));
+    rdmsr(0x8b);                        /* the microcode's revision */
+    check_eq(rdmsr(0x1b) >> 12, 0xfee00, "MSR_APIC_BASE");
+    asm volatile("wbinvd");
+}
+
+#define CR4_TSD     0x4
+
+static __user ulong user_rdtscp(ulong a, ulong b)
+{
+    ulong aux;
+
+    asm volatile("rdtscp" : "=c" (aux) : : "eax", "edx");
+    return aux;
+}
+
+/* The number of a CPU, by which programs know where they are */
+static void tsc_aux(void *unused)
+{
+    uint32_t r[4], aux;
+    struct trap t;
+    ulong cr4, val;
+
+    cpuid(0x80000001, 0, r);
+    if (!(r[3] & 1 << 27)) {
+        return;
+    }
+    asm volatile("wrmsr" : : "c" (0xc0000103), "a" (0x1234), "d" (0));
+    check_eq(rdmsr(0xc0000103), 0x1234, "MSR_TSC_AUX");
+    asm volatile("rdtscp" : "=c" (aux) : : "eax", "edx");
+    check_eq(aux, 0x1234, "RDTSCP's ECX");
+    check(!call_user(user_rdtscp, 0, 0, &val, &t) && val == 0x1234,
+          "RDTSCP's ECX in user mode is %lx", val);
+    asm volatile("mov %%cr4, %0" : "=r" (cr4));
+    asm volatile("mov %0, %%cr4" : : "r" (cr4 | CR4_TSD));
+    asm volatile("rdtsc" : : : "eax", "edx");
+    asm volatile("rdtscp" : "=c" (aux) : : "eax", "edx");
+    check_eq(aux, 0x1234, "RDTSCP's ECX with CR4.TSD");
+    check(call_user(user_rdtscp, 0, 0, NULL, &t) && t.vector == X86_GP,
+          "RDTSCP in user mode with CR4.TSD");
+    asm volatile("mov %0, %%cr4" : : "r" (cr4));
+}
+
 /*
  * With an IOPL for the kernel these are ignored, as event delivery is governed
  * by the upcall mask. Without it they are refused.
@@ -273,6 +333,9 @@ REFUSED_INSN(lidt, "lidt (%0)" : : "r" (&entry_state))
 REFUSED_INSN(lgdt, "lgdt (%0)" : : "r" (&entry_state))
 REFUSED_INSN(ltr, "ltr %w0" : : "r" (0x40))
 REFUSED_INSN(rdmsr_none, "rdmsr" : : "c" (0x4321) : "eax", "edx")
+REFUSED_INSN(cr0_wp, "mov %0, %%cr0" : : "r" (0x80040033UL))
+REFUSED_INSN(efer_other, "wrmsr" : : "c" (0xc0000080), "a" (0), "d" (0))
+REFUSED_INSN(aux_wide, "wrmsr" : : "c" (0xc0000103), "a" (0), "d" (1))
 REFUSED_INSN(in_80, "in $0x80, %%al" : : : "eax")
 REFUSED_INSN(out_80, "out %%al, $0x80" : : "a" (0))
 REFUSED_INSN(out_1904, "outl %0, %1" : : "a" (0), "d" (0x1904))
@@ -321,6 +384,8 @@ void test_main(void)
           ebx == 0x566e6558, "the CPUID prefix in user mode");
     WORKS(control_registers);
     WORKS(msrs);
+    WORKS(usual_msrs);
+    WORKS(tsc_aux);
     WORKS(debug_registers);
 
     REFUSED(cli);
@@ -339,6 +404,9 @@ void test_main(void)
     REFUSED(lgdt);
     REFUSED(ltr);
     REFUSED(rdmsr_none);
+    REFUSED(cr0_wp);
+    REFUSED(efer_other);
+    REFUSED(aux_wide);
     if (!is_initdomain()) {
         /* Domain 0 has I/O ports */
         REFUSED(in_80);
