@@ -862,6 +862,48 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
     return GNTST_okay;
 }
 
+/*
+ * Grants of the guest to itself: nobody else has granted it anything. Here they
+ * are only pinned, the guest's page tables are the monitor's affair.
+ */
+static int op_map_grant_ref(XenPVGnttabState *s,
+                            struct gnttab_map_grant_ref *op)
+{
+    uint32_t flags = le32_to_cpu(op->flags);
+    uint16_t dom = le16_to_cpu(op->dom);
+    Pin what;
+    int ret;
+
+    if (!(flags & (GNTMAP_device_map | GNTMAP_host_map)) ||
+        dom == XENPV_BACKEND_DOMID) {
+        return GNTST_bad_gntref;
+    }
+    if (dom != s->domid) {
+        return GNTST_bad_domain;        /* DOMID_SELF, too */
+    }
+    ret = pin(s, dom, le32_to_cpu(op->ref), !(flags & GNTMAP_readonly),
+              PIN_MAP, &what);
+    if (!ret) {
+        op->dev_bus_addr = cpu_to_le64(what.mfn << XEN_PAGE_SHIFT);
+    }
+    return ret;
+}
+
+/* .handle is the reference, .host_addr has the flags: see xenpv-monitor.h */
+static int op_unmap_grant_ref(XenPVGnttabState *s,
+                              struct gnttab_unmap_grant_ref *op)
+{
+    uint32_t ref = le32_to_cpu(op->handle);
+
+    /* A back end's pin is its own to take out */
+    if (ref >= nr_entries(s) || !s->pins[ref].readers ||
+        s->pins[ref].domid != s->domid) {
+        return GNTST_bad_handle;
+    }
+    unpin(s, ref, !(le64_to_cpu(op->host_addr) & GNTMAP_readonly));
+    return GNTST_okay;
+}
+
 /* struct gnttab_copy has the guest's width */
 typedef struct CopyEnd {
     uint64_t frame;         /* or grant reference */
@@ -986,31 +1028,17 @@ static int64_t gnttab_call(void *opaque, unsigned vcpu, uint32_t cmd,
             op->status = cpu_to_le16(status);
             break;
         }
-        /*
-         * Nobody has granted the guest anything that it could map, and so
-         * there is no handle either
-         */
         case GNTTABOP_map_grant_ref: {
             struct gnttab_map_grant_ref *op = data;
 
-            status = le32_to_cpu(op->flags) &
-                     (GNTMAP_device_map | GNTMAP_host_map) &&
-                     check_domain(s, le16_to_cpu(op->dom)) == GNTST_bad_domain
-                     ? GNTST_bad_domain : GNTST_bad_gntref;
+            status = op_map_grant_ref(s, op);
             op->status = cpu_to_le16(status);
             break;
         }
         case GNTTABOP_unmap_grant_ref: {
             struct gnttab_unmap_grant_ref *op = data;
 
-            status = GNTST_bad_handle;
-            op->status = cpu_to_le16(status);
-            break;
-        }
-        case GNTTABOP_unmap_and_replace: {
-            struct gnttab_unmap_and_replace *op = data;
-
-            status = GNTST_bad_handle;
+            status = op_unmap_grant_ref(s, op);
             op->status = cpu_to_le16(status);
             break;
         }

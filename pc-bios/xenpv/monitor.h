@@ -480,6 +480,9 @@ u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool guest_mfn_valid(ulong mfn);
 bool give_away(ulong mfn);           /* a frame that is only memory */
 bool entry_ok(u64 val);             /* of a level-1 table */
+/* A grant's entry, with GNTMAP_* flags. False: it cannot be, or is not, there */
+bool map_granted(u64 addr, ulong mfn, u32 flags);
+bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr);
 
 /* segments.c */
 void init_gdt(struct vcpu *v);
@@ -561,6 +564,7 @@ HYPERCALL(do_nmi_op);
 /* events.c */
 HYPERCALL(do_event_channel_op);
 HYPERCALL(do_event_channel_op_compat);
+/* grants.c */
 HYPERCALL(do_grant_table_op);
 /* time.c, and scheduling */
 HYPERCALL(do_set_timer_op);

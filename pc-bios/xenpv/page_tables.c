@@ -19,6 +19,7 @@
 #include "monitor.h"
 #include "frame.h"
 #include "hw/xen/interface/memory.h"
+#include "hw/xen/interface/grant_table.h"
 
 #define TABLES_2M   (1ULL << 21)
 
@@ -1320,6 +1321,63 @@ static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
     }
     flush_others(mask, what == FLUSH_ALL ? what : what & ~(PAGE_SIZE - 1));
     return 0;
+}
+
+/* Grants */
+
+/* addr: virtual, or of the entry itself */
+static volatile u64 *granted_entry(u64 addr, u32 flags)
+{
+    ulong mfn = addr >> 12;
+
+    if (flags & GNTMAP_contains_pte) {
+        return (addr & 7) || mfn != addr >> 12 || table_level(mfn) != 1 ?
+               NULL : &entry_of(mfn, ((ulong)addr & (PAGE_SIZE - 1)) / 8);
+    }
+    return addr == (ulong)addr && access_ok(addr, 1) ?
+           walk(current_vcpu(), addr) : NULL;
+}
+
+bool map_granted(u64 addr, ulong mfn, u32 flags)
+{
+    volatile u64 *entry = granted_entry(addr, flags);
+
+    if (!entry) {
+        return false;
+    }
+    set_entry(entry, (u64)mfn << 12 | nx | PTE_P | PTE_A | PTE_D |
+                     (flags & GNTMAP_application_map ? PTE_US : 0) |
+                     (flags & GNTMAP_readonly ? 0 : PTE_RW) |
+                     (flags >> _GNTMAP_guest_avail0 & 7) << 9);
+    return true;
+}
+
+/* new_addr: where the mapping is that it is replaced by, which is no more then */
+bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr)
+{
+    volatile u64 *entry;
+    u64 old, new = 0;
+
+    if (new_addr) {
+        entry = flags & GNTMAP_contains_pte ? NULL : granted_entry(new_addr, 0);
+        if (!entry) {
+            return false;
+        }
+        new = *entry;
+        set_entry(entry, 0);
+    }
+    entry = granted_entry(addr, flags);
+    if (!entry) {
+        return false;
+    }
+    old = *entry;
+    if (!(old & PTE_P) || PTE_MFN(old) != mfn ||
+        !(old & PTE_RW) != !!(flags & GNTMAP_readonly)) {
+        return false;
+    }
+    set_entry(entry, new);
+    flush_vcpus(current_vcpu(), 0, FLUSH_ALL);
+    return true;
 }
 
 static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)

@@ -546,12 +546,13 @@ static void test_swap(void)
     qtest_quit(qts);
 }
 
-/* Nobody grants anything to the guest */
+/* Nobody but the guest itself grants it anything */
 static void test_map(void)
 {
+    const uint64_t a = 100;
     QTestState *qts = start();
     struct gnttab_map_grant_ref m = { .dom = 0, .flags = GNTMAP_host_map };
-    struct gnttab_unmap_grant_ref u = { .handle = 0 };
+    struct gnttab_unmap_grant_ref u = { .handle = 8 };
 
     g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
     g_assert_cmpint(m.status, ==, GNTST_bad_gntref);
@@ -561,6 +562,24 @@ static void test_map(void)
     m.flags = 0;            /* a mapping nowhere */
     g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
     g_assert_cmpint(m.status, ==, GNTST_bad_gntref);
+    g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
+    g_assert_cmpint(u.status, ==, GNTST_bad_handle);
+
+    grant(qts, 8, GTF_permit_access, XENPV_DOMID, a);
+    m.dom = XENPV_DOMID;
+    m.ref = 8;
+    m.flags = GNTMAP_host_map;
+    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
+    g_assert_cmpint(m.status, ==, GNTST_okay);
+    g_assert_cmphex(m.dev_bus_addr, ==, a << 12);
+    g_assert_cmphex(qtest_readw(qts, entry(8)), ==,
+                    GTF_permit_access | GTF_reading | GTF_writing);
+    g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
+    g_assert_cmpint(u.status, ==, GNTST_okay);
+    g_assert_cmphex(qtest_readw(qts, entry(8)), ==, GTF_permit_access);
+    g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
+    g_assert_cmpint(u.status, ==, GNTST_bad_handle);
+    u.handle = UINT32_MAX;
     g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
     g_assert_cmpint(u.status, ==, GNTST_bad_handle);
     qtest_quit(qts);

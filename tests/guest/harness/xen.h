@@ -412,6 +412,7 @@ struct evtchn_fifo_control_block {
 #define GNTST_bad_gntref            -3
 #define GNTST_bad_handle            -4
 #define GNTST_bad_virt_addr         -5
+#define GNTST_bad_dev_addr          -6
 #define GNTST_permission_denied     -8
 #define GNTST_bad_page              -9
 #define GNTST_bad_copy_arg          -10
@@ -497,7 +498,11 @@ struct gnttab_map_grant_ref {
     uint32_t handle;
     uint64_t dev_bus_addr;
 };
+#define GNTMAP_device_map           (1 << 0)
 #define GNTMAP_host_map             (1 << 1)
+#define GNTMAP_readonly             (1 << 2)
+#define GNTMAP_application_map      (1 << 3)
+#define GNTMAP_contains_pte         (1 << 4)
 struct gnttab_unmap_grant_ref {
     uint64_t host_addr, dev_bus_addr;
     uint32_t handle;
