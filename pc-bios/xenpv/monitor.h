@@ -154,7 +154,7 @@ struct vcpu {
     u64 debugreg[8];
     u64 debugctl;
 
-    struct callback failsafe, nmi, syscall32, sysenter;
+    struct callback failsafe, syscall32, sysenter;
     ulong *multicall_end;       /* where a multicall keeps its list's end */
 
     u64 timer_deadline;         /* system time in ns, 0: none */

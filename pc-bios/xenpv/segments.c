@@ -387,19 +387,26 @@ HYPERCALL(do_set_segment_base)
         return 0;
     case SEGBASE_GS_USER_SEL:
         {
-            u32 bad = 0;
+            u32 sel = a2 & 0xffff;
 
-            /* Loaded with the user's GS base active; 0 if it cannot be */
+            if (sel > 3) {
+                sel |= 3;
+            }
+            /*
+             * Loaded with the user's GS base active; 0 if it cannot be. With
+             * the null selector some CPUs leave the base as it was: so by way
+             * of one whose base is 0.
+             */
             asm volatile("swapgs\n\t"
-                         "1: mov %1, %%gs\n\t"
-                         "2: swapgs\n\t"
+                         "mov %1, %%gs\n\t"
+                         "1: mov %0, %%gs\n\t"
+                         "swapgs\n\t"
                          ".pushsection .fixup, \"ax\"\n\t"
-                         "3: mov %2, %%gs\n\t"
-                         "movl $1, %0\n\t"
-                         "jmp 2b\n\t"
+                         "2: xor %0, %0\n\t"
+                         "jmp 1b\n\t"
                          ".popsection\n\t"
-                         EX_TABLE(1b, 3b)
-                         : "+r" (bad) : "r" ((u32)(a2 & 0xffff)), "r" (0));
+                         EX_TABLE(1b, 2b)
+                         : "+r" (sel) : "r" (FLAT_RING3_DS32));
             return 0;
         }
     }
@@ -423,17 +430,22 @@ HYPERCALL(do_fpu_taskswitch)
     return 0;
 }
 
-/* The enable bits, in a DR7, of its I/O breakpoints */
-static ulong active_io(ulong dr7)
+/* The enable bits, in a DR7, of breakpoints with the type of I/O */
+static ulong io_types(ulong dr7)
 {
     ulong bits = 0;
 
     for (unsigned i = 0; i < 4; i++) {
         if ((dr7 >> (16 + 4 * i) & 3) == 2) {
-            bits |= dr7 & (3UL << (2 * i));
+            bits |= 3UL << (2 * i);
         }
     }
     return bits;
+}
+
+static inline ulong active_io(ulong dr7)
+{
+    return dr7 & io_types(dr7);
 }
 
 /* As bits of DR6: the I/O breakpoints which an access to these ports hits */
@@ -509,9 +521,12 @@ int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
         return 0;
     }
     *val = (*val & ~0xd800UL) | 0x400;
-    /* General detect is ours; I/O breakpoints need CR4.DE */
-    return (*val & 0x2000) || (active_io(*val) && !(v->cr4 & CR4_DE)) ? -EPERM
-                                                                      : 0;
+    /* General detect is ours; if any is active, I/O's type needs CR4.DE */
+    if ((*val & 0x2000) ||
+        ((*val & 0xff) && !(v->cr4 & CR4_DE) && io_types(*val))) {
+        return -EPERM;
+    }
+    return 0;
 }
 
 void load_debugregs(struct vcpu *v)

@@ -399,6 +399,14 @@ static void do_debug(struct vcpu *v, struct regs *regs)
     bounce_trap(v, regs, X86_DB);
 }
 
+/* Who has no handler for it does not get it */
+static void do_nmi(struct vcpu *v, struct regs *regs)
+{
+    if (v->traps[X86_NMI].address) {
+        bounce_trap(v, regs, X86_NMI);
+    }
+}
+
 static void do_interrupt(struct vcpu *v, unsigned vector)
 {
     if (unlikely(v->time_addr) &&
@@ -449,9 +457,7 @@ void do_trap(struct regs *regs)
         do_debug(v, regs);
         break;
     case X86_NMI:
-        if (v->nmi.ip) {
-            bounce_callback(v, regs, &v->nmi);
-        }
+        do_nmi(v, regs);
         break;
     case X86_NM:
         v->ts = false;
@@ -499,9 +505,8 @@ void do_trap(struct regs *regs)
                 if (unlikely(!v->up)) {
                     vcpu_offline(v);
                 }
-                if (unlikely(v->requests & REQUEST_NMI) && take_nmi(v) &&
-                    v->nmi.ip) {
-                    bounce_callback(v, regs, &v->nmi);
+                if (unlikely(v->requests & REQUEST_NMI) && take_nmi(v)) {
+                    do_nmi(v, regs);
                 }
             }
         }
@@ -639,6 +644,18 @@ struct callback_register {
     xen_callback_t address;
 };
 
+/* As if it were in the trap table: with events masked, by the usual CS */
+static void set_nmi_handler(struct vcpu *v, ulong ip)
+{
+    struct trap_info *ti = &v->traps[X86_NMI];
+
+    memset(ti, 0, sizeof(*ti));
+    ti->vector = X86_NMI;
+    ti->cs = ip ? RING1_CS : 0;
+    ti->address = ip;
+    TI_SET_IF(ti, ip != 0);
+}
+
 static long register_callback(struct vcpu *v, const struct callback_register *r)
 {
     bool masks = r->flags & CALLBACKF_mask_events;
@@ -663,7 +680,7 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
         v->failsafe.masks = masks;
         return 0;
     case CALLBACKTYPE_nmi:
-        set_callback(&v->nmi, cs, ip);
+        set_nmi_handler(v, ip);
         return 0;
     case CALLBACKTYPE_sysenter:
         set_callback(&v->sysenter, cs, ip);
@@ -708,7 +725,7 @@ HYPERCALL(do_callback_op)
         case CALLBACKTYPE_syscall:
             return WORD == 8 ? -EINVAL : -ENOSYS;
         case CALLBACKTYPE_nmi:
-            v->nmi.ip = 0;
+            set_nmi_handler(v, 0);
             return 0;
         }
         return -ENOSYS;
@@ -732,10 +749,10 @@ HYPERCALL(do_nmi_op)
         if (!canonical(handler)) {
             return -EINVAL;
         }
-        set_callback(&v->nmi, RING1_CS, handler);
+        set_nmi_handler(v, handler);
         return 0;
     case XENNMI_unregister_callback:
-        v->nmi.ip = 0;
+        set_nmi_handler(v, 0);
         return 0;
     }
     return -ENOSYS;

@@ -269,6 +269,8 @@ static void debug_registers(void)
           { 7, 0x20002 } },
         { "DR7, an I/O breakpoint of register 3", __HYPERVISOR_set_debugreg,
           -EPERM, { 7, 0x20000080 } },
+        { "DR7, an inactive one beside an active one",
+          __HYPERVISOR_set_debugreg, -EPERM, { 7, 0x20000001 } },
 #ifdef __x86_64__
         { "DR0, not canonical", __HYPERVISOR_set_debugreg, -EPERM,
           { 0, NONCANONICAL } },

@@ -426,10 +426,11 @@ static void times(void)
 
 /* --- NMIs --- */
 
-static volatile unsigned nr_nmis;
+static volatile unsigned nr_nmis, mask_in_nmi;
 
 static bool on_nmi(struct trap *trap)
 {
+    mask_in_nmi = trap->upcall_mask;
     nr_nmis++;
     return true;
 }
@@ -442,11 +443,23 @@ static void register_nmi(unsigned cpu)
 
 static void nmis(void)
 {
+    unmask_upcalls();
+    set_handler(2, on_nmi);
+    check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi to oneself");
+    check_eq(nr_nmis, 1, "NMIs by the trap table");
+    check_eq(mask_in_nmi, 0, "the upcall mask, as the trap table has it");
+    nr_nmis = 0;
+
     set_handler(VECTOR_NMI, on_nmi);
     register_nmi(0);
     check_ret(cpus[0].count, 0, "registering the NMI callback");
     check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi to oneself");
     check_eq(nr_nmis, 1, "NMIs when that returns");
+    check_eq(mask_in_nmi, 1, "the upcall mask in the callback");
+    check_ret(HYPERCALL(nmi_op, 1, 0), 0, "unregistering it");
+    check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi to oneself");
+    check_eq(nr_nmis, 1, "NMIs without a handler");
+    register_nmi(0);
 
     ask(1, register_nmi);
     wait_for_all("registering");
