@@ -1170,26 +1170,23 @@ HYPERCALL(do_mmu_update)
     return mmu_updates(a1, a2, a3, a4);
 }
 
-static noinline int update_by_walk(ulong va, u64 val)
-{
-    u64 *entry = walk(current_vcpu(), va);
-
-    if (!entry) {
-        return -EINVAL;
-    }
-    set_entry(entry, val);
-    return 0;
-}
-
 static int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what);
+#define ALL_VCPUS   (~0UL)          /* instead of a bitmap's address */
 
 /* UVMF_LOCAL, UVMF_ALL, or the address of a bitmap of vCPUs */
 static noinline int flush_after_update(ulong va, ulong flags)
 {
     ulong who = flags & ~UVMF_FLUSHTYPE_MASK;
-    ulong what = (flags & UVMF_FLUSHTYPE_MASK) == UVMF_INVLPG ? va : FLUSH_ALL;
+    ulong what;
 
-    if (!(flags & UVMF_FLUSHTYPE_MASK)) {
+    switch (flags & UVMF_FLUSHTYPE_MASK) {
+    case UVMF_TLB_FLUSH:
+        what = FLUSH_ALL;
+        break;
+    case UVMF_INVLPG:
+        what = va;
+        break;
+    default:
         return 0;
     }
     if (who == UVMF_LOCAL) {
@@ -1200,7 +1197,7 @@ static noinline int flush_after_update(ulong va, ulong flags)
         }
         return 0;
     }
-    return flush_vcpus(current_vcpu(), who == UVMF_ALL ? 0 : who, what);
+    return flush_vcpus(current_vcpu(), who == UVMF_ALL ? ALL_VCPUS : who, what);
 }
 
 /* The value in halves on 32-bit; hi is not used on 64-bit */
@@ -1208,16 +1205,14 @@ static noinline long update_unusual_va(ulong va, ulong lo, ulong hi,
                                        ulong flags)
 {
     u64 val = WORD == 8 ? lo : lo | (u64)hi << 32;
-    long ret;
+    u64 *entry = access_ok(va, 1) ? walk(current_vcpu(), va) : NULL;
+    long ret = entry ? check_l1(val) : -EINVAL;
 
-    if (!access_ok(va, 1)) {
-        return -EINVAL;
+    if (ret) {
+        return ret;
     }
-    ret = check_l1(val);
-    if (!ret) {
-        ret = update_by_walk(va, val);
-    }
-    return ret ? ret : flush_after_update(va, flags);
+    set_entry(entry, val);
+    return flush_after_update(va, flags);
 }
 
 static inline long update_va_mapping(ulong va, ulong lo, ulong hi, ulong flags)
@@ -1289,7 +1284,7 @@ static int pin_table(ulong mfn, unsigned level)
 }
 
 /*
- * Flush on the vCPUs of a bitmap in guest memory; at 0, on all. What is not a
+ * Flush on the vCPUs of a bitmap in guest memory, or ALL_VCPUS. What is not a
  * page's address, or FLUSH_ALL, is not in the lower bits.
  */
 static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
@@ -1297,7 +1292,7 @@ static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
     u32 nr = boot_info->nr_vcpus;
     u64 mask = 0;
 
-    if (!bitmap) {
+    if (bitmap == ALL_VCPUS) {
         mask = ~0ULL;
     } else {
         for (u32 i = 0; i < (nr + 7) / 8; i++) {
@@ -1376,7 +1371,7 @@ bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr)
         return false;
     }
     set_entry(entry, new);
-    flush_vcpus(current_vcpu(), 0, FLUSH_ALL);
+    flush_vcpus(current_vcpu(), ALL_VCPUS, FLUSH_ALL);
     return true;
 }
 
@@ -1427,11 +1422,11 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         return flush_vcpus(v, *(ulong *)&op->arg2.vcpumask, FLUSH_ALL) ?
                -EINVAL : 0;
     case MMUEXT_TLB_FLUSH_ALL:
-        return flush_vcpus(v, 0, FLUSH_ALL);
+        return flush_vcpus(v, ALL_VCPUS, FLUSH_ALL);
     case MMUEXT_INVLPG_MULTI:
     case MMUEXT_INVLPG_ALL:
         /* The bitmap is looked at even if there is nothing to flush */
-        return flush_vcpus(v, op->cmd == MMUEXT_INVLPG_ALL ? 0 :
+        return flush_vcpus(v, op->cmd == MMUEXT_INVLPG_ALL ? ALL_VCPUS :
                               *(ulong *)&op->arg2.vcpumask,
                            access_ok(op->arg1.linear_addr, 1) ?
                            op->arg1.linear_addr : FLUSH_NONE) ? -EINVAL : 0;

@@ -73,6 +73,8 @@ static void mmuext_ops(void)
           0 },
         { "INVLPG_ALL", MMUEXT_INVLPG_ALL, TEST_VA, 0, 0 },
         { "INVLPG_ALL, the hypervisor's", MMUEXT_INVLPG_ALL, HV_POINTER, 0, 0 },
+        { "TLB_FLUSH_MULTI, no pointer", MMUEXT_TLB_FLUSH_MULTI, 0, 0,
+          -EINVAL },
         { "INVLPG_MULTI", MMUEXT_INVLPG_MULTI, TEST_VA, (ulong)&vcpus, 0 },
         { "INVLPG_MULTI, bad pointer", MMUEXT_INVLPG_MULTI, TEST_VA,
           BAD_POINTER, -EINVAL },
@@ -301,8 +303,14 @@ static void va_mappings(void)
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         check_ret(update_va_mapping(bad[i].va, 0, UVMF_INVLPG), -EINVAL,
                   "update_va_mapping, %s", bad[i].name);
+        /* Where it should go counts more than what is wrong with it */
+        check_ret(update_va_mapping(bad[i].va, make_pte(table(), PAGE_KERNEL),
+                                    UVMF_INVLPG), -EINVAL,
+                  "update_va_mapping of a table, %s", bad[i].name);
     }
     check_ret(update_va_mapping(TEST_VA, a, 3), 0, "flush type 3");
+    check_ret(update_va_mapping(TEST_VA, a, 3 | BAD_POINTER), 0,
+              "flush type 3 for vCPUs of a bad pointer");
     check_ret(update_va_mapping(TEST_VA, a, BAD_POINTER), 0,
               "no flush, for vCPUs of a bad pointer");
     check_ret(update_va_mapping(TEST_VA, a, BAD_POINTER | UVMF_INVLPG), -EFAULT,
