@@ -43,6 +43,7 @@ typedef unsigned long ulong;
 #define ENODEV      19
 #define EINVAL      22
 #define ENOSPC      28
+#define EDOM        33
 #define ERANGE      34
 #define ENOSYS      38
 #define ENODATA     61
@@ -483,6 +484,9 @@ bool entry_ok(u64 val);             /* of a level-1 table */
 /* A grant's entry, with GNTMAP_* flags. False: it cannot be, or is not, there */
 bool map_granted(u64 addr, ulong mfn, u32 flags);
 bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr);
+
+/* memory.c */
+long other_memory_op(unsigned op, ulong start, ulong arg);
 
 /* segments.c */
 void init_gdt(struct vcpu *v);

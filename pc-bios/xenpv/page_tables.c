@@ -1929,33 +1929,6 @@ static long reservation(unsigned op, ulong arg)
     return boot_info->nr_pages;
 }
 
-#define XENMEM_REMOVE_FROM_PHYSMAP  15
-#define FOREIGN_SPACE               4   /* XENMAPSPACE_gmfn_foreign */
-
-/* For domains that have a map of their own */
-static long change_physmap(unsigned op, ulong arg)
-{
-    union {
-        struct xen_add_to_physmap add;
-        struct {
-            u16 domid;
-            ulong gpfn;
-        } remove;
-    } u;
-
-    if (op == XENMEM_add_to_physmap) {
-        if (copy_from_guest(&u.add, arg, sizeof(u.add))) {
-            return -EFAULT;
-        }
-        if (u.add.space == FOREIGN_SPACE) {
-            return -ENOSYS;
-        }
-    } else if (copy_from_guest(&u.remove, arg, sizeof(u.remove))) {
-        return -EFAULT;
-    }
-    return domid_is_own(u.add.domid) || !u.add.domid ? -EACCES : -ESRCH;
-}
-
 HYPERCALL(do_memory_op)
 {
     struct xen_machphys_mapping mm;
@@ -1968,33 +1941,28 @@ HYPERCALL(do_memory_op)
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
         return change_reservation(op, start, a2);
-    case XENMEM_add_to_physmap:
-        return change_physmap(op, a2);
-    }
-    if (start) {
-        return op == XENMEM_exchange || op == XENMEM_maximum_ram_page ||
-               op == XENMEM_current_reservation ||
-               op == XENMEM_maximum_reservation || op == XENMEM_maximum_gpfn ||
-               op == XENMEM_REMOVE_FROM_PHYSMAP ? -EINVAL : -ENOSYS;
-    }
-    switch (op) {
     case XENMEM_exchange:
-        return memory_exchange(a2);
+        return start ? -EINVAL : memory_exchange(a2);
     case XENMEM_maximum_ram_page:
-        return boot_info->max_mfn;
+        return start ? -EINVAL : boot_info->max_mfn;
     case XENMEM_current_reservation:
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
-        return reservation(op, a2);
-    case XENMEM_REMOVE_FROM_PHYSMAP:
-        return change_physmap(op, a2);
+        return start ? -EINVAL : reservation(op, a2);
+    }
+    /* Of Xen's architecture, which does not know calls done in part */
+    switch (start ? -1U : op) {
     case XENMEM_machphys_mapping:
         mm.v_start = M2P_VIRT;
         mm.v_end = M2P_VIRT + boot_info->m2p_size;
         mm.max_mfn = boot_info->max_mfn - 1;
         return copy_to_guest(a2, &mm, sizeof(mm));
-    case XENMEM_machphys_mfn_list:
     case XENMEM_machphys_compat_mfn_list:
+        if (WORD == 8) {
+            return -EOPNOTSUPP;     /* a Xen without 32-bit guests */
+        }
+        /* fall through */
+    case XENMEM_machphys_mfn_list:
         return machphys_mfn_list(a2);
     case XENMEM_memory_map:
         return get_memory_map(a2);
@@ -2003,5 +1971,5 @@ HYPERCALL(do_memory_op)
     case XENMEM_machine_memory_map:
         return -EPERM;
     }
-    return -ENOSYS;
+    return other_memory_op(op, start, a2);
 }

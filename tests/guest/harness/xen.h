@@ -138,6 +138,7 @@ typedef unsigned long xen_pfn_t;
 #define ENODEV      19
 #define EINVAL      22
 #define ENOSPC      28
+#define EDOM        33
 #define ERANGE      34
 #define ENOSYS      38
 #define ETIME       62
