@@ -45,6 +45,8 @@
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
+/* As KVM's own halt_poll_ns, which this takes the place of */
+#define XENPV_DEFAULT_POLL_MAX_NS   200000
 #define XENPV_TABLES_ALIGN          (2 * MiB)
 #define FOUR_GIB_MFN                (4 * GiB >> XENPV_PAGE_SHIFT)
 
@@ -56,6 +58,7 @@ struct XenPVKVMState {
     char *monitor_file;
     char *domain_name;
     bool vfb;
+    uint32_t poll_max_ns;
     unsigned boot_width;            /* 0: by the binary */
     unsigned xen_major, xen_minor;
 
@@ -360,6 +363,8 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     }
     info->abi_version = cpu_to_le32(XENPV_ABI_VERSION);
     info->flags = cpu_to_le32(flags);
+    /* Not under TCG, where the back end may need the same host CPU */
+    info->poll_max_ns = cpu_to_le32(kvm_enabled() ? s->poll_max_ns : 0);
     info->nr_vcpus = cpu_to_le32(machine->smp.cpus);
     info->domid = cpu_to_le32(XENPV_DOMID);
     info->nr_pages = cpu_to_le64(ram_pages(s));
@@ -728,6 +733,18 @@ static void xenpv_set_domain_name(Object *obj, const char *value, Error **errp)
     s->domain_name = g_strdup(value);
 }
 
+static void xenpv_get_poll_max_ns(Object *obj, Visitor *v, const char *name,
+                                  void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &XENPV_KVM_MACHINE(obj)->poll_max_ns, errp);
+}
+
+static void xenpv_set_poll_max_ns(Object *obj, Visitor *v, const char *name,
+                                  void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &XENPV_KVM_MACHINE(obj)->poll_max_ns, errp);
+}
+
 static bool xenpv_get_vfb(Object *obj, Error **errp)
 {
     return XENPV_KVM_MACHINE(obj)->vfb;
@@ -783,6 +800,7 @@ static void xenpv_machine_instance_init(Object *obj)
     MachineClass *mc = MACHINE_GET_CLASS(obj);
 
     s->xen_version = g_strdup(XENPV_DEFAULT_XEN_VERSION);
+    s->poll_max_ns = XENPV_DEFAULT_POLL_MAX_NS;
     /*
      * The default accelerator is this machine's choice and not QEMU's, but
      * only if there is no -accel; "-machine accel=" overrides it later.
@@ -883,6 +901,13 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
                                   xenpv_set_domain_uuid);
     object_class_property_set_description(oc, "domain-uuid",
         "The domain's UUID (default: that of -uuid, or all zeroes)");
+    object_class_property_add(oc, "poll-max-ns", "uint32",
+                              xenpv_get_poll_max_ns, xenpv_set_poll_max_ns,
+                              NULL, NULL);
+    object_class_property_set_description(oc, "poll-max-ns",
+        "How long, at most, a vCPU looks for a back end's answer before it "
+        "halts, under KVM; 0: not (default: "
+        stringify(XENPV_DEFAULT_POLL_MAX_NS) ")");
     object_class_property_add_bool(oc, "vfb", xenpv_get_vfb, xenpv_set_vfb);
     object_class_property_set_description(oc, "vfb",
         "A paravirtual framebuffer, keyboard and pointer (default: off)");

@@ -459,6 +459,9 @@ void take_incoming(struct vcpu *v)
             for (unsigned half = 0; half < 2; half++) {
                 u32 words = take_half(&in->vcpu[v->id].words[s], half);
 
+                if (words) {
+                    v->told_backend = false;
+                }
                 for (; words; words &= words - 1) {
                     take_word(in, s * 64 + half * 32 + __builtin_ctz(words));
                 }
@@ -477,9 +480,36 @@ static void send_to_backend(u32 port)
         (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING);
     struct vcpu *v = current_vcpu();
 
+    v->told_backend = true;
     __atomic_fetch_or(&in->vcpu[v->id].summary, 1, __ATOMIC_SEQ_CST);
     outl(XENPV_IO_BASE + XENPV_IO_SEND, port);
     take_incoming(v);
+}
+
+/*
+ * Look for events until some system time, with interrupts on, and take them; in
+ * the meantime the machine sends no vector. Was there anything, or may be?
+ */
+bool poll_incoming(struct vcpu *v, u64 until)
+{
+    struct xenpv_incoming *in =
+        (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING);
+    volatile u32 *summary = &in->vcpu[v->id].summary;
+    volatile u32 *words = (volatile u32 *)&in->vcpu[v->id].words[0];
+    bool some;
+
+    __atomic_fetch_or(summary, 1, __ATOMIC_SEQ_CST);
+    for (;;) {
+        /* That of the first words is our own bit, so these are looked at */
+        some = *summary != 1 || words[0] || words[1] || v->requests ||
+               *(volatile u8 *)&v->vcpu_info->evtchn_upcall_pending;
+        if (some || system_time() >= until) {
+            break;
+        }
+        asm volatile("sti; pause; cli" : : : "memory");
+    }
+    take_incoming(v);
+    return some;
 }
 
 static noinline long send(u32 port)

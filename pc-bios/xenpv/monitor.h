@@ -126,6 +126,9 @@ struct vcpu {
      */
     bool idle;
     bool polling;               /* in SCHEDOP_poll */
+    bool told_backend;          /* which has not answered yet */
+    u32 poll_ns;                /* how long to look for that before HLT */
+    u64 wait_start;             /* system time; 0: waits for no answer */
     u32 requests;               /* REQUEST_* */
     ulong flush;                /* FLUSH_* or an address */
     u32 flush_asked, flush_done;    /* requests so far */
@@ -506,6 +509,7 @@ bool iopl_ok(struct vcpu *v, bool kernel);
 /* events.c */
 long poll_port(u32 port);
 void take_incoming(struct vcpu *v);
+bool poll_incoming(struct vcpu *v, u64 until);
 void raise_virq(struct vcpu *v, u32 virq);
 void mark_upcall_pending(struct vcpu *v);
 

@@ -153,10 +153,44 @@ bool take_nmi(struct vcpu *v)
            REQUEST_NMI;
 }
 
+/*
+ * A back end's answer is often only a few microseconds away. To look for it for
+ * a while spares the VM exits of HLT, of the vector and of its end. How long
+ * that is follows what it would have taken, as with Linux' haltpoll: a wait that
+ * would have been short makes it longer, up to a limit, and a long one ends it.
+ */
+#define FIRST_POLL(max)     ((max) / 4)
+
+static void adjust_poll(struct vcpu *v, u64 waited)
+{
+    u32 max = boot_info->poll_max_ns;
+
+    if (waited > max) {
+        v->poll_ns = 0;
+    } else if (!v->poll_ns) {
+        v->poll_ns = FIRST_POLL(max);
+    } else {
+        v->poll_ns = v->poll_ns > max / 2 ? max : v->poll_ns * 2;
+    }
+}
+
+/* HLT, or what takes its place */
 static void halt(struct vcpu *v)
 {
     __atomic_store_n(&v->idle, true, __ATOMIC_SEQ_CST);
-    asm volatile("sti; hlt; cli" : : : "memory");
+    if (v->told_backend && boot_info->poll_max_ns) {
+        v->told_backend = false;
+        v->wait_start = system_time();
+        if (poll_incoming(v, v->wait_start + v->poll_ns)) {
+            v->wait_start = 0;
+        }
+    } else {
+        asm volatile("sti; hlt; cli" : : : "memory");
+        if (v->wait_start) {
+            adjust_poll(v, system_time() - v->wait_start);
+            v->wait_start = 0;
+        }
+    }
     __atomic_store_n(&v->idle, false, __ATOMIC_SEQ_CST);
     if (unlikely(flush_is_asked(v))) {
         do_flush(v);
@@ -166,7 +200,7 @@ static void halt(struct vcpu *v)
     }
 }
 
-/* Wait for an interrupt, which is taken before this returns */
+/* Wait for an interrupt, which is taken before this returns; or for less */
 void idle(struct vcpu *v)
 {
     halt(v);

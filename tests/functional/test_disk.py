@@ -258,3 +258,22 @@ class Disk(LinuxTest):
                    'head -c 1048576 /dev/xvda | cmp - /tmp/r')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
+
+    @only('kvm')
+    def test_poll(self):
+        """A vCPU that waits for a disk halts, which is a VM exit, each time,
+        though poll-max-ns allows it to look for the answer"""
+        halts = []
+        for poll in (0, 500 * 1000 * 1000):
+            guest = self.boot('-machine', 'poll-max-ns=%d' % poll, '-drive',
+                              'if=xen,driver=null-co,read-zeroes=on,size=16M,'
+                              'latency-ns=1000000')
+            self.wait_for(guest, '[ -b /dev/xvda ]')
+            before = self.place.exits(guest, 'halt_exits')
+            self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=4k count=400 '
+                       'iflag=direct 2>/dev/null')
+            halts.append(self.place.exits(guest, 'halt_exits') - before)
+            guest.qmp.command('quit')
+            self.assert_status(guest, 0)
+        self.assertGreaterEqual(halts[0], 400)
+        self.assertLess(halts[1], halts[0] / 2)

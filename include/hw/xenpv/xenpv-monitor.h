@@ -160,7 +160,8 @@ struct xenpv_boot_info {
     uint32_t tsc_to_system_mul;
     int32_t tsc_shift;
     uint32_t apic_timer_mhz; /* of the local APIC's timer, divisor 1 */
-    uint32_t reserved0;
+    /* How long a vCPU looks for a back end's answer before it halts; 0: not */
+    uint32_t poll_max_ns;
 
     /* What xen_version and CPUID report */
     uint32_t xen_major, xen_minor;

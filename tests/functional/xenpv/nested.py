@@ -391,11 +391,11 @@ class Nested:
         finally:
             process.release()
 
-    def exits(self, process):
+    def exits(self, process, kind='exits'):
         """What KVM has counted for this QEMU, which must still be there"""
         status, output = self.shell(
-            'cat /sys/kernel/debug/kvm/$(cat /run/%d.pid)-*/exits'
-            % process.job)
+            'cat /sys/kernel/debug/kvm/$(cat /run/%d.pid)-*/%s'
+            % (process.job, kind))
         if status:
             raise OSError(output)
         return sum(int(n) for n in output.split())
