@@ -56,16 +56,19 @@ static u32 apic_read(u32 msr)
 
 /*
  * KVM's PV EOI, by vCPU: KVM sets bit 0 when it injects an interrupt whose end
- * it need not be told at once. Clearing the bit is that EOI, and no VM exit.
+ * it need not be told at once. Clearing the bit is that EOI, and no VM exit. No
+ * two of them are in a cache line, as KVM writes them at each interrupt.
  */
-static u32 pv_eoi[XENPV_MAX_VCPUS];
+static struct {
+    u32 flag;
+} __attribute__((aligned(64))) pv_eoi[XENPV_MAX_VCPUS];
 
 void apic_eoi(void)
 {
     bool was;
 
     asm volatile("btrl $0, %0"
-                 : "+m" (pv_eoi[current_vcpu()->id]), "=@ccc" (was)
+                 : "+m" (pv_eoi[current_vcpu()->id].flag), "=@ccc" (was)
                  : : "memory");
     if (!was) {
         apic_write(APIC_EOI, 0);
@@ -105,7 +108,7 @@ void init_apic(struct vcpu *v)
     apic_write(APIC_TIMER_DIVIDE, 0xb);     /* by 1 */
     apic_write(APIC_LVT_TIMER, XENPV_TIMER_VECTOR);
     if (boot_info->flags & XENPV_BOOT_KVM_PV_EOI) {
-        wrmsr(MSR_KVM_PV_EOI_EN, core_gpa(&pv_eoi[v->id]) | 1);
+        wrmsr(MSR_KVM_PV_EOI_EN, core_gpa(&pv_eoi[v->id].flag) | 1);
     }
 }
 

@@ -198,9 +198,10 @@ class Nested:
     # the inner guest has nested paging to walk, in an emulated processor.
     patience = 4
 
-    def __init__(self, name='kvm/outer', disk=None, files=()):
+    def __init__(self, name='kvm/outer', disk=None, files=(), cpus=1):
         """Of images there is one, Debian's or DISK; FILES are there, too"""
         self.name = name
+        self.cpus = cpus
         self.image = disk or guests.debian()
         self.outer = None
         self.boots = 0
@@ -284,7 +285,7 @@ class Nested:
 
     def boot(self):
         command = [paths.outer_qemu()] + plain_arguments(Outer, MACHINE, [
-            '-cpu', 'max', '-smp', 1, '-m', '3G', '-no-reboot',
+            '-cpu', 'max', '-smp', self.cpus, '-m', '3G', '-no-reboot',
             '-L', paths.asset('firmware'),
             '-kernel', guests.linux(SERIES), '-initrd', self._image(),
             '-append', 'console=ttyS0 loglevel=5 panic=-1 mitigations=off',
