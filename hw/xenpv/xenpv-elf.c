@@ -1375,16 +1375,30 @@ static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
     return true;
 }
 
-/* Is this a kernel that can be a domU, and one for this machine? */
-static bool check_metadata(const XenPVKernel *k, bool allow_64bit, Error **errp)
+/*
+ * Has the kernel Xen's notes only because it is built for HVM or PVH domains?
+ * Then the entry for PVH is the only one that it tells. Linux without XEN_PV
+ * has the note PADDR_OFFSET all the same, which means nothing by itself.
+ */
+static bool is_without_pv(const XenPVKernel *k, bool legacy)
 {
+    return !legacy &&
+           k->virt_entry == XENPV_UNSET && k->virt_base == XENPV_UNSET &&
+           (k->has_phys32_entry || k->paddr_offset != XENPV_UNSET);
+}
+
+/* Is this a kernel that can be a domU, and one for this machine? */
+static bool check_metadata(const XenPVKernel *k, bool legacy, bool allow_64bit,
+                           Error **errp)
+{
+    if (is_without_pv(k, legacy)) {
+        error_setg(errp, "it is a kernel for Xen's PVH or HVM guests, built "
+                   "without paravirtualisation: start it with -M pc, q35 or "
+                   "microvm");
+        return false;
+    }
     if (!g_str_has_prefix(k->loader, "generic") &&
         !g_str_has_prefix(k->guest_os, "linux")) {
-        if (k->has_phys32_entry) {
-            error_setg(errp, "it is a PVH kernel without paravirtualisation: "
-                       "start it with -M pc, q35 or microvm");
-            return false;
-        }
         error_setg(errp, "it is not a Xen paravirtualised kernel: it is "
                    "neither for the generic loader (LOADER is '%s') nor Linux "
                    "(GUEST_OS is '%s')", k->loader, k->guest_os);
@@ -1475,6 +1489,7 @@ static XenPVKernel *kernel_parse(uint8_t *data, size_t len, bool allow_64bit,
 {
     g_autoptr(XenPVKernel) k = g_new0(XenPVKernel, 1);
     const char *source;
+    bool legacy;
     size_t offset = 0;
     bool trailer = false;
     Elf elf;
@@ -1535,10 +1550,12 @@ static XenPVKernel *kernel_parse(uint8_t *data, size_t len, bool allow_64bit,
         return NULL;
     }
     k->is_64bit = elf.is_64bit;
-    if (!parse_metadata(&elf, k, &source, errp) ||
-        !check_metadata(k, allow_64bit, errp) ||
-        !parse_addresses(&elf, k, strcmp(source, XEN_GUEST_SECTION) == 0,
-                         errp)) {
+    if (!parse_metadata(&elf, k, &source, errp)) {
+        return NULL;
+    }
+    legacy = strcmp(source, XEN_GUEST_SECTION) == 0;
+    if (!check_metadata(k, legacy, allow_64bit, errp) ||
+        !parse_addresses(&elf, k, legacy, errp)) {
         return NULL;
     }
     if (k->is_64bit) {

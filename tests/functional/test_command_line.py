@@ -70,6 +70,19 @@ class CommandLine(GuestTest):
         self.refused('-kernel', guests.linux('6.1'), arch='i386',
                      says='64-bit|x86_64')
 
+    def test_32_bit_without_pae(self):
+        """A 32-bit kernel without PAE, as those of Xen 3.0's two-level tables,
+        starts and dies, or is refused without the reason"""
+        note = b'\x0c\0\0\0\x09\0\0\0Xen\0'       # 12 bytes of PAE_MODE
+        with open(guests.grub('i386'), 'rb') as f:
+            data = f.read()
+        self.assertIn(note + b'yes\0', data)
+        kernel = self.file('without-pae',
+                           data.replace(note + b'yes\0', note + b'no\0\0'))
+        for arch in ('i386', 'x86_64'):
+            self.refused('-kernel', kernel, arch=arch,
+                         says='-kernel .*without-pae.*32-bit.*without PAE')
+
     def test_initrd_missing(self):
         """A mistyped -initrd is not named in the error"""
         self.refused('-kernel', guests.linux('6.1'), '-initrd', '/nonexistent/i',

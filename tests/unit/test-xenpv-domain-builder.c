@@ -641,11 +641,33 @@ static void test_not_pv(void)
     t = base_elf(true);
     g_byte_array_set_size(t.notes, 0);
     add_number_note(t.notes, XEN_ELFNOTE_PHYS32_ENTRY, 0x100000);
-    assert_bad_elf(&t, "PVH kernel");
+    assert_bad_elf(&t, "without paravirtualisation");
+
+    /* What Linux has of them without XEN_PV, for HVM and, maybe, PVH */
+    for (unsigned i = 0; i < 4; i++) {
+        t = base_elf(i & 1);
+        g_byte_array_set_size(t.notes, 0);
+        add_text_note(t.notes, XEN_ELFNOTE_GUEST_OS, "linux");
+        add_text_note(t.notes, XEN_ELFNOTE_XEN_VERSION, "xen-3.0");
+        add_text_note(t.notes, XEN_ELFNOTE_LOADER, "generic");
+        add_text_note(t.notes, XEN_ELFNOTE_PAE_MODE, i & 1 ? "yes" : "no");
+        add_number_note(t.notes, XEN_ELFNOTE_HYPERCALL_PAGE, 0x101000);
+        add_number_note(t.notes, XEN_ELFNOTE_PADDR_OFFSET, 0);
+        if (i & 2) {
+            add_number_note(t.notes, XEN_ELFNOTE_PHYS32_ENTRY, 0x100000);
+        }
+        assert_bad_elf(&t, "without paravirtualisation");
+    }
 
     t = base_elf(true);
     add_text_note(t.notes, XEN_ELFNOTE_LOADER, "special");
     assert_bad_elf(&t, "LOADER is 'special'");
+
+    t = base_elf(false);
+    g_byte_array_set_size(t.notes, 0);
+    add_number_note(t.notes, XEN_ELFNOTE_VIRT_BASE, BASE_32);
+    add_number_note(t.notes, XEN_ELFNOTE_PADDR_OFFSET, 0);
+    assert_bad_elf(&t, "LOADER is ''");
 
     t = base_elf(true);
     add_text_note(t.notes, XEN_ELFNOTE_XEN_VERSION, "xen-2.0");
