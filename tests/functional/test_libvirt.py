@@ -35,7 +35,7 @@ ENTER = '''set -e
 root=$1 top=$2
 mount --make-rprivate / 2> /dev/null ||
     nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
-mount --bind "$root" "$root"
+mount --rbind "$root" "$root"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
@@ -49,7 +49,7 @@ mkdir -p "$root$top"
 mount --bind "$top" "$root$top"
 exec chroot "$root" /bin/bash --noprofile --norc
 '''
-PREPARE = r'''stty -echo; PS1=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
+PREPARE = r'''stty -echo; PS1= PS2=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
 '''
 
 XL = '''name = "pvguest"
@@ -71,20 +71,39 @@ class Libvirt(GuestTest):
 
     def setUp(self):
         super().setUp()
-        root = paths.asset(self.root)
-        self.shell = Program(
-            self.place, self.log_name(),
-            [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--fork',
-             '--kill-child', 'sh', '-c', ENTER, 'sh', root, paths.TOP], tty=True)
+        self.shell = self.enter()
         self.processes.append(self.shell)
         self.addCleanup(self.shell.release)
         self.shell.type(PREPARE)
         for name, text in (('qemu', QEMU_CONF), ('libvirtd', LIBVIRTD_CONF)):
-            self.run_in('cat > /etc/libvirt/%s.conf << "E"\n%sE' % (name, text))
+            self.write('/etc/libvirt/%s.conf' % name, text)
         self.run_in('libvirtd -f /etc/libvirt/libvirtd.conf '
                     '> /tmp/libvirtd.log 2>&1 &')
         self.run_in('for i in $(seq 100); do virsh uri > /dev/null 2>&1 && '
                     'break; sleep 0.2; done')
+
+    def enter(self):
+        """A shell in the root, on a terminal"""
+        return Program(
+            self.place, self.log_name(),
+            [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--fork',
+             '--kill-child', 'sh', '-c', ENTER, 'sh', paths.asset(self.root),
+             paths.TOP], tty=True)
+
+    def files(self):
+        """What the guest is made of: names in the root"""
+        return {
+            'kernel': guests.linux('6.1'), 'ramdisk': image.initramfs(),
+            'disk': image.linux_tree(self.root).disk(24),
+        }
+
+    @staticmethod
+    def emulator():
+        return paths.qemu('x86_64')
+
+    @staticmethod
+    def virt_type():
+        return 'kvm' if Host.has_real_kvm() else 'qemu'
 
     def run_in(self, command, timeout=60, status=0):
         """Run a command in the root; returns what it says"""
@@ -115,50 +134,53 @@ class Libvirt(GuestTest):
         if log_in:
             image.log_in(self.shell, 120)
 
-    def leave_console(self):
+    def type_until(self, text, pattern):
         # virsh says how to leave before it listens: what comes in between is
         # lost, and has to be typed again
-        for _ in range(30):
-            self.shell.type('\x1d')
+        for _ in range(60):
+            self.shell.type(text)
             try:
-                self.shell.expect('@left@', 1)
+                self.shell.expect(pattern, 1)
                 return
             except Timeout:
                 pass
-        self.fail('virsh console does not end')
+        self.fail('virsh console does not answer to %r' % text)
+
+    def leave_console(self):
+        self.type_until('\x1d', '@left@')
 
     def in_guest(self, command, pattern):
         status, output = self.shell.shell(command)
         self.assertEqual(status, 0, output)
         self.assertRegex(output, pattern)
 
+    def write(self, path, text):
+        """A file in the root"""
+        self.run_in('cat > %s << "E"\n%s\nE' % (path, text))
+
     def domain_xml(self, config=XL):
         """By way of what its owner had under Xen"""
-        files = {
-            'kernel': guests.linux('6.1'), 'ramdisk': image.initramfs(),
-            'disk': image.linux_tree(self.root).disk(24),
-            'other': paths.result('functional/%s.other' % self.root),
-        }
-        with open(files['other'], 'wb') as f:
-            f.write(b'other disk'.ljust(4096))
-        kvm = Host.has_real_kvm()
+        files = dict(self.files(), other='/tmp/other')
+        self.run_in('printf "other disk" > /tmp/other; '
+                    'truncate -s 4096 /tmp/other')
         done = subprocess.run(
-            [tool('xenpv-convert'), '--virt-type', 'kvm' if kvm else 'qemu',
-             '-e', paths.qemu('x86_64'), '-'], input=config % files,
+            [tool('xenpv-convert'), '--virt-type', self.virt_type(),
+             '-e', self.emulator(), '-'], input=config % files,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
             check=True)
         self.assertRegex(done.stderr, r'\Astdin:9: note: [^\n]*user networking')
-        path = paths.result('functional/%s.xml' % self.root)
-        with open(path, 'w') as f:
-            f.write(done.stdout)
-        return path
+        return done.stdout
+
+    def define(self, xml, verb='define'):
+        self.write('/tmp/guest.xml', xml)
+        self.virsh(verb + ' /tmp/guest.xml')
 
     def test_verbs(self):
         """A verb of virsh's does not do to a PV guest what it says, or a save
         that could not be restored is not refused"""
         self.assertRegex(self.virsh('--version'),
                          r'^%s\.' % self.root[len('libvirt-'):])
-        self.virsh('define ' + self.domain_xml())
+        self.define(self.domain_xml())
         self.assertEqual(self.state(), 'shut off')
 
         self.virsh('start pvguest')
@@ -185,8 +207,7 @@ class Libvirt(GuestTest):
         self.assertEqual(self.state(), 'running')
 
         self.console(log_in=False)
-        self.shell.type('\n')
-        self.shell.expect('# ', 30)
+        self.type_until('\n', '# ')
         self.in_guest('echo alive', 'alive')
         self.leave_console()
 
@@ -207,30 +228,24 @@ class Libvirt(GuestTest):
 
     def test_framebuffer(self):
         """A guest with a framebuffer has no VNC display under libvirt"""
-        path = self.domain_xml(XL + "vfb = [ 'type=vnc' ]\n")
-        self.virsh('create --paused ' + path)
+        self.define(self.domain_xml(XL + "vfb = [ 'type=vnc' ]\n"),
+                    'create --paused')
         self.assertEqual(self.state(), 'paused')
         self.assertRegex(self.virsh('vncdisplay pvguest'), r':\d+')
         self.virsh('destroy pvguest')
 
     def test_i386(self):
         """libvirt cannot have a 32-bit guest on qemu-system-i386"""
-        path = self.domain_xml()
-        with open(path) as f:
-            xml = f.read()
         xml = re.sub(r'(?s)<kernel>.*</cmdline>', '<kernel>%s</kernel>'
-                     % guests.grub('i386'), xml)
+                     % guests.grub('i386'), self.domain_xml())
         xml = xml.replace("arch='x86_64'", "arch='i686'").replace(
             paths.qemu('x86_64'), paths.qemu('i386'))
-        with open(path, 'w') as f:
-            f.write(xml)
-        self.virsh('create --paused ' + path)
+        self.define(xml, 'create --paused')
         self.console(log_in=False)
         self.leave_console()
         self.virsh('resume pvguest')
         self.console(log_in=False)
-        self.shell.type('\n')
-        self.shell.expect('grub> ', 60)
+        self.type_until('\n', 'grub> ')
         self.shell.type('halt\n')
         # virsh console ends with the guest
         self.shell.expect('@left@', 60)
@@ -242,19 +257,16 @@ class Libvirt(GuestTest):
 
     def test_refused(self):
         """A device that a PV guest cannot have is accepted"""
-        with open(self.domain_xml()) as f:
-            xml = f.read()
-        xml = re.sub(r'(?s)<disk.*</disk>', '', xml)
+        xml = re.sub(r'(?s)<disk.*</disk>', '', self.domain_xml())
         for device, says in (
                 ("<serial type='null'><target type='isa-debug'>"
                  "<model name='isa-debugcon'/></target></serial>", 'isa-debug'),
                 ("<rng model='virtio'><backend model='random'>/dev/urandom"
                  "</backend><address type='virtio-mmio'/></rng>",
                  "virtio-rng-device.*nothing that a Xen PV guest")):
-            path = paths.result('functional/%s-refused.xml' % self.root)
-            with open(path, 'w') as f:
-                f.write(xml.replace('<console', device + '<console'))
-            self.refused('create ' + path, says)
+            self.write('/tmp/refused.xml',
+                       xml.replace('<console', device + '<console'))
+            self.refused('create /tmp/refused.xml', says)
 
 
 class Libvirt9(Libvirt):

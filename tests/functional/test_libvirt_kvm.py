@@ -1,139 +1,74 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A PV guest under a libvirt that has a real KVM: libvirtd of Debian 12 in the
-outer machine, in a root of its own. (Where this machine has a real KVM,
+PV guests under a libvirt that has a real KVM: both versions of libvirtd, in the
+outer machine, each in a root of its own. (Where this machine has a real KVM,
 test_libvirt.py uses that.)
 """
 
 import base64
 
-from test_libvirt import LIBVIRTD_CONF, QEMU_CONF
+from test_libvirt import ENTER, Libvirt
+from xenpv import image
 from xenpv.nested import Nested
-from xenpv.testcase import GuestTest, guests
+from xenpv.testcase import guests
 
-ROOT = '/libvirt'
-CHROOT = ('env -i PATH=/usr/bin:/usr/sbin:/bin:/sbin LC_ALL=C HOME=/root '
-          'chroot %s ' % ROOT)
-DOMAIN = '''<domain type='kvm'
-    xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
-  <name>pvguest</name>
-  <memory unit='MiB'>192</memory>
-  <os>
-    <type arch='x86_64' machine='xenpv-kvm'>hvm</type>
-    <kernel>/guest/vmlinuz</kernel>
-    <initrd>/guest/initrd</initrd>
-    <cmdline>console=hvc0</cmdline>
-  </os>
-  <features><acpi/></features>
-  <devices>
-    <emulator>/guest/qemu-system-x86_64</emulator>
-    <console type='pty'/>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-  </devices>
-  <qemu:commandline>
-    <qemu:arg value='-L'/><qemu:arg value='/guest/firmware'/>
-  </qemu:commandline>
-</domain>
-'''
-# QEMU's binary finds its libraries in the root, which is of the same Debian
-PREPARE = '''set -e
+# The emulators at their places in Debian's file system. Their libraries are the
+# root's own, which is of the same Debian.
+UNPACK = '''set -e
+disk=$3
+mkdir -p "$1" /dev/pts
+mount -t devpts devpts /dev/pts 2> /dev/null || true
 ip link set lo up
-mkdir -p {root}
-mount -t tmpfs -o size=600m tmpfs {root}
-tar x -f {tar} -C {root}
-cd {root}
-mount --bind /dev dev
-mkdir -p dev/pts
-mount -t devpts devpts dev/pts
-mount -t sysfs sysfs sys
-mount -t proc proc proc
-for d in run tmp root etc/libvirt var/lib/libvirt var/cache/libvirt \
-    var/log/libvirt var/lock; do
-    mkdir -p $d
-    mount -t tmpfs tmpfs $d
-done
-mkdir guest guest/firmware
-cp /bin/qemu-system-x86_64 guest
-cp /firmware/* guest/firmware
-cp {kernel} guest/vmlinuz
-cp {initrd} guest/initrd'''
+mount -t tmpfs -o size=800m tmpfs "$1"
+tar x -f "$disk" -C "$1"
+mkdir -p "$1/usr/lib/xenpv-kvm/bin" "$1/usr/share/xenpv-kvm"
+mount --bind /bin "$1/usr/lib/xenpv-kvm/bin"
+mount --bind /firmware "$1/usr/share/xenpv-kvm"
+'''
 
 
-class LibvirtKvm(GuestTest):
-    label = 'libvirt-kvm'
+class LibvirtKvm(Libvirt):
     parts = ('kvm',)
+    # They are about QEMU's options, which are the same here
+    without = {'test_framebuffer': ('kvm',), 'test_i386': ('kvm',),
+               'test_refused': ('kvm',)}
 
     def setUp(self):
-        super().setUp()
         if not isinstance(self.place, Nested):
-            self.skipTest('libvirt-9/verbs has a real KVM on this machine')
-        self.addCleanup(self.place.shell,
-                        'for p in $(pidof libvirtd); do kill -9 $p; done; '
-                        'umount -l %s' % ROOT)
-        self.outer(PREPARE.replace('\n', ';').replace('do;', 'do').format(
-            root=ROOT, tar=self.place.libvirt,
-            kernel=self.place.file(guests.linux('6.1')),
-            initrd=self.place.file(guests.linux_initramfs())))
-        self.put('/etc/libvirt/qemu.conf', QEMU_CONF)
-        self.put('/etc/libvirt/libvirtd.conf', LIBVIRTD_CONF)
-        self.put('/tmp/guest.xml', DOMAIN)
-        self.outer(CHROOT + "sh -c 'ulimit -n 1024; libvirtd -d "
-                   "-f /etc/libvirt/libvirtd.conf > /tmp/libvirtd.log 2>&1'")
-        self.outer('for i in $(seq 60); do %s virsh uri && break; sleep 1; '
-                   'done' % CHROOT)
+            self.skipTest('%s has a real KVM on this machine' % self.root)
+        super().setUp()
 
-    def outer(self, command, timeout=60, status=0):
-        got, output = self.place.shell(command,
-                                       timeout * self.place.patience)
-        self.assertEqual(got, status, '%s: %s' % (command, output))
-        return output
+    def enter(self):
+        script = base64.b64encode((UNPACK + ENTER).encode()).decode()
+        status, output = self.place.shell(
+            'echo %s | base64 -d > /tmp/enter' % script)
+        self.assertEqual(status, 0, output)
+        return self.place.program(
+            self.log_name(), 'unshare -m -p -i -f sh /tmp/enter /root-%s '
+            '/guests %s' % (self.root, self.place.libvirt[self.root]))
 
-    def put(self, path, text):
-        self.outer('echo %s | base64 -d > %s%s' % (
-            base64.b64encode(text.encode()).decode(), ROOT, path))
+    def files(self):
+        self.run_in('cp /guests/standin.img /tmp')
+        return {
+            'kernel': self.place.file(guests.linux('6.1')),
+            'ramdisk': self.place.file(image.initramfs()),
+            'disk': '/tmp/standin.img',
+        }
 
-    def virsh(self, command, status=0):
-        return self.outer('%s virsh %s 2>&1' % (CHROOT, command),
-                          status=status).strip()
+    @staticmethod
+    def emulator():
+        return '/usr/lib/xenpv-kvm/bin/qemu-system-x86_64'
 
-    def tty(self):
-        return ROOT + self.virsh('ttyconsole pvguest')
+    @staticmethod
+    def virt_type():
+        return 'kvm'
 
-    def wait_for(self, command):
-        self.outer('for i in $(seq 100); do %s && exit; sleep 1; done; exit 1'
-                   % command)
 
-    def wait_for_shell(self):
-        self.wait_for('grep -q guest# /tmp/console')
+class LibvirtKvm9(LibvirtKvm):
+    label = 'libvirt-kvm-9'
+    root = 'libvirt-9'
 
-    def test_verbs(self):
-        """libvirt cannot run a PV guest of type "kvm", or does not do to it
-        what it is told"""
-        self.virsh('define /tmp/guest.xml')
-        self.virsh('start pvguest')
-        self.outer('tr "\\0" " " < /proc/$(pidof qemu-system-x86_64)/cmdline '
-                   '| grep -q -e "-accel kvm"')
-        self.outer('cat %s > /tmp/console 2> /dev/null &' % self.tty())
-        self.wait_for_shell()
-        self.outer('echo "echo @\\$((6 * 7))@" > ' + self.tty())
-        self.wait_for('grep -q @42@ /tmp/console')
-        self.virsh('suspend pvguest')
-        self.assertEqual(self.virsh('domstate pvguest'), 'paused')
-        self.virsh('resume pvguest')
-        self.assertEqual(self.virsh('domstate pvguest'), 'running')
-        for verb in ('reset', 'reboot'):
-            self.outer(': > /tmp/console')
-            if verb == 'reset':
-                self.virsh('reset pvguest')
-            else:
-                self.outer('echo "reboot -f" > ' + self.tty())
-            self.wait_for_shell()
-        self.assertRegex(self.virsh('save pvguest /tmp/saved', 1),
-                         'cannot be migrated or saved')
-        self.outer('echo "poweroff -f" > ' + self.tty())
-        self.wait_for('%s virsh domstate pvguest | grep -q "shut off"' % CHROOT)
-        self.virsh('start pvguest')
-        self.virsh('destroy pvguest')
-        self.assertEqual(self.virsh('domstate pvguest'), 'shut off')
-        self.virsh('undefine pvguest')
+
+class LibvirtKvm11(LibvirtKvm):
+    label = 'libvirt-kvm-11'
+    root = 'libvirt-11'

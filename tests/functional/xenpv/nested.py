@@ -10,7 +10,8 @@ One outer machine serves all tests, since it needs seconds to come up. It has
 a few virtio-serial ports. Over the first, "control", its /init takes shell
 commands, one a line, and answers when they end. The others carry an inner
 QEMU's console, QMP and gdb to this machine, so that a test drives a QEMU in
-there just as one that runs here.
+there just as one that runs here. The last is a terminal, hvc0, for a program
+that wants one.
 
 A line to control is "ID COMMAND"; the answer is "ID STATUS BASE64" with
 what the command wrote. Between two QEMUs each port gets a line "@@END ID@@",
@@ -24,7 +25,7 @@ import shutil
 import subprocess
 import time
 
-from . import guests, paths
+from . import guests, image, paths
 from .channel import Gone, Timeout
 from .cpio import Cpio
 from .place import HostProcess, PORTS, Process, plain_arguments
@@ -39,6 +40,7 @@ MODULES = ('virtio_ring', 'virtio', 'virtio_pci_modern_dev',
            'virtio_blk',
            'irqbypass', 'kvm', 'ccp', 'kvm-amd')
 INNER_PORTS = tuple(PORTS)
+TERMINAL = 'hvc0'
 
 INIT = '''#!/bin/sh
 mount -t proc proc /proc
@@ -181,6 +183,50 @@ class NestedProcess(Process):
                     f.write(self.output)
 
 
+class NestedProgram(Process):
+    """A program of the outer machine's, on its terminal"""
+
+    def __init__(self, place, name, command):
+        place.job += 1
+        self.job = place.job
+        self.output = None
+        self.log_path = paths.result(name + '.console')
+        channel = place.outer.channels['terminal']
+        channel.data = bytearray()
+        channel.seen = bytearray()
+        super().__init__(place, {'console': channel})
+        place.control.send('%d exec setsid %s < /dev/%s > /dev/%s 2>&1\n'
+                           % (self.job, command, TERMINAL, TERMINAL))
+
+    def pump(self, timeout):
+        self.place.pump(timeout)
+        return self.poll() is None
+
+    def poll(self):
+        answer = self.place.answers.get(self.job)
+        if answer:
+            self.status, self.output = answer
+        return self.status
+
+    def stderr(self):
+        return self.output or ''
+
+    def release(self):
+        try:
+            if self.poll() is None:
+                # With the first process of a namespace all others end, too
+                self.place.shell('p=$(cat /run/%d.pid); kill -9 '
+                                 '$(cat /proc/$p/task/$p/children) $p'
+                                 % self.job)
+                self.wait(10)
+        except (Gone, Timeout):
+            self.place.broken = True
+            raise
+        finally:
+            with open(self.log_path, 'ab') as log:
+                log.write(self.console.seen)
+
+
 def quote(argument):
     return "'" + argument.replace("'", "'\\''") + "'"
 
@@ -193,7 +239,7 @@ class Outer:
 
 class Nested:
     accel = 'kvm'
-    libvirt = '/dev/vdb'
+    libvirt = {'libvirt-9': '/dev/vdb', 'libvirt-11': '/dev/vdc'}
     # Everything is about this much slower than the same on this machine:
     # the inner guest has nested paging to walk, in an emulated processor.
     patience = 4
@@ -224,6 +270,8 @@ class Nested:
             self._add(guests.grub(arch))
         for _, _, path in guests.own():
             self._add(path)
+        self._add(image.initramfs())
+        self.files[image.linux_tree('nested').disk(8)] = '/guests/standin.img'
         self._add(paths.asset('busybox'))
         for path in (paths.LINUX32, paths.INITRD32):
             if path:
@@ -267,11 +315,11 @@ class Nested:
         return path
 
     @staticmethod
-    def _libvirt():
+    def _libvirt(root):
         """Debian's libvirt, as an archive that is a disk"""
-        path = paths.result('kvm/libvirt.tar')
-        subprocess.run(['tar', '-C', paths.asset('libvirt-9'), '-cf', path,
-                        '.'], check=True)
+        path = paths.result('kvm/%s.tar' % root)
+        subprocess.run(['tar', '-C', paths.asset(root), '-cf', path, '.'],
+                       check=True)
         return path
 
     @staticmethod
@@ -291,14 +339,15 @@ class Nested:
             '-append', 'console=ttyS0 loglevel=5 panic=-1 mitigations=off',
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
-            '-device', SERIAL + ',max_ports=8',
-            '-drive', 'if=virtio,format=raw,readonly=on,file=' + self.image,
-            '-drive', 'if=virtio,format=raw,readonly=on,file=' +
-            self._libvirt()])
+            '-device', SERIAL + ',max_ports=8'])
+        for path in [self.image] + [self._libvirt(r) for r in self.libvirt]:
+            command += ['-drive', 'if=virtio,format=raw,readonly=on,file=' +
+                        path]
         names = ['control'] + ['inner-' + port for port in INNER_PORTS]
         ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
                         % (nr + 1, name)]
                  for nr, name in enumerate(names)}
+        ports['terminal'] = ['-device', 'virtconsole,chardev=terminal']
         self.boots += 1
         self.broken = False
         start = time.monotonic()
@@ -370,12 +419,15 @@ class Nested:
             raise OSError(output)
         return base64.b64decode(output)
 
+    def _boot_again(self):
+        if self.boots > 3:
+            raise Gone('the outer machine broke down too often')
+        self.close()
+        self.boot()
+
     def _command(self, arch, machine, options):
         if self.broken:
-            if self.boots > 3:
-                raise Gone('the outer machine broke down too often')
-            self.close()
-            self.boot()
+            self._boot_again()
         return (['/bin/qemu-system-' + arch, '-L', '/firmware'] +
                 plain_arguments(self, machine, options))
 
@@ -383,6 +435,12 @@ class Nested:
               ports=('console', 'qmp')):
         command = self._command(arch, machine, options)
         return NestedProcess(self, name, command, ports)
+
+    def program(self, name, command):
+        """Run a shell's command on the outer machine's terminal"""
+        if self.broken:
+            self._boot_again()
+        return NestedProgram(self, name, command)
 
     def run(self, name, arch, *options, machine='xenpv-kvm', timeout=60):
         command = self._command(arch, machine, options)
