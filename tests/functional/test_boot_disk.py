@@ -4,7 +4,7 @@
 import os
 
 from xenpv import image
-from xenpv.testcase import GuestTest, paths
+from xenpv.testcase import GuestTest, guests, paths
 
 
 class DiskTest(GuestTest):
@@ -66,10 +66,25 @@ class BootDisk(DiskTest):
         self.assert_status(guest, 0)
 
     def test_lvm(self):
-        """An image whose menu is on an LVM volume does not boot by itself"""
+        """An image whose /boot is on an LVM volume does not boot by itself"""
         tree = image.Tree('lvm')
+        tree.copy('boot/vmlinuz-6.1', guests.linux('6.1'))
+        tree.copy('boot/initrd.img-6.1', guests.linux_initramfs())
+        # As grub-mkconfig of Debian's writes it
+        tree.file('boot/grub/grub.cfg', "insmod lvm\nset root='lvm/vg0-root'\n"
+                  + image.grub_cfg(append='console=hvc0 on=$root'))
+        guest = self.boot(image.lvm(tree.file_system(32), first=image.FIRST))
+        guest.expect('guest# ', 90)
+        status, output = guest.shell('cat /proc/cmdline')
+        self.assertIn('on=lvm/vg0-root', output)
+        guest.type('poweroff -f\n')
+        self.assert_status(guest, 0)
+
+    def test_lvm_i386(self):
+        """The same with a 32-bit GRUB, here on a disk that has no partitions"""
+        tree = image.Tree('lvm-i386')
         tree.file('boot/grub/grub.cfg', 'echo it is on $root\nhalt\n')
-        guest = self.boot(image.lvm(tree.file_system(8)))
+        guest = self.boot(image.lvm(tree.file_system(8)), arch='i386')
         guest.expect('it is on lvm(id)?/', 60)
         self.assert_status(guest, 0)
 

@@ -222,7 +222,8 @@ class Bad(GuestTest):
         qcow2 = b'QFI\xfb' + (3).to_bytes(4, 'big')
         tree = image.Tree('bad-fs')
         tree.file('etc/motd', 'x\n')
-        with open(tree.file_system(4), 'rb') as f:
+        file_system = tree.file_system(4)
+        with open(file_system, 'rb') as f:
             fs = f.read()
         damaged = bytearray(fs)
         damaged[1024:2048] = os.urandom(8) * 128
@@ -246,7 +247,14 @@ class Bad(GuestTest):
                    (1).to_bytes(4, 'little') + b'\xff' * 4 + bytes(48) +
                    b'\x55\xaa' + (bytes(462) + b'\0\0\0\0\x05\0\0\0' +
                                   bytes(40) + b'\x55\xaa'), 1 << 20)
-        self.image('LVM', bytes(512) + b'LABELONE', 1 << 20)
+        self.image('LVM.*label is damaged',
+                   bytes(512) + b'LABELONE'.ljust(24, b'\0') + b'LVM2 001',
+                   1 << 20)
+        with open(image.lvm(file_system), 'rb') as f:
+            lvm = f.read()
+        self.image('LVM.*metadata is damaged',
+                   lvm[:5000] + b'x' + lvm[5001:])
+        self.image('LVM.*does not fit', lvm[:3 << 20])
         self.image('file system is not one', b'XFSB', 1 << 20)
         self.image('cannot be opened', qcow2)
         self.image('cannot be opened', qcow2 + b'\xff' * 500, 1 << 20)
@@ -292,6 +300,17 @@ class Check(GuestTest):
         subprocess.run([tool('qemu-img'), 'convert', '-O', 'qcow2', disk,
                         qcow2], check=True)
         self.check(None, disk=qcow2)
+
+    def test_lvm(self):
+        """What is on an LVM volume is not looked into, or a mistake there is
+        not found"""
+        disk = image.lvm(self.tree().file_system(80))
+        out = self.check(None, disk=disk)
+        self.assertIn('the volume group vg0 has root, other', out)
+        self.assertIn('64-bit PV kernel', out)
+        fs = self.tree(fstab='/dev/vda1 / ext3 defaults 0 1\n').file_system(80)
+        self.check(None, '/etc/fstab: .*/dev/vda1',
+                   disk=image.lvm(fs, first=image.FIRST))
 
     def test_front_end(self):
         """An initrd without xen-blkfront passes: the guest would wait for its

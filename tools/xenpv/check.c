@@ -2,8 +2,9 @@
  * A look into a guest's disk images
  *
  * The image is opened by QEMU's block layer, read-only and shared, in whatever
- * format it is; partition tables are read here, file systems by libext2fs on
- * top of the block layer. What the files mean is in rules.c.
+ * format it is; partition tables are read here, LVM's metadata in lvm.c, file
+ * systems by libext2fs on top of the block layer. What the files mean is in
+ * rules.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,6 +20,7 @@
 #include "system/block-backend.h"
 #include <ext2fs/ext2fs.h>
 #include "check.h"
+#include "lvm.h"
 #include "rules.h"
 
 #define SECTOR          512
@@ -28,6 +30,7 @@
 typedef struct Part {
     uint64_t start, size;       /* bytes */
     unsigned number;            /* 0: the whole disk */
+    const LvmVolume *volume;    /* not NULL: one on the physical volume there */
     ext2_filsys fs;
     bool has_root, has_boot;
 } Part;
@@ -40,8 +43,38 @@ typedef struct Image {
     Part parts[MAX_PARTS];
     unsigned nr_parts;
     Part *root, *boot;          /* boot: if /boot is a file system of its own */
-    bool bad, lvm, unknown_fs;
+    GPtrArray *groups;          /* of LvmGroup */
+    bool bad, unknown_fs;
 } Image;
+
+static bool read_at(Image *im, uint64_t offset, void *buf, uint64_t len)
+{
+    return offset <= im->size && len <= im->size - offset &&
+           blk_pread(im->blk, offset, len, buf, 0) >= 0;
+}
+
+static bool read_part(Image *im, const Part *part, uint64_t offset, void *buf,
+                      uint64_t len)
+{
+    if (offset > part->size || len > part->size - offset) {
+        return false;
+    }
+    while (part->volume && len) {
+        uint64_t place, run;
+
+        if (!lvm_place(part->volume, offset, &place, &run)) {
+            return false;
+        }
+        run = MIN(run, len);
+        if (!read_at(im, part->start + place, buf, run)) {
+            return false;
+        }
+        offset += run;
+        buf += run;
+        len -= run;
+    }
+    return read_at(im, part->start + offset, buf, len);
+}
 
 /* --- libext2fs on a BlockBackend ----------------------------------------- */
 
@@ -98,9 +131,7 @@ static errcode_t io_read64(io_channel io, unsigned long long block, int count,
     uint64_t offset;
 
     if (__builtin_mul_overflow(block, (uint64_t)io->block_size, &offset) ||
-        offset > data->part->size || bytes > data->part->size - offset ||
-        blk_pread(data->image->blk, data->part->start + offset, bytes, buf,
-                  0) < 0) {
+        !read_part(data->image, data->part, offset, buf, bytes)) {
         memset(buf, 0, bytes);
         return EXT2_ET_SHORT_READ;
     }
@@ -253,12 +284,6 @@ static void image_fact(GuestFiles *f, const char *text)
 
 /* --- Partitions ---------------------------------------------------------- */
 
-static bool read_at(Image *im, uint64_t offset, void *buf, size_t len)
-{
-    return offset <= im->size && len <= im->size - offset &&
-           blk_pread(im->blk, offset, len, buf, 0) >= 0;
-}
-
 static void add_part(Image *im, uint64_t first, uint64_t count, unsigned number)
 {
     uint64_t start = first * SECTOR;
@@ -360,7 +385,7 @@ static bool has(Part *part, const char *path)
 
 static bool open_fs(Image *im, Part *part)
 {
-    uint8_t magic[8];
+    uint8_t magic[4];
 
     io_image = im;
     io_part = part;
@@ -373,60 +398,125 @@ static bool open_fs(Image *im, Part *part)
         return true;
     }
     part->fs = NULL;
-    if (read_at(im, part->start + SECTOR, magic, sizeof(magic)) &&
-        !memcmp(magic, "LABELONE", 8)) {
-        im->lvm = true;
-    } else if (read_at(im, part->start, magic, 4) &&
-               !memcmp(magic, "XFSB", 4)) {
+    if (read_part(im, part, 0, magic, sizeof(magic)) && !memcmp(magic, "XFSB", 4)) {
         im->unknown_fs = true;
     }
     return false;
 }
 
+/* --- LVM ----------------------------------------------------------------- */
+
+typedef struct PhysicalVolume {
+    Image *image;
+    const Part *part;
+} PhysicalVolume;
+
+static bool read_pv(void *opaque, uint64_t offset, void *buf, size_t len)
+{
+    PhysicalVolume *pv = opaque;
+
+    return read_part(pv->image, pv->part, offset, buf, len);
+}
+
+/* The logical volumes on a part that is a physical one; false if it is none */
+static bool read_lvm(Image *im, const Part *part)
+{
+    PhysicalVolume pv = { im, part };
+    g_autoptr(GString) names = g_string_new(NULL);
+    g_autofree char *text = NULL;
+    Error *err = NULL;
+    LvmGroup *g = lvm_read(read_pv, &pv, part->size, &err);
+    uint64_t start = part->start;
+
+    if (err) {
+        text = g_strdup_printf("it is a volume of LVM's, but %s",
+                               error_get_pretty(err));
+        error_free(err);
+        image_finding(&im->files, NULL, 0, text);
+        return true;
+    }
+    if (!g) {
+        return false;
+    }
+    g_ptr_array_add(im->groups, g);
+    for (unsigned i = 0; i < g->volumes->len; i++) {
+        LvmVolume *v = g->volumes->pdata[i];
+
+        g_string_append_printf(names, "%s %s", i ? "," : "", v->name);
+        if (v->why_not) {
+            g_string_append_printf(names, " (%s: not looked into)", v->why_not);
+        } else if (im->nr_parts < MAX_PARTS) {
+            im->parts[im->nr_parts++] = (Part) {
+                .start = start, .size = v->size, .volume = v,
+            };
+        }
+    }
+    text = g_strdup_printf("the volume group %s has%s", g->name,
+                           g->volumes->len ? names->str : " no volumes");
+    image_fact(&im->files, text);
+    return true;
+}
+
+static void free_group(void *opaque)
+{
+    lvm_group_free(opaque);
+}
+
 static void look_into(Image *im)
 {
-    bool any = false;
+    bool any = false, lvm = false;
+    unsigned disk_parts;
 
+    im->groups = g_ptr_array_new_with_free_func(free_group);
     /* A volume that is handed over as a partition has no table */
     add_part(im, 0, im->size / SECTOR, 0);
     if (im->nr_parts && open_fs(im, &im->parts[0])) {
         any = true;
+    } else if (im->nr_parts && read_lvm(im, &im->parts[0])) {
+        lvm = true;
     } else {
         im->nr_parts = 0;
         read_partitions(im);
-        for (unsigned i = 0; i < im->nr_parts; i++) {
-            any |= open_fs(im, &im->parts[i]);
+        disk_parts = im->nr_parts;
+        for (unsigned i = 0; i < disk_parts; i++) {
+            if (open_fs(im, &im->parts[i])) {
+                any = true;
+            } else if (read_lvm(im, &im->parts[i])) {
+                lvm = true;
+            }
         }
     }
     for (unsigned i = 0; i < im->nr_parts; i++) {
         Part *p = &im->parts[i];
 
+        if (p->volume && open_fs(im, p)) {
+            any = true;
+        }
         if (p->fs && p->has_root && !im->root) {
             im->root = p;
         } else if (p->fs && p->has_boot && !im->boot) {
             im->boot = p;
         }
     }
-    if (!any) {
-        image_finding(&im->files, NULL, 0, im->lvm ?
-                      "it is a volume of LVM's, which is not looked into" :
+    if (im->root || im->boot) {
+        rules_check(&im->files, im->root);
+    } else if (!im->bad) {
+        image_finding(&im->files, NULL, 0, any ?
+                      "its file systems have neither an /etc nor a /grub" :
                       im->unknown_fs ?
                       "its file system is not one that can be looked into" :
+                      lvm ?
+                      "none of its logical volumes has a file system of ext2, "
+                      "ext3 or ext4 that can be looked into" :
                       "it has neither a file system of ext2, ext3 or ext4, nor "
                       "a partition with one");
-    } else if (!im->root && !im->boot) {
-        image_finding(&im->files, NULL, 0, im->lvm ?
-                      "the rest of it is a volume of LVM's, which is not "
-                      "looked into" :
-                      "its file systems have neither an /etc nor a /grub");
-    } else {
-        rules_check(&im->files, im->root);
     }
     for (unsigned i = 0; i < im->nr_parts; i++) {
         if (im->parts[i].fs) {
             ext2fs_close_free(&im->parts[i].fs);
         }
     }
+    g_ptr_array_unref(im->groups);
 }
 
 /* --- Images -------------------------------------------------------------- */

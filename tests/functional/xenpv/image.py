@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import subprocess
+import zlib
 
 from . import guests, paths
 from .cpio import Cpio
@@ -192,21 +193,37 @@ def log_in(process, timeout=90):
     process.expect('# ', 30)
 
 
-def lvm(file_system, name='root'):
-    """A disk that is an LVM volume group with the file system as a volume"""
+def lvm(file_system, name='root', first=0):
+    """
+    A disk with an LVM volume group, the file system one of its logical
+    volumes. FIRST is the sector where a partition for it begins; 0: none.
+
+    The volume is in two pieces, with another one between.
+    """
     mib = 1 << 20
     size = os.path.getsize(file_system) // mib
-    pv, vg, lv = 'p' * 32, 'v' * 32, 'l' * 32
+    piece = size // 2
+    pv_size = size + 3          # the metadata, and 2 MiB for the other volume
+    pv = 'p' * 32
 
     def dashed(uuid):
         return '-'.join((uuid[:6], uuid[6:10], uuid[10:14], uuid[14:18],
                          uuid[18:22], uuid[22:26], uuid[26:]))
 
+    def volume(name, uuid, *segments):
+        """Each is (first extent of the volume, their number, of the disk)"""
+        return '%s {\nid = "%s"\nstatus = ["READ", "WRITE", "VISIBLE"]\n' \
+            'segment_count = %d\n' % (name, dashed(uuid * 32), len(segments)) + \
+            ''.join('segment%d {\nstart_extent = %d\nextent_count = %d\n'
+                    'type = "striped"\nstripe_count = 1\n'
+                    'stripes = [\n"pv0", %d\n]\n}\n' % (n + 1, *segment)
+                    for n, segment in enumerate(segments)) + '}\n'
+
     metadata = '''vg0 {
 id = "%s"
 seqno = 1
 status = ["RESIZEABLE", "READ", "WRITE"]
-extent_size = 2048
+extent_size = 2048\t# 1 MiB
 physical_volumes {
 pv0 {
 id = "%s"
@@ -217,38 +234,41 @@ pe_count = %d
 }
 }
 logical_volumes {
-%s {
-id = "%s"
-status = ["READ", "WRITE", "VISIBLE"]
-segment_count = 1
-segment1 {
-start_extent = 0
-extent_count = %d
-type = "striped"
-stripe_count = 1
-stripes = [
-"pv0", 0
-]
-}
-}
-}
+%s%s}
 }
 contents = "Text Format Volume Group"
 version = 1
-''' % (dashed(vg), dashed(pv), (size + 1) * 2048, size, name, dashed(lv), size)
+''' % (dashed('v' * 32), dashed(pv), pv_size * 2048, pv_size - 1,
+       volume(name, 'l', (0, piece, 0), (piece, size - piece, piece + 2)),
+       volume('other', 'o', (0, 2, piece)))
     metadata = metadata.encode() + b'\0'
-    label = struct.pack('<8sQII8s', b'LABELONE', 1, 0, 32, b'LVM2 001')
-    # Where the data is, and where the metadata
-    header = pv.encode() + struct.pack('<QQQQQQQQQ', (size + 1) * mib, mib, 0,
-                                       0, 0, 4096, mib - 4096, 0, 0)
-    area = struct.pack('<I16sIQQQQII', 0, b' LVM2 x[5A%r0N*>', 1, 4096,
-                       mib - 4096, SECTOR, len(metadata), 0, 0)
+
+    def crc(data):
+        """LVM's has a start of its own, and is not inverted at the end"""
+        return zlib.crc32(data, 0xf597a6cf ^ 0xffffffff) ^ 0xffffffff
+
+    # Behind the label, where the data is, and where the metadata
+    label = struct.pack('<I8s32sQQQQQQQQQ', 32, b'LVM2 001', pv.encode(),
+                        pv_size * mib, mib, 0, 0, 0, 4096, mib - 4096, 0,
+                        0).ljust(SECTOR - 20, b'\0')
+    label = struct.pack('<8sQI', b'LABELONE', 1, crc(label)) + label
+    # The text begins at the end of its ring, and goes on at its beginning
+    area_size = mib - 4096
+    there = area_size - 100
+    area = struct.pack('<16sIQQQQII', b' LVM2 x[5A%r0N*>', 1, 4096, area_size,
+                       there, len(metadata), crc(metadata),
+                       0).ljust(SECTOR - 4, b'\0')
+    area = struct.pack('<I', crc(area)) + area + metadata[100:]
     out = file_system[:-len('.fs')] + '.img'
+    start = first * SECTOR
     with open(out, 'wb') as f, open(file_system, 'rb') as source:
-        f.seek(SECTOR)
-        f.write(label + header)
-        f.seek(4096)
-        f.write(area.ljust(SECTOR, b'\0') + metadata)
-        f.seek(mib)
-        f.write(source.read())
+        if first:
+            f.write(mbr([(first, pv_size * mib // SECTOR)]))
+        for offset, data in ((SECTOR, label), (4096, area),
+                             (4096 + there, metadata[:100]),
+                             (mib, source.read(piece * mib)),
+                             ((1 + piece + 2) * mib, source.read())):
+            f.seek(start + offset)
+            f.write(data)
+        f.truncate(start + pv_size * mib)
     return out
