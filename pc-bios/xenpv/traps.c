@@ -383,9 +383,10 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     bounce_trap_error(v, regs, X86_GP, error);
 }
 
+/* What is in DR6 stays there until the guest takes it out */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6)
 {
-    v->debugreg[6] |= dr6;
+    v->debugreg[6] |= 0xffff0ff0 | dr6;
     bounce_trap(v, regs, X86_DB);
 }
 
@@ -394,9 +395,8 @@ static void do_debug(struct vcpu *v, struct regs *regs)
     ulong dr6;
 
     asm volatile("mov %%db6, %0" : "=r" (dr6));
-    v->debugreg[6] = (v->debugreg[6] & ~0xfUL) | (dr6 & 0xe00f) | 0xffff0ff0;
     asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
-    bounce_trap(v, regs, X86_DB);
+    debug_exception(v, regs, dr6 & 0xe00f);
 }
 
 /* Who has no handler for it does not get it */

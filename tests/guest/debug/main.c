@@ -81,6 +81,14 @@ static void breakpoints(void)
         failure("no #DB by a watchpoint");
     }
 
+    /* DR6 says all that was since it was written */
+    check_ret(set_debugreg(1, (ulong)here), 0, "set_debugreg(1)");
+    check_ret(set_debugreg(7, DR7_FIXED | DR7_L0 << 2), 0, "set_debugreg(7)");
+    check(catch_exception(&t, code, NULL) && t.vector == X86_DB,
+          "no #DB by the second breakpoint");
+    check_eq(get_debugreg(6) & 0x400f, 3, "DR6 of both");
+    set_debugreg(6, 0);
+
     user_init();
     check_ret(set_debugreg(0, user_address(user_code)), 0, "set_debugreg(0)");
     check_ret(set_debugreg(7, DR7_FIXED | DR7_L0), 0, "set_debugreg(7)");
