@@ -201,6 +201,14 @@ static HYPERCALL(do_console_io)
     return -EPERM;          /* whatever it is */
 }
 
+/*
+ * An iret that does more than return: while there is something for it to do,
+ * the table below has it instead of the usual one, which costs that nothing.
+ */
+static struct spinlock iret_lock;
+static unsigned nr_in_nmi;          /* vCPUs */
+static void set_iret_by(int more_in_nmi);
+
 /* The guest's stack has its flags: the IOPL is one of them */
 static void take_iopl(struct vcpu *v)
 {
@@ -211,16 +219,47 @@ static void take_iopl(struct vcpu *v)
     }
 }
 
+static void before_iret(struct vcpu *v)
+{
+    if (architectural_iopl()) {
+        take_iopl(v);
+    }
+    if (v->in_nmi) {
+        v->in_nmi = false;
+        set_iret_by(-1);
+        if (v->requests & REQUEST_NMI) {
+            kick_vcpu(v);           /* for what came meanwhile */
+        }
+    }
+}
+
 /* For the table below, to go on with the iret that they are before */
 extern char iret_follows[];
 
-static HYPERCALL(do_iret_with_iopl)
+static HYPERCALL(do_iret_and_more)
 {
     struct vcpu *v = current_vcpu();
 
-    take_iopl(v);
+    before_iret(v);
     ((ulong *)v)[-HYPERCALL_RETURN] = (ulong)iret_follows;
     return 0;
+}
+
+/* That many vCPUs more are in an NMI */
+static void set_iret_by(int more_in_nmi)
+{
+    spin_lock(&iret_lock);
+    nr_in_nmi += more_in_nmi;
+    hypercall_table[__HYPERVISOR_iret] = architectural_iopl() || nr_in_nmi ?
+                                         do_iret_and_more : do_iret;
+    spin_unlock(&iret_lock);
+}
+
+/* There is no other NMI until an iret */
+void enter_nmi(struct vcpu *v)
+{
+    v->in_nmi = true;
+    set_iret_by(1);
 }
 
 /* The same table, with others for an iret and a multicall in a multicall */
@@ -240,9 +279,7 @@ static HYPERCALL(do_iret_in_multicall)
     struct vcpu *v = current_vcpu();
     ulong *stack_end = (ulong *)v, ax;
 
-    if (architectural_iopl()) {
-        take_iopl(v);
-    }
+    before_iret(v);
     *v->multicall_end = 0;
     stack_end[-HYPERCALL_RETURN] = (ulong)iret_follows;
     /* The iret itself crashes the domain if that cannot be read */
@@ -300,8 +337,7 @@ ulong vm_assists;
 /* Frames show the IOPL, and an iret sets it */
 static void switch_architectural_iopl(void)
 {
-    hypercall_table[__HYPERVISOR_iret] = architectural_iopl() ?
-                                         do_iret_with_iopl : do_iret;
+    set_iret_by(0);
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         set_iopl(vcpus[i], vcpus[i]->iopl);
         set_trap_gate(vcpus[i], 0x80);

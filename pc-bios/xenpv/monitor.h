@@ -130,6 +130,7 @@ struct vcpu {
     u32 poll_ns;                /* how long to look for that before HLT */
     u64 wait_start;             /* system time; 0: waits for no answer */
     u32 requests;               /* REQUEST_* */
+    bool in_nmi;                /* no other before an iret */
     ulong flush;                /* FLUSH_* or an address */
     u32 flush_asked, flush_done;    /* requests so far */
     u64 new_periodic_ns;
@@ -521,6 +522,7 @@ void flush_others(u64 mask, ulong what);
 void kick_vcpu(struct vcpu *v);
 void do_requests(struct vcpu *v);
 bool take_nmi(struct vcpu *v);
+void request_nmi(struct vcpu *v);   /* to be taken later */
 void idle(struct vcpu *v);
 void update_runstate(struct vcpu *v, int state);
 void run_secondary(void) __attribute__((noreturn));
@@ -546,6 +548,7 @@ static inline bool architectural_iopl(void)
     return vm_assists & 1UL << VMASST_TYPE_architectural_iopl;
 }
 void init_hypercalls(void);
+void enter_nmi(struct vcpu *v);
 extern hypercall_fn *hypercall_table[NR_HYPERCALLS];
 
 #define HYPERCALL(name) \

@@ -399,11 +399,14 @@ static void do_debug(struct vcpu *v, struct regs *regs)
     debug_exception(v, regs, dr6 & 0xe00f);
 }
 
-/* Who has no handler for it does not get it */
+/* Who has no handler for it does not get it; who is in it, when it is done */
 static void do_nmi(struct vcpu *v, struct regs *regs)
 {
-    if (v->traps[X86_NMI].address) {
+    if (v->in_nmi) {
+        request_nmi(v);
+    } else if (v->traps[X86_NMI].address) {
         bounce_trap(v, regs, X86_NMI);
+        enter_nmi(v);
     }
 }
 

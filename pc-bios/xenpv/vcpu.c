@@ -153,6 +153,11 @@ bool take_nmi(struct vcpu *v)
            REQUEST_NMI;
 }
 
+void request_nmi(struct vcpu *v)
+{
+    __atomic_fetch_or(&v->requests, REQUEST_NMI, __ATOMIC_SEQ_CST);
+}
+
 /*
  * A back end's answer is often only a few microseconds away. To look for it for
  * a while spares the VM exits of HLT, of the vector and of its end. How long
@@ -195,7 +200,7 @@ static void halt(struct vcpu *v)
     if (unlikely(flush_is_asked(v))) {
         do_flush(v);
     }
-    if (unlikely(v->requests & REQUEST_NMI)) {
+    if (unlikely(v->requests & REQUEST_NMI) && !v->in_nmi) {
         kick_vcpu(v);       /* once more, to be taken from the guest */
     }
 }

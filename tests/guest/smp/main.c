@@ -426,11 +426,19 @@ static void times(void)
 
 /* --- NMIs --- */
 
-static volatile unsigned nr_nmis, mask_in_nmi;
+static volatile unsigned nr_nmis, mask_in_nmi, nmis_in_nmi;
 
 static bool on_nmi(struct trap *trap)
 {
     mask_in_nmi = trap->upcall_mask;
+    if (nmis_in_nmi) {
+        unsigned before = nr_nmis;
+
+        /* Another one waits for this one's return */
+        nmis_in_nmi--;
+        check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi in an NMI");
+        check_eq(nr_nmis, before, "NMIs in an NMI");
+    }
     nr_nmis++;
     return true;
 }
@@ -448,6 +456,9 @@ static void nmis(void)
     check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi to oneself");
     check_eq(nr_nmis, 1, "NMIs by the trap table");
     check_eq(mask_in_nmi, 0, "the upcall mask, as the trap table has it");
+    nmis_in_nmi = 3;
+    check_ret(vcpu_op(VCPUOP_send_nmi, 0, NULL), 0, "send_nmi to oneself");
+    check_eq(nr_nmis, 5, "NMIs, one after the other");
     nr_nmis = 0;
 
     set_handler(VECTOR_NMI, on_nmi);
