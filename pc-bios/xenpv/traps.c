@@ -24,6 +24,8 @@
 #define X86_PF          14
 #define X86_MC          18
 
+#define DR6_BS          0x4000      /* a single step */
+
 /* #PF error code */
 #define PF_PRESENT      0x01
 #define PF_WRITE        0x02
@@ -355,6 +357,9 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
     if ((error & (PF_PRESENT | PF_WRITE | PF_USER | PF_RSVD)) ==
         (PF_PRESENT | PF_WRITE) &&
         in_kernel(v, regs) && emulate_table_write(v, regs, cr2)) {
+        if (unlikely(regs->flags & EFL_TF)) {
+            debug_exception(v, regs, DR6_BS);
+        }
         return;
     }
     v->vcpu_info->arch.cr2 = cr2;

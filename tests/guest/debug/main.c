@@ -179,6 +179,8 @@ static bool step(struct trap *t)
 STEP_OVER(step_nop, "nop" : : : "memory")
 STEP_OVER(step_cpuid, "ud2; .ascii \"xen\"; cpuid"
           : : "a" (0), "c" (0) : "ebx", "edx", "memory")
+static volatile uint32_t *entry;
+STEP_OVER(step_table, "mov %0, (%1)" : : "r" (0), "r" (entry) : "memory")
 STEP_OVER(step_cr0, "mov %%cr0, %0" : "=r" (sink) : : "memory")
 #ifdef __x86_64__
 STEP_OVER(step_hypercall, "syscall"
@@ -207,7 +209,10 @@ static void single_step(const char *name, void (*fn)(void), const char *stop,
                  name);
     }
     check(nr_steps < 3, "%s: %u steps", name, nr_steps);
-    check_eq(get_debugreg(6) & 0x4000, 0x4000, "%s: DR6.BS", name);
+    /* Which Xen forgets when it has written to a page table */
+    if (fn != step_table || !is_initdomain()) {
+        check_eq(get_debugreg(6) & 0x4000, 0x4000, "%s: DR6.BS", name);
+    }
 }
 
 void test_main(void)
@@ -218,5 +223,9 @@ void test_main(void)
     single_step("nop", step_nop, step_nop_stop, false);
     single_step("emulated cpuid", step_cpuid, step_cpuid_stop, false);
     single_step("mov from cr0", step_cr0, step_cr0_stop, false);
+    HYPERCALL(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables);
+    make_tables(TEST_VA, 1);
+    entry = (volatile uint32_t *)pte_of(TEST_VA, 1);
+    single_step("write to a page table", step_table, step_table_stop, false);
     single_step("hypercall", step_hypercall, step_hypercall_stop, true);
 }
