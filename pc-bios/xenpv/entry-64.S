@@ -352,6 +352,13 @@ fast_page_fault:
     je fast_is_unusual
     FAST_TRAP 1
 
+    /* The same vector, for C */
+    .globl slow_page_fault
+    .align 16
+slow_page_fault:
+    movl $14, 4(%rsp)
+    jmp trap_entry
+
 fast_is_unusual_0:
     swapgs
 fast_is_unusual_1:

@@ -147,6 +147,7 @@ struct vcpu {
     ulong vcpu_info_gpa;
     ulong gdt_ents;
     ulong ldt_base, ldt_ents;
+    bool ldt_holes;             /* a page fault may be the LDT's */
     ulong cr4;                  /* as the guest believes it to be */
 #define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
@@ -457,6 +458,7 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 void do_trap(struct regs *regs);
 void set_own_trap_table(struct vcpu *v);
 void set_trap_gate(struct vcpu *v, u8 vector);
+void set_ldt_holes(struct vcpu *v, bool holes);
 void deliver_events(struct regs *regs);
 /* An instruction that was emulated ends in a debug exception, for dr6 */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
@@ -498,6 +500,7 @@ int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
 int set_ldt(struct vcpu *v, ulong base, ulong ents);
 bool fix_descriptor(u64 *desc);
 void set_kernel_stack(struct vcpu *v);      /* 32-bit */
+bool ldt_fault(struct vcpu *v, ulong *addr);
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
 u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size);
 void load_debugregs(struct vcpu *v);

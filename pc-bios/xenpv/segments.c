@@ -288,28 +288,54 @@ HYPERCALL(do_set_gdt)
 
 /*
  * The LDT is mapped frame by frame, so that it is there in user mode too,
- * where the guest kernel's tables may not be.
+ * where the guest kernel's tables may not be. What cannot be mapped yet, or
+ * has what may not be in it, is a hole: the CPU faults there.
  */
+static bool map_ldt_page(struct vcpu *v, ulong i)
+{
+    u64 e = read_l1_entry(v->ldt_base + i * PAGE_SIZE);
+
+    if (!(e & PTE_P) || !guest_mfn_valid(PTE_MFN(e)) ||
+        mfn_is_table(PTE_MFN(e)) || fix_frame(PTE_MFN(e), 512)) {
+        return false;
+    }
+    map_descriptor_frame(v, AREA_LDT + i, PTE_MFN(e));
+    return true;
+}
+
+/* A fault at this address: true if it may be tried again, else the guest's */
+bool ldt_fault(struct vcpu *v, ulong *addr)
+{
+    ulong offset = *addr - (area_of(v) + AREA_LDT * PAGE_SIZE);
+
+    if (offset >= v->ldt_ents * 8) {
+        return false;
+    }
+    if (map_ldt_page(v, offset / PAGE_SIZE)) {
+        return true;
+    }
+    *addr = v->ldt_base + offset;
+    return false;
+}
+
 int set_ldt(struct vcpu *v, ulong base, ulong ents)
 {
     ulong pages = (ents * 8 + PAGE_SIZE - 1) / PAGE_SIZE;
+    bool holes = false;
 
     if (ents > 8192 || (base & (PAGE_SIZE - 1)) ||
         (ents && !access_ok(base, ents * 8))) {
         return -EINVAL;
     }
-    for (ulong i = 0; i < 16; i++) {
-        u64 e = i < pages ? read_l1_entry(base + i * PAGE_SIZE) : 0;
-
-        if ((e & PTE_P) && guest_mfn_valid(PTE_MFN(e)) &&
-            !mfn_is_table(PTE_MFN(e)) && !fix_frame(PTE_MFN(e), 512)) {
-            map_descriptor_frame(v, AREA_LDT + i, PTE_MFN(e));
-        } else {
-            map_area_page(v, AREA_LDT + i, 0);
-        }
-    }
     v->ldt_base = base;
     v->ldt_ents = ents;
+    for (ulong i = 0; i < 16; i++) {
+        if (i >= pages || !map_ldt_page(v, i)) {
+            map_area_page(v, AREA_LDT + i, 0);
+            holes = holes || i < pages;
+        }
+    }
+    set_ldt_holes(v, holes);
     load_ldt(v);
     return 0;
 }

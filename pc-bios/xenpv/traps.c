@@ -110,6 +110,23 @@ void set_trap_gate(struct vcpu *v, u8 vector)
     }
 }
 
+/* With holes in the LDT each page fault needs a look */
+void set_ldt_holes(struct vcpu *v, bool holes)
+{
+    v->ldt_holes = holes;
+#ifdef __x86_64__
+    {
+        extern char slow_page_fault[];
+
+        if (holes) {
+            set_gate(&v->idt[X86_PF], (ulong)slow_page_fault, MON_CS, 0xe, 0, 0);
+        } else {
+            set_own_gate(v, X86_PF);
+        }
+    }
+#endif
+}
+
 void init_idt(struct vcpu *v)
 {
     for (int i = 0; i < 256; i++) {
@@ -348,6 +365,18 @@ void do_bad_iret(struct regs *regs)
 
 /* Traps */
 
+/* Maybe it is the LDT that is not there */
+static noinline void page_fault_with_holes(struct vcpu *v, struct regs *regs,
+                                           ulong cr2, u32 error)
+{
+    if (!ldt_fault(v, &cr2)) {
+        v->vcpu_info->arch.cr2 = cr2;
+        /* It is the CPU that reads descriptors, but for the program */
+        bounce_trap_error(v, regs, X86_PF,
+                          error | (in_kernel(v, regs) ? 0 : PF_USER));
+    }
+}
+
 static void do_page_fault(struct vcpu *v, struct regs *regs)
 {
     ulong cr2 = read_cr2();
@@ -360,6 +389,10 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
         if (unlikely(regs->flags & EFL_TF)) {
             debug_exception(v, regs, DR6_BS);
         }
+        return;
+    }
+    if (unlikely(v->ldt_holes)) {
+        page_fault_with_holes(v, regs, cr2, error);
         return;
     }
     v->vcpu_info->arch.cr2 = cr2;
@@ -550,6 +583,16 @@ void do_monitor_trap(struct regs *regs)
          */
         asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
         return;
+    case X86_PF:
+        {
+            struct vcpu *v = current_vcpu();
+            ulong addr = read_cr2();
+
+            if (unlikely(v->ldt_holes) && ldt_fault(v, &addr)) {
+                return;
+            }
+        }
+        break;
     case NR_EXCEPTIONS ... 255:
         do_interrupt(current_vcpu(), regs->vector);
         return;

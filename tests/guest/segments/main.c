@@ -154,6 +154,49 @@ static void user_segments(void)
     drop_fs();
 }
 
+/* --- An LDT with holes --- */
+
+static uint64_t late_ldt[512] __attribute__((aligned(4096)));
+
+/*
+ * Of an LDT only what is used need be there. An access to the rest is a page
+ * fault of the guest's, at the address where it is not, and may be repaired.
+ */
+static void holes(void)
+{
+    const uint64_t desc = descriptor(USER_DATA, 4095, DATA, BYTES);
+    struct trap t;
+    ulong a[3] = { 0x47, 0, 0 }, val;
+
+    make_tables(TEST_VA, 1);
+    check_ret(mmuext_op(MMUEXT_SET_LDT, TEST_VA, 1024), 0, "SET_LDT nowhere");
+    check(catch_exception(&t, do_read_fs, a) && t.vector == X86_PF &&
+          t.error_code == 0, "a hole: %s(%x)", trap_name(t.vector),
+          t.error_code);
+    check_eq(t.cr2, TEST_VA + 0x40, "where the hole is");
+
+    late_ldt[8] = desc;
+    make_readonly(late_ldt);
+    map_page(TEST_VA, make_pte(virt_to_mfn(late_ldt), PAGE_KERNEL_RO));
+    check(!catch_exception(&t, do_read_fs, a) && a[2] == 0x1111,
+          "no hole any more: %s(%x)", trap_name(t.vector), t.error_code);
+    drop_fs();
+
+    set_handler(X86_BP, go_on);
+    check(call_user(user_read_fs, 0x1047, 0, &val, &t) && t.vector == X86_PF &&
+          t.error_code == 4 && t.from_user, "a hole in user mode: %s(%x)",
+          trap_name(t.vector), t.error_code);
+    check_eq(t.cr2, TEST_VA + 0x1040, "where that hole is");
+    map_page(TEST_VA + PAGE_SIZE, make_pte(virt_to_mfn(late_ldt),
+                                           PAGE_KERNEL_RO));
+    check(!call_user(user_read_fs, 0x1047, 0, &val, &t) && val == 0x1111,
+          "no hole in user mode any more: %s(%x)", trap_name(t.vector),
+          t.error_code);
+    set_handler(X86_BP, NULL);
+    drop_fs();
+    check_ret(mmuext_op(MMUEXT_SET_LDT, (ulong)ldt, 512), 0, "SET_LDT");
+}
+
 /* --- Returns that cannot be --- */
 
 static struct iret_frame bad;
@@ -238,6 +281,7 @@ void test_main(void)
     set_gdt();
     set_ldt();
     user_segments();
+    holes();
     bad_returns();
 #ifndef __x86_64__
     segment_vanishes();
