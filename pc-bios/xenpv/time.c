@@ -332,6 +332,12 @@ static inline bool event_deliverable(struct vcpu *v)
            !v->vcpu_info->evtchn_upcall_mask;
 }
 
+/* An NMI is to be told of, for which a wait ends */
+static inline bool nmi_due(struct vcpu *v)
+{
+    return (v->requests & REQUEST_NMI) && !v->in_nmi;
+}
+
 static long block(struct vcpu *v)
 {
     v->vcpu_info->evtchn_upcall_mask = 0;
@@ -339,7 +345,7 @@ static long block(struct vcpu *v)
         update_runstate(v, RUNSTATE_blocked);
         do {
             idle(v);
-        } while (!event_deliverable(v) && !(v->requests & REQUEST_NMI));
+        } while (!event_deliverable(v) && !nmi_due(v));
         update_runstate(v, RUNSTATE_running);
     }
     return 0;
@@ -369,7 +375,7 @@ static long poll(struct vcpu *v, ulong arg)
     if (p.timeout) {
         program_timer(v, system_time());
     }
-    for (;;) {
+    while (!event_deliverable(v) && !nmi_due(v)) {
         for (u32 i = 0; i < p.nr_ports; i++) {
             u32 port;
 
@@ -383,8 +389,11 @@ static long poll(struct vcpu *v, ulong arg)
                 goto out;
             }
         }
-        if (event_deliverable(v) || (p.timeout && !v->poll_deadline)) {
+        if (p.timeout && !v->poll_deadline) {
             goto out;
+        }
+        if (v->runstate.state != RUNSTATE_blocked) {
+            update_runstate(v, RUNSTATE_blocked);
         }
         idle(v);
     }
@@ -392,6 +401,9 @@ out:
     __atomic_fetch_sub(&nr_polling, 1, __ATOMIC_SEQ_CST);
     v->polling = false;
     v->poll_deadline = 0;
+    if (v->runstate.state != RUNSTATE_running) {
+        update_runstate(v, RUNSTATE_running);
+    }
     return ret;
 }
 

@@ -202,13 +202,12 @@ static void go_down(unsigned cpu)
     cpus[cpu].count = vcpu_op(VCPUOP_down, cpu, NULL);
 }
 
-/* It may run a little longer than VCPUOP_down of it takes */
-static bool is_offline(unsigned cpu)
+static int runstate_of(unsigned cpu)
 {
     struct vcpu_runstate_info info = { .state = -1 };
 
     vcpu_op(VCPUOP_get_runstate_info, cpu, &info);
-    return info.state == RUNSTATE_offline;
+    return info.state;
 }
 
 static void down_and_up(void)
@@ -232,7 +231,8 @@ static void down_and_up(void)
     wait_until(cpus[1].count, "vCPU 1 does not count");
     check_ret(vcpu_op(VCPUOP_down, 1, NULL), 0, "down of another vCPU");
     check_ret(vcpu_op(VCPUOP_is_up, 1, NULL), 0, "is_up of it");
-    wait_until(is_offline(1), "vCPU 1 is not offline");
+    /* It may run a little longer than this takes */
+    wait_until(runstate_of(1) == RUNSTATE_offline, "vCPU 1 is not offline");
     before = cpus[1].count;
     busy_wait(5000000);
     check_eq(cpus[1].count, before, "count of a vCPU that is down");
@@ -443,6 +443,13 @@ static bool on_nmi(struct trap *trap)
     return true;
 }
 
+static void poll_in_vain(unsigned cpu)
+{
+    struct sched_poll p = { NULL, 0, system_time() + 20000000000 };
+
+    cpus[cpu].count = 1 + HYPERCALL(sched_op, SCHEDOP_poll, &p);
+}
+
 static void register_nmi(unsigned cpu)
 {
     cpus[cpu].count = register_callback(CALLBACKTYPE_nmi, 0,
@@ -482,6 +489,14 @@ static void nmis(void)
     wait_until(nr_nmis == 2, "vCPU 1 gets no NMI");
     counting = false;
     wait_for_all("counting");
+
+    cpus[1].count = 0;
+    ask(1, poll_in_vain);
+    wait_until(runstate_of(1) == RUNSTATE_blocked, "vCPU 1 does not wait");
+    check_ret(vcpu_op(VCPUOP_send_nmi, 1, NULL), 0, "send_nmi to who waits");
+    wait_until(nr_nmis == 3, "vCPU 1 gets no NMI while it waits");
+    wait_for_all("waiting");
+    check_eq(cpus[1].count, 1, "what the wait returned, and 1");
 }
 
 /* --- Page tables --- */
