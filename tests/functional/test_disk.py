@@ -267,7 +267,7 @@ class Disk(LinuxTest):
         for poll in (0, 500 * 1000 * 1000):
             guest = self.boot('-machine', 'poll-max-ns=%d' % poll, '-drive',
                               'if=xen,driver=null-co,read-zeroes=on,size=16M,'
-                              'latency-ns=1000000')
+                              'latency-ns=3000000')
             self.wait_for(guest, '[ -b /dev/xvda ]')
             before = self.place.exits(guest, 'halt_exits')
             self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=4k count=400 '
@@ -275,5 +275,6 @@ class Disk(LinuxTest):
             halts.append(self.place.exits(guest, 'halt_exits') - before)
             guest.qmp.command('quit')
             self.assert_status(guest, 0)
-        self.assertGreaterEqual(halts[0], 400)
+        # Not all: when the vCPU itself has to wait, the answer is there already
+        self.assertGreater(halts[0], 200)
         self.assertLess(halts[1], halts[0] / 2)
