@@ -468,6 +468,9 @@ void enter_guest(struct regs *regs) __attribute__((noreturn));
 
 /* emulate.c: instructions that trap */
 bool emulate_privileged(struct vcpu *v, struct regs *regs);
+#ifdef __x86_64__
+bool emulate_segment_load(struct vcpu *v, struct regs *regs);
+#endif
 bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
 bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr);

@@ -417,6 +417,10 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     } else if (!error && (in_kernel(v, regs) ? emulate_privileged(v, regs)
                                              : emulate_program(v, regs))) {
         return;
+#ifdef __x86_64__
+    } else if (in_kernel(v, regs) && emulate_segment_load(v, regs)) {
+        return;
+#endif
     }
     bounce_trap_error(v, regs, X86_GP, error);
 }

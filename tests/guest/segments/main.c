@@ -276,6 +276,73 @@ static void segment_vanishes(void)
 }
 #endif
 
+#ifdef __x86_64__
+/*
+ * A kernel's own SS and CS, of ring 3, where a 64-bit kernel is as far as it
+ * can see: NetBSD loads them like this when it has set its GDT.
+ */
+static void do_load_ss(void *sel)
+{
+    asm volatile("mov %0, %%ss" : : "r" (sel) : "memory");
+}
+
+static void do_far_return(void *sel)
+{
+    ulong before, after;
+
+    /* For a ring further out the CPU would take the zeroes for SS and RSP */
+    asm volatile("mov %%rsp, %0\n\t"
+                 "push $0\n\t"
+                 "push $0\n\t"
+                 "push %2\n\t"
+                 "lea 1f(%%rip), %1\n\t"
+                 "push %1\n\t"
+                 "lretq\n\t"
+                 "1: add $16, %%rsp\n\t"
+                 "mov %%rsp, %1"
+                 : "=&r" (before), "=&r" (after) : "r" (sel) : "memory");
+    check_eq(after, before, "RSP after a far return");
+}
+
+static void kernel_segments(void)
+{
+    static const struct {
+        uint64_t desc;
+        bool ss, cs;
+    } cases[] = {
+        { 0x00cff3000000ffff, true, false },    /* data */
+        { 0x00cff1000000ffff, false, false },   /* read-only data */
+        { 0x00affb000000ffff, false, true },    /* 64-bit code */
+        { 0x00cffb000000ffff, false, false },   /* 32-bit code */
+        { 0, false, false },
+    };
+    struct trap t;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        for (ulong sel = 0x40; sel <= 0x43; sel += 3) {
+            bool ring3 = sel == 0x43, ok;
+
+            check_ret(update_descriptor(maddr(&gdt[8]), cases[i].desc), 0,
+                      "update_descriptor");
+            ok = !catch_exception(&t, do_load_ss, (void *)sel);
+            check_eq(ok, cases[i].ss && ring3, "SS %lx, case %u", sel, i);
+            check(ok || (t.vector == X86_GP && t.error_code == 0x40),
+                  "SS %lx, case %u: %s", sel, i, trap_name(t.vector));
+            if (cases[i].desc == 0x00cffb000000ffff) {
+                continue;       /* to 32-bit code there is no way back */
+            }
+            ok = !catch_exception(&t, do_far_return, (void *)sel);
+            check_eq(ok, cases[i].cs && ring3, "CS %lx, case %u", sel, i);
+            check(ok || t.vector == X86_GP,
+                  "CS %lx, case %u: %s", sel, i, trap_name(t.vector));
+        }
+    }
+    check_ret(update_descriptor(maddr(&gdt[8]), 0), 0, "update_descriptor");
+    do_load_ss((void *)FLAT_KERNEL_SS);
+    do_far_return((void *)FLAT_USER_CS);
+}
+#endif
+
 void test_main(void)
 {
     set_gdt();
@@ -283,7 +350,9 @@ void test_main(void)
     user_segments();
     holes();
     bad_returns();
-#ifndef __x86_64__
+#ifdef __x86_64__
+    kernel_segments();
+#else
     segment_vanishes();
 #endif
 }
