@@ -210,6 +210,9 @@ static void program_timer(struct vcpu *v, u64 now)
     if (v->poll_deadline && (!next || v->poll_deadline < next)) {
         next = v->poll_deadline;
     }
+    if (v->time_update && (!next || v->time_update < next)) {
+        next = v->time_update;
+    }
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
         if (watchdogs[i].vcpu == v &&
             (!next || watchdogs[i].deadline < next)) {
@@ -269,13 +272,18 @@ void timer_interrupt(struct vcpu *v)
     if (v->poll_deadline && now >= v->poll_deadline) {
         v->poll_deadline = 0;
     }
+    if (v->time_update && now >= v->time_update) {
+        vcpu_info_moved(v);
+        v->time_update = now + NS_PER_SEC;
+    }
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
         if (unlikely(watchdogs[i].vcpu == v && now >= watchdogs[i].deadline)) {
             shutdown(SHUTDOWN_watchdog);
         }
         others |= watchdogs[i].vcpu == v;
     }
-    if (v->timer_deadline || v->periodic_ns || v->poll_deadline || others) {
+    if (v->timer_deadline || v->periodic_ns || v->poll_deadline ||
+        v->time_update || others) {
         program_timer(v, now);
     }
 }
@@ -285,8 +293,22 @@ void set_periodic_timer(struct vcpu *v, u64 ns)
 {
     u64 now = system_time();
 
+    v->time_update = 0;
     v->periodic_ns = ns;
     v->periodic_next = now + ns;
+    program_timer(v, now);
+}
+
+/*
+ * Xen writes the time anew each second, and NetBSD waits for that before it has
+ * set any timer. What is written here is the same: the guest sees the version
+ * change.
+ */
+void start_time_updates(struct vcpu *v)
+{
+    u64 now = system_time();
+
+    v->time_update = now + NS_PER_SEC;
     program_timer(v, now);
 }
 
@@ -295,6 +317,7 @@ void set_timer(struct vcpu *v, u64 deadline)
 {
     u64 now = system_time();
 
+    v->time_update = 0;
     v->timer_deadline = deadline;
     if (deadline && deadline <= now) {
         v->timer_deadline = 0;

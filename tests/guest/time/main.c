@@ -315,10 +315,24 @@ static void runstate(void)
     check(area.state == 0, "the state in memory is running again");
 }
 
+/* NetBSD starts by waiting for this, before it has set a timer */
+static void updates(void)
+{
+    volatile uint32_t *version = &vcpu_info()->time.version;
+    uint32_t first = *version;
+    uint64_t end = system_time() + 10 * S;
+
+    while (*version == first && system_time() < end) {
+        asm volatile("pause");
+    }
+    check(*version != first, "the time is not written anew");
+}
+
 void test_main(void)
 {
     evtchn_port_t timer;
 
+    updates();
     clock();
     wallclock();
 
