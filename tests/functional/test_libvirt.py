@@ -15,7 +15,7 @@ from xenpv.place import Host
 from xenpv.program import UNSHARE_AS_ROOT, Program, tool
 from xenpv.testcase import GuestTest, Timeout, guests, paths
 
-QEMU_CONF = '''security_driver = "none"
+QEMU_CONF = '''security_driver = "%s"
 user = "root"
 group = "root"
 swtpm_user = "root"
@@ -47,8 +47,8 @@ done
 # Last, because it may be below one of those
 mkdir -p "$root$top"
 mount --bind "$top" "$root$top"
-exec chroot "$root" /bin/bash --noprofile --norc
 '''
+CHROOT = 'exec chroot "$root" /bin/bash --noprofile --norc\n'
 PREPARE = r'''stty -echo; PS1= PS2=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
 '''
 
@@ -68,6 +68,7 @@ on_reboot = "restart"
 class Libvirt(GuestTest):
     parts = ('functional',)
     root = None
+    security_driver = 'none'
 
     def setUp(self):
         super().setUp()
@@ -75,8 +76,9 @@ class Libvirt(GuestTest):
         self.processes.append(self.shell)
         self.addCleanup(self.shell.release)
         self.shell.type(PREPARE)
-        for name, text in (('qemu', QEMU_CONF), ('libvirtd', LIBVIRTD_CONF)):
-            self.write('/etc/libvirt/%s.conf' % name, text)
+        self.write('/etc/libvirt/qemu.conf', QEMU_CONF % self.security_driver)
+        self.write('/etc/libvirt/libvirtd.conf', LIBVIRTD_CONF)
+        self.prepare()
         self.run_in('libvirtd -f /etc/libvirt/libvirtd.conf '
                     '> /tmp/libvirtd.log 2>&1 &')
         self.run_in('for i in $(seq 100); do virsh uri > /dev/null 2>&1 && '
@@ -87,8 +89,11 @@ class Libvirt(GuestTest):
         return Program(
             self.place, self.log_name(),
             [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--fork',
-             '--kill-child', 'sh', '-c', ENTER, 'sh', paths.asset(self.root),
-             paths.TOP], tty=True)
+             '--kill-child', 'sh', '-c', ENTER + CHROOT, 'sh',
+             paths.asset(self.root), paths.TOP], tty=True)
+
+    def prepare(self):
+        """What else has to be done before libvirtd starts"""
 
     def files(self):
         """What the guest is made of: names in the root"""
@@ -160,9 +165,9 @@ class Libvirt(GuestTest):
 
     def domain_xml(self, config=XL):
         """By way of what its owner had under Xen"""
-        files = dict(self.files(), other='/tmp/other')
-        self.run_in('printf "other disk" > /tmp/other; '
-                    'truncate -s 4096 /tmp/other')
+        files = dict(self.files(), other='/tmp/other.img')
+        self.run_in('printf "other disk" > /tmp/other.img; '
+                    'truncate -s 4096 /tmp/other.img')
         done = subprocess.run(
             [tool('xenpv-convert'), '--virt-type', self.virt_type(),
              '-e', self.emulator(), '-'], input=config % files,
@@ -170,6 +175,9 @@ class Libvirt(GuestTest):
             check=True)
         self.assertRegex(done.stderr, r'\Astdin:9: note: [^\n]*user networking')
         return done.stdout
+
+    def check_running(self):
+        """What else has to be so when it runs"""
 
     def define(self, xml, verb='define'):
         self.write('/tmp/guest.xml', xml)
@@ -184,6 +192,7 @@ class Libvirt(GuestTest):
         self.assertEqual(self.state(), 'shut off')
 
         self.virsh('start pvguest')
+        self.check_running()
         self.console()
         self.in_guest('cat /proc/mounts; cat /sys/class/net/eth0/address',
                       r'(?s)/dev/xvda1 / ext4 rw.*00:16:3e:12:34:56')
