@@ -55,6 +55,14 @@ static void assert_notes(Guest *g, const char *expected)
     g_assert_cmpstr(all, ==, expected);
 }
 
+/* As some editors write files */
+static void test_byte_order_mark(void)
+{
+    g_autoptr(Guest) g = parse("\xef\xbb\xbf" "name = 'bom'\n" K);
+
+    g_assert_cmpstr(g->name, ==, "bom");
+}
+
 /* The configuration of a Fedora 10 guest of 2008, as an xm user had it */
 static void test_xm_fedora10(void)
 {
@@ -427,7 +435,9 @@ static const struct {
     { "maxmem-less", K "maxmem = 32\n",
       "f:3: maxmem: it is less than memory, 64 MiB" },
     { "vcpus", K "vcpus = 0\n",
-      "f:3: vcpus: a guest can have from 1 to 128, not 0" },
+      "f:3: vcpus: a guest can have from 1 to 64, not 0" },
+    { "vcpus-many", K "vcpus = 65\n",
+      "f:3: vcpus: a guest can have from 1 to 64, not 65" },
     { "nothing-to-boot", "memory = 64\n",
       "f:1: there is neither a kernel nor a disk to boot from" },
     { "hvm", K "builder = 'hvm'\n",
@@ -786,6 +796,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/xenpv/guest/xm-fedora10", test_xm_fedora10);
+    g_test_add_func("/xenpv/guest/byte-order-mark", test_byte_order_mark);
     g_test_add_func("/xenpv/guest/libvirt-xml", test_libvirt_xml);
     g_test_add_func("/xenpv/guest/disk-syntaxes", test_disk_syntaxes);
     g_test_add_func("/xenpv/guest/python", test_python);

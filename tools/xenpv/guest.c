@@ -6,11 +6,11 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "hw/xenpv/xenpv-monitor.h"
 #include "guest.h"
 
 #define MIN_MEMORY_MIB  16
 #define MAX_MEMORY_MIB  (512 * 1024)
-#define MAX_VCPUS       128
 #define MAX_NAME        255
 
 const char *const guest_action_names[GUEST_ACTION__MAX] = {
@@ -194,9 +194,9 @@ bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp)
 
 bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp)
 {
-    if (!n || n > MAX_VCPUS) {
+    if (!n || n > XENPV_MAX_VCPUS) {
         guest_error(g, line, errp, "vcpus: a guest can have from 1 to %d, not "
-                    "%" PRIu64, MAX_VCPUS, n);
+                    "%" PRIu64, XENPV_MAX_VCPUS, n);
         return false;
     }
     g->vcpus = n;
@@ -547,9 +547,15 @@ static Guest *parse_xenner_text(const char *file, const char *text,
 Guest *guest_parse(const char *file, const char *text, size_t len,
                    Error **errp)
 {
-    const char *p = text, *end;
+    const char *p, *end;
     int line = 1;
 
+    /* Some editors write a byte order mark */
+    if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
+        text += 3;
+        len -= 3;
+    }
+    p = text;
     for (size_t i = 0; i < len; i++) {
         if (!text[i]) {
             error_setg(errp, "%s:%d: this is no text: it has a byte 0", file,
