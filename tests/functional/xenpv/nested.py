@@ -114,19 +114,36 @@ def libraries(program):
     return found
 
 
-class NestedProcess(Process):
-    def __init__(self, place, name, command, ports):
+class Job(Process):
+    """A command that the outer machine's /init runs"""
+
+    def __init__(self, place, name, channels):
         place.job += 1
         self.job = place.job
-        self.name = name
         self.output = None
-        super().__init__(place, {p: place.port(p) for p in ports})
-        for channel in self.channels.values():
+        self.log_path = paths.result(name + '.console')
+        # Whose they were before has nothing to say here
+        for channel in channels.values():
             channel.data = bytearray()
             channel.seen = bytearray()
+        super().__init__(place, channels)
+
+    def poll(self):
+        answer = self.place.answers.get(self.job)
+        if answer:
+            self.status, self.output = answer
+        return self.status
+
+    def stderr(self):
+        return self.output or ''
+
+
+class NestedProcess(Job):
+    def __init__(self, place, name, command, ports):
+        super().__init__(place, name, {p: place.port(p) for p in ports})
+        self.name = name
         self.end = b'@@END %d@@' % self.job
         self.open = set(self.channels.values())
-        self.log_path = paths.result(name + '.console')
         options = []
         for port in ports:
             options += ['-chardev', 'pipe,id=%s,path=/dev/%s'
@@ -147,15 +164,6 @@ class NestedProcess(Process):
                 del channel.seen[channel.seen.index(self.end):]
                 self.open.discard(channel)
         return self.poll() is None
-
-    def poll(self):
-        answer = self.place.answers.get(self.job)
-        if answer:
-            self.status, self.output = answer
-        return self.status
-
-    def stderr(self):
-        return self.output or ''
 
     def kill(self):
         if self.poll() is None:
@@ -183,33 +191,18 @@ class NestedProcess(Process):
                     f.write(self.output)
 
 
-class NestedProgram(Process):
+class NestedProgram(Job):
     """A program of the outer machine's, on its terminal"""
 
     def __init__(self, place, name, command):
-        place.job += 1
-        self.job = place.job
-        self.output = None
-        self.log_path = paths.result(name + '.console')
-        channel = place.outer.channels['terminal']
-        channel.data = bytearray()
-        channel.seen = bytearray()
-        super().__init__(place, {'console': channel})
+        super().__init__(place, name,
+                         {'console': place.outer.channels['terminal']})
         place.control.send('%d exec setsid %s < /dev/%s > /dev/%s 2>&1\n'
                            % (self.job, command, TERMINAL, TERMINAL))
 
     def pump(self, timeout):
         self.place.pump(timeout)
         return self.poll() is None
-
-    def poll(self):
-        answer = self.place.answers.get(self.job)
-        if answer:
-            self.status, self.output = answer
-        return self.status
-
-    def stderr(self):
-        return self.output or ''
 
     def release(self):
         try:
