@@ -45,7 +45,7 @@
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
-/* As KVM's own halt_poll_ns, which this takes the place of */
+/* As KVM's own halt_poll_ns */
 #define XENPV_DEFAULT_POLL_MAX_NS   200000
 #define XENPV_TABLES_ALIGN          (2 * MiB)
 #define FOUR_GIB_MFN                (4 * GiB >> XENPV_PAGE_SHIFT)

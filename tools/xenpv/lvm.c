@@ -9,6 +9,7 @@
  */
 
 #include "qemu/osdep.h"
+#include <zlib.h>
 #include "qemu/bswap.h"
 #include "qapi/error.h"
 #include "lvm.h"
@@ -391,15 +392,7 @@ bool lvm_place(const LvmVolume *v, uint64_t offset, uint64_t *place,
 /* CRC-32 with LVM's own start, and not inverted at the end */
 static uint32_t lvm_crc(const uint8_t *p, size_t len)
 {
-    uint32_t crc = 0xf597a6cf;
-
-    while (len--) {
-        crc ^= *p++;
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-        }
-    }
-    return crc;
+    return ~crc32(~0xf597a6cfU, p, len);
 }
 
 /* The label's sector, if there is one */
