@@ -19,6 +19,7 @@
 #include "qemu/config-file.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-common.h"
 #include "qapi/visitor.h"
 #include "qom/object_interfaces.h"
 #include "exec/address-spaces.h"
@@ -59,6 +60,7 @@ struct XenPVKVMState {
     char *domain_name;
     bool vfb;
     uint32_t poll_max_ns;
+    OnOffAuto xpti;
     unsigned boot_width;            /* 0: by the binary */
     unsigned xen_major, xen_minor;
 
@@ -339,6 +341,18 @@ static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
     info->apic_timer_mhz = cpu_to_le32(1000);
 }
 
+/*
+ * Is the CPU of the Meltdown class, as far as the host's kernel knows: can a
+ * program read what is mapped, but not for it? An emulated one is not.
+ */
+static bool reads_ahead_of_rights(void)
+{
+    return kvm_enabled() &&
+           !(kvm_arch_get_supported_msr_feature(kvm_state,
+                                                MSR_IA32_ARCH_CAPABILITIES) &
+             MSR_ARCH_CAP_RDCL_NO);
+}
+
 static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
 {
     struct xenpv_boot_info *info = core_ptr(s, XENPV_CORE_BOOT_INFO);
@@ -360,6 +374,10 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     }
     if (qemu_loglevel_mask(LOG_UNIMP)) {
         flags |= XENPV_BOOT_TRACE;
+    }
+    if (s->xpti == ON_OFF_AUTO_ON ||
+        (s->xpti == ON_OFF_AUTO_AUTO && reads_ahead_of_rights())) {
+        flags |= XENPV_BOOT_XPTI;
     }
     info->abi_version = cpu_to_le32(XENPV_ABI_VERSION);
     info->flags = cpu_to_le32(flags);
@@ -733,6 +751,18 @@ static void xenpv_set_domain_name(Object *obj, const char *value, Error **errp)
     s->domain_name = g_strdup(value);
 }
 
+static void xenpv_get_xpti(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    visit_type_OnOffAuto(v, name, &XENPV_KVM_MACHINE(obj)->xpti, errp);
+}
+
+static void xenpv_set_xpti(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    visit_type_OnOffAuto(v, name, &XENPV_KVM_MACHINE(obj)->xpti, errp);
+}
+
 static void xenpv_get_poll_max_ns(Object *obj, Visitor *v, const char *name,
                                   void *opaque, Error **errp)
 {
@@ -908,6 +938,11 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
         "How long, at most, a vCPU looks for a back end's answer before it "
         "halts, under KVM; 0: not (default: "
         stringify(XENPV_DEFAULT_POLL_MAX_NS) ")");
+    object_class_property_add(oc, "xpti", "OnOffAuto", xenpv_get_xpti,
+                              xenpv_set_xpti, NULL, NULL);
+    object_class_property_set_description(oc, "xpti",
+        "Programs of a 64-bit guest never run with its kernel's page tables "
+        "(default: auto, on for processors of the Meltdown class)");
     object_class_property_add_bool(oc, "vfb", xenpv_get_vfb, xenpv_set_vfb);
     object_class_property_set_description(oc, "vfb",
         "A paravirtual framebuffer, keyboard and pointer (default: off)");

@@ -81,6 +81,26 @@ start:
     add $8, %rsp
     .endm
 
+    /*
+     * CR3 for the kernel, or for user mode, which may be the same one. v: where
+     * struct vcpu is, from the register reg. Changes rax.
+     */
+    .macro KERNEL_CR3 v, reg
+    mov \v + V(V_KERNEL_CR3)(\reg), %rax
+    cmp %rax, \v + V(V_USER_CR3)(\reg)
+    je .Lsame\@
+    mov %rax, %cr3
+.Lsame\@:
+    .endm
+
+    .macro USER_CR3 v, reg
+    mov \v + V(V_USER_CR3)(\reg), %rax
+    cmp %rax, \v + V(V_KERNEL_CR3)(\reg)
+    je .Lsame\@
+    mov %rax, %cr3
+.Lsame\@:
+    .endm
+
     /* rbx = the vCPU's area; needs the frame of struct regs on the stack */
     .macro AREA_TO_RBX
     mov %rsp, %rbx
@@ -150,8 +170,7 @@ upcall:
 
 from_user:
     swapgs
-    mov AREA_V(V_KERNEL_CR3)(%rbx), %rax
-    mov %rax, %cr3
+    KERNEL_CR3 AREA_V(0), %rbx
     jmp 1b
 
     /*
@@ -167,8 +186,7 @@ kernel_in_ring3:
 
 ret_to_user:
     swapgs
-    mov AREA_V(V_USER_CR3)(%rbx), %rax
-    mov %rax, %cr3
+    USER_CR3 AREA_V(0), %rbx
     RESTORE_REGS
 iret_to_user:
     iretq
@@ -182,8 +200,7 @@ bad_iret:
     cmpb $0, AREA_V(V_MODE)(%rbx)
     jne 1f
     swapgs
-    mov AREA_V(V_KERNEL_CR3)(%rbx), %rax
-    mov %rax, %cr3
+    KERNEL_CR3 AREA_V(0), %rbx
 1:  mov %rsp, %rdi
     call do_bad_iret
     jmp ret_to_guest
@@ -317,10 +334,11 @@ trap_in_monitor:
     mov T_SP(%rsp), %rcx
     FAST_BOUNCE \error, 1
 10: swapgs
-    mov AREA_V(V_KERNEL_CR3)(%rdx), %rax
-    mov %rax, %cr3
+    KERNEL_CR3 AREA_V(0), %rdx
     .if \error
     FAST_CR2
+    test %rax, %rax             /* see leave_kernel_tables() */
+    js fast_is_unusual_0
     .endif
     mov AREA_V(V_KERNEL_SP)(%rdx), %rcx
     FAST_BOUNCE \error, 0
@@ -597,8 +615,7 @@ iret_as_called:
 14: mov 8(%rcx), %r11
 15: mov 16(%rcx), %rcx
     swapgs
-    mov 88 + V(V_USER_CR3)(%rsp), %rax
-    mov %rax, %cr3
+    USER_CR3 88, %rsp
     mov (%rsp), %rax
     mov 24(%rsp), %rdx
     mov 16(%rsp), %r10
@@ -610,8 +627,7 @@ iret_as_called:
     movq $USER_CS, 56(%rsp)
     movq $USER_SS, 80(%rsp)
     swapgs
-    mov 88 + V(V_USER_CR3)(%rsp), %rax
-    mov %rax, %cr3
+    USER_CR3 88, %rsp
     mov %rcx, %rax
     shr $47, %rax
     jnz 17f
@@ -666,8 +682,7 @@ iret_follows:
     .align 16
 user_syscall:
     push %rax
-    mov 8 + V(V_KERNEL_CR3)(%rsp), %rax
-    mov %rax, %cr3
+    KERNEL_CR3 8, %rsp
     swapgs
     mov 8 + V(V_KERNEL_SP)(%rsp), %rax
     and $-16, %rax

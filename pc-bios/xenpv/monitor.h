@@ -175,7 +175,12 @@ struct vcpu {
     u64 time_update;            /* 0: the guest has set a timer by now */
     struct start *start;        /* VCPUOP_initialise's, until it has started */
 
-#ifndef __x86_64__
+#ifdef __x86_64__
+    struct top_pair {           /* base tables found to be the same below 2^47, */
+        ulong top, user;        /* kernel's and user mode's, mfns */
+        u32 changes;            /* as of which change of any */
+    } top_pairs[8];
+#else
     u64 *pdpt;                  /* the top level that CR3 points to */
     u32 window[AREA_WINDOW_PAGES];  /* mfn of each window page, ~0: none */
 #endif
@@ -482,6 +487,10 @@ void init_page_tables(void);
 void init_memory_map(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
+#ifdef __x86_64__
+void use_kernel_table_for_user(struct vcpu *v);
+bool leave_kernel_tables(struct vcpu *v, ulong addr);
+#endif
 void flush_for_others(struct vcpu *v, ulong what);
 bool mfn_is_table(ulong mfn);
 unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */

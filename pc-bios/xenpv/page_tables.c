@@ -48,6 +48,19 @@ static u64 *area_l2;
  * its rights (Meltdown) finds no memory of the guest kernel's there.
  */
 static u64 hv_user_core, *user_area_l2;
+
+/*
+ * On other processors user mode may run with the kernel's tables, so that CR3
+ * need not change at each border: where they are the same for it (see
+ * choose_user_cr3()). The upper half of a table that is for the kernel alone
+ * has no entry for user mode then: those that the guest made so are remembered
+ * in this entry and the 3 behind it, which are not present ones.
+ */
+#define HV_HIDDEN   8
+#define HIDDEN_BITS 60
+#define HIDES_USER  (2ULL << HIDDEN_BITS)       /* of the first of them */
+static bool sharing;
+static u32 top_changes;     /* of any base table, as far as user mode sees it */
 #else
 #define HV_M2P      0
 #define HV_CORE     16
@@ -267,6 +280,7 @@ void init_page_tables(void)
         for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
             boot_l4[HV_SLOT + i] = hv_entries[i];
         }
+        sharing = !(boot_info->flags & XENPV_BOOT_XPTI);
     }
 #else
     {
@@ -480,6 +494,61 @@ static void install_hv_entries(ulong mfn)
 }
 #endif
 
+#ifdef __x86_64__
+static inline u64 *hidden_word(u64 *l4, unsigned i)
+{
+    return &l4[HV_SLOT + HV_HIDDEN + (i - HV_SLOT_END) / HIDDEN_BITS];
+}
+
+static inline u64 hidden_bit(unsigned i)
+{
+    return 2ULL << (i - HV_SLOT_END) % HIDDEN_BITS;
+}
+
+static inline bool hides_user_entries(const u64 *l4)
+{
+    return l4[HV_SLOT + HV_HIDDEN] & HIDES_USER;
+}
+
+/* Entry i, which the guest wants to be val, as it is to be */
+static u64 hidden_entry(u64 *l4, unsigned i, u64 val)
+{
+    if (i < HV_SLOT_END || !hides_user_entries(l4)) {
+        return val;
+    }
+    *hidden_word(l4, i) &= ~hidden_bit(i);
+    if ((val & (PTE_P | PTE_US)) == (PTE_P | PTE_US)) {
+        *hidden_word(l4, i) |= hidden_bit(i);
+        val &= ~(u64)PTE_US;
+    }
+    return val;
+}
+
+/* The CPU may be setting A bits meanwhile */
+static void hide_user_entries(u64 *l4)
+{
+    l4[HV_SLOT + HV_HIDDEN] = HIDES_USER;
+    for (unsigned i = HV_SLOT_END; i < 512; i++) {
+        if (hidden_entry(l4, i, l4[i]) != l4[i]) {
+            __atomic_fetch_and(&l4[i], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
+        }
+    }
+}
+
+static void show_user_entries(u64 *l4)
+{
+    if (!hides_user_entries(l4)) {
+        return;
+    }
+    for (unsigned i = HV_SLOT_END; i < 512; i++) {
+        if (*hidden_word(l4, i) & hidden_bit(i)) {
+            __atomic_fetch_or(&l4[i], (u64)PTE_US, __ATOMIC_SEQ_CST);
+        }
+    }
+    memset(&l4[HV_SLOT + HV_HIDDEN], 0, 4 * sizeof(u64));
+}
+#endif
+
 /*
  * A reference to a table of this level. top_gib: to the level-2 table in the
  * last slot of a 32-bit top level, whose own last slots are ours whatever is in
@@ -509,7 +578,13 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
         *fi = info;
         return 0;
     }
-#ifndef __x86_64__
+#ifdef __x86_64__
+    if (level == 4) {
+        /* What is in our slots is the guest's, a copy of another table's maybe */
+        memset(&((u64 *)frame(mfn))[HV_SLOT], 0, sizeof(hv_entries));
+        __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
+    }
+#else
     if (top_gib) {
         info |= FI_PAE_XEN_L2;
     }
@@ -547,6 +622,11 @@ static void put_table_locked(ulong mfn)
     if ((info & FI_COUNT_MASK) == 0) {
         if (level > 1 && level <= TOP_LEVEL) {
             put_entries(mfn, level, nr_entries(level));
+#ifdef __x86_64__
+            if (level == 4) {
+                show_user_entries(frame(mfn));
+            }
+#endif
         }
         *fi = 0;
         if (info & FI_LEAVING) {
@@ -619,15 +699,102 @@ static void copy_pdpt(struct vcpu *v)
 }
 #endif
 
+#ifdef __x86_64__
+/* Are the lower halves the same? The CPU's own bits do not count */
+static bool same_lower_half(const u64 *a, const u64 *b)
+{
+    for (unsigned i = 0; i < HV_SLOT; i += 8) {
+        u64 diff = 0;
+
+        for (unsigned j = i; j < i + 8; j++) {
+            diff |= a[j] ^ b[j];
+        }
+        if (diff & ~(u64)(PTE_A | PTE_D)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * In user mode this vCPU runs with the kernel's tables, if they let it see what
+ * its own would, but for their upper half: that has nothing for it, and a fault
+ * there ends it (see leave_kernel_tables()). What was found to be the same is
+ * remembered until a base table changes.
+ *
+ * Who changes one looks afterwards for vCPUs that use it so, and asks them to
+ * choose again: so here it is the other way round, and nothing is missed.
+ */
+static void choose_user_cr3(struct vcpu *v)
+{
+    ulong top = v->top_mfn, user = v->user_top_mfn;
+    struct top_pair *p = &v->top_pairs[top % ARRAY_SIZE(v->top_pairs)];
+    u32 changes;
+
+    if (!sharing || top == user) {
+        v->user_cr3 = user << 12;
+        return;
+    }
+    __atomic_store_n(&v->user_cr3, v->kernel_cr3, __ATOMIC_SEQ_CST);
+    changes = __atomic_load_n(&top_changes, __ATOMIC_SEQ_CST);
+    if (likely(p->top == top && p->user == user && p->changes == changes)) {
+        return;
+    }
+    if (hides_user_entries(frame(top)) &&
+        same_lower_half(frame(top), frame(user))) {
+        *p = (struct top_pair) { top, user, changes };
+    } else {
+        v->user_cr3 = user << 12;
+    }
+}
+
+static inline bool user_on_kernel_tables(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->user_cr3, __ATOMIC_SEQ_CST) == v->kernel_cr3 &&
+           v->user_top_mfn && v->user_top_mfn != v->top_mfn;
+}
+
+/* A page fault in user mode: is it one with its own tables, too? */
+bool leave_kernel_tables(struct vcpu *v, ulong addr)
+{
+    if (addr < XENPV_HV_VIRT_END_64 || !user_on_kernel_tables(v)) {
+        return false;
+    }
+    v->user_cr3 = v->user_top_mfn << 12;
+    return true;
+}
+
+/* What user mode sees of a base table has changed; the lock is free again */
+static void top_table_changed(ulong mfn)
+{
+    struct vcpu *self = current_vcpu();
+    u64 mask = 0;
+
+    __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
+    for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
+        struct vcpu *v = vcpus[id];
+
+        if (v && (v->top_mfn == mfn || v->user_top_mfn == mfn) &&
+            user_on_kernel_tables(v)) {
+            mask |= 1ULL << id;
+        }
+    }
+    if (mask >> self->id & 1) {
+        choose_user_cr3(self);
+    }
+    flush_others(mask, FLUSH_ALL);
+}
+#endif
+
 /* A top-level table that is going to be in use: our entries, if not there yet */
 static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {
 #ifdef __x86_64__
     u64 *l4 = frame(mfn);
+    bool kernels, shown = false;
 
-    if (likely(l4[HV_SLOT + HV_CORE] == (user ? hv_user_core
-                                              : hv_entries[HV_CORE]) &&
-               (user || l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT]))) {
+    if (likely(user ? l4[HV_SLOT + HV_CORE] == hv_user_core
+                    : l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT])) {
         return;
     }
     /*
@@ -635,21 +802,30 @@ static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
      * that is both for the kernel and for user mode is the kernel's.
      */
     spin_lock(&tables_lock);
-    if (l4[HV_SLOT + HV_CORE] != hv_entries[HV_CORE] &&
-        l4[HV_SLOT + HV_CORE] != hv_user_core) {
-        memset(&l4[HV_SLOT], 0, sizeof(hv_entries));
-        l4[HV_SLOT + HV_CORE] = hv_user_core;
-    }
-    if (!user) {
+    kernels = l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE];
+    if (user) {
+        if (!kernels) {
+            l4[HV_SLOT + HV_CORE] = hv_user_core;
+        } else if (hides_user_entries(l4)) {
+            show_user_entries(l4);
+            shown = true;
+        }
+    } else if (!kernels) {
+        if (sharing && !l4[HV_SLOT + HV_CORE]) {
+            hide_user_entries(l4);
+        }
         l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
-    }
-    if (!user && l4[HV_SLOT + HV_DIRECT] != hv_entries[HV_DIRECT]) {
         l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
         l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_P | PTE_RW |
                                   PTE_A | PTE_D;
         l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
     }
     spin_unlock(&tables_lock);
+    if (shown) {
+        top_table_changed(mfn);
+        write_cr3(read_cr3());
+        flush_others(~0ULL, FLUSH_ALL);
+    }
 #else
     copy_pdpt(v);
 #endif
@@ -671,10 +847,15 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     }
     prepare_top_table(v, mfn, user);
 #ifdef __x86_64__
-    if (user) {
-        v->user_cr3 = mfn << 12;
+    if (!user) {
+        if (mfn != old) {
+            v->kernel_cr3 = mfn << 12;
+            v->user_cr3 = v->user_top_mfn << 12;
+        }
+    } else if (v == current_vcpu()) {
+        choose_user_cr3(v);
     } else {
-        v->kernel_cr3 = mfn << 12;
+        v->user_cr3 = mfn << 12;
     }
 #else
     v->kernel_cr3 = PTE_MFN(v->area_l1[AREA_PDPT]) << 12;
@@ -689,6 +870,15 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     return 0;
 }
 
+#ifdef __x86_64__
+/* For a vCPU that starts in user mode with no tables for it but the kernel's */
+void use_kernel_table_for_user(struct vcpu *v)
+{
+    prepare_top_table(v, v->top_mfn, true);
+    v->user_cr3 = v->kernel_cr3;
+}
+#endif
+
 static inline void flush_tlb(void)
 {
     write_cr3(read_cr3());
@@ -701,6 +891,10 @@ void flush_for_others(struct vcpu *v, ulong what)
 #ifndef __x86_64__
         if (v->up) {
             copy_pdpt(v);
+        }
+#else
+        if (user_on_kernel_tables(v)) {
+            choose_user_cr3(v);
         }
 #endif
         flush_tlb();
@@ -835,6 +1029,16 @@ static inline void set_entry(volatile u64 *entry, u64 val)
 #endif
 }
 
+static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val)
+{
+#ifdef __x86_64__
+    if (level == 4) {
+        val = hidden_entry(frame(mfn), i, val);
+    }
+#endif
+    set_entry(&entry_of(mfn, i), val);
+}
+
 /*
  * An entry of a table of level 2 and up. Its pages are referenced before the
  * old ones are released, and the TLB forgets what it knows of the old ones.
@@ -869,10 +1073,10 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
             install_hv_entries(PTE_MFN(val));
         }
 #endif
-        set_entry(&entry_of(mfn, i), val);
+        set_upper_entry(mfn, level, i, val);
         put_entry(level, old);
     } else {
-        set_entry(&entry_of(mfn, i), val);
+        set_upper_entry(mfn, level, i, val);
     }
     ret = 0;
     if (old & PTE_P) {
@@ -880,7 +1084,11 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
     }
 out:
     spin_unlock(&tables_lock);
-#ifndef __x86_64__
+#ifdef __x86_64__
+    if (!ret && level == 4 && i < HV_SLOT) {
+        top_table_changed(mfn);
+    }
+#else
     if (!ret && level == 3) {
         /* Whoever uses it has a copy of it */
         u64 mask = 0;

@@ -468,7 +468,7 @@ static long initialise(struct vcpu *v, ulong arg)
         st->regs.ss = RING1_SS;
     } else {
         if (!v->user_cr3) {
-            v->user_cr3 = v->kernel_cr3;
+            use_kernel_table_for_user(v);
         }
         v->mode = 0;
         st->regs.cs = user.cs | 3;

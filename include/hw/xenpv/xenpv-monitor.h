@@ -134,6 +134,7 @@ struct xenpv_cpuid {
 #define XENPV_BOOT_KVM_CLOCK    0x2     /* the kvmclock MSRs work */
 #define XENPV_BOOT_TRACE        0x4     /* log unknown hypercalls and the like */
 #define XENPV_BOOT_KVM_PV_EOI   0x8     /* the MSR of KVM's PV EOI works */
+#define XENPV_BOOT_XPTI         0x10    /* 64-bit: user mode has its own tables */
 
 /* Written by the machine at each reset, read by the monitor */
 struct xenpv_boot_info {

@@ -9,6 +9,8 @@
  * program what is mapped. A 32-bit guest has one set of tables for both modes,
  * and its kernel's memory in them: there, nothing of the hypervisor can be read.
  *
+ * machine: xpti=on
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
