@@ -21,7 +21,7 @@ class OwnKernels(GuestTest):
     def run_kernel(self, name, arch, path):
         guest = self.start('-m', '128M', '-no-reboot',
                            '-smp', guests.vcpus_of(name),
-                           *guests.cpu_of(name),
+                           *guests.options_of(name),
                            '-kernel', self.place.file(path),
                            '-append', 'test=' + name, arch=arch)
         status = guest.wait(40)

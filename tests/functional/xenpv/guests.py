@@ -152,7 +152,8 @@ def vcpus_of(name):
     return _wish_of(name, 'vCPUs') or '1'
 
 
-def cpu_of(name):
-    """The QEMU options for the CPU that it wants under KVM"""
-    wish = _wish_of(name, 'CPU')
-    return ['-cpu', 'max,arch-capabilities=off,' + wish] if wish else []
+def options_of(name):
+    """The QEMU options for the CPU and the machine that it wants under KVM"""
+    cpu, machine = _wish_of(name, 'CPU'), _wish_of(name, 'machine')
+    return ((['-cpu', 'max,arch-capabilities=off,' + cpu] if cpu else []) +
+            (['-machine', machine] if machine else []))
