@@ -514,6 +514,9 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
     unsigned i = 0;
 
     qemu_devices_reset(type);
+    CPU_FOREACH(cs) {
+        x86_cpu_after_reset(X86_CPU(cs));   /* the local APIC, among others */
+    }
     if (!s->kernel) {
         xenpv_reset_without_guest(s);
         return;

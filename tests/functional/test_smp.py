@@ -73,10 +73,19 @@ class Smp(LinuxTest):
         self.no_complaints(guest)
 
     def test_reset(self):
-        """A reset while several vCPUs run leaves one of them behind"""
+        """A reset while several vCPUs run leaves one of them behind, or an
+        interrupt of a local APIC in service, which then takes no more"""
         guest, vcpus = self.boot_smp()
         guest.type('while :; do :; done & while :; do :; done &\n')
+        guest.qmp.command('stop')
         guest.qmp.command('system_reset')
         guest.wait_event('RESET')
+        for cpu in range(vcpus):
+            state = guest.qmp.command(
+                'human-monitor-command',
+                **{'command-line': 'info lapic %d' % cpu})
+            self.assertRegex(state, r'initial_count = 0\b', state)
+            self.assertRegex(state, r'ISR\s+\(none\)', state)
+        guest.qmp.command('cont')
         self.wait_for_shell(guest)
         self.check(guest, 'nproc', '^%d$' % vcpus)
