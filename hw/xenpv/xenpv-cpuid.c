@@ -15,6 +15,7 @@
 
 #define XEN_CPUID_BASE      0x40000000
 #define XEN_CPUID_LEAVES    5
+#define HYGON_VENDOR_1      0x6f677948      /* "Hygo" */
 
 /* A feature word, and the bits of it that a PV guest may see */
 typedef struct {
@@ -57,8 +58,15 @@ static void add(struct xenpv_cpuid *table, unsigned *n, uint32_t leaf,
     }
 }
 
-static void restrict_features(uint32_t leaf, uint32_t subleaf, bool is_64bit,
-                              uint32_t regs[4])
+/* AMD's CPUs, and Hygon's, have SYSENTER in legacy mode only */
+static bool sysenter_in_long_mode(X86CPU *cpu)
+{
+    return cpu->env.cpuid_vendor1 != CPUID_VENDOR_AMD_1 &&
+           cpu->env.cpuid_vendor1 != HYGON_VENDOR_1;
+}
+
+static void restrict_features(X86CPU *cpu, uint32_t leaf, uint32_t subleaf,
+                              bool is_64bit, uint32_t regs[4])
 {
     static const int order[4] = { R_EAX, R_EBX, R_ECX, R_EDX };
     bool known = false;
@@ -75,7 +83,7 @@ static void restrict_features(uint32_t leaf, uint32_t subleaf, bool is_64bit,
     case 0x1:
         regs[R_ECX] |= CPUID_EXT_HYPERVISOR;
         regs[R_ECX] &= ~CPUID_EXT_OSXSAVE;      /* the monitor's to say */
-        if (!is_64bit) {
+        if (is_64bit && !sysenter_in_long_mode(cpu)) {
             regs[R_EDX] &= ~CPUID_SEP;
         }
         break;
@@ -140,7 +148,7 @@ static void add_leaf(X86CPU *cpu, bool is_64bit, uint32_t leaf,
 
     cpu_x86_cpuid(&cpu->env, leaf, subleaf, &regs[R_EAX], &regs[R_EBX],
                   &regs[R_ECX], &regs[R_EDX]);
-    restrict_features(leaf, subleaf, is_64bit, regs);
+    restrict_features(cpu, leaf, subleaf, is_64bit, regs);
     add(table, n, leaf, any ? XENPV_CPUID_ANY : subleaf, regs);
 }
 
@@ -154,14 +162,14 @@ static uint64_t xstates(X86CPU *cpu, bool is_64bit)
 
     cpu_x86_cpuid(&cpu->env, 1, 0, &one[R_EAX], &one[R_EBX], &one[R_ECX],
                   &one[R_EDX]);
-    restrict_features(1, 0, is_64bit, one);
+    restrict_features(cpu, 1, 0, is_64bit, one);
     if (!(one[R_ECX] & CPUID_EXT_XSAVE)) {
         return 0;
     }
     if (cpu->env.cpuid_level >= 7) {
         cpu_x86_cpuid(&cpu->env, 7, 0, &seven[R_EAX], &seven[R_EBX],
                       &seven[R_ECX], &seven[R_EDX]);
-        restrict_features(7, 0, is_64bit, seven);
+        restrict_features(cpu, 7, 0, is_64bit, seven);
     }
     states |= one[R_ECX] & CPUID_EXT_AVX ? XSTATE_YMM_MASK : 0;
     states |= seven[R_EBX] & CPUID_7_0_EBX_AVX512F ? avx512 : 0;
@@ -194,7 +202,7 @@ static void add_xstate_leaves(X86CPU *cpu, bool is_64bit,
         } else if (i == 1 || states & BIT_ULL(i)) {
             cpu_x86_cpuid(&cpu->env, 0xd, i, &regs[R_EAX], &regs[R_EBX],
                           &regs[R_ECX], &regs[R_EDX]);
-            restrict_features(0xd, i, is_64bit, regs);
+            restrict_features(cpu, 0xd, i, is_64bit, regs);
             if (i == 1) {
                 regs[R_ECX] = regs[R_EDX] = 0;      /* nothing is XSAVES's */
             }

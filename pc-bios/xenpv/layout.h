@@ -56,7 +56,9 @@
 #define V_SYSCALL_MASKS     8       /* byte: syscalls mask event delivery */
 #define V_FRAME_FLAGS       9       /* the IOPL that frames show the guest */
 #define V_EVENT_IP          10      /* the event callback; 0: none */
-#define V_TRAPS             12      /* struct trap_info, by vector */
+#define V_SYSENTER          12      /* its callback: ip, then CS and masks */
+#define V_KERNEL_SS         14
+#define V_TRAPS             15      /* struct trap_info, by vector */
 
 /*
  * Selectors of our part of the GDT. The guest-visible ones have the values

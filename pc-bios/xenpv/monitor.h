@@ -114,6 +114,8 @@ struct vcpu {
     ulong syscall_masks;
     ulong frame_flags;          /* what frames have more than the CPU's flags */
     struct callback event;
+    struct callback sysenter;   /* .cs 0: none */
+    ulong kernel_ss;
     struct trap_info traps[256];
 
     u32 id;
@@ -134,7 +136,6 @@ struct vcpu {
     ulong flush;                /* FLUSH_* or an address */
     u32 flush_asked, flush_done;    /* requests so far */
     u64 new_periodic_ns;
-    ulong kernel_ss;
     u64 *area_l1;               /* the L1 table of this vCPU's area */
 #ifdef __x86_64__
     u64 *user_area_l1;          /* the same in user mode's tables */
@@ -160,7 +161,7 @@ struct vcpu {
     u64 debugreg[8];
     u64 debugctl;
 
-    struct callback failsafe, syscall32, sysenter;
+    struct callback failsafe, syscall32;
     ulong *multicall_end;       /* where a multicall keeps its list's end */
 
     u64 timer_deadline;         /* system time in ns, 0: none */
@@ -198,6 +199,11 @@ _Static_assert(XENPV_M2P_VIRT_64 >> 43 == HV_BITS &&
 #endif
 _Static_assert(offsetof(struct vcpu, frame_flags) == V_FRAME_FLAGS * WORD, "");
 _Static_assert(offsetof(struct vcpu, event.ip) == V_EVENT_IP * WORD, "");
+_Static_assert(offsetof(struct vcpu, sysenter.ip) == V_SYSENTER * WORD, "");
+_Static_assert(offsetof(struct vcpu, sysenter.cs) == (V_SYSENTER + 1) * WORD, "");
+_Static_assert(offsetof(struct vcpu, sysenter.masks) ==
+               (V_SYSENTER + 1) * WORD + 2, "");
+_Static_assert(offsetof(struct vcpu, kernel_ss) == V_KERNEL_SS * WORD, "");
 _Static_assert(offsetof(struct vcpu, traps) == V_TRAPS * WORD, "");
 _Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
 _Static_assert(offsetof(struct regs, cs) == FRAME_CS * WORD, "");

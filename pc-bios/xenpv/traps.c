@@ -534,8 +534,12 @@ void do_trap(struct regs *regs)
 #endif
     case VECTOR_SYSENTER:
         /* From a program: a kernel that does this gets it as one's, too */
-        if (v->sysenter.ip) {
+        if (v->sysenter.cs > 3) {
             bounce_callback(v, regs, &v->sysenter);
+        } else if (v->sysenter.ip) {
+            /* A null selector: Xen takes that of #GP's handler */
+            bounce(v, regs, v->sysenter.ip, v->traps[X86_GP].cs,
+                   v->sysenter.masks, FRAME_PLAIN, 0);
         } else {
             bounce_trap_error(v, regs, X86_GP, 0);
         }
@@ -744,6 +748,7 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
         return 0;
     case CALLBACKTYPE_sysenter:
         set_callback(&v->sysenter, cs, ip);
+        v->sysenter.cs = ip ? v->sysenter.cs : 0;
         v->sysenter.masks = masks;
         return 0;
     case CALLBACKTYPE_syscall32:

@@ -25,6 +25,7 @@
 /* Those of traps return behind an instruction of 0 (a trap) or 2 bytes */
 void after_trap(void), after_fault(void), after_page_fault(void);
 void on_event(void), on_event_fifo(void), on_syscall(void), on_int80(void);
+void on_sysenter(void);
 void iret_self(void);
 
 ulong *pending_sel;      /* for on_event, of the port of the bench */
@@ -52,6 +53,7 @@ asm("after_trap: pop %rcx; pop %r11\n" IRET
     "on_syscall: pop %rcx; pop %r11; push $0x100\n"
     "jmp hypercall_page + 23 * 32\n"
     "on_int80: pop %rcx; pop %r11\n" IRET
+    "on_sysenter: ud2\n"
     "iret_self: pop %rax; mov %rsp, %rcx; push $0xe02b; push %rcx\n"
     "push $0x202; push $0xe030; push %rax\n" IRET);
 #else
@@ -70,6 +72,9 @@ asm("after_trap: iret\n"
     "jmp hypercall_page + 23 * 32\n"
     "on_syscall: ud2\n"
     "on_int80: iret\n"
+    /* The program says where it was, see user_sysenter */
+    "on_sysenter: mov %edx, (%esp); movl $0xe02b, 4(%esp)\n"
+    "mov %ecx, 12(%esp); iret\n"
     "iret_self: pop %eax; push $0x202; push $0xe019; push %eax\n"
     "jmp hypercall_page + 23 * 32\n");
 #endif
@@ -235,6 +240,9 @@ USER_LOOP(user_int80, "int $0x80" : : : "memory")
 USER_LOOP(user_page_fault, "mov (%0), %%al" : : "D" (arg) : "eax")
 #ifdef __x86_64__
 USER_LOOP(user_syscall, "syscall" : : : "rcx", "r11", "memory")
+#else
+USER_LOOP(user_sysenter, "mov %%esp, %%ecx; call 1f; 1: pop %%edx\n\t"
+          "add $2f - 1b, %%edx; sysenter; 2:" : : : "ecx", "edx", "memory")
 #endif
 
 /* --- The loop --- */
@@ -279,6 +287,9 @@ LOOP(set_segment_base)
 #define loop_set_segment_base NULL
 #define user_syscall NULL
 #endif
+#ifdef __x86_64__
+#define user_sysenter NULL
+#endif
 
 static const struct {
     const char *name;
@@ -307,6 +318,7 @@ static const struct {
     { "fault-user", .user = user_page_fault, USER_DATA + 64 * PAGE_SIZE },
     { "syscall", .user = user_syscall },
     { "int80", .user = user_int80 },
+    { "sysenter", .user = user_sysenter },
     { "stack-switch", loop_stack_switch },
     { "set-segment-base", loop_set_segment_base },
     { "fpu-taskswitch", loop_fpu_taskswitch },
@@ -414,6 +426,9 @@ static void set_up(void)
     set_trap_entry(X86_PF, 0, (ulong)after_page_fault);
     set_trap_entry(0x80, 3, (ulong)on_int80);
     set_event_callback(on_event);
+    if (!IS_64BIT) {
+        register_callback(CALLBACKTYPE_sysenter, 0, (ulong)on_sysenter);
+    }
     /* Nothing may come in between */
     HYPERCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
 }

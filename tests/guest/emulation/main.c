@@ -53,6 +53,9 @@ static void do_cpuid(void *unused)
         /* Domain 0 gets some of these, as old kernels of it need them */
         check(!(r[3] & 1 << 12), "CPUID: MTRR");
     }
+    if (IS_64BIT && strcmp(vendor, "AuthenticAMD") == 0) {
+        check(!(r[3] & CPUID1_SEP), "CPUID: SYSENTER on AMD in long mode");
+    }
     check(!(r[3] & 1 << 1), "CPUID: VME");
     check(!(r[3] & 1 << 3), "CPUID: PSE");
     check(!(r[3] & 1 << 13), "CPUID: PGE");

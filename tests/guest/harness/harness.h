@@ -105,6 +105,17 @@ size_t strlen(const char *s);
 /* Text onto the PV console ring; false if there is none, or it is stuck */
 bool ring_write(const char *text, size_t n);
 
+/* What CPUID says to kernels in EDX */
+static inline uint32_t cpuid_edx(uint32_t leaf)
+{
+    uint32_t c = 0, d;
+
+    asm volatile("ud2; .ascii \"xen\"; cpuid" : "+a" (leaf), "+c" (c), "=d" (d)
+                 : : "ebx");
+    return d;
+}
+#define CPUID1_SEP  (1u << 11)
+
 /* --- Hypercalls --- */
 
 #ifdef __x86_64__

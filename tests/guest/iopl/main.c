@@ -82,13 +82,15 @@ static __user ulong user_fault(ulong a, ulong b)
     return *(volatile ulong *)BAD_POINTER;
 }
 
-#ifdef __x86_64__
 static __user ulong user_syscall(ulong a, ulong b)
 {
+#ifdef __x86_64__
     asm volatile("syscall" : : : "rcx", "r11");
+#else
+    asm volatile("sysenter");
+#endif
     return 0;
 }
-#endif
 
 static void enter(void *arg)
 {
@@ -119,17 +121,20 @@ static void in_user(const char *what, unsigned iopl, bool allowed,
         unsigned vector;
     } traps[] = {
         { user_int80, 0x80 }, { user_ud2, X86_UD }, { user_fault, X86_PF },
-#ifdef __x86_64__
+        /* Last, for 32-bit guests of AMD's CPUs do not have it under Xen */
         { user_syscall, VECTOR_SYSCALL },
-#endif
     };
+    unsigned nr = ARRAY_SIZE(traps);
     struct trap t;
 
     enter_with(user_cli, iopl, &t);
     check_eq(t.vector, allowed ? 0x81 : X86_GP, "%s: a program's cli", what);
     enter_with(user_out, iopl, &t);
     check_eq(t.vector, allowed ? 0x81 : X86_GP, "%s: a program's out", what);
-    for (unsigned i = 0; i < ARRAY_SIZE(traps); i++) {
+    if (!IS_64BIT && !(cpuid_edx(1) & CPUID1_SEP)) {
+        nr--;
+    }
+    for (unsigned i = 0; i < nr; i++) {
         enter_with(traps[i].fn, iopl, &t);
         check_eq(t.vector, traps[i].vector, "%s: the vector", what);
         check_eq(t.flags & IOPL(3), IOPL(seen), "%s: IOPL in %s's frame", what,
@@ -185,9 +190,8 @@ static void upcall_frame(const char *what, unsigned seen)
 void test_main(void)
 {
     user_init();
-#ifdef __x86_64__
-    register_callback(CALLBACKTYPE_syscall, 0, trap_stub(VECTOR_SYSCALL));
-#endif
+    register_callback(IS_64BIT ? CALLBACKTYPE_syscall : CALLBACKTYPE_sysenter, 0,
+                      trap_stub(VECTOR_SYSCALL));
     mask_upcalls();
     assist(false);
     set_iopl(0);

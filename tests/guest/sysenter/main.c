@@ -128,6 +128,55 @@ static void stepped(unsigned vector)
     set_handler(X86_DB, NULL);
 }
 
+/* A program that runs with upcalls masked, as its kernel wants it */
+static void masked(void)
+{
+    struct trap t;
+
+    mask_upcalls();
+    check(call_user(do_sysenter, 2, 0, NULL, &t) &&
+          t.vector == VECTOR_SYSCALL, "masked: %s", trap_name(t.vector));
+    check_eq(t.flags & X86_EFLAGS_IF, 0, "masked: IF");
+    check_eq(t.saved_upcall_mask, 1, "masked: the saved upcall mask");
+    check_eq(t.upcall_mask, 1, "masked: the upcall mask");
+    unmask_upcalls();
+}
+
+#ifdef __i386__
+/* The trap table's entry for #GP has the selector, where the callback has none */
+static void null_selector(void)
+{
+    for (unsigned cs = 0; cs < 4; cs++) {
+        struct callback_register r = {
+            .type = CALLBACKTYPE_sysenter,
+            .address = { cs, trap_stub(VECTOR_SYSCALL) },
+        };
+
+        check_ret(HYPERCALL(callback_op, CALLBACKOP_register, &r), 0,
+                  "registering with CS %u", cs);
+        sysenter("with a null CS", 2, 0, VECTOR_SYSCALL, 0);
+    }
+}
+
+/*
+ * A kernel that does this is told so as if a program had, on the stack that is
+ * for these
+ */
+static void kernel_sysenter(void *unused)
+{
+    asm volatile("sysenter" : : : "memory");
+}
+
+static void from_kernel(unsigned vector)
+{
+    struct trap t;
+
+    check(catch_exception(&t, kernel_sysenter, NULL), "from ring 1: it returns");
+    check_eq(t.vector, vector, "from ring 1: vector");
+    check_frame("from ring 1", &t, 0);
+}
+#endif
+
 void test_main(void)
 {
     struct trap t;
@@ -143,6 +192,7 @@ void test_main(void)
         skip("the CPU behind this one is AMD's");
         return;
     }
+    check(cpuid_edx(1) & CPUID1_SEP, "CPUID does not offer it");
     with("without a callback", X86_GP, 0);
     stepped(X86_GP);
     for (unsigned flags = 0; flags < 2; flags++) {
@@ -152,6 +202,11 @@ void test_main(void)
     }
     register_sysenter(0, trap_stub(VECTOR_SYSCALL));
     stepped(VECTOR_SYSCALL);
+    masked();
+#ifdef __i386__
+    from_kernel(VECTOR_SYSCALL);
+    null_selector();
+#endif
 #ifdef __x86_64__
     check(call_user(from_compat, user_address(compat_sysenter), 0, NULL, &t) &&
           t.vector == VECTOR_SYSCALL, "from 32-bit code: %s",
@@ -161,4 +216,7 @@ void test_main(void)
     /* As if there were none */
     check_ret(register_sysenter(0, 0), 0, "registering address 0");
     with("with address 0", X86_GP, 0);
+#ifdef __i386__
+    from_kernel(X86_GP);
+#endif
 }
