@@ -421,6 +421,13 @@ static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
  * the CPU ignores in long mode are refused where, without it, it reserves them.
  */
 #define L1_DISALLOWED       (PTE_PWT | PTE_PCD | PTE_PAT)
+/*
+ * 32-bit: of an entry's upper half, what is neither NX nor part of a frame's
+ * number as a ulong. A present entry has none of it, so who writes one has to
+ * look only if that half changes. (That misses one that takes over such bits
+ * from an entry that was not present: the page fault is the guest's.)
+ */
+#define HI_UNUSABLE         0x7ffff000
 
 static inline u64 disallowed(unsigned level)
 {
@@ -961,6 +968,12 @@ static inline int check_l1(u64 val)
     if (unlikely(val & L1_DISALLOWED)) {
         return -EINVAL;
     }
+#ifndef __x86_64__
+    if (unlikely((val >> 32) & HI_UNUSABLE)) {
+        return (val >> 52 & 0x7ff) || PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL
+                                                                     : -EPERM;
+    }
+#endif
     if (likely(mfn_is_ram(mfn))) {
         if (unlikely(FI_TYPE(frame_table[mfn]) && (val & PTE_RW))) {
             return -EBUSY;
@@ -1019,6 +1032,22 @@ static inline void set_halves(volatile ulong *entry, ulong lo, ulong hi)
     }
     entry[0] = lo;
 }
+
+#ifndef __x86_64__
+/* The same for what usual_l1() accepts. False: it is not usual, after all */
+static inline bool set_usual_halves(volatile ulong *entry, ulong lo, ulong hi)
+{
+    if (entry[1] != hi) {
+        if (unlikely((hi & HI_UNUSABLE) && (lo & PTE_P))) {
+            return false;
+        }
+        entry[0] = 0;
+        entry[1] = hi;
+    }
+    entry[0] = lo;
+    return true;
+}
+#endif
 
 static inline void set_entry(volatile u64 *entry, u64 val)
 {
@@ -1108,17 +1137,37 @@ out:
     return ret;
 }
 
+static inline int write_l1(u64 *entry, u64 val)
+{
+    int ret = check_l1(val);
+
+    if (likely(!ret)) {
+        set_entry(entry, val);
+    }
+    return ret;
+}
+
+#ifndef __x86_64__
+static noinline int write_unusual_l1(u64 *entry, u64 val)
+{
+    return write_l1(entry, val);
+}
+#endif
+
 static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
 {
     unsigned type = FI_TYPE(frame_table[mfn]);
 
     if (likely(type == 1)) {
-        int ret = check_l1(val);
-
-        if (likely(!ret)) {
-            set_entry(entry, val);
+#ifdef __x86_64__
+        return write_l1(entry, val);
+#else
+        if (likely(usual_l1(val, val >> 32) &&
+                   set_usual_halves((volatile ulong *)entry, val, val >> 32))) {
+            return 0;
         }
-        return ret;
+        return write_unusual_l1(entry, val);
+#endif
     }
     if (!type) {
         set_entry(entry, val);          /* not a page table, just memory */
@@ -1246,8 +1295,9 @@ static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
     if (unlikely(!usual_l1(lo, hi))) {
         goto first;
     }
-    set_halves((volatile ulong *)(b->page + offset), lo, hi);
-    return 0;
+    if (likely(set_usual_halves((volatile ulong *)(b->page + offset), lo, hi))) {
+        return 0;
+    }
 first:
     return first_update(v, ureq, b);
 }
@@ -1361,9 +1411,11 @@ static inline int update_one(ulong ureq)
                  !frame_is_mapped(mfn))) {
         goto unusual;
     }
-    set_halves((volatile ulong *)((ulong)mapped_frame(mfn) +
-                                  (ptr & (PAGE_SIZE - 1))), lo, hi);
-    return 0;
+    if (likely(set_usual_halves((volatile ulong *)
+                                ((ulong)mapped_frame(mfn) +
+                                 (ptr & (PAGE_SIZE - 1))), lo, hi))) {
+        return 0;
+    }
 unusual:
     return update_unusual(ureq);
 }
@@ -1433,10 +1485,13 @@ static inline long update_va_mapping(ulong va, ulong lo, ulong hi, ulong flags)
 #ifdef __x86_64__
     PUT_GUEST(entry, lo, unusual);
 #else
-    /* Not present in between, so that no half of it is ever used */
-    PUT_GUEST(entry, 0UL, unusual);
-    ((volatile ulong *)entry)[1] = hi;
-    ((volatile ulong *)entry)[0] = lo;
+    /* Its upper half stays the same, or there is no such entry */
+    asm goto("1: cmp %0, %1\n\t"
+             "jne %l[changes]\n\t"
+             EX_TABLE(1b, %l[changes])
+             : : "r" (hi), "m" (((volatile ulong *)entry)[1]) : "cc" : changes);
+set:
+    PUT_GUEST(entry, lo, unusual);
 #endif
     if (likely(!flags)) {
         return 0;
@@ -1446,6 +1501,16 @@ static inline long update_va_mapping(ulong va, ulong lo, ulong hi, ulong flags)
         return 0;
     }
     return flush_after_update(va, flags);
+#ifndef __x86_64__
+changes:
+    if (unlikely((hi & HI_UNUSABLE) && (lo & PTE_P))) {
+        goto unusual;
+    }
+    /* Not present in between, so that no half of it is ever used */
+    PUT_GUEST(entry, 0UL, unusual);
+    ((volatile ulong *)entry)[1] = hi;
+    goto set;
+#endif
 unusual:
     return update_unusual_va(va, lo, hi, flags);
 }
