@@ -472,6 +472,9 @@ void set_own_trap_table(struct vcpu *v);
 void set_trap_gate(struct vcpu *v, u8 vector);
 void set_ldt_holes(struct vcpu *v, bool holes);
 void deliver_events(struct regs *regs);
+/* The guest gets this, at regs; cr2 is that of a page fault */
+void raise_exception(struct vcpu *v, struct regs *regs, unsigned vector,
+                     u32 error, ulong cr2);
 /* An instruction that was emulated ends in a debug exception, for dr6 */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
 void init_idt(struct vcpu *v);
@@ -502,6 +505,8 @@ bool mfn_is_table(ulong mfn);
 unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */
 int get_seg_desc(ulong mfn);
 void put_seg_desc(ulong mfn);
+volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
+                          u32 *error);
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool guest_mfn_valid(ulong mfn);
 bool give_away(ulong mfn);           /* a frame that is only memory */
@@ -523,7 +528,20 @@ bool ldt_fault(struct vcpu *v, ulong *addr);
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
 u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size);
 void load_debugregs(struct vcpu *v);
-ulong user_selector_base(struct vcpu *v, u16 sel);
+/* A code or data segment, as its descriptor has it now */
+struct segment {
+    u32 base, limit;
+    u32 rights;                 /* SEG_*, in the descriptor's upper half */
+#define SEG_WRITABLE    0x00000200      /* of code: readable */
+#define SEG_DOWN        0x00000400
+#define SEG_CODE        0x00000800
+#define SEG_S           0x00001000
+#define SEG_PRESENT     0x00008000
+#define SEG_L           0x00200000
+#define SEG_D           0x00400000
+#define SEG_G           0x00800000
+};
+bool read_segment(struct vcpu *v, u16 sel, struct segment *seg);
 
 /* physdev.c */
 void set_iopl(struct vcpu *v, unsigned iopl);

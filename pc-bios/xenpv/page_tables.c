@@ -939,6 +939,46 @@ static noinline u64 *walk(struct vcpu *v, ulong addr)
     return (u64 *)frame(mfn) + slot(addr, 1);
 }
 
+/*
+ * The byte at addr for an instruction that is carried out here, with the rights
+ * that the program or the kernel would have, and the traces that the CPU's access
+ * would leave. NULL: a page fault, with this error code. Good until frame() is
+ * called again.
+ */
+volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
+                          u32 *error)
+{
+    ulong mfn = user && v->user_top_mfn ? v->user_top_mfn : v->top_mfn;
+    u32 rights = PTE_P | (user ? PTE_US : 0) | (write ? PTE_RW : 0);
+
+    *error = (user ? PTE_US : 0) | (write ? PTE_RW : 0);
+    if (!access_ok(addr, 1)) {
+        return NULL;
+    }
+    for (unsigned level = TOP_LEVEL; level; level--) {
+        volatile u64 *entry = &entry_of(mfn, slot(addr, level));
+        u64 val = *entry;
+        bool top_of_pae = WORD == 4 && level == TOP_LEVEL;
+        u32 traces = PTE_A | (write && level == 1 ? PTE_D : 0);
+
+        if (!(val & PTE_P)) {
+            return NULL;
+        }
+        mfn = PTE_MFN(val);
+        if (!top_of_pae && (val & rights) != rights) {
+            *error |= PTE_P;
+            return NULL;
+        }
+        if (level > 1 ? table_level(mfn) != level - 1 : !mfn_is_ram(mfn)) {
+            return NULL;
+        }
+        if (!top_of_pae && (val & traces) != traces) {
+            __atomic_fetch_or((volatile u32 *)entry, traces, __ATOMIC_SEQ_CST);
+        }
+    }
+    return (u8 *)frame(mfn) + (addr & (PAGE_SIZE - 1));
+}
+
 /* The value of the level-1 entry for addr, 0 if there is none */
 u64 read_l1_entry(ulong addr)
 {

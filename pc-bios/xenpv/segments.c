@@ -591,3 +591,28 @@ HYPERCALL(do_get_debugreg)
     }
     return -ENODEV;
 }
+
+/* False: it is not there, or not of code or data */
+bool read_segment(struct vcpu *v, u16 sel, struct segment *seg)
+{
+    ulong area = (ulong)v - VCPU_OFFSET, index = sel >> 3;
+    bool in_ldt = sel & 4;
+    u32 lo, hi;
+
+    if (in_ldt ? index >= v->ldt_ents
+               : !index || (index >= v->gdt_ents && sel < MON_CS)) {
+        return false;
+    }
+    area += (in_ldt ? AREA_LDT : AREA_GDT) * PAGE_SIZE + index * 8;
+    GET_GUEST32(lo, area, bad);
+    GET_GUEST32(hi, area + 4, bad);
+    seg->rights = hi;
+    seg->base = lo >> 16 | (hi & 0xff) << 16 | (hi & 0xff000000);
+    seg->limit = (lo & 0xffff) | (hi & 0xf0000);
+    if (hi & SEG_G) {
+        seg->limit = seg->limit << 12 | 0xfff;
+    }
+    return (hi & SEG_PRESENT) && (hi & SEG_S);
+bad:
+    return false;
+}
