@@ -743,7 +743,10 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
     if (ret) {
         return ret;
     }
+    /* The answer goes where the question was, if there is one */
     switch (cmd) {
+    case EVTCHNOP_bind_vcpu:
+        return 0;
     case EVTCHNOP_bind_virq:
         if (u.bind_virq.vcpu < boot_info->nr_vcpus &&
             u.bind_virq.virq < NR_VIRQS) {
@@ -753,10 +756,10 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
         break;
     case EVTCHNOP_close:
         forget_port(u.close.port);
-        break;
+        return 0;
     case EVTCHNOP_reset:
         after_reset();
-        break;
+        return 0;
     }
     return copy_to_guest(arg, &u, size[cmd]);
 }
@@ -795,11 +798,12 @@ fault:
 /* The form before 3.2.2: one structure with the command in it */
 HYPERCALL(do_event_channel_op_compat)
 {
-    u32 cmd;
+    struct evtchn_op op;
 
-    if (copy_from_guest(&cmd, a1, sizeof(cmd))) {
+    if (copy_from_guest(&op, a1, sizeof(op))) {
         return -EFAULT;
     }
-    return cmd > EVTCHNOP_unmask ? -ENOSYS :
-           do_event_channel_op(cmd, a1 + 4, 0, 0, 0);
+    return op.cmd > EVTCHNOP_unmask ? -ENOSYS :
+           do_event_channel_op(op.cmd, a1 + offsetof(struct evtchn_op, u),
+                               0, 0, 0);
 }

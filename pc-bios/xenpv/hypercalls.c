@@ -70,13 +70,23 @@ static HYPERCALL(do_unsupported)
     return -EOPNOTSUPP;
 }
 
-#define HVMOP_set_param     0
-#define HVMOP_get_param     1
-#define HVMOP_flush_tlbs    5
-#define HVMOP_get_time      10
+/* public/hvm/hvm_op.h, which QEMU has in part */
+#define HVMOP_set_param                 0
+#define HVMOP_get_param                 1
+#define HVMOP_flush_tlbs                5
+#define HVMOP_pagetable_dying           9
+#define HVMOP_get_time                  10
+#define HVMOP_xentrace                  11
+#define HVMOP_get_mem_type              15
+#define HVMOP_set_evtchn_upcall_vector  23
+#define HVMOP_guest_request_vm_event    24
+#define HVMOP_altp2m                    25
 #define HVM_NR_PARAMS       39
 
-/* For HVM domains, which this is not */
+/*
+ * For HVM domains, which neither this nor domain 0 is, but for what asks or tells
+ * Xen something. There are no other domains.
+ */
 static HYPERCALL(do_hvm_op)
 {
     struct {
@@ -84,22 +94,46 @@ static HYPERCALL(do_hvm_op)
         u32 index;
         u64 value;
     } param;
-
+    struct {
+        u16 event, extra_bytes;
+        u8 extra[28];
+    } trace;
+    bool is_own;
     u64 now;
 
     switch (a1) {
     case HVMOP_set_param:
     case HVMOP_get_param:
+    case HVMOP_pagetable_dying:
+    case HVMOP_get_mem_type:
         if (copy_from_guest(&param, a2, sizeof(param))) {
             return -EFAULT;
         }
-        return param.index < HVM_NR_PARAMS && param.domid &&
-               !domid_is_own(param.domid) ? -ESRCH : -EINVAL;
+        is_own = domid_is_own(param.domid);
+        if (a1 <= HVMOP_get_param && param.index >= HVM_NR_PARAMS) {
+            return -EINVAL;
+        }
+        if (!is_own && param.domid) {
+            return -ESRCH;
+        }
+        return is_own || a1 <= HVMOP_get_param ? -EINVAL :
+               a1 == HVMOP_get_mem_type ? -EPERM : -EOPNOTSUPP;
     case HVMOP_flush_tlbs:
+    case HVMOP_set_evtchn_upcall_vector:
         return -EINVAL;
     case HVMOP_get_time:
         now = system_time();
         return copy_to_guest(a2, &now, sizeof(now));
+    case HVMOP_xentrace:
+        if (copy_from_guest(&trace, a2, sizeof(trace))) {
+            return -EFAULT;
+        }
+        return trace.extra_bytes > sizeof(trace.extra) || trace.event >> 12 ?
+               -EINVAL : 0;         /* and nobody records it */
+    case HVMOP_guest_request_vm_event:
+        return a2 ? -EINVAL : 0;    /* and nobody listens */
+    case HVMOP_altp2m:
+        return -EOPNOTSUPP;         /* by the CPU */
     }
     return -ENOSYS;
 }

@@ -575,8 +575,7 @@ HYPERCALL(do_vcpu_op)
     union {
         struct vcpu_set_periodic_timer periodic;
         struct vcpu_set_singleshot_timer single;
-        struct vcpu_register_runstate_memory_area runstate;
-        struct vcpu_register_time_memory_area time;
+        ulong area;         /* an address: of 32-bit guests no more is read */
         struct vcpu_runstate_info info;
         struct vcpu_get_physid physid;
     } u;
@@ -604,11 +603,11 @@ HYPERCALL(do_vcpu_op)
     case VCPUOP_get_runstate_info:
         return get_runstate(v, a3);
     case VCPUOP_register_runstate_memory_area:
-        if (copy_from_guest(&u.runstate, a3, sizeof(u.runstate)) ||
-            !access_ok((ulong)u.runstate.addr.p, sizeof(v->runstate))) {
+        if (copy_from_guest(&u.area, a3, sizeof(u.area)) ||
+            !access_ok(u.area, sizeof(v->runstate))) {
             return -EFAULT;
         }
-        v->runstate_addr = (ulong)u.runstate.addr.p;
+        v->runstate_addr = u.area;
         if (v == self) {
             update_runstate(v, v->runstate.state);
         } else {
@@ -662,11 +661,11 @@ HYPERCALL(do_vcpu_op)
         request(v, REQUEST_NMI);
         return 0;
     case VCPUOP_register_vcpu_time_memory_area:
-        if (copy_from_guest(&u.time, a3, sizeof(u.time)) ||
-            !access_ok((ulong)u.time.addr.p, sizeof(struct vcpu_time_info))) {
+        if (copy_from_guest(&u.area, a3, sizeof(u.area)) ||
+            !access_ok(u.area, sizeof(struct vcpu_time_info))) {
             return -EFAULT;
         }
-        v->time_addr = (ulong)u.time.addr.p;
+        v->time_addr = u.area;
         if (v == self) {
             copy_time(v);
         }

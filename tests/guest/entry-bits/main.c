@@ -17,14 +17,17 @@
 
 static uint64_t refused_bits(unsigned level)
 {
-    /* The CPU reserves these under a 32-bit hypervisor, but not under Xen 4.17 */
+    /* A 32-bit hypervisor's CPU reserves these, a 64-bit one's only in level 3 */
     uint64_t high = IS_64BIT || is_initdomain() ? 0 : HIGH;
 
     if (level == 1) {
         /* Domain 0 has devices */
         return is_initdomain() ? 0 : CACHE | high;
     }
-    return CACHE | GLOBAL | high | (!IS_64BIT && level == 3 ? _PAGE_NX : 0);
+    if (!IS_64BIT && level == 3) {
+        return CACHE | GLOBAL | HIGH | _PAGE_NX;
+    }
+    return CACHE | GLOBAL | high;
 }
 
 static void by_mmu_update(unsigned level)

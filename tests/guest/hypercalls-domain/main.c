@@ -217,6 +217,75 @@ static long event_op_compat(uint32_t cmd)
     return HYPERCALL(event_channel_op_compat, &old_op);
 }
 
+/* What gives no answer is not written: a structure may be read-only */
+static void readonly_structures(void)
+{
+    static union {
+        struct evtchn_alloc_unbound unbound;
+        struct evtchn_bind_vcpu vcpu;
+        evtchn_port_t port;
+    } *op;
+    evtchn_port_t port;
+
+    op = alloc_page();
+    op->unbound = (struct evtchn_alloc_unbound) { DOMID_SELF, DOMID_SELF };
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_alloc_unbound, op), 0,
+              "alloc_unbound");
+    port = op->unbound.port;
+    op->vcpu = (struct evtchn_bind_vcpu) { port, 0 };
+    make_readonly(op);
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_bind_vcpu, op), 0,
+              "bind_vcpu of a read-only structure");
+    make_writable(op);
+    op->port = port;
+    make_readonly(op);
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_send, op), 0,
+              "send of a read-only structure");
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_close, op), 0,
+              "close of a read-only structure");
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_close, op), -EINVAL,
+              "close again");
+    make_writable(op);
+    op->unbound = (struct evtchn_alloc_unbound) { DOMID_SELF, DOMID_SELF };
+    make_readonly(op);
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_alloc_unbound, op), -EFAULT,
+              "alloc_unbound of a read-only structure");
+    make_writable(op);
+}
+
+/* Where a structure ends with its page, and nothing is behind that */
+static void at_the_end(void)
+{
+    char *page = alloc_page();
+    uint32_t *cmd = (uint32_t *)(TEST_VA + PAGE_SIZE - 8);
+    ulong *area = (ulong *)(TEST_VA + PAGE_SIZE - sizeof(ulong));
+
+    map_page(TEST_VA, make_pte(virt_to_mfn(page), PAGE_KERNEL));
+    map_page(TEST_VA + PAGE_SIZE, 0);
+    /* All of the old structure is read, whatever the operation needs of it */
+    cmd[0] = EVTCHNOP_close;
+    cmd[1] = NO_PORT;
+    check_ret(HYPERCALL(event_channel_op_compat, cmd), -EFAULT,
+              "a part of a compat structure");
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_close, cmd + 1), -EINVAL,
+              "all of a structure");
+    /* Of these, the address is read */
+    *area = TEST_VA;
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, area),
+              0, "register_runstate_memory_area");
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0,
+                        area), 0, "register_vcpu_time_memory_area");
+    *area = HV_POINTER;
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, area),
+              -EFAULT, "register_runstate_memory_area, not the guest's");
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0,
+                        area), -EFAULT,
+              "register_vcpu_time_memory_area, not the guest's");
+    *area = 0;
+    HYPERCALL(vcpu_op, VCPUOP_register_runstate_memory_area, 0, area);
+    HYPERCALL(vcpu_op, VCPUOP_register_vcpu_time_memory_area, 0, area);
+}
+
 static void old_events(void)
 {
     evtchn_port_t port;
@@ -409,11 +478,16 @@ static void old_physdevs(void)
 
 static uint32_t wrong_version[64];
 static struct {
-    uint16_t domid, pad[3];
+    uint16_t domid, pad;
     uint32_t index;
     uint64_t value;
-} hvm_self = { DOMID_SELF }, hvm_nobody = { NOBODY },
-  hvm_bad = { DOMID_SELF, .index = 1000 };
+} hvm_self = { DOMID_SELF }, hvm_nobody = { NOBODY }, hvm_domain_0 = { 0 },
+  hvm_bad = { NOBODY, .index = 1000 };
+static struct {
+    uint16_t event, extra_bytes;
+    uint8_t extra[28];
+} hvm_trace = { 0xfff, 28 }, hvm_trace_long = { 1, 29 },
+  hvm_trace_bad = { 0x1000, 4 };
 static uint64_t hvm_time;
 
 static const struct call others_calls[] = {
@@ -445,7 +519,33 @@ static const struct call others_calls[] = {
     { "HVMOP_get_time", __HYPERVISOR_hvm_op, 0, { 10, (ulong)&hvm_time } },
     { "HVMOP_get_time, bad pointer", __HYPERVISOR_hvm_op, -EFAULT,
       { 10, BAD_POINTER } },
-    { "hvm_op 99", __HYPERVISOR_hvm_op, -ENOSYS, { 99 } },
+#define HVM(name, op, expected, arg, ...) \
+    { "HVMOP_" name, __HYPERVISOR_hvm_op, expected, { op, (ulong)(arg) }, \
+      ##__VA_ARGS__ }
+    HVM("set_param of domain 0", 0, -EINVAL, &hvm_domain_0),
+    HVM("flush_tlbs with an argument", 5, -EINVAL, &hvm_self),
+    HVM("pagetable_dying, bad pointer", 9, -EFAULT, BAD_POINTER),
+    HVM("pagetable_dying", 9, -EINVAL, &hvm_self),
+    HVM("pagetable_dying of domain 0", 9, -EOPNOTSUPP, &hvm_domain_0, -EINVAL),
+    HVM("pagetable_dying of nobody", 9, -ESRCH, &hvm_nobody),
+    HVM("xentrace, bad pointer", 11, -EFAULT, BAD_POINTER),
+    HVM("xentrace", 11, 0, &hvm_trace),
+    HVM("xentrace of 29 bytes", 11, -EINVAL, &hvm_trace_long),
+    HVM("xentrace of 0x1000", 11, -EINVAL, &hvm_trace_bad),
+    HVM("get_mem_type, bad pointer", 15, -EFAULT, BAD_POINTER),
+    HVM("get_mem_type", 15, -EINVAL, &hvm_self),
+    HVM("get_mem_type of domain 0", 15, -EPERM, &hvm_domain_0, -EINVAL),
+    HVM("get_mem_type of nobody", 15, -ESRCH, &hvm_nobody),
+    HVM("set_evtchn_upcall_vector, bad pointer", 23, -EINVAL, BAD_POINTER),
+    HVM("guest_request_vm_event with an argument", 24, -EINVAL, &hvm_self),
+    HVM("guest_request_vm_event", 24, 0, 0),
+    HVM("altp2m", 25, -EOPNOTSUPP, BAD_POINTER),
+    HVM("2", 2, -ENOSYS, BAD_POINTER),
+    HVM("8", 8, -ENOSYS, BAD_POINTER),
+    HVM("12", 12, -ENOSYS, BAD_POINTER),
+    HVM("14", 14, -ENOSYS, BAD_POINTER),
+    HVM("22", 22, -ENOSYS, BAD_POINTER),
+    HVM("99", 99, -ENOSYS, BAD_POINTER),
     { "console_io write, bad pointer", __HYPERVISOR_console_io, -EFAULT,
       { CONSOLEIO_write, 4, BAD_POINTER } },
     { "console_io write of nothing", __HYPERVISOR_console_io, 0,
@@ -482,6 +582,8 @@ void test_main(void)
     check_calls(assist_calls);
     check_calls(event_calls);
     event_pointers();
+    readonly_structures();
+    at_the_end();
     old_events();
     physdev();
     old_physdevs();
