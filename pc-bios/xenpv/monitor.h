@@ -497,7 +497,6 @@ void init_memory_map(void);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 #ifdef __x86_64__
-void use_kernel_table_for_user(struct vcpu *v);
 bool leave_kernel_tables(struct vcpu *v, ulong addr);
 #endif
 void flush_for_others(struct vcpu *v, ulong what);

@@ -877,15 +877,6 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     return 0;
 }
 
-#ifdef __x86_64__
-/* For a vCPU that starts in user mode with no tables for it but the kernel's */
-void use_kernel_table_for_user(struct vcpu *v)
-{
-    prepare_top_table(v, v->top_mfn, true);
-    v->user_cr3 = v->kernel_cr3;
-}
-#endif
-
 static inline void flush_tlb(void)
 {
     write_cr3(read_cr3());

@@ -393,15 +393,23 @@ static long initialise(struct vcpu *v, ulong arg)
     }
 
     /* As Xen's arch_set_info_guest */
-    if (st->ldt_ents > 8192) {
+    if (st->ldt_ents > 8192 || (st->ldt_base & (PAGE_SIZE - 1))) {
         return -EINVAL;
     }
 #ifdef __x86_64__
-    if (!canonical(user.rip) || !canonical(callbacks[0]) ||
+    if (!canonical(user.rip) || !canonical(user.rsp) ||
+        !canonical(kernel_stack[1]) || !canonical(callbacks[0]) ||
         !canonical(callbacks[1]) || !canonical(callbacks[2]) ||
         !canonical(st->fs_base) || !canonical(st->gs_base_kernel) ||
-        !canonical(st->gs_base_user)) {
+        !canonical(st->gs_base_user) || !canonical(st->ldt_base) ||
+        !access_ok(st->ldt_base, 1) ||
+        (!(flags & VGCF_IN_KERNEL) && !cr[1])) {
         return -EINVAL;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
+        if (!canonical(v->traps[i].address)) {
+            return -EINVAL;
+        }
     }
 #endif
     for (unsigned i = 0; i < 8; i++) {
@@ -410,9 +418,8 @@ static long initialise(struct vcpu *v, ulong arg)
         if (i == 4 || i == 5) {
             continue;
         }
-        ret = check_debugreg(v, &reg, &dr[i]);
-        if (ret) {
-            return ret;
+        if (check_debugreg(v, &reg, &dr[i])) {
+            dr[i] = i == 6 ? 0xffff0ff0 : i == 7 ? 0x400 : 0;
         }
     }
     ret = set_gdt_frames(v, gdt_frames, gdt_ents);
@@ -467,9 +474,6 @@ static long initialise(struct vcpu *v, ulong arg)
         st->regs.cs = RING1_CS;
         st->regs.ss = RING1_SS;
     } else {
-        if (!v->user_cr3) {
-            use_kernel_table_for_user(v);
-        }
         v->mode = 0;
         st->regs.cs = user.cs | 3;
         st->regs.ss = user.ss | 3;

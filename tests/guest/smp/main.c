@@ -142,6 +142,35 @@ static void fill_context(unsigned cpu)
 #endif
 }
 
+#ifdef __x86_64__
+/* None of these is one that a CPU could use */
+static void bad_addresses(unsigned cpu)
+{
+    ulong *const fields[] = {
+        &context.user_regs.ip, &context.user_regs.sp, &context.kernel_sp,
+        &context.ldt_base, &context.event_callback_eip,
+        &context.failsafe_callback_eip, &context.syscall_callback_eip,
+        &context.fs_base, &context.gs_base_kernel, &context.gs_base_user,
+        &context.trap_ctxt[0].address, &context.trap_ctxt[255].address,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+        fill_context(cpu);
+        *fields[i] = 1UL << 63;
+        check_ret(vcpu_op(VCPUOP_initialise, cpu, &context), -EINVAL,
+                  "initialise with non-canonical address %u", i);
+    }
+    fill_context(cpu);
+    context.ldt_base = HV_POINTER;
+    check_ret(vcpu_op(VCPUOP_initialise, cpu, &context), -EINVAL,
+              "initialise with an LDT in the hypervisor");
+    fill_context(cpu);
+    context.flags = 0;
+    check_ret(vcpu_op(VCPUOP_initialise, cpu, &context), -EINVAL,
+              "initialise in user mode without a table for it");
+}
+#endif
+
 static void bring_up(void)
 {
     check_ret(vcpu_op(VCPUOP_is_up, 0, NULL), 1, "is_up of vCPU 0");
@@ -164,13 +193,21 @@ static void bring_up(void)
         context.ldt_ents = 8193;
         check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EINVAL,
                   "initialise with too large an LDT");
-#ifdef __x86_64__
         fill_context(i);
-        context.user_regs.ip = 1UL << 63;
+        context.ldt_base = TEST_VA + 8;     /* without entries, too */
         check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EINVAL,
-                  "initialise with a non-canonical address");
+                  "initialise with an LDT that is not aligned");
+        fill_context(i);
+        context.gdt_ents = 7169;
+        check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EINVAL,
+                  "initialise with too large a GDT");
+#ifdef __x86_64__
+        bad_addresses(i);
 #endif
         fill_context(i);
+        /* Bad values of these are not taken, and no error */
+        context.debugreg[0] = HV_POINTER;
+        context.debugreg[7] = 0x2001;
         check_ret(vcpu_op(VCPUOP_initialise, i, &context), 0, "initialise");
         check_ret(vcpu_op(VCPUOP_initialise, i, &context), -EEXIST,
                   "initialise twice");
