@@ -805,7 +805,7 @@ bool emulate_program(struct vcpu *v, struct regs *regs)
 {
     struct insn in;
 
-    if (likely(v->iopl < 3 && !v->nr_ports) || (regs->flags & EFL_VM) ||
+    if (likely(v->iopl < 3 && !v->nr_ports) ||
         !decode_prefixes(&in, regs) || in.two_byte) {
         return false;
     }

@@ -85,11 +85,9 @@ trap_entry:
     cld
     SAVE_REGS
     MONITOR_SEGMENTS eax
-    testl $EFL_VM, V(FRAME_CS + 1)(%esp)
-    jnz 1f
     testb $3, V(FRAME_CS)(%esp)
     jz trap_in_monitor
-1:  push %esp
+    push %esp
     call do_trap
     add $4, %esp
     /*

@@ -139,7 +139,7 @@
 #define HYPERCALL_RETURN    12
 #else
 #define FRAME_CS            11
-#define FRAME_LONGS         15      /* struct regs without VM86 mode's */
+#define FRAME_LONGS         15      /* struct regs */
 #define HYPERCALL_RETURN    (FRAME_LONGS + 1)
 #endif
 

@@ -86,9 +86,6 @@ struct regs {
     u16 error_code, vector;
 #endif
     ulong ip, cs, flags, sp, ss;
-#ifndef __x86_64__
-    ulong vm86_es, vm86_ds, vm86_fs, vm86_gs;   /* from VM86 mode only */
-#endif
 };
 
 /* Asked of another vCPU: a page's address, which is aligned, or */
@@ -233,7 +230,11 @@ static inline bool in_kernel(const struct vcpu *v, const struct regs *regs)
 #ifdef __x86_64__
     return v->mode & V_MODE_KERNEL;
 #else
-    return (regs->cs & 3) == 1 && !(regs->flags & EFL_VM);
+    /*
+     * Of SS, too: through a call gate to conforming code, QEMU's TCG gives CS the
+     * segment's ring, though the program stays in its own. There is no VM86 mode.
+     */
+    return ((regs->cs | regs->ss) & 3) == 1;
 #endif
 }
 

@@ -283,13 +283,6 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
         goto bad_stack;
     }
     if (!kernel) {
-        if (unlikely(regs->flags & EFL_VM)) {
-            PUSH(regs->vm86_gs);
-            PUSH(regs->vm86_fs);
-            PUSH(regs->vm86_ds);
-            PUSH(regs->vm86_es);
-            regs->ds = regs->es = 0;
-        }
         PUSH((u16)regs->ss);
         PUSH(regs->sp);
         regs->ss = v->kernel_ss;
@@ -307,7 +300,7 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
         PUSH(error);
     }
     regs->cs = cs;
-    regs->flags &= ~(ulong)(EFL_VM | EFL_RF | EFL_NT | EFL_TF);
+    regs->flags &= ~(ulong)(EFL_RF | EFL_NT | EFL_TF);
 #endif
 #undef PUSH
     if (masks) {
@@ -413,8 +406,7 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
         u8 vector = error >> 3;
         struct trap_info *ti = &v->traps[vector];
 
-        if (!(regs->flags & EFL_VM) &&
-            TI_GET_DPL(ti) >= (in_kernel(v, regs) ? 1 : 3)) {
+        if (TI_GET_DPL(ti) >= (in_kernel(v, regs) ? 1 : 3)) {
             regs->ip += 2;
             bounce_trap(v, regs, vector);
             return;

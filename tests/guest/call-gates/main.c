@@ -242,6 +242,26 @@ static __user ulong user_get_cs(ulong a, ulong b)
     return cs;
 }
 
+/* Targets that try what a program may not, and what reaches them with EDX = a */
+static __user ulong user_read_cr0(ulong a, ulong b)
+{
+    asm volatile("mov %cr0, %eax; lret");
+    return 0;
+}
+
+static __user ulong user_trap_on_edx(ulong a, ulong b)
+{
+    asm volatile("mov %edx, %esp; ud2");
+    return 0;
+}
+
+static __user ulong user_call_with_edx(ulong a, ulong b)
+{
+    asm volatile("lcall *(%0)" : : "r" (USER_DATA), "d" (a)
+                 : "eax", "memory", "cc");
+    return 0;
+}
+
 /* The same by a jump, which leaves it to the target to know where it came from */
 static __user ulong user_jump_get_cs(ulong a, ulong b)
 {
@@ -337,6 +357,35 @@ static void own_segments(void)
           cs);
 }
 
+/*
+ * Whatever the gate leaves in CS, code that a conforming segment has taken in is a
+ * program's: its privileged instructions are not the kernel's, and its stack is
+ * not where the kernel gets a frame, or it could write there.
+ */
+static void conforming_is_user(void)
+{
+    static uint32_t victim[1024];
+    struct trap t;
+
+    put(&gdt[SEGMENT], CONFORMING | DPL(0));
+    put(&gdt[GATE], call_gate(3, SEL(SEGMENT), user_address(user_read_cr0), 0));
+    far_pointer(SEL(GATE) | 3, 0);
+    check(call_user(user_call_with_edx, 0, 0, NULL, &t) && t.vector == X86_GP,
+          "CR0 read in conforming code: %s", trap_name(t.vector));
+    put(&gdt[GATE], call_gate(3, SEL(SEGMENT), user_address(user_trap_on_edx),
+                              0));
+    check(call_user(user_call_with_edx, (ulong)&victim[1000], 0, NULL, &t) &&
+          t.vector == X86_UD, "a trap in conforming code: %s",
+          trap_name(t.vector));
+    for (unsigned i = 0; i < ARRAY_SIZE(victim); i++) {
+        if (victim[i]) {
+            failure("conforming code has written %x to the kernel's memory",
+                    victim[i]);
+            break;
+        }
+    }
+}
+
 static void kernels_own(void)
 {
     struct trap t;
@@ -394,6 +443,9 @@ void test_main(void)
 #else
     gates();
     own_segments();
+    if (!is_initdomain()) {
+        conforming_is_user();       /* Xen goes to ring 1 */
+    }
     kernels_own();
     failing();
 #endif
