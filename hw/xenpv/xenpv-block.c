@@ -10,8 +10,10 @@
  * main loop; create, destroy, start and stop with that at rest. Of what the
  * front end can write each request is copied once, and the copy is checked.
  * Data is not copied: QEMU can address all guest RAM, so that a grant is checked,
- * in use while the request is, and costs no mapping. (So persistent grants, for
- * which front ends copy, would be of no use and are not offered.)
+ * in use while the request is, and costs no mapping. So persistent grants, which
+ * stay in use between requests, gain nothing here; and as front ends copy all data
+ * to and from them, they are only offered if the device's feature-persistent says
+ * so.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,6 +30,7 @@
 #include "hw/block/xen_blkif.h"
 #include "hw/xen/interface/io/ring.h"
 #include "hw/xen/xen.h"
+#include "hw/xen/xen-block.h"
 #include "system/block-backend.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
@@ -37,6 +40,8 @@
 #define SEGS_PER_PAGE       (XEN_PAGE_SIZE / sizeof(struct blkif_request_segment))
 /* 1 MiB, as virtio-blk's default */
 #define MAX_INDIRECT_SEGS   256
+/* Of a ring, as Xen's blkback has it: 32 requests of 32 segments and their list */
+#define MAX_PERSISTENT_GRANTS   1056
 /* From so many in flight on, what is submitted at once goes as a batch */
 #define BATCH_FROM          2
 
@@ -46,6 +51,15 @@ typedef enum Stage {
     STAGE_FLUSH_AFTER,
     STAGE_DONE,
 } Stage;
+
+/* A persistent grant: of a whole frame, in use as long as this is there */
+typedef struct Grant {
+    QTAILQ_ENTRY(Grant) next;           /* of those without users */
+    uint8_t *data;
+    uint32_t ref;
+    unsigned users;                     /* segments of requests on their way */
+    bool writable;
+} Grant;
 
 typedef struct Request {
     QTAILQ_ENTRY(Request) next;         /* stopped ones */
@@ -64,6 +78,7 @@ typedef struct Request {
     int64_t offset;                     /* on the disk */
     uint64_t size;
     unsigned nr_mapped;                 /* of the segments */
+    Grant **kept;                       /* theirs; NULL if not persistent */
     QEMUIOVector qiov;
     BlockAcctCookie acct;
 } Request;
@@ -85,6 +100,10 @@ struct XenBlockDataPlane {
     size_t fields;                      /* where "id" is in a request */
     blkif_back_rings_t rings;
 
+    bool persistent;                    /* both ends want it */
+    GHashTable *grants;                 /* reference: Grant */
+    QTAILQ_HEAD(, Grant) idle;          /* the least recently used first */
+
     bool running;
     bool stalled;                       /* the ring waits for a completion */
     bool barrier;                       /* one is in flight */
@@ -94,6 +113,100 @@ struct XenBlockDataPlane {
     QTAILQ_HEAD(, Request) stopped;     /* to go on when the machine does */
     unsigned nr_stopped;
 };
+
+/* ------------------------------------------------------------------------- */
+/* Persistent grants                                                          */
+
+static void drop_grant(XenBlockDataPlane *dp, Grant *grant)
+{
+    QTAILQ_REMOVE(&dp->idle, grant, next);
+    g_hash_table_remove(dp->grants, GUINT_TO_POINTER(grant->ref));
+    trace_xenpv_block_grant_dropped(grant->ref,
+                                    g_hash_table_size(dp->grants));
+    xenpv_gnttab_release(grant->ref, grant->writable);
+    g_free(grant);
+}
+
+/*
+ * The first use of a grant in a ring. It is kept writable, if it is granted so,
+ * even if it is only read now: the front end will use it for anything.
+ */
+static Grant *keep_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
+{
+    bool full = g_hash_table_size(dp->grants) == MAX_PERSISTENT_GRANTS;
+    bool writable = true;
+    uint8_t *data;
+    Grant *grant;
+
+    if (full && QTAILQ_EMPTY(&dp->idle)) {
+        return NULL;
+    }
+    data = xenpv_gnttab_use(ref, 0, XEN_PAGE_SIZE, true);
+    if (!data && !write) {
+        writable = false;
+        data = xenpv_gnttab_use(ref, 0, XEN_PAGE_SIZE, false);
+    }
+    if (!data) {
+        return NULL;
+    }
+    if (full) {
+        drop_grant(dp, QTAILQ_FIRST(&dp->idle));
+    }
+    grant = g_new0(Grant, 1);
+    grant->data = data;
+    grant->ref = ref;
+    grant->writable = writable;
+    QTAILQ_INSERT_TAIL(&dp->idle, grant, next);
+    g_hash_table_insert(dp->grants, GUINT_TO_POINTER(ref), grant);
+    trace_xenpv_block_grant_kept(ref, writable, g_hash_table_size(dp->grants));
+    return grant;
+}
+
+/* A grant that is kept, for one more user; NULL: it is not, or not for this */
+static Grant *get_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
+{
+    Grant *grant;
+
+    if (!dp->persistent) {
+        return NULL;
+    }
+    grant = g_hash_table_lookup(dp->grants, GUINT_TO_POINTER(ref)) ?:
+            keep_grant(dp, ref, write);
+    if (!grant) {
+        return NULL;
+    }
+    if (write && !grant->writable) {
+        if (!xenpv_gnttab_use(ref, 0, XEN_PAGE_SIZE, true)) {
+            return NULL;
+        }
+        xenpv_gnttab_release(ref, false);
+        grant->writable = true;
+    }
+    if (!grant->users++) {
+        QTAILQ_REMOVE(&dp->idle, grant, next);
+    }
+    return grant;
+}
+
+static void put_grant(XenBlockDataPlane *dp, Grant *grant, bool written)
+{
+    if (written) {
+        xenpv_gnttab_written(grant->ref);
+    }
+    if (!--grant->users) {
+        QTAILQ_INSERT_TAIL(&dp->idle, grant, next);
+    }
+}
+
+static void drop_all_grants(XenBlockDataPlane *dp)
+{
+    Grant *grant;
+
+    while ((grant = QTAILQ_FIRST(&dp->idle))) {
+        drop_grant(dp, grant);
+    }
+    assert(!g_hash_table_size(dp->grants));
+}
 
 /* ------------------------------------------------------------------------- */
 /* Requests in the ring                                                       */
@@ -135,14 +248,28 @@ static bool get_indirect_segs(XenBlockDataPlane *dp, Request *req,
     unsigned n = 0;
 
     QEMU_BUILD_BUG_ON(ARRAY_SIZE(copies) > BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
-    for (unsigned done = 0; done < req->nr_segs; n++) {
+    for (unsigned done = 0; done < req->nr_segs; grefs += 4) {
         unsigned here = MIN(req->nr_segs - done, SEGS_PER_PAGE);
+        size_t len = here * sizeof(req->segs[0]);
+        uint32_t ref = ldl_le_p(grefs);
+        Grant *grant = get_grant(dp, ref, false);
 
-        copies[n].source.foreign.ref = ldl_le_p(grefs + 4 * n);
-        copies[n].source.foreign.offset = 0;
-        copies[n].dest.virt = &req->segs[done];
-        copies[n].len = here * sizeof(req->segs[0]);
+        if (grant) {
+            memcpy(&req->segs[done], grant->data, len);
+            put_grant(dp, grant, false);
+        } else {
+            copies[n].source.foreign.ref = ref;
+            copies[n].source.foreign.offset = 0;
+            copies[n].dest.virt = &req->segs[done];
+            copies[n].len = len;
+            n++;
+        }
         done += here;
+    }
+    /* The front end may change what is in its pages, but not the copy */
+    barrier();
+    if (!n) {
+        return true;
     }
     xen_device_copy_grant_refs(dp->xendev, false, copies, n, &err);
     if (err) {
@@ -261,26 +388,41 @@ static bool is_read(const Request *req)
 static void release_data(Request *req)
 {
     for (unsigned i = 0; i < req->nr_mapped; i++) {
-        xenpv_gnttab_release(req->segs[i].gref, is_read(req));
+        if (req->kept && req->kept[i]) {
+            put_grant(req->dp, req->kept[i], is_read(req));
+        } else {
+            xenpv_gnttab_release(req->segs[i].gref, is_read(req));
+        }
     }
+    g_free(req->kept);
     qemu_iovec_destroy(&req->qiov);
 }
 
 /* The data is where the guest has it, which the grants must allow */
 static bool map_data(Request *req)
 {
-    unsigned sector_size = req->dp->sector_size;
+    XenBlockDataPlane *dp = req->dp;
+    unsigned sector_size = dp->sector_size;
 
     qemu_iovec_init(&req->qiov, req->nr_segs);
+    if (dp->persistent) {
+        req->kept = g_new(Grant *, req->nr_segs);
+    }
     for (unsigned i = 0; i < req->nr_segs; i++) {
         struct blkif_request_segment *seg = &req->segs[i];
         uint32_t len = (seg->last_sect - seg->first_sect + 1) * sector_size;
-        void *data = xenpv_gnttab_use(seg->gref, seg->first_sect * sector_size,
-                                      len, is_read(req));
+        uint32_t start = seg->first_sect * sector_size;
+        Grant *grant = get_grant(dp, seg->gref, is_read(req));
+        void *data = grant ? grant->data + start
+                           : xenpv_gnttab_use(seg->gref, start, len,
+                                              is_read(req));
 
         if (!data) {
             trace_xenpv_block_bad_request(req->id, req->op, "grant of data");
             return false;
+        }
+        if (req->kept) {
+            req->kept[i] = grant;
         }
         req->nr_mapped++;
         qemu_iovec_add(&req->qiov, data, len);
@@ -589,6 +731,8 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->xendev = xendev;
     dp->blk = blk;
     dp->sector_size = sector_size;
+    dp->grants = g_hash_table_new(NULL, NULL);
+    QTAILQ_INIT(&dp->idle);
     QTAILQ_INIT(&dp->stopped);
     qemu_mutex_init(&dp->lock);
     if (iothread) {
@@ -607,6 +751,9 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
                               MAX_INDIRECT_SEGS);
     xen_device_backend_printf(xendev, "feature-barrier", "%u", 1);
+    if (XEN_BLOCK_DEVICE(xendev)->props.feature_persistent) {
+        xen_device_backend_printf(xendev, "feature-persistent", "%u", 1);
+    }
     return dp;
 }
 
@@ -621,6 +768,7 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
         object_unref(OBJECT(dp->iothread));
     }
     qemu_mutex_destroy(&dp->lock);
+    g_hash_table_destroy(dp->grants);
     g_free(dp);
 }
 
@@ -677,6 +825,7 @@ void xen_block_dataplane_stop(XenBlockDataPlane *dp)
     }
     dp->nr_stopped = 0;
     dp->barrier = false;
+    drop_all_grants(dp);
 
     if (dp->channel) {
         xen_device_unbind_event_channel(dp->xendev, dp->channel, NULL);
@@ -699,6 +848,7 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
                                Error **errp)
 {
     size_t size = (size_t)nr_ring_ref * XEN_PAGE_SIZE;
+    unsigned persistent;
     ERRP_GUARD();
 
     if (dp->sring) {
@@ -708,6 +858,9 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
     dp->ring_refs = g_memdup2(ring_ref, nr_ring_ref * sizeof(*ring_ref));
     dp->nr_ring_refs = nr_ring_ref;
     dp->protocol = protocol;
+    dp->persistent = XEN_BLOCK_DEVICE(dp->xendev)->props.feature_persistent &&
+        xen_device_frontend_scanf(dp->xendev, "feature-persistent", "%u",
+                                  &persistent) == 1 && persistent;
 
     xen_device_set_max_grant_refs(dp->xendev, nr_ring_ref, errp);
     if (*errp) {

@@ -633,6 +633,19 @@ void xenpv_gnttab_release(uint32_t ref, bool write)
     unpin(s, ref, write);
 }
 
+void xenpv_gnttab_written(uint32_t ref)
+{
+    XenPVGnttabState *s = gnttab;
+
+    if (!tcg_enabled()) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    if (s->pins[ref].writers) {
+        frame_written(s->pins[ref].mfn);
+    }
+}
+
 static struct gnttab_backend_ops gnttab_ops = {
     .open = be_open,
     .close = be_close,

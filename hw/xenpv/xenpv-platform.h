@@ -87,6 +87,8 @@ void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
  */
 void *xenpv_gnttab_use(uint32_t ref, uint32_t offset, uint32_t len, bool write);
 void xenpv_gnttab_release(uint32_t ref, bool write);
+/* It has been written to, and is not released */
+void xenpv_gnttab_written(uint32_t ref);
 
 /*
  * xenstore. What domain 0 writes below the guest's home is remembered: that is

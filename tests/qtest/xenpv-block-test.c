@@ -13,6 +13,7 @@
 #include "qemu/bswap.h"
 #include "qemu/host-utils.h"
 #include "qobject/qdict.h"
+#include "hw/xen/xen.h"
 #include "xenpv-frontend.h"
 #include "hw/xen/interface/io/blkif.h"
 
@@ -31,6 +32,10 @@
 #define READONLY_REF (LIST_REF + 1) /* DATA_MFN, to read */
 #define FREE_REF    (READONLY_REF + 1)
 #define NOT_RAM_REF (FREE_REF + 1)
+#define MANY_REF    512             /* + i: frame DATA_MFN + i % NR_DATA */
+#define LISTS_REF   300             /* + i: frame LIST_MFN + i */
+#define MAX_KEPT    1056            /* persistent grants of a ring */
+#define IN_USE      (GTF_reading | GTF_writing)
 
 /* In both layouts but for where a request's fields begin */
 #define RING_ENTRIES 64
@@ -140,13 +145,26 @@ static void prepare(Disk *d, QTestState *qts, const char *name, bool narrow,
              narrow ? "x86_32-abi" : "x86_64-abi");
 }
 
+static void connect_prepared(Disk *d)
+{
+    frontend_set_state(&d->f, XenbusStateInitialised);
+    frontend_wait(&d->f, XenbusStateConnected);
+    frontend_set_state(&d->f, XenbusStateConnected);
+}
+
 static void connect_disk(Disk *d, QTestState *qts, const char *name,
                          bool narrow, unsigned pages)
 {
     prepare(d, qts, name, narrow, pages);
-    frontend_set_state(&d->f, XenbusStateInitialised);
-    frontend_wait(&d->f, XenbusStateConnected);
-    frontend_set_state(&d->f, XenbusStateConnected);
+    connect_prepared(d);
+}
+
+static void disconnect_disk(Disk *d)
+{
+    frontend_set_state(&d->f, XenbusStateClosing);
+    frontend_wait(&d->f, XenbusStateClosing);
+    frontend_set_state(&d->f, XenbusStateClosed);
+    frontend_wait(&d->f, XenbusStateClosed);
 }
 
 typedef struct Seg {
@@ -628,10 +646,7 @@ static void test_bad_ring(void)
     assert_filled(qts, 40, 0, 0x77, XENPV_PAGE);
 
     /* And says when it is done with it */
-    frontend_set_state(&d.f, XenbusStateClosing);
-    frontend_wait(&d.f, XenbusStateClosing);
-    frontend_set_state(&d.f, XenbusStateClosed);
-    frontend_wait(&d.f, XenbusStateClosed);
+    disconnect_disk(&d);
     g_assert_cmphex(xenpv_grant_flags(qts, RING_REF) &
                     (GTF_reading | GTF_writing), ==, 0);
     frontend_destroy(&d.f);
@@ -850,6 +865,467 @@ static void test_reset(void)
     remove_image(path);
 }
 
+#define PERSISTENT  " -global xen-disk.feature-persistent=on"
+
+static void assert_flags(QTestState *qts, uint32_t ref, uint16_t flags)
+{
+    g_assert_cmphex(xenpv_grant_flags(qts, ref), ==, flags);
+}
+
+static void connect_persistent(Disk *d, QTestState *qts, bool narrow,
+                               unsigned pages)
+{
+    prepare(d, qts, "51712", narrow, pages);
+    xs_write(qts, d->f.dir, "feature-persistent", "1");
+    connect_prepared(d);
+}
+
+/* A page of data both ways, by one grant and then by another */
+static void assert_moves(Disk *d, const char *path, uint64_t sector,
+                         unsigned frame)
+{
+    Seg seg = { DATA_REF + frame, 0, 7 };
+    QTestState *qts = d->f.qts;
+    uint8_t buf[XENPV_PAGE];
+
+    fill(qts, frame, 0x10 + frame);
+    g_assert_cmpint(request(d, BLKIF_OP_WRITE, sector, 1, &seg), ==, 0);
+    image_read(path, buf, sector * SECTOR, sizeof(buf));
+    for (int i = 0; i < sizeof(buf); i++) {
+        g_assert_cmphex(buf[i], ==, 0x10 + frame);
+    }
+    fill(qts, frame + 1, 0xee);
+    seg.ref++;
+    g_assert_cmpint(request(d, BLKIF_OP_READ, sector, 1, &seg), ==, 0);
+    assert_filled(qts, frame + 1, 0, 0x10 + frame, XENPV_PAGE);
+}
+
+/* Grants are in use between requests where both ends want that, and only there */
+static void test_persistent(void)
+{
+    static const struct {
+        bool back;
+        const char *front;
+    } ends[] = {
+        { true, "1" }, { true, "0" }, { true, NULL }, { true, "" },
+        { false, "1" },
+    };
+    const uint16_t free_flags = GTF_permit_access;
+    char *path = image();
+
+    for (int i = 0; i < 2 * ARRAY_SIZE(ends); i++) {
+        bool back = ends[i / 2].back, kept;
+        const char *front = ends[i / 2].front;
+        QTestState *qts = start(path, back ? PERSISTENT ONE_DISK
+                                " -object iothread,id=io"
+                                " -global xen-disk.iothread=io" : ONE_DISK);
+        uint16_t flags;
+        Disk d;
+
+        prepare(&d, qts, "51712", i & 1, i & 1 ? 4 : 1);
+        xs_assert(qts, d.f.back, "feature-persistent", back ? "1" : NULL);
+        if (front) {
+            xs_write(qts, d.f.dir, "feature-persistent", "%s", front);
+        }
+        connect_prepared(&d);
+        kept = back && !g_strcmp0(front, "1");
+        flags = free_flags | (kept ? IN_USE : 0);
+        g_test_message("back end %d, front end '%s': kept %d", back,
+                       front ?: "", kept);
+
+        /* Again and again, and each by others, too */
+        for (int j = 0; j < 6; j++) {
+            assert_moves(&d, path, 8 + j * 8, 4 + j % 3);
+        }
+        for (int j = 0; j < NR_DATA; j++) {
+            assert_flags(qts, DATA_REF + j,
+                         j >= 4 && j <= 7 ? flags : free_flags);
+        }
+        /* A list of segments is kept as well; it is granted to read */
+        for (int j = 0; j < NR_DATA; j++) {
+            put_list(qts, j, (Seg) { DATA_REF + j, 0, 7 });
+        }
+        put_indirect(&d, BLKIF_OP_READ, 1024, NR_DATA, LIST_REF);
+        push(&d);
+        g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+        /* It is read anew for each request */
+        put_list(qts, 0, (Seg) { DATA_REF + 1, 0, 7 });
+        put_list(qts, 1, (Seg) { DATA_REF, 0, 7 });
+        put_indirect(&d, BLKIF_OP_READ, 1024, NR_DATA, LIST_REF);
+        push(&d);
+        g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+        for (int j = 0; j < NR_DATA; j++) {
+            assert_pattern(qts, j, 0, 1024 * SECTOR +
+                           (j < 2 ? 1 - j : j) * XENPV_PAGE, XENPV_PAGE);
+            assert_flags(qts, DATA_REF + j, flags);
+        }
+        assert_flags(qts, LIST_REF, free_flags | GTF_readonly |
+                                    (kept ? GTF_reading : 0));
+
+        disconnect_disk(&d);
+        for (int j = 0; j < NR_DATA; j++) {
+            assert_flags(qts, DATA_REF + j, free_flags);
+        }
+        assert_flags(qts, LIST_REF, free_flags | GTF_readonly);
+        assert_flags(qts, RING_REF, free_flags);
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
+/* Grant more, all of the same frames */
+static void grant_many(QTestState *qts, unsigned nr)
+{
+    struct xenpv_gnttab_setup s = { .dom = DOMID_SELF, .nr_frames = 4 };
+
+    g_assert_cmpint(xenpv_call(qts, XENPV_CALL_GNTTAB, GNTTABOP_setup_table,
+                               &s, sizeof(s)), ==, 0);
+    g_assert_cmpint(s.status, ==, GNTST_okay);
+    for (unsigned i = 0; i < nr; i++) {
+        xenpv_grant(qts, MANY_REF + i, GTF_permit_access,
+                    DATA_MFN + i % NR_DATA);
+    }
+}
+
+static unsigned nr_in_use(QTestState *qts, unsigned nr)
+{
+    g_autofree grant_entry_v1_t *e = g_new(grant_entry_v1_t, nr);
+    unsigned n = 0;
+
+    qtest_memread(qts, xenpv_core(XENPV_CORE_GRANT_TABLE) +
+                  MANY_REF * sizeof(*e), e, nr * sizeof(*e));
+    for (unsigned i = 0; i < nr; i++) {
+        n += (e[i].flags & IN_USE) == IN_USE;
+    }
+    return n;
+}
+
+/* A ring keeps so many and no more, those that were used last */
+static void test_persistent_limit(void)
+{
+    enum { BY = 11, ROUNDS = MAX_KEPT / BY };
+    char *path = image();
+    QTestState *qts = start(path, PERSISTENT ONE_DISK);
+    Seg segs[BY];
+    Disk d;
+
+    QEMU_BUILD_BUG_ON(MAX_KEPT % BY);
+    connect_persistent(&d, qts, false, 1);
+    grant_many(qts, MAX_KEPT + 2 * BY);
+    for (int round = 0; round < ROUNDS + 2; round++) {
+        for (int i = 0; i < BY; i++) {
+            segs[i] = (Seg) { MANY_REF + round * BY + i, 0, 7 };
+        }
+        g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, BY, segs), ==, 0);
+        if (round == ROUNDS - 1) {
+            g_assert_cmpuint(nr_in_use(qts, MAX_KEPT), ==, MAX_KEPT);
+            /* The first is used once more: the second is now the oldest */
+            segs[0] = (Seg) { MANY_REF, 0, 7 };
+            g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, segs), ==, 0);
+        }
+    }
+    g_assert_cmpuint(nr_in_use(qts, MAX_KEPT + 2 * BY), ==, MAX_KEPT);
+    for (int i = 0; i <= 2 * BY + 1; i++) {
+        assert_flags(qts, MANY_REF + i, GTF_permit_access |
+                     (i == 0 || i == 2 * BY + 1 ? IN_USE : 0));
+    }
+    /* One that was dropped is as good as any */
+    segs[0] = (Seg) { MANY_REF + 1, 0, 7 };
+    fill(qts, 1, 0xee);
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 64, 1, segs), ==, 0);
+    assert_pattern(qts, 1, 0, 64 * SECTOR, XENPV_PAGE);
+    g_assert_cmpuint(nr_in_use(qts, MAX_KEPT + 2 * BY), ==, MAX_KEPT);
+    disconnect_disk(&d);
+    g_assert_cmpuint(nr_in_use(qts, MAX_KEPT + 2 * BY), ==, 0);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/*
+ * Requests on their way at once may need more: all of that is in use then, but
+ * what is beyond the limit no longer than its request. An error that stops the
+ * machine keeps them on their way.
+ */
+static void test_persistent_at_once(void)
+{
+    enum { EACH = 256, REQUESTS = 5, ALL = EACH * REQUESTS };
+    const int sector_of_all = 1500;
+    g_autoptr(GString) errors = g_string_new(NULL);
+    char *path = image();
+    QTestState *qts;
+    Disk d;
+
+    QEMU_BUILD_BUG_ON(ALL <= MAX_KEPT);
+    for (int i = 0; i < REQUESTS; i++) {
+        g_string_append_printf(errors, ",inject-error.%d.event=none,"
+                               "inject-error.%d.iotype=read,"
+                               "inject-error.%d.once=on,"
+                               "inject-error.%d.sector=%d", i, i, i, i,
+                               sector_of_all);
+    }
+    qts = qtest_initf("-M xenpv-kvm -m 32 -blockdev driver=file,node-name=f,"
+                      "filename=%s -blockdev driver=blkdebug,node-name=d,"
+                      "image=f%s" PERSISTENT ONE_DISK ",rerror=stop", path,
+                      errors->str);
+    connect_persistent(&d, qts, false, 1);
+    grant_many(qts, ALL);
+    for (int i = 0; i < REQUESTS; i++) {
+        xenpv_grant(qts, LISTS_REF + i, GTF_permit_access, LIST_MFN + i);
+        for (int j = 0; j < EACH; j++) {
+            uint64_t at = (LIST_MFN + i) * XENPV_PAGE + 8 * j;
+
+            qtest_writel(qts, at, MANY_REF + i * EACH + j);
+            qtest_writew(qts, at + 4, 7 << 8);
+        }
+        put_indirect(&d, BLKIF_OP_READ, i * 256, EACH, LISTS_REF + i);
+    }
+    push(&d);
+    qtest_qmp_eventwait(qts, "STOP");
+    g_assert_cmpuint(nr_in_use(qts, ALL), ==, ALL);
+    g_assert_cmpuint(qtest_readl(qts, ring(8)), ==, d.cons);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    for (int i = 0; i < REQUESTS; i++) {
+        g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+    }
+    /* The lists, which nobody used any more, have made room */
+    g_assert_cmpuint(nr_in_use(qts, ALL), ==, MAX_KEPT);
+    assert_works(&d);
+    disconnect_disk(&d);
+    g_assert_cmpuint(nr_in_use(qts, ALL), ==, 0);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/* What a front end makes of a grant that is kept reaches nothing else */
+static void test_persistent_hostile(void)
+{
+    char *path = image();
+    QTestState *qts = start(path, PERSISTENT ONE_DISK);
+    Seg seg = { DATA_REF + 4, 0, 7 }, readonly = { READONLY_REF, 0, 7 };
+    uint8_t byte;
+    Disk d;
+
+    connect_persistent(&d, qts, false, 1);
+    assert_moves(&d, path, 8, 4);
+
+    /* Revoked, or given for other frames: the one that was granted is used */
+    fill(qts, 50, 0x77);
+    for (int i = 0; i < 4; i++) {
+        static const struct {
+            uint16_t flags;
+            uint32_t frame;
+        } entries[] = {
+            { 0, 0 },
+            { GTF_permit_access, DATA_MFN + 50 },
+            { GTF_permit_access, XENPV_CORE_GPA / XENPV_PAGE },
+            { GTF_permit_access | GTF_readonly, 0xffffffff },
+        };
+
+        xenpv_grant(qts, seg.ref, entries[i].flags, entries[i].frame);
+        fill(qts, 4, 0xee);
+        g_assert_cmpint(request(&d, BLKIF_OP_READ, 200 + i * 8, 1, &seg), ==,
+                        0);
+        assert_pattern(qts, 4, 0, (200 + i * 8) * SECTOR, XENPV_PAGE);
+        fill(qts, 4, 0x30 + i);
+        g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 400, 1, &seg), ==, 0);
+        image_read(path, &byte, 400 * SECTOR, 1);
+        g_assert_cmphex(byte, ==, 0x30 + i);
+        assert_filled(qts, 50, 0, 0x77, XENPV_PAGE);
+        assert_works(&d);
+    }
+
+    /* What is granted to read is kept so, and written only if it may be */
+    fill(qts, 0, 0x55);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 408, 1, &readonly), ==, 0);
+    assert_flags(qts, READONLY_REF,
+                 GTF_permit_access | GTF_readonly | GTF_reading);
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, &readonly), ==,
+                    BLKIF_RSP_ERROR);
+    assert_filled(qts, 0, 0, 0x55, XENPV_PAGE);
+    assert_flags(qts, READONLY_REF,
+                 GTF_permit_access | GTF_readonly | GTF_reading);
+    xenpv_grant(qts, READONLY_REF, GTF_permit_access | GTF_reading,
+                DATA_MFN + 50);
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, &readonly), ==,
+                    BLKIF_RSP_ERROR);
+    assert_filled(qts, 50, 0, 0x77, XENPV_PAGE);
+    xenpv_grant(qts, READONLY_REF, GTF_permit_access | GTF_reading, DATA_MFN);
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 80, 1, &readonly), ==, 0);
+    assert_pattern(qts, 0, 0, 80 * SECTOR, XENPV_PAGE);
+    assert_flags(qts, READONLY_REF, GTF_permit_access | IN_USE);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 408, 1, &readonly), ==, 0);
+
+    /* Nothing is kept of what is not granted, or not RAM */
+    seg.ref = FREE_REF;
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, &seg), ==,
+                    BLKIF_RSP_ERROR);
+    assert_flags(qts, FREE_REF, 0);
+    seg.ref = NOT_RAM_REF;
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, &seg), ==,
+                    BLKIF_RSP_ERROR);
+    assert_flags(qts, NOT_RAM_REF, GTF_permit_access);
+    seg.ref = 0xffffffff;
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, &seg), ==,
+                    BLKIF_RSP_ERROR);
+
+    /* In one request, too, in which others are kept: those are not held */
+    {
+        Seg segs[2] = { { DATA_REF + 60, 0, 7 }, { FREE_REF, 0, 7 } };
+
+        g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 2, segs), ==,
+                        BLKIF_RSP_ERROR);
+        g_assert_cmpint(request(&d, BLKIF_OP_READ, 8, 1, segs), ==, 0);
+    }
+    disconnect_disk(&d);
+    assert_flags(qts, DATA_REF + 4, GTF_permit_access | GTF_readonly);
+    assert_flags(qts, DATA_REF + 60, GTF_permit_access);
+    assert_flags(qts, READONLY_REF, GTF_permit_access);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/* Part of a frame (version 2) cannot be kept, but serves its own requests */
+static void grant_v2(QTestState *qts, uint32_t ref, uint16_t flags,
+                     uint64_t frame, uint16_t start, uint16_t length)
+{
+    grant_entry_v2_t e = {
+        .sub_page = { .hdr = { .flags = flags }, .frame = frame },
+    };
+
+    if (flags & GTF_sub_page) {
+        e.sub_page.page_off = start;
+        e.sub_page.length = length;
+    }
+    qtest_memwrite(qts, xenpv_core(XENPV_CORE_GRANT_TABLE) + ref * sizeof(e),
+                   &e, sizeof(e));
+}
+
+static uint16_t flags_v2(QTestState *qts, uint32_t ref)
+{
+    return qtest_readw(qts, xenpv_core(XENPV_CORE_GRANT_TABLE +
+                                       XENPV_CORE_GRANT_PAGES * XENPV_PAGE) +
+                       ref * sizeof(grant_status_t));
+}
+
+static void test_persistent_v2(void)
+{
+    struct gnttab_set_version v = { .version = 2 };
+    char *path = image();
+    QTestState *qts = start(path, PERSISTENT ONE_DISK);
+    Seg seg = { 9, 0, 7 };
+    Disk d;
+
+    g_assert_cmpint(xenpv_call(qts, XENPV_CALL_GNTTAB, GNTTABOP_set_version,
+                               &v, sizeof(v)), ==, 0);
+    prepare(&d, qts, "51712", false, 1);
+    qtest_memset(qts, xenpv_core(XENPV_CORE_GRANT_TABLE) + RING_REF * 16, 0,
+                 XENPV_PAGE - RING_REF * 16);
+    grant_v2(qts, RING_REF, GTF_permit_access, RING_MFN, 0, 0);
+    grant_v2(qts, 9, GTF_permit_access, DATA_MFN, 0, 0);
+    grant_v2(qts, 10, GTF_permit_access | GTF_sub_page, DATA_MFN + 1,
+             2 * SECTOR, 3 * SECTOR);
+    xs_write(qts, d.f.dir, "feature-persistent", "1");
+    connect_prepared(&d);
+
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 80, 1, &seg), ==, 0);
+    assert_pattern(qts, 0, 0, 80 * SECTOR, XENPV_PAGE);
+    g_assert_cmphex(flags_v2(qts, 9), ==, IN_USE);
+    fill(qts, 1, 0xee);
+    seg = (Seg) { 10, 3, 4 };
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 80, 1, &seg), ==, 0);
+    assert_filled(qts, 1, 0, 0xee, 3 * SECTOR);
+    assert_pattern(qts, 1, 3 * SECTOR, 80 * SECTOR, 2 * SECTOR);
+    assert_filled(qts, 1, 5 * SECTOR, 0xee, 3 * SECTOR);
+    g_assert_cmphex(flags_v2(qts, 10), ==, 0);
+    seg = (Seg) { 10, 4, 5 };
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 80, 1, &seg), ==,
+                    BLKIF_RSP_ERROR);
+    assert_filled(qts, 1, 5 * SECTOR, 0xee, 3 * SECTOR);
+    g_assert_cmphex(flags_v2(qts, 10), ==, 0);
+    disconnect_disk(&d);
+    g_assert_cmphex(flags_v2(qts, 9), ==, 0);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/* However it ends, nothing stays in use; and it can begin again */
+static void test_persistent_end(void)
+{
+    Seg seg = { DATA_REF, 0, 7 };
+    char *path = image();
+    QTestState *qts;
+    Disk d;
+
+    /* Front ends come and go; one without persistent grants gets none */
+    qts = start(path, PERSISTENT ONE_DISK);
+    for (int i = 0; i < 4; i++) {
+        prepare(&d, qts, "51712", i & 1, 1);
+        xs_write(qts, d.f.dir, "feature-persistent", "%d", i != 2);
+        connect_prepared(&d);
+        assert_works(&d);
+        assert_flags(qts, DATA_REF + 3,
+                     GTF_permit_access | (i == 2 ? 0 : IN_USE));
+        disconnect_disk(&d);
+        assert_flags(qts, DATA_REF + 3, GTF_permit_access);
+        frontend_set_state(&d.f, XenbusStateInitialising);
+        frontend_destroy(&d.f);
+    }
+    /* The machine is reset */
+    for (int i = 0; i < 3; i++) {
+        connect_persistent(&d, qts, i & 1, 1);
+        assert_works(&d);
+        for (int j = 0; j < 20; j++) {
+            seg.ref = DATA_REF + j;
+            put_request(&d, BLKIF_OP_READ, j * 8, 1, &seg, 0);
+        }
+        push(&d);
+        frontend_destroy(&d.f);
+        qtest_system_reset(qts);
+    }
+    qtest_quit(qts);
+
+    /* The disk is taken away */
+    qts = qtest_initf("-M xenpv-kvm -m 32 -object iothread,id=io -blockdev "
+                      "driver=file,filename=%s,node-name=d", path);
+    for (int i = 0; i < 3; i++) {
+        qtest_qmp_device_add(qts, "xen-disk", "disk",
+                             "{'drive': 'd', 'vdev': 'xvda', "
+                             "'iothread': 'io', 'feature-persistent': true}");
+        connect_persistent(&d, qts, false, 1 << i);
+        assert_works(&d);
+        assert_flags(qts, DATA_REF + 3, GTF_permit_access | IN_USE);
+        qtest_qmp_device_del_send(qts, "disk");
+        frontend_wait(&d.f, XenbusStateClosing);
+        frontend_set_state(&d.f, XenbusStateClosing);
+        frontend_set_state(&d.f, XenbusStateClosed);
+        qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+        assert_flags(qts, DATA_REF + 3, GTF_permit_access);
+        frontend_destroy(&d.f);
+    }
+    qtest_quit(qts);
+
+    /* With a request that an error has stopped */
+    qts = start_with_errors(path, "off", ",rerror=stop" PERSISTENT);
+    connect_persistent(&d, qts, false, 1);
+    assert_works(&d);
+    seg.ref = DATA_REF;
+    put_request(&d, BLKIF_OP_READ, 80, 1, &seg, 0);
+    push(&d);
+    qtest_qmp_eventwait(qts, "STOP");
+    assert_flags(qts, DATA_REF, GTF_permit_access | IN_USE);
+    disconnect_disk(&d);
+    assert_flags(qts, DATA_REF, GTF_permit_access);
+    assert_flags(qts, DATA_REF + 3, GTF_permit_access);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -865,5 +1341,11 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block/errors", test_errors);
     qtest_add_func("/xenpv/block/plug", test_plug);
     qtest_add_func("/xenpv/block/reset", test_reset);
+    qtest_add_func("/xenpv/block/persistent", test_persistent);
+    qtest_add_func("/xenpv/block/persistent-limit", test_persistent_limit);
+    qtest_add_func("/xenpv/block/persistent-at-once", test_persistent_at_once);
+    qtest_add_func("/xenpv/block/persistent-hostile", test_persistent_hostile);
+    qtest_add_func("/xenpv/block/persistent-v2", test_persistent_v2);
+    qtest_add_func("/xenpv/block/persistent-end", test_persistent_end);
     return g_test_run();
 }
