@@ -137,6 +137,65 @@ class Disk(LinuxTest):
         self.assertEqual(guest.stderr(), '')
 
     @only('functional')
+    def test_persistent_grants(self):
+        """With feature-persistent=on data is lost or mixed up, or grants are
+        still mapped for each request; or they stay mapped without it"""
+        images = [self.make_image(n, 8 * MIB) for n in ('a', 'b')]
+        log = self.place.scratch(self.log_name('.trace'))
+        self.addCleanup(os.unlink, log)
+        self.append = ('console=hvc0 loglevel=1 '
+                       'xen_blkfront.max_ring_page_order=3')
+        # xvda and xvdb, which is as a disk is by itself
+        guest = self.boot('-D', log, '-trace', 'xenpv_block_request',
+                          '-trace', 'xenpv_block_grant_*',
+                          '-trace', 'xenpv_gnttab_pin',
+                          '-object', 'iothread,id=io',
+                          '-global', 'xen-disk.iothread=io',
+                          '-global', 'xen-disk.feature-persistent=on',
+                          '-drive', 'if=xen,format=raw,file=' + images[0],
+                          '-drive', 'if=none,id=b,format=raw,file=' + images[1],
+                          '-device', 'xen-disk,drive=b,vdev=xvdb,'
+                          'feature-persistent=off')
+        self.wait_for(guest, '[ -b /dev/xvda -a -b /dev/xvdb ]')
+
+        def counts():
+            with open(log) as f:
+                lines = f.read().splitlines()
+            return (sum(int(line.split()[-1]) for line in lines
+                        if line.startswith('xenpv_block_request ')),
+                    *(sum(line.startswith(event + ' ') for line in lines)
+                      for event in ('xenpv_block_grant_kept',
+                                    'xenpv_block_grant_dropped',
+                                    'xenpv_gnttab_pin')))
+
+        start = counts()
+        self.transfer(guest, 'xvda', images[0], 8)
+        segments, kept, dropped, pins = (
+            after - before for before, after in zip(start, counts()))
+        # Three times all of it
+        self.assertGreaterEqual(segments, 3 * 8 * MIB // 4096)
+        self.assertGreater(counts()[1], 32)
+        self.assertLess(kept, segments / 4)
+        self.assertEqual(dropped, 0)
+        self.assertLess(pins, segments / 4)
+        # They are kept for what it may use at once, whatever comes
+        self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=1M iflag=direct')
+        before = counts()
+        self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=1M iflag=direct')
+        after = counts()
+        self.assertGreaterEqual(after[0] - before[0], 8 * MIB // 4096)
+        self.assertEqual(after[1:], before[1:])
+
+        start = after
+        self.transfer(guest, 'xvdb', images[1], 8)
+        segments, kept, dropped, pins = (
+            after - before for before, after in zip(start, counts()))
+        self.assertEqual((kept, dropped), (0, 0))
+        self.assertGreaterEqual(pins, segments)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
     def test_other_abis(self):
         """With grants of version 2, or the 2-level event channels, which Linux
         uses when it is told to, data is lost or events are"""
