@@ -606,6 +606,7 @@ struct vcpu_set_singleshot_timer {
 struct vcpu_set_periodic_timer {
     uint64_t period_ns;
 };
+#define RUNSTATE_running    0
 #define RUNSTATE_blocked    2
 #define RUNSTATE_offline    3
 struct vcpu_runstate_info {

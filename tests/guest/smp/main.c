@@ -2,12 +2,13 @@
  * Several vCPUs: they come up with the state that they were given, go down and
  * come back; a change of the page tables that one asks the others to forget is
  * forgotten when the hypercall returns; an event wakes one that polls for it;
- * all see the same time, and it never goes back; and page tables that several
- * pin and unpin at once are counted right.
+ * all see the same time, and it never goes back; one sees whether another runs
+ * or waits; and page tables that several pin and unpin at once are counted right.
  *
  * If a flush were not waited for, a vCPU would still read the old page. If a
  * reference to a table were lost, a page could not become plain memory again,
- * or would become it too soon.
+ * or would become it too soon. If a vCPU that runs were said not to, those that
+ * send it an IPI would yield for nothing.
  *
  * vCPUs: 3
  *
@@ -536,6 +537,43 @@ static void nmis(void)
     check_eq(cpus[1].count, 1, "what the wait returned, and 1");
 }
 
+/* --- Runstates --- */
+
+/* vCPU 1's, in which other vCPUs look before they wait for it */
+static volatile struct vcpu_runstate_info runstate_area;
+
+static void runstates(void)
+{
+    struct {
+        union {
+            volatile void *v;
+            uint64_t p;
+        } addr;
+    } where = { .addr = { .p = (ulong)&runstate_area } };
+    unsigned woken = nr_nmis;
+
+    runstate_area.state = 99;
+    check_ret(vcpu_op(VCPUOP_register_runstate_memory_area, 1, &where), 0,
+              "registering another's runstate area");
+    check(runstate_area.state <= RUNSTATE_offline, "nothing is written there");
+    for (unsigned round = 0; round < 3; round++) {
+        counting = true;
+        cpus[1].count = 0;
+        ask(1, count);
+        wait_until(cpus[1].count, "vCPU 1 does not count");
+        wait_until(runstate_area.state == RUNSTATE_running,
+                   "vCPU 1 counts, and is %d", runstate_area.state);
+        counting = false;
+        wait_for_all("counting");
+        ask(1, poll_in_vain);
+        wait_until(runstate_area.state == RUNSTATE_blocked,
+                   "vCPU 1 waits, and is %d", runstate_area.state);
+        check_ret(vcpu_op(VCPUOP_send_nmi, 1, NULL), 0, "send_nmi");
+        wait_for_all("waiting");
+    }
+    check_eq(nr_nmis, woken + 3, "NMIs that woke vCPU 1");
+}
+
 /* --- Page tables --- */
 
 #define TABLES      4
@@ -619,5 +657,6 @@ void test_main(void)
     polling();
     times();
     nmis();
+    runstates();
     page_tables();
 }
