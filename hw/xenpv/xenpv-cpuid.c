@@ -83,7 +83,8 @@ static void restrict_features(X86CPU *cpu, uint32_t leaf, uint32_t subleaf,
     case 0x1:
         regs[R_ECX] |= CPUID_EXT_HYPERVISOR;
         regs[R_ECX] &= ~CPUID_EXT_OSXSAVE;      /* the monitor's to say */
-        if (is_64bit && !sysenter_in_long_mode(cpu)) {
+        /* A 32-bit guest's programs have the shorter way in int $0x80 */
+        if (!is_64bit || !sysenter_in_long_mode(cpu)) {
             regs[R_EDX] &= ~CPUID_SEP;
         }
         break;

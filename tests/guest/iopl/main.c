@@ -131,7 +131,7 @@ static void in_user(const char *what, unsigned iopl, bool allowed,
     check_eq(t.vector, allowed ? 0x81 : X86_GP, "%s: a program's cli", what);
     enter_with(user_out, iopl, &t);
     check_eq(t.vector, allowed ? 0x81 : X86_GP, "%s: a program's out", what);
-    if (!IS_64BIT && !(cpuid_edx(1) & CPUID1_SEP)) {
+    if (!IS_64BIT && is_initdomain() && !(cpuid_edx(1) & CPUID1_SEP)) {
         nr--;
     }
     for (unsigned i = 0; i < nr; i++) {

@@ -192,7 +192,9 @@ void test_main(void)
         skip("the CPU behind this one is AMD's");
         return;
     }
-    check(cpuid_edx(1) & CPUID1_SEP, "CPUID does not offer it");
+    if (IS_64BIT) {
+        check(cpuid_edx(1) & CPUID1_SEP, "CPUID does not offer it");
+    }
     with("without a callback", X86_GP, 0);
     stepped(X86_GP);
     for (unsigned flags = 0; flags < 2; flags++) {
