@@ -78,7 +78,7 @@ static void __attribute__((noreturn)) run_first(void)
 
     init_cpu(v);
     init_time(v);
-    start_time_updates(v);
+    update_time(v, system_time());
     for (u32 i = 1; i < boot_info->nr_vcpus; i++) {
         while (!__atomic_load_n(&vcpus[i]->ready, __ATOMIC_SEQ_CST)) {
             asm volatile("pause");

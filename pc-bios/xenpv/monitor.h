@@ -170,7 +170,7 @@ struct vcpu {
     ulong time_addr;            /* likewise: a copy of .vcpu_info's time */
     u32 time_version;           /* which that is */
     u64 poll_deadline;
-    u64 time_update;            /* 0: the guest has set a timer by now */
+    u64 time_update;            /* likewise: .vcpu_info's time is to be written */
     struct start *start;        /* VCPUOP_initialise's, until it has started */
 
 #ifdef __x86_64__
@@ -569,9 +569,9 @@ void run_secondary(void) __attribute__((noreturn));
 
 /* time.c */
 void init_time(struct vcpu *v);
-void start_time_updates(struct vcpu *v);
 void vcpu_info_moved(struct vcpu *v);
 void copy_time(struct vcpu *v);
+void update_time(struct vcpu *v, u64 now);
 u64 system_time(void);
 void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);

@@ -32,6 +32,8 @@
 
 #define NS_PER_SEC          1000000000u
 
+#define TIME_TSC_STABLE     1   /* the TSC is the same on all vCPUs */
+
 static bool x2apic;
 
 static void apic_write(u32 msr, u32 val)
@@ -128,7 +130,7 @@ void vcpu_info_moved(struct vcpu *v)
     t->system_time = boot_info->system_time;
     t->tsc_to_system_mul = boot_info->tsc_to_system_mul;
     t->tsc_shift = boot_info->tsc_shift;
-    t->flags = 1;           /* the TSC is stable across vCPUs */
+    t->flags = TIME_TSC_STABLE;
     barrier();
     t->version++;
 }
@@ -231,6 +233,49 @@ static void program_timer(struct vcpu *v, u64 now)
     apic_write(APIC_TIMER_COUNT, count > 0xffffffff ? 0xffffffff : count);
 }
 
+/*
+ * Move the record of the time forward, by whole steps of 2^32 units after
+ * tsc_shift, which are tsc_to_system_mul ns, 2 to 4 s: nothing is rounded, so it
+ * says the same as before and as other vCPUs' do. False: somebody else has to.
+ */
+static bool advance_time(struct vcpu *v)
+{
+    struct vcpu_time_info *t = &v->vcpu_info->time;
+    u32 version = __atomic_fetch_or(&t->version, 1, __ATOMIC_SEQ_CST) | 1;
+    int shift = t->tsc_shift;
+    u64 delta = rdtsc() - t->tsc_timestamp, steps;
+
+    if (!(t->flags & TIME_TSC_STABLE) || shift < -31 || shift > 31 ||
+        (s64)delta < 0) {
+        return false;
+    }
+    steps = delta >> (32 - shift);
+    t->tsc_timestamp += steps << (32 - shift);
+    t->system_time += steps * t->tsc_to_system_mul;
+    /* KVM, too, writes only while this vCPU stands still: did it meanwhile? */
+    return __atomic_compare_exchange_n(&t->version, &version, version + 1,
+                                       false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Write the time anew, and again in a second. Xen does so while a vCPU runs,
+ * and kernels wait for it: NetBSD for another version when a CPU starts, and
+ * for a later system_time in long delays. A vCPU that sleeps is not woken up
+ * for it: update_runstate() makes up for that.
+ */
+void update_time(struct vcpu *v, u64 now)
+{
+    if (!advance_time(v)) {
+        vcpu_info_moved(v);
+    }
+    if (v->time_addr) {
+        copy_time(v);
+    }
+    v->time_update = now + NS_PER_SEC;
+    program_timer(v, now);
+}
+
 #define NO_SHUTDOWN_CODE    0xffffffff
 static u32 shutdown_code = NO_SHUTDOWN_CODE;    /* what the domain ends with */
 
@@ -273,8 +318,10 @@ void timer_interrupt(struct vcpu *v)
         v->poll_deadline = 0;
     }
     if (v->time_update && now >= v->time_update) {
-        vcpu_info_moved(v);
-        v->time_update = now + NS_PER_SEC;
+        v->time_update = 0;
+        if (v->runstate.state == RUNSTATE_running) {
+            update_time(v, now);
+        }
     }
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
         if (unlikely(watchdogs[i].vcpu == v && now >= watchdogs[i].deadline)) {
@@ -293,22 +340,8 @@ void set_periodic_timer(struct vcpu *v, u64 ns)
 {
     u64 now = system_time();
 
-    v->time_update = 0;
     v->periodic_ns = ns;
     v->periodic_next = now + ns;
-    program_timer(v, now);
-}
-
-/*
- * Xen writes the time anew each second, and NetBSD waits for that before it has
- * set any timer. What is written here is the same: the guest sees the version
- * change.
- */
-void start_time_updates(struct vcpu *v)
-{
-    u64 now = system_time();
-
-    v->time_update = now + NS_PER_SEC;
     program_timer(v, now);
 }
 
@@ -317,7 +350,6 @@ void set_timer(struct vcpu *v, u64 deadline)
 {
     u64 now = system_time();
 
-    v->time_update = 0;
     v->timer_deadline = deadline;
     if (deadline && deadline <= now) {
         v->timer_deadline = 0;

@@ -255,6 +255,9 @@ void update_runstate(struct vcpu *v, int state)
     v->runstate.state_entry_time = now;
     v->runstate.state = state;
     write_runstate(v);
+    if (state == RUNSTATE_running && !v->time_update) {
+        update_time(v, now);
+    }
 }
 
 /* As of now; another vCPU's may be a little late */

@@ -2,8 +2,9 @@
  * Several vCPUs: they come up with the state that they were given, go down and
  * come back; a change of the page tables that one asks the others to forget is
  * forgotten when the hypercall returns; an event wakes one that polls for it;
- * all see the same time, and it never goes back; one sees whether another runs
- * or waits; and page tables that several pin and unpin at once are counted right.
+ * all see the same time, and it never goes back, and it is written anew while
+ * they run; one sees whether another runs or waits; and page tables that several
+ * pin and unpin at once are counted right.
  *
  * If a flush were not waited for, a vCPU would still read the old page. If a
  * reference to a table were lost, a page could not become plain memory again,
@@ -462,6 +463,30 @@ static void times(void)
     check_eq(nr_backward, 0, "how often time went back between vCPUs");
 }
 
+/* As a CPU of NetBSD does at its start: with its timer set, and no upcalls */
+static void wait_for_update(unsigned cpu)
+{
+    volatile struct vcpu_time_info *t = &shared_info->vcpu_info[cpu].time;
+    uint64_t now = time_of(cpu), end = now + WAIT_NS - 500000000;
+    uint32_t version;
+
+    set_timer_op(now + 10000000);
+    version = t->version;
+    while (t->version == version && time_of(cpu) < end) {
+        pause();
+    }
+    cpus[cpu].count = t->version != version;
+}
+
+static void time_updates(void)
+{
+    ask_all(wait_for_update);
+    wait_for_all("waiting for another time");
+    for (unsigned i = 1; i < nr_vcpus; i++) {
+        check_eq(cpus[i].count, 1, "the time of a vCPU is written anew");
+    }
+}
+
 /* --- NMIs --- */
 
 static volatile unsigned nr_nmis, mask_in_nmi, nmis_in_nmi;
@@ -655,6 +680,7 @@ void test_main(void)
     down_and_up();
     flushes();
     polling();
+    time_updates();
     times();
     nmis();
     runstates();

@@ -315,17 +315,38 @@ static void runstate(void)
     check(area.state == 0, "the state in memory is running again");
 }
 
-/* NetBSD starts by waiting for this, before it has set a timer */
+/*
+ * While a vCPU runs, the time is written anew now and then: also when it has
+ * timers and when it has slept. NetBSD waits for another version when a CPU
+ * starts, and for a later system_time in long delays.
+ */
 static void updates(void)
 {
-    volatile uint32_t *version = &vcpu_info()->time.version;
-    uint32_t first = *version;
-    uint64_t end = system_time() + 10 * S;
+    volatile struct vcpu_time_info *t = &vcpu_info()->time;
+    uint32_t version = t->version;
+    uint64_t time = t->system_time, end = system_time() + 15 * S;
 
-    while (*version == first && system_time() < end) {
+    while (t->version == version && system_time() < end) {
         asm volatile("pause");
     }
-    check(*version != first, "the time is not written anew");
+    check(t->version != version, "the time is not written anew");
+    while (t->system_time == time && system_time() < end) {
+        asm volatile("pause");
+    }
+    check(t->system_time != time, "the time that is written is the same");
+    check(t->system_time <= system_time(), "it is in the future");
+}
+
+static void updates_after_sleep(void)
+{
+    uint64_t due = system_time() + 5 * S / 2;
+
+    nr_ticks = 0;
+    set_timer_op(due);
+    while (!nr_ticks && system_time() < due + 5 * S) {
+        HYPERCALL(sched_op, SCHEDOP_block, 0);
+    }
+    updates();
 }
 
 void test_main(void)
@@ -348,5 +369,7 @@ void test_main(void)
     periodic();
     block();
     runstate();
+    updates_after_sleep();
+    clock();
     poll(timer);
 }
