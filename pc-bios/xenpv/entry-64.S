@@ -82,23 +82,22 @@ start:
     .endm
 
     /*
-     * CR3 for the kernel, or for user mode, which may be the same one. v: where
-     * struct vcpu is, from the register reg. Changes rax.
+     * CR3 at a border between the guest's modes: to is V_KERNEL_CR3 or V_USER_CR3,
+     * other the other one. v: where struct vcpu is, from the register reg.
+     * Changes rax.
      */
-    .macro KERNEL_CR3 v, reg
-    mov \v + V(V_KERNEL_CR3)(\reg), %rax
-    cmp %rax, \v + V(V_USER_CR3)(\reg)
+    .macro CHANGE_CR3 to, other, v, reg
+    mov \v + V(\to)(\reg), %rax
+    cmp %rax, \v + V(\other)(\reg)
     je .Lsame\@
     mov %rax, %cr3
 .Lsame\@:
     .endm
-
+    .macro KERNEL_CR3 v, reg
+    CHANGE_CR3 V_KERNEL_CR3, V_USER_CR3, \v, \reg
+    .endm
     .macro USER_CR3 v, reg
-    mov \v + V(V_USER_CR3)(\reg), %rax
-    cmp %rax, \v + V(V_KERNEL_CR3)(\reg)
-    je .Lsame\@
-    mov %rax, %cr3
-.Lsame\@:
+    CHANGE_CR3 V_USER_CR3, V_KERNEL_CR3, \v, \reg
     .endm
 
     /* rbx = the vCPU's area; needs the frame of struct regs on the stack */
