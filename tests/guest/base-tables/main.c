@@ -243,28 +243,13 @@ asm(".pushsection .text\n"
 
 static void start_other_vcpu(void)
 {
-    context.flags = VGCF_IN_KERNEL;
-    context.user_regs.ip = (ulong)other_vcpus_entry;
-    context.user_regs.sp = (ulong)stack + sizeof(stack);
-    context.user_regs.cs = FLAT_KERNEL_CS;
-    context.user_regs.ss = FLAT_KERNEL_SS;
-    context.user_regs.ds = context.user_regs.es = FLAT_KERNEL_DS;
-    context.kernel_ss = FLAT_KERNEL_SS;
-    context.kernel_sp = context.user_regs.sp;
-    context.event_callback_eip = trap_stub(VECTOR_EVENT);
-    context.failsafe_callback_eip = trap_stub(VECTOR_FAILSAFE);
+    kernel_context(&context, (ulong)other_vcpus_entry,
+                   (ulong)stack + sizeof(stack));
     for (unsigned i = 0; i < ARRAY_SIZE(context.trap_ctxt); i++) {
         context.trap_ctxt[i].vector = i;
     }
     context.trap_ctxt[X86_PF].cs = FLAT_KERNEL_CS;
     context.trap_ctxt[X86_PF].address = (ulong)other_vcpus_fault;
-#ifdef __x86_64__
-    context.ctrlreg[3] = kernel_top << PAGE_SHIFT;
-#else
-    context.event_callback_cs = context.failsafe_callback_cs = FLAT_KERNEL_CS;
-    context.ctrlreg[3] = kernel_top << PAGE_SHIFT |
-                         kernel_top >> (32 - PAGE_SHIFT);
-#endif
     check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
               "VCPUOP_initialise");
     check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "VCPUOP_up");

@@ -310,6 +310,8 @@ long set_trap_entry(unsigned vector, unsigned flags, ulong address);
 ulong trap_stub(unsigned vector);
 /* CALLBACKOP_register, of a callback in the kernel's flat code segment */
 long register_callback(unsigned type, unsigned flags, ulong address);
+/* For VCPUOP_initialise: the kernel at ip, on the stack, with our tables */
+void kernel_context(struct vcpu_guest_context *c, ulong ip, ulong sp);
 void traps_init(void);
 const char *trap_name(unsigned vector);
 

@@ -180,3 +180,24 @@ void traps_init(void)
         error("set_trap_table returned %ld", ret);
     }
 }
+
+void kernel_context(struct vcpu_guest_context *c, ulong ip, ulong sp)
+{
+    ulong top = virt_to_mfn((void *)start_info->pt_base);
+
+    memset(c, 0, sizeof(*c));
+    c->flags = VGCF_IN_KERNEL;
+    c->user_regs.ip = ip;
+    c->user_regs.sp = c->kernel_sp = sp;
+    c->user_regs.cs = FLAT_KERNEL_CS;
+    c->user_regs.ss = c->kernel_ss = FLAT_KERNEL_SS;
+    c->user_regs.ds = c->user_regs.es = FLAT_KERNEL_DS;
+    c->event_callback_eip = trap_stub(VECTOR_EVENT);
+    c->failsafe_callback_eip = trap_stub(VECTOR_FAILSAFE);
+#ifdef __x86_64__
+    c->ctrlreg[3] = top << PAGE_SHIFT;
+#else
+    c->event_callback_cs = c->failsafe_callback_cs = FLAT_KERNEL_CS;
+    c->ctrlreg[3] = top << PAGE_SHIFT | top >> (32 - PAGE_SHIFT);
+#endif
+}

@@ -121,27 +121,10 @@ static void wait_for_all(const char *what)
 
 static void fill_context(unsigned cpu)
 {
-    ulong top = virt_to_mfn((void *)start_info->pt_base);
-
-    memset(&context, 0, sizeof(context));
-    context.flags = VGCF_IN_KERNEL;
-    context.user_regs.ip = (ulong)secondary_entry;
+    kernel_context(&context, (ulong)secondary_entry,
+                   (ulong)stacks[cpu] + sizeof(stacks[cpu]));
     context.user_regs.ax = cpu;
-    context.user_regs.sp = (ulong)stacks[cpu] + sizeof(stacks[cpu]);
     context.user_regs.flags = 0x1000;
-    context.user_regs.cs = FLAT_KERNEL_CS;
-    context.user_regs.ss = FLAT_KERNEL_SS;
-    context.user_regs.ds = context.user_regs.es = FLAT_KERNEL_DS;
-    context.kernel_ss = FLAT_KERNEL_SS;
-    context.kernel_sp = context.user_regs.sp;
-    context.event_callback_eip = trap_stub(VECTOR_EVENT);
-    context.failsafe_callback_eip = trap_stub(VECTOR_FAILSAFE);
-#ifdef __x86_64__
-    context.ctrlreg[3] = top << PAGE_SHIFT;
-#else
-    context.event_callback_cs = context.failsafe_callback_cs = FLAT_KERNEL_CS;
-    context.ctrlreg[3] = top << PAGE_SHIFT | top >> (32 - PAGE_SHIFT);
-#endif
 }
 
 #ifdef __x86_64__
