@@ -303,20 +303,28 @@ class Disk(LinuxTest):
 
     @only('kvm')
     def test_kvm(self):
-        """Data is lost or mixed up on its way under a real KVM"""
-        guest = self.boot('-object', 'iothread,id=io', '-snapshot', '-drive',
-                          'if=none,id=d,format=raw,file='
-                          + self.place.file(paths.asset('busybox')),
-                          '-device', 'xen-disk,drive=d,iothread=io')
-        self.wait_for(guest, '[ -b /dev/xvda ]')
-        # QEMU fills up the last sector
-        self.check(guest, 'md5sum < /bin/busybox > /tmp/a; '
-                   'head -c $(wc -c < /bin/busybox) /dev/xvda | md5sum '
-                   '> /tmp/b; cmp /tmp/a /tmp/b')
-        self.check(guest, 'dd if=/dev/urandom of=/tmp/r bs=1M count=1 '
-                   '2>/dev/null; dd if=/tmp/r of=/dev/xvda bs=4k oflag=direct '
-                   '2>/dev/null; echo 3 > /proc/sys/vm/drop_caches; '
-                   'head -c 1048576 /dev/xvda | cmp - /tmp/r')
+        """Data is lost or mixed up on its way under a real KVM, with grants used
+        in place or with persistent ones"""
+        options = ['-object', 'iothread,id=io', '-snapshot']
+        for disk, persistent in ('xvda', 'off'), ('xvdb', 'on'):
+            options += ['-drive', 'if=none,id=%s,format=raw,file=%s'
+                        % (disk, self.place.file(paths.asset('busybox'))),
+                        '-device', 'xen-disk,drive=%s,vdev=%s,iothread=io,'
+                        'feature-persistent=%s' % (disk, disk, persistent)]
+        guest = self.boot(*options)
+        for disk, persistent in ('xvda', 'disabled'), ('xvdb', 'enabled'):
+            self.wait_for(guest, '[ -b /dev/%s ]' % disk)
+            self.check(guest, 'dmesg | grep "%s: .*persistent grants: %s"'
+                       % (disk, persistent), disk)
+            # QEMU fills up the last sector
+            self.check(guest, 'md5sum < /bin/busybox > /tmp/a; '
+                       'head -c $(wc -c < /bin/busybox) /dev/%s | md5sum '
+                       '> /tmp/b; cmp /tmp/a /tmp/b' % disk)
+            self.check(guest, 'dd if=/dev/urandom of=/tmp/r bs=1M count=1 '
+                       '2>/dev/null; dd if=/tmp/r of=/dev/%s bs=4k '
+                       'oflag=direct 2>/dev/null; '
+                       'echo 3 > /proc/sys/vm/drop_caches; '
+                       'head -c 1048576 /dev/%s | cmp - /tmp/r' % (disk, disk))
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
