@@ -22,7 +22,6 @@
 #include "qapi/qapi-visit-common.h"
 #include "qapi/visitor.h"
 #include "qom/object_interfaces.h"
-#include "exec/address-spaces.h"
 #include "exec/tb-flush.h"
 #include "exec/translation-block.h"
 #include "system/block-backend.h"
@@ -42,14 +41,13 @@
 #include "kvm/kvm_i386.h"
 #include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-devices.h"
+#include "hw/xenpv/xenpv-memory.h"
 #include "xenpv-grub.h"
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
 /* As KVM's own halt_poll_ns */
 #define XENPV_DEFAULT_POLL_MAX_NS   200000
-#define XENPV_TABLES_ALIGN          (2 * MiB)
-#define FOUR_GIB_MFN                (4 * GiB >> XENPV_PAGE_SHIFT)
 
 struct XenPVKVMState {
     X86MachineState parent_obj;
@@ -66,11 +64,7 @@ struct XenPVKVMState {
 
     bool accel_by_default;
 
-    /* Memory */
-    MemoryRegion ram_low, ram_high;
-    MemoryRegion core;              /* see xenpv-monitor.h */
-    MemoryRegion tables;
-    uint64_t tables_gpa, m2p_size, frame_table_size, max_mfn;
+    XenPVMemory memory;
 
     /* The guest */
     XenPVKernel *kernel;
@@ -86,100 +80,6 @@ struct XenPVKVMState {
     /* For the rate of the TSC under TCG: when the machine was made */
     int64_t start_ticks, start_ns;
 };
-
-static uint64_t ram_pages(XenPVKVMState *s)
-{
-    return MACHINE(s)->ram_size >> XENPV_PAGE_SHIFT;
-}
-
-static uint64_t low_pages(XenPVKVMState *s)
-{
-    return MIN(ram_pages(s), XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
-}
-
-/* There is one machine, and its RAM stays where it is: set once */
-static struct {
-    uint8_t *host;
-    uint64_t low_pages, high_pages;
-} guest_ram;
-
-void *xenpv_frame_to_host(uint64_t mfn)
-{
-    if (mfn < guest_ram.low_pages) {
-        return guest_ram.host + (mfn << XENPV_PAGE_SHIFT);
-    }
-    if (mfn >= FOUR_GIB_MFN && mfn - FOUR_GIB_MFN < guest_ram.high_pages) {
-        return guest_ram.host +
-               ((guest_ram.low_pages + mfn - FOUR_GIB_MFN) << XENPV_PAGE_SHIFT);
-    }
-    return NULL;
-}
-
-static void *builder_frame(void *opaque, uint64_t mfn)
-{
-    return xenpv_frame_to_host(mfn);
-}
-
-static void *core_ptr(XenPVKVMState *s, uint64_t offset)
-{
-    return (uint8_t *)memory_region_get_ram_ptr(&s->core) + offset;
-}
-
-/* Memory */
-
-static void xenpv_memory_init(XenPVKVMState *s)
-{
-    MachineState *machine = MACHINE(s);
-    MemoryRegion *sysmem = get_system_memory();
-    uint64_t low = low_pages(s) << XENPV_PAGE_SHIFT;
-    uint64_t end = machine->ram_size;
-    unsigned entry = s->kernel && s->kernel->is_64bit ? 8 : 4;
-
-    guest_ram.host = memory_region_get_ram_ptr(machine->ram);
-    guest_ram.low_pages = low_pages(s);
-    guest_ram.high_pages = ram_pages(s) - low_pages(s);
-    memory_region_init_alias(&s->ram_low, OBJECT(s), "xenpv.ram-low",
-                             machine->ram, 0, low);
-    memory_region_add_subregion(sysmem, 0, &s->ram_low);
-    if (machine->ram_size > low) {
-        memory_region_init_alias(&s->ram_high, OBJECT(s), "xenpv.ram-high",
-                                 machine->ram, low, machine->ram_size - low);
-        memory_region_add_subregion(sysmem, 4 * GiB, &s->ram_high);
-        end = 4 * GiB + machine->ram_size - low;
-    }
-    memory_region_init_ram(&s->core, NULL, "xenpv.core", XENPV_CORE_SIZE,
-                           &error_fatal);
-    memory_region_add_subregion(sysmem, XENPV_CORE_GPA, &s->core);
-
-    /* Also frames below 4 GiB that are not RAM have an M2P entry: invalid */
-    s->max_mfn = MAX(end, 4 * GiB) >> XENPV_PAGE_SHIFT;
-    s->tables_gpa = ROUND_UP(MAX(end, 4 * GiB), XENPV_TABLES_ALIGN);
-    s->m2p_size = ROUND_UP(s->max_mfn * entry, XENPV_TABLES_ALIGN);
-    s->frame_table_size = ROUND_UP(s->max_mfn * 4, XENPV_TABLES_ALIGN);
-    memory_region_init_ram(&s->tables, NULL, "xenpv.tables",
-                           s->m2p_size + s->frame_table_size, &error_fatal);
-    memory_region_add_subregion(sysmem, s->tables_gpa, &s->tables);
-}
-
-/* All of guest RAM and nothing else has a pfn */
-static void xenpv_fill_m2p(XenPVKVMState *s)
-{
-    uint8_t *m2p = memory_region_get_ram_ptr(&s->tables);
-    uint64_t low = low_pages(s), pages = ram_pages(s);
-
-    memset(m2p, 0xff, s->m2p_size);
-    for (uint64_t pfn = 0; pfn < pages; pfn++) {
-        uint64_t mfn = pfn < low ? pfn : pfn + XENPV_HOLE_PAGES;
-
-        if (s->kernel->is_64bit) {
-            stq_le_p(m2p + mfn * 8, pfn);
-        } else {
-            stl_le_p(m2p + mfn * 4, pfn);
-        }
-    }
-    memset(m2p + s->m2p_size, 0, s->frame_table_size);
-    memory_region_set_dirty(&s->tables, 0, s->m2p_size + s->frame_table_size);
-}
 
 /* Files */
 
@@ -355,7 +255,8 @@ static bool reads_ahead_of_rights(void)
 
 static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
 {
-    struct xenpv_boot_info *info = core_ptr(s, XENPV_CORE_BOOT_INFO);
+    struct xenpv_boot_info *info =
+        xenpv_memory_core(&s->memory, XENPV_CORE_BOOT_INFO);
     MachineState *machine = MACHINE(s);
     X86CPU *cpu = X86_CPU(first_cpu);
     uint32_t flags = 0;
@@ -385,11 +286,11 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     info->poll_max_ns = cpu_to_le32(kvm_enabled() ? s->poll_max_ns : 0);
     info->nr_vcpus = cpu_to_le32(machine->smp.cpus);
     info->domid = cpu_to_le32(XENPV_DOMID);
-    info->nr_pages = cpu_to_le64(ram_pages(s));
-    info->max_mfn = cpu_to_le64(s->max_mfn);
-    info->tables_gpa = cpu_to_le64(s->tables_gpa);
-    info->m2p_size = cpu_to_le64(s->m2p_size);
-    info->frame_table_size = cpu_to_le64(s->frame_table_size);
+    info->nr_pages = cpu_to_le64(s->memory.nr_pages);
+    info->max_mfn = cpu_to_le64(s->memory.max_mfn);
+    info->tables_gpa = cpu_to_le64(s->memory.tables_gpa);
+    info->m2p_size = cpu_to_le64(s->memory.m2p_size);
+    info->frame_table_size = cpu_to_le64(s->memory.frame_table_size);
     info->top_table_mfn = cpu_to_le64(dom->top_table_mfn);
     info->entry = cpu_to_le64(dom->entry);
     info->stack = cpu_to_le64(dom->stack);
@@ -410,7 +311,8 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
 /* The guest's shared_info: all that is not zero at start is the wall clock */
 static void xenpv_fill_shared_info(XenPVKVMState *s)
 {
-    uint8_t *shared_info = core_ptr(s, XENPV_CORE_SHARED_INFO);
+    uint8_t *shared_info =
+        xenpv_memory_core(&s->memory, XENPV_CORE_SHARED_INFO);
     /* offsets of wc_version, the same in both widths but for evtchn_* */
     size_t wc = s->kernel->is_64bit ? 32 * 64 + 2 * 512 : 32 * 64 + 2 * 128;
     int64_t ns = g_get_real_time() * 1000 -
@@ -421,25 +323,36 @@ static void xenpv_fill_shared_info(XenPVKVMState *s)
     stl_le_p(shared_info + wc, 2);
 }
 
-static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
+static void *builder_frame(void *opaque, uint64_t mfn)
 {
-    MachineState *machine = MACHINE(s);
-    XenPVDomainConfig cfg = {
+    return xenpv_frame_to_host(mfn);
+}
+
+/* What the domain builder is told, but for the ports of the two rings */
+static XenPVDomainConfig xenpv_domain_config(XenPVKVMState *s)
+{
+    return (XenPVDomainConfig) {
         .kernel = s->kernel,
-        .nr_pages = ram_pages(s),
+        .nr_pages = s->memory.nr_pages,
         .hole_pfn = XENPV_HOLE_START >> XENPV_PAGE_SHIFT,
         .hole_pages = XENPV_HOLE_PAGES,
         .initrd = s->initrd,
         .initrd_len = s->initrd_len,
-        .cmdline = machine->kernel_cmdline,
+        .cmdline = MACHINE(s)->kernel_cmdline,
         .shared_info_mfn = (XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO) >>
                            XENPV_PAGE_SHIFT,
         .frame = builder_frame,
     };
+}
+
+static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
+{
+    XenPVDomainConfig cfg = xenpv_domain_config(s);
     XenPVDevicePorts ports;
 
-    memset(core_ptr(s, 0), 0, XENPV_CORE_SIZE);
-    memcpy(core_ptr(s, XENPV_CORE_IMAGE), s->monitor, s->monitor_len);
+    memset(xenpv_memory_core(&s->memory, 0), 0, XENPV_CORE_SIZE);
+    memcpy(xenpv_memory_core(&s->memory, XENPV_CORE_IMAGE), s->monitor,
+           s->monitor_len);
     xenpv_devices_reset(s->devices, &ports);
     cfg.xencons_evtchn = ports.console;
     cfg.xenstore_evtchn = ports.xenstore;
@@ -449,11 +362,11 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
         xenpv_fill_hypercall_page(xenpv_frame_to_host(dom->hypercall_page_mfn),
                                   s->kernel->is_64bit);
     }
-    xenpv_fill_m2p(s);
+    xenpv_memory_reset_tables(&s->memory);
     xenpv_fill_boot_info(s, dom);
     xenpv_fill_shared_info(s);
-    memory_region_set_dirty(&s->core, 0, XENPV_CORE_SIZE);
-    memory_region_set_dirty(machine->ram, 0, machine->ram_size);
+    memory_region_set_dirty(&s->memory.core, 0, XENPV_CORE_SIZE);
+    memory_region_set_dirty(s->memory.ram, 0, MACHINE(s)->ram_size);
     xenpv_devices_start(s->devices, dom->xencons_mfn, dom->xenstore_mfn);
 }
 
@@ -500,7 +413,7 @@ static void xenpv_reset_without_guest(XenPVKVMState *s)
 {
     XenPVDevicePorts ports;
 
-    memset(core_ptr(s, 0), 0, XENPV_CORE_SIZE);
+    memset(xenpv_memory_core(&s->memory, 0), 0, XENPV_CORE_SIZE);
     xenpv_devices_reset(s->devices, &ports);
     memset(xenpv_frame_to_host(1), 0, 2 * XENPV_PAGE_SIZE);
     xenpv_devices_start(s->devices, 1, 2);
@@ -595,7 +508,8 @@ static void xenpv_machine_init(MachineState *machine)
         error_report_err(err);
         exit(EXIT_FAILURE);
     }
-    xenpv_memory_init(s);
+    xenpv_memory_init(&s->memory, OBJECT(s), machine->ram,
+                      s->kernel && s->kernel->is_64bit);
     if (!machine->cpu_type) {
         /*
          * Not the class's default_cpu_type: libvirt would take that for the
@@ -618,7 +532,7 @@ static void xenpv_machine_init(MachineState *machine)
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
     xenpv_make_atomics_atomic();
 
-    cfg.core = &s->core;
+    cfg.core = &s->memory.core;
     cfg.domid = XENPV_DOMID;
     cfg.is_64bit = s->kernel ? s->kernel->is_64bit : TARGET_LONG_BITS == 64;
     cfg.nr_vcpus = machine->smp.cpus;
@@ -634,16 +548,7 @@ static void xenpv_machine_init(MachineState *machine)
 
     if (s->kernel) {
         /* What does not fit is said now, and not when the guest resets */
-        XenPVDomainConfig dom_cfg = {
-            .kernel = s->kernel,
-            .nr_pages = ram_pages(s),
-            .hole_pfn = XENPV_HOLE_START >> XENPV_PAGE_SHIFT,
-            .hole_pages = XENPV_HOLE_PAGES,
-            .initrd = s->initrd,
-            .initrd_len = s->initrd_len,
-            .cmdline = machine->kernel_cmdline,
-            .frame = builder_frame,
-        };
+        XenPVDomainConfig dom_cfg = xenpv_domain_config(s);
         XenPVDomain dom;
 
         if (!xenpv_domain_build(&dom_cfg, &dom, &err)) {
@@ -692,31 +597,40 @@ static HotplugHandler *xenpv_get_hotplug_handler(MachineState *machine,
     return NULL;
 }
 
-static char *xenpv_get_xen_version(Object *obj, Error **errp)
-{
-    return g_strdup(XENPV_KVM_MACHINE(obj)->xen_version);
+/* The accessors of a property that is a field of the machine's state */
+#define XENPV_STR_ACCESSORS(field)                                          \
+static char *xenpv_get_##field(Object *obj, Error **errp)                   \
+{                                                                           \
+    return g_strdup(XENPV_KVM_MACHINE(obj)->field);                         \
+}                                                                           \
+                                                                            \
+static void xenpv_set_##field(Object *obj, const char *value, Error **errp) \
+{                                                                           \
+    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);                              \
+                                                                            \
+    g_free(s->field);                                                       \
+    s->field = g_strdup(value);                                             \
 }
 
-static void xenpv_set_xen_version(Object *obj, const char *value, Error **errp)
-{
-    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
-
-    g_free(s->xen_version);
-    s->xen_version = g_strdup(value);
+#define XENPV_ACCESSORS(field, type)                                        \
+static void xenpv_get_##field(Object *obj, Visitor *v, const char *name,    \
+                              void *opaque, Error **errp)                   \
+{                                                                           \
+    visit_type_##type(v, name, &XENPV_KVM_MACHINE(obj)->field, errp);       \
+}                                                                           \
+                                                                            \
+static void xenpv_set_##field(Object *obj, Visitor *v, const char *name,    \
+                              void *opaque, Error **errp)                   \
+{                                                                           \
+    visit_type_##type(v, name, &XENPV_KVM_MACHINE(obj)->field, errp);       \
 }
 
-static char *xenpv_get_monitor(Object *obj, Error **errp)
-{
-    return g_strdup(XENPV_KVM_MACHINE(obj)->monitor_file);
-}
-
-static void xenpv_set_monitor(Object *obj, const char *value, Error **errp)
-{
-    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
-
-    g_free(s->monitor_file);
-    s->monitor_file = g_strdup(value);
-}
+XENPV_STR_ACCESSORS(xen_version)
+XENPV_STR_ACCESSORS(monitor_file)
+XENPV_STR_ACCESSORS(domain_name)
+XENPV_ACCESSORS(poll_max_ns, uint32)
+XENPV_ACCESSORS(xpti, OnOffAuto)
+XENPV_ACCESSORS(vfb, bool)
 
 static char *xenpv_get_boot_width(Object *obj, Error **errp)
 {
@@ -739,53 +653,6 @@ static void xenpv_set_boot_width(Object *obj, const char *value, Error **errp)
         error_setg(errp, "boot-width: '%s' is not one of: auto, 32%s", value,
                    TARGET_LONG_BITS == 64 ? ", 64" : "");
     }
-}
-
-static char *xenpv_get_domain_name(Object *obj, Error **errp)
-{
-    return g_strdup(XENPV_KVM_MACHINE(obj)->domain_name);
-}
-
-static void xenpv_set_domain_name(Object *obj, const char *value, Error **errp)
-{
-    XenPVKVMState *s = XENPV_KVM_MACHINE(obj);
-
-    g_free(s->domain_name);
-    s->domain_name = g_strdup(value);
-}
-
-static void xenpv_get_xpti(Object *obj, Visitor *v, const char *name,
-                           void *opaque, Error **errp)
-{
-    visit_type_OnOffAuto(v, name, &XENPV_KVM_MACHINE(obj)->xpti, errp);
-}
-
-static void xenpv_set_xpti(Object *obj, Visitor *v, const char *name,
-                           void *opaque, Error **errp)
-{
-    visit_type_OnOffAuto(v, name, &XENPV_KVM_MACHINE(obj)->xpti, errp);
-}
-
-static void xenpv_get_poll_max_ns(Object *obj, Visitor *v, const char *name,
-                                  void *opaque, Error **errp)
-{
-    visit_type_uint32(v, name, &XENPV_KVM_MACHINE(obj)->poll_max_ns, errp);
-}
-
-static void xenpv_set_poll_max_ns(Object *obj, Visitor *v, const char *name,
-                                  void *opaque, Error **errp)
-{
-    visit_type_uint32(v, name, &XENPV_KVM_MACHINE(obj)->poll_max_ns, errp);
-}
-
-static bool xenpv_get_vfb(Object *obj, Error **errp)
-{
-    return XENPV_KVM_MACHINE(obj)->vfb;
-}
-
-static void xenpv_set_vfb(Object *obj, bool value, Error **errp)
-{
-    XENPV_KVM_MACHINE(obj)->vfb = value;
 }
 
 static char *xenpv_get_domain_uuid(Object *obj, Error **errp)
@@ -911,44 +778,36 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     hc->pre_plug = xenpv_cpu_pre_plug;
     hc->plug = xenpv_cpu_plug;
 
-    object_class_property_add_str(oc, "xen-version", xenpv_get_xen_version,
-                                  xenpv_set_xen_version);
-    object_class_property_set_description(oc, "xen-version",
-        "The Xen version that the guest is told, MAJOR.MINOR (default: "
-        XENPV_DEFAULT_XEN_VERSION ")");
-    object_class_property_add_str(oc, "monitor", xenpv_get_monitor,
-                                  xenpv_set_monitor);
-    object_class_property_set_description(oc, "monitor",
-        "The monitor's file (default: xenpv-i386.bin or xenpv-x86_64.bin, by "
-        "the guest's width)");
-    object_class_property_add_str(oc, "boot-width", xenpv_get_boot_width,
-                                  xenpv_set_boot_width);
-    object_class_property_set_description(oc, "boot-width",
-        "Without -kernel: which width of PV GRUB is looked for first, 32 or 64 "
-        "(default: auto, that of the emulator)");
-    object_class_property_add_str(oc, "domain-name", xenpv_get_domain_name,
-                                  xenpv_set_domain_name);
-    object_class_property_set_description(oc, "domain-name",
-        "The domain's name in xenstore (default: that of -name, or \"xenpv\")");
-    object_class_property_add_str(oc, "domain-uuid", xenpv_get_domain_uuid,
-                                  xenpv_set_domain_uuid);
-    object_class_property_set_description(oc, "domain-uuid",
-        "The domain's UUID (default: that of -uuid, or all zeroes)");
-    object_class_property_add(oc, "poll-max-ns", "uint32",
-                              xenpv_get_poll_max_ns, xenpv_set_poll_max_ns,
-                              NULL, NULL);
-    object_class_property_set_description(oc, "poll-max-ns",
-        "How long, at most, a vCPU looks for a back end's answer before it "
-        "halts, under KVM; 0: not (default: "
+#define ADD_STR(name, field, desc)                                          \
+    object_class_property_add_str(oc, name, xenpv_get_##field,              \
+                                  xenpv_set_##field);                       \
+    object_class_property_set_description(oc, name, desc)
+#define ADD(name, type, field, desc)                                        \
+    object_class_property_add(oc, name, type, xenpv_get_##field,            \
+                              xenpv_set_##field, NULL, NULL);               \
+    object_class_property_set_description(oc, name, desc)
+
+    ADD_STR("xen-version", xen_version, "The Xen version that the guest is "
+            "told, MAJOR.MINOR (default: " XENPV_DEFAULT_XEN_VERSION ")");
+    ADD_STR("monitor", monitor_file, "The monitor's file (default: "
+            "xenpv-i386.bin or xenpv-x86_64.bin, by the guest's width)");
+    ADD_STR("boot-width", boot_width, "Without -kernel: which width of PV GRUB "
+            "is looked for first, 32 or 64 (default: auto, that of the "
+            "emulator)");
+    ADD_STR("domain-name", domain_name, "The domain's name in xenstore "
+            "(default: that of -name, or \"xenpv\")");
+    ADD_STR("domain-uuid", domain_uuid, "The domain's UUID (default: that of "
+            "-uuid, or all zeroes)");
+    ADD("poll-max-ns", "uint32", poll_max_ns, "How long, at most, a vCPU looks "
+        "for a back end's answer before it halts, under KVM; 0: not (default: "
         stringify(XENPV_DEFAULT_POLL_MAX_NS) ")");
-    object_class_property_add(oc, "xpti", "OnOffAuto", xenpv_get_xpti,
-                              xenpv_set_xpti, NULL, NULL);
-    object_class_property_set_description(oc, "xpti",
-        "Programs of a 64-bit guest never run with its kernel's page tables "
-        "(default: auto, on for processors of the Meltdown class)");
-    object_class_property_add_bool(oc, "vfb", xenpv_get_vfb, xenpv_set_vfb);
-    object_class_property_set_description(oc, "vfb",
-        "A paravirtual framebuffer, keyboard and pointer (default: off)");
+    ADD("xpti", "OnOffAuto", xpti, "Programs of a 64-bit guest never run with "
+        "its kernel's page tables (default: auto, on for processors of the "
+        "Meltdown class)");
+    ADD("vfb", "bool", vfb, "A paravirtual framebuffer, keyboard and pointer "
+        "(default: off)");
+#undef ADD
+#undef ADD_STR
 }
 
 static const TypeInfo xenpv_machine_info = {

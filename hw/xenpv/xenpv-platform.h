@@ -16,6 +16,7 @@
 #include "hw/xen/xen.h"
 #include "hw/xen/xen_backend_ops.h"
 #include "hw/xenpv/xenpv-devices.h"
+#include "hw/xenpv/xenpv-memory.h"
 #include "hw/xenpv/xenpv-monitor.h"
 #include "qom/object.h"
 

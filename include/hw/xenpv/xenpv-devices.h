@@ -63,10 +63,4 @@ void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports);
 void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn);
 
-/*
- * The host's address of a frame of guest RAM, NULL if mfn is not one. The
- * machine's: it has laid the memory out. Callable from any thread.
- */
-void *xenpv_frame_to_host(uint64_t mfn);
-
 #endif /* HW_XENPV_DEVICES_H */

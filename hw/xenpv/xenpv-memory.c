@@ -1,0 +1,99 @@
+/*
+ * The memory of the xenpv-kvm machine, see include/hw/xenpv/xenpv-memory.h
+ *
+ * Called by the machine at its init and at each reset, under the BQL; and by
+ * devices, from any thread, to find a frame. A guest names frames as it likes:
+ * whatever is not RAM is NULL here, and nothing else is asked of a number.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "exec/address-spaces.h"
+#include "hw/xenpv/xenpv-domain-builder.h"
+#include "hw/xenpv/xenpv-memory.h"
+
+#define XENPV_TABLES_ALIGN      (2 * MiB)
+#define FOUR_GIB_MFN            (4 * GiB >> XENPV_PAGE_SHIFT)
+
+/* What xenpv_frame_to_host() needs: set once, before there are devices */
+static struct {
+    uint8_t *host;
+    uint64_t low_pages, high_pages;
+} guest_ram;
+
+void *xenpv_frame_to_host(uint64_t mfn)
+{
+    if (mfn < guest_ram.low_pages) {
+        return guest_ram.host + (mfn << XENPV_PAGE_SHIFT);
+    }
+    if (mfn >= FOUR_GIB_MFN && mfn - FOUR_GIB_MFN < guest_ram.high_pages) {
+        return guest_ram.host +
+               ((guest_ram.low_pages + mfn - FOUR_GIB_MFN) << XENPV_PAGE_SHIFT);
+    }
+    return NULL;
+}
+
+void *xenpv_memory_core(XenPVMemory *m, uint64_t offset)
+{
+    return (uint8_t *)memory_region_get_ram_ptr(&m->core) + offset;
+}
+
+void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
+                       bool is_64bit)
+{
+    MemoryRegion *sysmem = get_system_memory();
+    uint64_t size = memory_region_size(ram), end = size, low;
+    unsigned entry = is_64bit ? 8 : 4;
+
+    m->ram = ram;
+    m->is_64bit = is_64bit;
+    m->nr_pages = size >> XENPV_PAGE_SHIFT;
+    m->low_pages = MIN(m->nr_pages, XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
+    low = m->low_pages << XENPV_PAGE_SHIFT;
+    guest_ram.host = memory_region_get_ram_ptr(ram);
+    guest_ram.low_pages = m->low_pages;
+    guest_ram.high_pages = m->nr_pages - m->low_pages;
+
+    memory_region_init_alias(&m->ram_low, owner, "xenpv.ram-low", ram, 0, low);
+    memory_region_add_subregion(sysmem, 0, &m->ram_low);
+    if (size > low) {
+        memory_region_init_alias(&m->ram_high, owner, "xenpv.ram-high", ram,
+                                 low, size - low);
+        memory_region_add_subregion(sysmem, 4 * GiB, &m->ram_high);
+        end = 4 * GiB + size - low;
+    }
+    memory_region_init_ram(&m->core, NULL, "xenpv.core", XENPV_CORE_SIZE,
+                           &error_fatal);
+    memory_region_add_subregion(sysmem, XENPV_CORE_GPA, &m->core);
+
+    /* Also frames below 4 GiB that are not RAM have an M2P entry: invalid */
+    m->max_mfn = MAX(end, 4 * GiB) >> XENPV_PAGE_SHIFT;
+    m->tables_gpa = ROUND_UP(MAX(end, 4 * GiB), XENPV_TABLES_ALIGN);
+    m->m2p_size = ROUND_UP(m->max_mfn * entry, XENPV_TABLES_ALIGN);
+    m->frame_table_size = ROUND_UP(m->max_mfn * 4, XENPV_TABLES_ALIGN);
+    memory_region_init_ram(&m->tables, NULL, "xenpv.tables",
+                           m->m2p_size + m->frame_table_size, &error_fatal);
+    memory_region_add_subregion(sysmem, m->tables_gpa, &m->tables);
+}
+
+void xenpv_memory_reset_tables(XenPVMemory *m)
+{
+    uint8_t *m2p = memory_region_get_ram_ptr(&m->tables);
+
+    memset(m2p, 0xff, m->m2p_size);
+    for (uint64_t pfn = 0; pfn < m->nr_pages; pfn++) {
+        uint64_t mfn = pfn < m->low_pages ? pfn : pfn + XENPV_HOLE_PAGES;
+
+        if (m->is_64bit) {
+            stq_le_p(m2p + mfn * 8, pfn);
+        } else {
+            stl_le_p(m2p + mfn * 4, pfn);
+        }
+    }
+    memset(m2p + m->m2p_size, 0, m->frame_table_size);
+    memory_region_set_dirty(&m->tables, 0, m->m2p_size + m->frame_table_size);
+}

@@ -1,0 +1,50 @@
+/*
+ * The memory of the xenpv-kvm machine: where guest RAM and the monitor's two
+ * regions are in the guest-physical address space, which is the guest's
+ * machine memory. xenpv-monitor.h has the map.
+ *
+ * The machine lays it out once, and the devices ask for the host's address of
+ * a frame. This file calls neither of them.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_XENPV_MEMORY_H
+#define HW_XENPV_MEMORY_H
+
+#include "exec/memory.h"
+#include "hw/xenpv/xenpv-monitor.h"
+
+typedef struct XenPVMemory {
+    MemoryRegion *ram;          /* the machine's, as -m says */
+    MemoryRegion ram_low, ram_high;     /* aliases of it */
+    MemoryRegion core;
+    MemoryRegion tables;
+    bool is_64bit;              /* the guest: how wide an M2P entry is */
+    uint64_t nr_pages;          /* of RAM; these are the guest's pfns */
+    uint64_t low_pages;         /* how many of them are below the hole */
+    uint64_t max_mfn;           /* the first frame that has no M2P entry */
+    uint64_t tables_gpa;
+    uint64_t m2p_size, frame_table_size;        /* bytes */
+} XenPVMemory;
+
+/* Lays out @ram and makes the two regions; there is only one such memory. */
+void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
+                       bool is_64bit);
+
+/*
+ * The tables as a new domain finds them: each frame of RAM has its pfn in the
+ * M2P and all others have none, and the frame table is zero.
+ */
+void xenpv_memory_reset_tables(XenPVMemory *m);
+
+/* An address in the core region; @offset is one of XENPV_CORE_*. */
+void *xenpv_memory_core(XenPVMemory *m, uint64_t offset);
+
+/*
+ * The host's address of a frame of guest RAM, NULL if @mfn is not one. From
+ * any thread: the layout never changes.
+ */
+void *xenpv_frame_to_host(uint64_t mfn);
+
+#endif /* HW_XENPV_MEMORY_H */
