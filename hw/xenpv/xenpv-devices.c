@@ -13,8 +13,10 @@
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "hw/xen/xen-bus.h"
+#include "hw/xen/xen-bus-helper.h"
 #include "net/net.h"
 #include "system/system.h"
+#include "xenpv-migration.h"
 #include "xenpv-platform.h"
 
 /* What libxl tells of how much output a back end keeps. Ours waits instead. */
@@ -122,6 +124,7 @@ static void device_realized(DeviceListener *listener, DeviceState *dev)
     if (object_dynamic_cast(OBJECT(dev), TYPE_XEN_DEVICE)) {
         qemu_remove_exit_notifier(&d->exit);
         qemu_add_exit_notifier(&d->exit);
+        xenpv_migration_device_added();
     }
 }
 
@@ -200,4 +203,94 @@ void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
     xenpv_xenstore_printf(d->xenstore, "console/ring-ref", "%" PRIu64,
                           xencons_mfn);
     xenpv_xenstore_printf(d->xenstore, "console/port", "%u", d->ports.console);
+}
+
+/* Connect one back end, if it was connected where the domain comes from */
+static bool resume_backend(XenDevice *xendev, Error **errp)
+{
+    XenDeviceClass *klass = XEN_DEVICE_GET_CLASS(xendev);
+    XenBus *bus = XEN_BUS(qdev_get_parent_bus(DEVICE(xendev)));
+    enum xenbus_state front, back;
+    Error *err = NULL;
+
+    if (xs_node_scanf(bus->xsh, XBT_NULL, xendev->frontend_path, "state", NULL,
+                      "%u", &front) != 1 ||
+        xs_node_scanf(bus->xsh, XBT_NULL, xendev->backend_path, "state", NULL,
+                      "%u", &back) != 1) {
+        error_setg(errp, "the domain that comes in has no device '%s'",
+                   xendev->frontend_path);
+        return false;
+    }
+    xendev->frontend_state = front;
+    xendev->backend_state = back;
+    if (back != XenbusStateConnected) {
+        return true;
+    }
+    xendev->backend_state = XenbusStateInitWait;
+    klass->frontend_changed(xendev, front, &err);
+    if (!err && front == XenbusStateConnected &&
+        xendev->backend_state != XenbusStateConnected) {
+        error_setg(&err, "its back end did not connect");
+    }
+    if (err) {
+        error_propagate_prepend(errp, err, "device '%s': ",
+                                xendev->frontend_path);
+        return false;
+    }
+    return true;
+}
+
+/* Does each back end that the domain knows have a device here? */
+static bool check_backends(XenBus *bus, Error **errp)
+{
+    unsigned nr_types = 0;
+    char **types = qemu_xen_xs_directory(bus->xsh, XBT_NULL, "backend",
+                                         &nr_types);
+
+    for (unsigned i = 0; types && i < nr_types; i++) {
+        g_autofree char *dir = g_strdup_printf("backend/%s/%u", types[i],
+                                               xen_domid);
+        unsigned nr = 0;
+        char **names = qemu_xen_xs_directory(bus->xsh, XBT_NULL, dir, &nr);
+
+        for (unsigned j = 0; names && j < nr; j++) {
+            g_autofree char *path = g_strdup_printf("%s/%s", dir, names[j]);
+            bool found = false;
+            BusChild *kid;
+
+            QTAILQ_FOREACH(kid, &BUS(bus)->children, sibling) {
+                XenDevice *xendev = XEN_DEVICE(kid->child);
+
+                found |= g_str_has_suffix(xendev->backend_path, path);
+            }
+            if (!found) {
+                error_setg(errp, "the domain that comes in has a device '%s', "
+                           "and this machine has not: give it the same -device "
+                           "options", path);
+                free(names);
+                free(types);
+                return false;
+            }
+        }
+        free(names);
+    }
+    free(types);
+    return true;
+}
+
+bool xenpv_devices_resume(XenPVDevices *d, Error **errp)
+{
+    XenBus *bus = XEN_BUS(object_resolve_path_type("", TYPE_XEN_BUS, NULL));
+    BusChild *kid;
+
+    if (!check_backends(bus, errp)) {
+        return false;
+    }
+    QTAILQ_FOREACH(kid, &BUS(bus)->children, sibling) {
+        if (!resume_backend(XEN_DEVICE(kid->child), errp)) {
+            return false;
+        }
+    }
+    xenpv_evtchn_resume(d->evtchn);
+    return true;
 }

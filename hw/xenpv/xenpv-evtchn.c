@@ -20,6 +20,7 @@
 #include "qemu/atomic.h"
 #include "qemu/bitops.h"
 #include "qemu/bswap.h"
+#include "qemu/error-report.h"
 #include "qemu/event_notifier.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
@@ -28,6 +29,7 @@
 #include "qapi/util.h"
 #include "hw/qdev-properties.h"
 #include "hw/xenpv/xenpv-events.h"
+#include "migration/vmstate.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/event_channel.h"
@@ -86,7 +88,8 @@ struct XenPVEvtchnState {
     /* The FIFO ABI */
     bool fifo;
     uint32_t fifo_ports;    /* as far as they have an event word */
-    uint32_t *array[XENPV_FIFO_FRAMES];     /* guest RAM */
+    uint32_t *array[XENPV_FIFO_FRAMES];     /* guest RAM, of these frames: */
+    uint32_t array_mfns[XENPV_FIFO_FRAMES];
     bool *has_control;      /* by vCPU */
 };
 
@@ -112,6 +115,7 @@ static void publish(XenPVEvtchnState *s, uint32_t port)
     /* The monitor looks at the rest by the state */
     smp_wmb();
     qatomic_set(&shared->state, p->state);
+    xenpv_memory_written(shared, sizeof(*shared));
     trace_xenpv_evtchn_port(port, p->state, p->vcpu, p->arg);
 }
 
@@ -132,6 +136,8 @@ static bool set_incoming(XenPVEvtchnState *s, uint32_t port)
                cpu_to_le64(BIT_ULL(word % 64)));
     vector = qatomic_fetch_or(&in->vcpu[vcpu].summary,
                               cpu_to_le32(BIT(word / 64))) == 0;
+    xenpv_memory_written(&in->ports[word], sizeof(in->ports[word]));
+    xenpv_memory_written(&in->vcpu[vcpu], sizeof(in->vcpu[vcpu]));
     trace_xenpv_evtchn_raise(port, vcpu, vector);
     return vector;
 }
@@ -209,11 +215,14 @@ static void clear_pending(XenPVEvtchnState *s, uint32_t port)
 
     if (word) {
         qatomic_and(word, ~cpu_to_le32(BIT(EVTCHN_FIFO_PENDING)));
+        xenpv_memory_written(word, sizeof(*word));
     } else if (!s->fifo && find_2l_bits(s, port, &pending, &mask)) {
         qatomic_and(pending, (uint8_t)~BIT(port % 8));
+        xenpv_memory_written(pending, 1);
     }
     qatomic_and(&incoming(s)->ports[port / 64],
                 ~cpu_to_le64(BIT_ULL(port % 64)));
+    xenpv_memory_written(&incoming(s)->ports[port / 64], 8);
 }
 
 /* Closed while it is on a list of the guest's: not to be used again */
@@ -543,6 +552,7 @@ static void use_2l(XenPVEvtchnState *s)
     for (uint32_t vcpu = 0; vcpu < s->nr_vcpus; vcpu++) {
         qatomic_and(&shared->control[vcpu], ~cpu_to_le64(XENPV_FIFO_CONTROL));
     }
+    xenpv_memory_written(shared, sizeof(*shared));
     s->fifo = false;
     s->fifo_ports = 0;
     memset(s->has_control, 0, s->nr_vcpus * sizeof(*s->has_control));
@@ -570,6 +580,7 @@ static int op_init_control(XenPVEvtchnState *s, struct evtchn_init_control *op)
     /* The monitor looks for the control block when the ABI is in use */
     smp_wmb();
     qatomic_set(&shared->active, cpu_to_le32(1));
+    xenpv_memory_written(shared, sizeof(*shared));
     op->link_bits = EVTCHN_FIFO_LINK_BITS;
     trace_xenpv_evtchn_init_control(vcpu, mfn, offset);
     return 0;
@@ -592,11 +603,13 @@ static int op_expand_array(XenPVEvtchnState *s, struct evtchn_expand_array *op)
         return -XEN_EINVAL;
     }
     s->array[nr] = words;
+    s->array_mfns[nr] = mfn;
     s->fifo_ports += XENPV_FIFO_WORDS;
     shared->array[nr] = cpu_to_le32(mfn);
     /* The monitor looks for the frame when the port is below .nr_ports */
     smp_wmb();
     qatomic_set(&shared->nr_ports, cpu_to_le32(s->fifo_ports));
+    xenpv_memory_written(shared, sizeof(*shared));
     trace_xenpv_evtchn_expand_array(mfn, s->fifo_ports);
     return 0;
 }
@@ -621,6 +634,7 @@ static int op_set_priority(XenPVEvtchnState *s, struct evtchn_set_priority *op)
         return -XEN_EINVAL;
     }
     shared[port].priority = priority;
+    xenpv_memory_written(&shared[port], sizeof(shared[port]));
     return 0;
 }
 
@@ -657,19 +671,24 @@ static int guest_close(XenPVEvtchnState *s, uint32_t port)
     return close_port(s, port);
 }
 
-static int op_reset(XenPVEvtchnState *s, struct evtchn_reset *op)
+/* All of the guest's ends. The back ends keep theirs until they unbind them */
+static void close_all_ports(XenPVEvtchnState *s)
 {
-    int ret = check_domain(s, le16_to_cpu(op->dom));
-
-    if (ret) {
-        return ret;
-    }
     for (uint32_t port = 1; port < s->valid_ports; port++) {
         guest_close(s, port);
     }
     QEMU_LOCK_GUARD(&s->lock);
     use_2l(s);
-    return 0;
+}
+
+static int op_reset(XenPVEvtchnState *s, struct evtchn_reset *op)
+{
+    int ret = check_domain(s, le16_to_cpu(op->dom));
+
+    if (!ret) {
+        close_all_ports(s);
+    }
+    return ret;
 }
 
 /* As set_priority */
@@ -712,6 +731,7 @@ static int op_unmask(XenPVEvtchnState *s, uint32_t port)
             cpu_to_le32(BIT(EVTCHN_FIFO_PENDING))) {
             raise_port(s, port);
         }
+        xenpv_memory_written(word, sizeof(*word));
     } else if (!s->fifo && find_2l_bits(s, port, &pending, &mask) &&
                (qatomic_fetch_and(mask, (uint8_t)~bit) & bit) &&
                (qatomic_fetch_and(pending, (uint8_t)~bit) & bit)) {
@@ -803,11 +823,8 @@ uint32_t xenpv_evtchn_alloc_unbound(XenPVEvtchnState *s)
 void xenpv_evtchn_reset(XenPVEvtchnState *s)
 {
     trace_xenpv_evtchn_reset();
-    for (uint32_t port = 1; port < s->valid_ports; port++) {
-        guest_close(s, port);
-    }
+    close_all_ports(s);
     QEMU_LOCK_GUARD(&s->lock);
-    use_2l(s);
     memset(shared_fifo(s), 0, sizeof(*shared_fifo(s)));
     memset(incoming(s), 0, sizeof(*incoming(s)));
     memset(xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN), 0,
@@ -1050,6 +1067,147 @@ void xenpv_event_inject(uint32_t port, Error **errp)
 }
 
 /* ------------------------------------------------------------------------- */
+/*
+ * Migration. What the monitor sees of this is in the core region, and so moves
+ * with memory; here is what the guest cannot write. A channel to a back end
+ * arrives as one whose other end is still to be bound: the back end, which is
+ * another one then, does so when it connects.
+ */
+
+static bool loaded_port_ok(XenPVEvtchnState *s, uint32_t port)
+{
+    XenPVPort *p = &s->ports[port], *other;
+
+    if (p->vcpu >= s->nr_vcpus || (port == 0) !=
+                                  (p->state == XENPV_EVTCHN_RESERVED)) {
+        return false;
+    }
+    switch (p->state) {
+    case XENPV_EVTCHN_VIRQ:
+        return p->arg < NR_VIRQS &&
+               !s->virqs[virq_is_global(p->arg) ? 0 : p->vcpu][p->arg];
+    case XENPV_EVTCHN_LOOPBACK:
+        other = p->arg && p->arg < s->valid_ports ? &s->ports[p->arg] : NULL;
+        return other && other->state == XENPV_EVTCHN_LOOPBACK &&
+               other->arg == port;
+    case XENPV_EVTCHN_UNBOUND:
+    case XENPV_EVTCHN_INTERDOMAIN:
+    case XENPV_EVTCHN_IPI:
+    case XENPV_EVTCHN_FREE:
+    case XENPV_EVTCHN_RESERVED:
+        return true;
+    }
+    return false;
+}
+
+static int evtchn_pre_load(void *opaque)
+{
+    XenPVEvtchnState *s = opaque;
+
+    /* The back ends of the domain that was built here have nobody there */
+    close_all_ports(s);
+    return 0;
+}
+
+static int evtchn_post_load(void *opaque, int version_id)
+{
+    XenPVEvtchnState *s = opaque;
+    uint32_t frames = s->fifo_ports / XENPV_FIFO_WORDS;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (frames > XENPV_FIFO_FRAMES || s->fifo_ports % XENPV_FIFO_WORDS ||
+        (frames && !s->fifo)) {
+        error_report("event channels: %u ports of the FIFO ABI", s->fifo_ports);
+        return -EINVAL;
+    }
+    for (uint32_t i = 0; i < frames; i++) {
+        s->array[i] = xenpv_frame_to_host(s->array_mfns[i]);
+        if (!s->array[i]) {
+            error_report("event channels: frame 0x%x is not RAM",
+                         s->array_mfns[i]);
+            return -EINVAL;
+        }
+    }
+    s->max_ports = s->fifo ? XENPV_NR_PORTS
+                           : s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
+    s->first_free = 1;
+    memset(s->virqs, 0, s->nr_vcpus * sizeof(*s->virqs));
+    for (uint32_t port = 0; port < s->valid_ports; port++) {
+        XenPVPort *p = &s->ports[port];
+
+        if (!loaded_port_ok(s, port)) {
+            error_report("event channels: port %u has state %u, vCPU %u, "
+                         "argument %u", port, p->state, p->vcpu, p->arg);
+            return -EINVAL;
+        }
+        p->be = NULL;
+        if (p->state == XENPV_EVTCHN_VIRQ) {
+            s->virqs[virq_is_global(p->arg) ? 0 : p->vcpu][p->arg] = port;
+        } else if (p->state == XENPV_EVTCHN_INTERDOMAIN) {
+            p->state = XENPV_EVTCHN_UNBOUND;
+            p->arg = XENPV_BACKEND_DOMID;
+        }
+        publish(s, port);
+    }
+    for (uint32_t port = s->valid_ports; port < XENPV_NR_PORTS; port++) {
+        s->ports[port] = (XenPVPort) { .state = XENPV_EVTCHN_FREE };
+    }
+    return 0;
+}
+
+static bool valid_ports_fit(void *opaque, int version_id)
+{
+    XenPVEvtchnState *s = opaque;
+
+    return s->valid_ports && s->valid_ports <= XENPV_NR_PORTS &&
+           s->valid_ports % PORTS_PER_BUCKET == 0;
+}
+
+static const VMStateDescription vmstate_port = {
+    .name = "xenpv-evtchn/port",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(state, XenPVPort),
+        VMSTATE_UINT16(vcpu, XenPVPort),
+        VMSTATE_UINT32(arg, XenPVPort),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static const VMStateDescription vmstate_evtchn = {
+    .name = TYPE_XENPV_EVTCHN,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_load = evtchn_pre_load,
+    .post_load = evtchn_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32_EQUAL(nr_vcpus, XenPVEvtchnState, "-smp differs"),
+        VMSTATE_UINT32(valid_ports, XenPVEvtchnState),
+        VMSTATE_VALIDATE("the number of ports", valid_ports_fit),
+        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(ports, XenPVEvtchnState,
+                                             valid_ports, vmstate_port,
+                                             XenPVPort),
+        VMSTATE_BOOL(fifo, XenPVEvtchnState),
+        VMSTATE_UINT32(fifo_ports, XenPVEvtchnState),
+        VMSTATE_UINT32_ARRAY(array_mfns, XenPVEvtchnState, XENPV_FIFO_FRAMES),
+        VMSTATE_VARRAY_UINT32(has_control, XenPVEvtchnState, nr_vcpus, 0,
+                              vmstate_info_bool, bool),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+void xenpv_evtchn_resume(XenPVEvtchnState *s)
+{
+    /* A vector may have been on its way when the vCPUs were stopped */
+    for (uint32_t vcpu = 0; vcpu < s->nr_vcpus; vcpu++) {
+        if (qatomic_read(&incoming(s)->vcpu[vcpu].summary)) {
+            xenpv_accel_send_vector(vcpu, XENPV_UPCALL_VECTOR);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------- */
 
 static void xenpv_evtchn_realize(DeviceState *dev, Error **errp)
 {
@@ -1105,6 +1263,7 @@ static void xenpv_evtchn_class_init(ObjectClass *klass, void *data)
 
     dc->desc = "Event channels of the xenpv-kvm machine";
     dc->realize = xenpv_evtchn_realize;
+    dc->vmsd = &vmstate_evtchn;
     device_class_set_props(dc, xenpv_evtchn_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }

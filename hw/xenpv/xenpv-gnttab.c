@@ -23,6 +23,7 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
+#include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qemu/queue.h"
 #include "qemu/thread.h"
@@ -33,6 +34,7 @@
 #include "exec/ramblock.h"
 #include "hw/boards.h"
 #include "hw/qdev-properties.h"
+#include "migration/vmstate.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/grant_table.h"
@@ -69,6 +71,7 @@ typedef struct GrantMap {
 } GrantMap;
 
 struct xengntdev_handle {
+    QLIST_ENTRY(xengntdev_handle) next;
     QLIST_HEAD(, GrantMap) maps;
 };
 
@@ -93,6 +96,12 @@ struct XenPVGnttabState {
     uint32_t nr_status_frames;
     Pin *pins;
     GHashTable *remapped;       /* host address: number of pages */
+    QLIST_HEAD(, xengntdev_handle) handles;
+    MemoryListener listener;
+
+    /* Only while state is saved or loaded: the pins that are in use */
+    struct SavedPin *saved;
+    int32_t nr_saved;
 };
 
 /* As the back ends' operations have no argument for it */
@@ -132,6 +141,16 @@ static uint64_t entry_frame(XenPVGnttabState *s, uint32_t ref)
     }
 }
 
+/* The marks of an entry have been changed */
+static void marks_written(XenPVGnttabState *s, uint32_t ref)
+{
+    if (s->version == 1) {
+        xenpv_memory_written(entry_word(s, ref), sizeof(uint32_t));
+    } else {
+        xenpv_memory_written(&s->status[ref], sizeof(s->status[ref]));
+    }
+}
+
 static void clear_in_use(XenPVGnttabState *s, uint32_t ref, uint16_t flags)
 {
     if (s->version == 1) {
@@ -139,6 +158,7 @@ static void clear_in_use(XenPVGnttabState *s, uint32_t ref, uint16_t flags)
     } else {
         qatomic_and(&s->status[ref], (uint16_t)~cpu_to_le16(flags));
     }
+    marks_written(s, ref);
 }
 
 /* Does an entry allow this use? NULL, or why not */
@@ -184,6 +204,7 @@ static const char *mark_v1(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
         }
         seen = qatomic_cmpxchg(entry_word(s, ref), old, new);
         if (seen == old) {
+            marks_written(s, ref);
             *flags = le32_to_cpu(old) & 0xffff;
             return NULL;
         }
@@ -205,6 +226,7 @@ static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
         return why;
     }
     qatomic_or(&s->status[ref], cpu_to_le16(marks));
+    marks_written(s, ref);
     /* A guest that takes the grant back changes the word, then looks here */
     smp_mb();
     word = le32_to_cpu(qatomic_read(entry_word(s, ref)));
@@ -329,15 +351,20 @@ static void unpin(XenPVGnttabState *s, uint32_t ref, bool write)
 /* Guest frames as host memory                                                */
 
 /*
- * Under TCG a frame that QEMU has written to by its host address may hold
- * code that has been translated; this is what tells.
+ * Does it matter that QEMU has written to a frame by its host address? To
+ * migration, and under TCG the frame may hold code that has been translated.
  */
+static bool writes_matter(void)
+{
+    return tcg_enabled() || global_dirty_tracking;
+}
+
 static void frame_written(uint64_t mfn)
 {
     hwaddr len = XEN_PAGE_SIZE;
     void *p;
 
-    if (!tcg_enabled()) {
+    if (!writes_matter()) {
         return;
     }
     p = address_space_map(&address_space_memory, mfn << XEN_PAGE_SHIFT, &len,
@@ -436,6 +463,8 @@ static xengnttab_handle *be_open(void)
     xengnttab_handle *xgt = g_new0(xengnttab_handle, 1);
 
     QLIST_INIT(&xgt->maps);
+    QEMU_LOCK_GUARD(&gnttab->lock);
+    QLIST_INSERT_HEAD(&gnttab->handles, xgt, next);
     return xgt;
 }
 
@@ -463,8 +492,34 @@ static int be_close(xengnttab_handle *xgt)
     QLIST_FOREACH_SAFE(map, &xgt->maps, next, next) {
         drop_map(gnttab, map);
     }
+    QLIST_REMOVE(xgt, next);
     g_free(xgt);
     return 0;
+}
+
+/*
+ * A ring stays mapped, and is written to all the time: it counts as written
+ * whenever a migration asks which pages have been.
+ */
+static void maps_written(MemoryListener *listener, bool last_stage)
+{
+    XenPVGnttabState *s = container_of(listener, XenPVGnttabState, listener);
+    xengnttab_handle *xgt;
+    GrantMap *map;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    QLIST_FOREACH(xgt, &s->handles, next) {
+        QLIST_FOREACH(map, &xgt->maps, next) {
+            for (uint32_t i = 0; map->write && i < map->count; i++) {
+                /* A reset may have come in between */
+                if (s->pins[map->refs[i]].writers) {
+                    xenpv_memory_written(
+                        xenpv_frame_to_host(s->pins[map->refs[i]].mfn),
+                        XEN_PAGE_SIZE);
+                }
+            }
+        }
+    }
 }
 
 static int be_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
@@ -637,7 +692,7 @@ void xenpv_gnttab_written(uint32_t ref)
 {
     XenPVGnttabState *s = gnttab;
 
-    if (!tcg_enabled()) {
+    if (!writes_matter()) {
         return;
     }
     QEMU_LOCK_GUARD(&s->lock);
@@ -828,6 +883,8 @@ static int op_set_version(XenPVGnttabState *s, struct gnttab_set_version *op)
             s->table.v2[i].hdr.flags = cpu_to_le16(flags & ~marks);
         }
     }
+    xenpv_memory_written(s->table.bytes, MAX_FRAMES * XEN_PAGE_SIZE);
+    xenpv_memory_written(s->status, MAX_FRAMES * XEN_PAGE_SIZE);
     op->version = cpu_to_le32(version);
     trace_xenpv_gnttab_version(version);
     return 0;
@@ -862,6 +919,8 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
 
             s->table.v1[a] = s->table.v1[b];
             s->table.v1[b] = tmp;
+            xenpv_memory_written(&s->table.v1[a], sizeof(tmp));
+            xenpv_memory_written(&s->table.v1[b], sizeof(tmp));
         } else {
             grant_entry_v2_t tmp = s->table.v2[a];
             grant_status_t status = s->status[a];
@@ -870,6 +929,10 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
             s->status[a] = s->status[b];
             s->table.v2[b] = tmp;
             s->status[b] = status;
+            xenpv_memory_written(&s->table.v2[a], sizeof(tmp));
+            xenpv_memory_written(&s->table.v2[b], sizeof(tmp));
+            marks_written(s, a);
+            marks_written(s, b);
         }
     }
     return GNTST_okay;
@@ -1102,6 +1165,139 @@ void xenpv_gnttab_reset(XenPVGnttabState *s)
 }
 
 /* ------------------------------------------------------------------------- */
+/*
+ * Migration. The tables themselves are in the core region, and so move with
+ * memory. What the guest has mapped of itself stays mapped; what back ends use
+ * they take anew when they connect, so their marks go.
+ */
+
+typedef struct SavedPin {
+    uint32_t ref;
+    Pin pin;
+} SavedPin;
+
+static void free_saved(XenPVGnttabState *s)
+{
+    g_clear_pointer(&s->saved, g_free);
+    s->nr_saved = 0;
+}
+
+static int gnttab_pre_save(void *opaque)
+{
+    XenPVGnttabState *s = opaque;
+    uint32_t nr = 0;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    for (uint32_t ref = 0; ref < nr_entries(s); ref++) {
+        nr += s->pins[ref].readers != 0;
+    }
+    free_saved(s);
+    s->saved = g_new0(SavedPin, nr);
+    for (uint32_t ref = 0; ref < nr_entries(s); ref++) {
+        if (s->pins[ref].readers) {
+            s->saved[s->nr_saved++] = (SavedPin) { ref, s->pins[ref] };
+        }
+    }
+    return 0;
+}
+
+static int gnttab_post_save(void *opaque)
+{
+    free_saved(opaque);
+    return 0;
+}
+
+static int gnttab_pre_load(void *opaque)
+{
+    free_saved(opaque);
+    return 0;
+}
+
+static int gnttab_post_load(void *opaque, int version_id)
+{
+    XenPVGnttabState *s = opaque;
+    int ret = 0;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    memset(s->pins, 0, MAX_ENTRIES * sizeof(*s->pins));
+    for (int32_t i = 0; i < s->nr_saved; i++) {
+        Pin *p = &s->saved[i].pin;
+        uint32_t ref = s->saved[i].ref;
+
+        if (ref >= nr_entries(s) || !p->readers || p->writers > p->readers ||
+            !xenpv_frame_to_host(p->mfn) ||
+            p->start + p->length > XEN_PAGE_SIZE) {
+            error_report("grant %u: frame 0x%" PRIx64 ", %u readers, "
+                         "%u writers, from %u for %u bytes", ref, p->mfn,
+                         p->readers, p->writers, p->start, p->length);
+            ret = -EINVAL;
+            break;
+        }
+        if (p->domid == s->domid) {
+            s->pins[ref] = *p;
+        } else {
+            clear_in_use(s, ref, GTF_reading | GTF_writing);
+        }
+    }
+    free_saved(s);
+    return ret;
+}
+
+static bool frames_fit(void *opaque, int version_id)
+{
+    XenPVGnttabState *s = opaque;
+
+    return (s->version == 1 || s->version == 2) && s->nr_frames &&
+           s->nr_frames <= MAX_FRAMES &&
+           s->nr_status_frames <= nr_status_frames(s);
+}
+
+static bool saved_fit(void *opaque, int version_id)
+{
+    XenPVGnttabState *s = opaque;
+
+    return s->nr_saved >= 0 && s->nr_saved <= nr_entries(s);
+}
+
+static const VMStateDescription vmstate_pin = {
+    .name = "xenpv-gnttab/pin",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(ref, SavedPin),
+        VMSTATE_UINT64(pin.mfn, SavedPin),
+        VMSTATE_UINT32(pin.readers, SavedPin),
+        VMSTATE_UINT32(pin.writers, SavedPin),
+        VMSTATE_UINT16(pin.domid, SavedPin),
+        VMSTATE_UINT16(pin.start, SavedPin),
+        VMSTATE_UINT16(pin.length, SavedPin),
+        VMSTATE_BOOL(pin.sub_page, SavedPin),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static const VMStateDescription vmstate_gnttab = {
+    .name = TYPE_XENPV_GNTTAB,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = gnttab_pre_save,
+    .post_save = gnttab_post_save,
+    .pre_load = gnttab_pre_load,
+    .post_load = gnttab_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(version, XenPVGnttabState),
+        VMSTATE_UINT32(nr_frames, XenPVGnttabState),
+        VMSTATE_UINT32(nr_status_frames, XenPVGnttabState),
+        VMSTATE_VALIDATE("the table's size", frames_fit),
+        VMSTATE_INT32(nr_saved, XenPVGnttabState),
+        VMSTATE_VALIDATE("the number of pins", saved_fit),
+        VMSTATE_STRUCT_VARRAY_ALLOC(saved, XenPVGnttabState, nr_saved, 1,
+                                    vmstate_pin, SavedPin),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+/* ------------------------------------------------------------------------- */
 
 static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
 {
@@ -1123,6 +1319,12 @@ static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
                                         MAX_FRAMES * XEN_PAGE_SIZE);
     s->pins = g_new0(Pin, MAX_ENTRIES);
     s->remapped = g_hash_table_new(NULL, NULL);
+    QLIST_INIT(&s->handles);
+    s->listener = (MemoryListener) {
+        .name = "xenpv-gnttab",
+        .log_sync_global = maps_written,
+    };
+    memory_listener_register(&s->listener, &address_space_memory);
     gnttab = s;
     xenpv_gnttab_reset(s);
     xenpv_call_register(s->call, XENPV_CALL_GNTTAB, gnttab_call, s);
@@ -1148,6 +1350,7 @@ static void xenpv_gnttab_class_init(ObjectClass *klass, void *data)
 
     dc->desc = "Grant tables of the xenpv-kvm machine";
     dc->realize = xenpv_gnttab_realize;
+    dc->vmsd = &vmstate_gnttab;
     device_class_set_props(dc, xenpv_gnttab_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }

@@ -38,11 +38,13 @@
 #include "hw/loader.h"
 #include "migration/blocker.h"
 #include "cpu.h"
+#include "hw/i386/kvm/clock.h"
 #include "kvm/kvm_i386.h"
 #include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-devices.h"
 #include "hw/xenpv/xenpv-memory.h"
 #include "xenpv-grub.h"
+#include "xenpv-migration.h"
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
@@ -75,6 +77,7 @@ struct XenPVKVMState {
     struct xenpv_image_header header;
 
     XenPVDevices *devices;
+    XenPVTraits traits;
     Error *migration_blocker;
 
     /* For the rate of the TSC under TCG: when the machine was made */
@@ -222,6 +225,7 @@ static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
         /* Not muldiv64(): ns has more than 32 bits after 4 seconds */
         hz = (double)ticks * NANOSECONDS_PER_SECOND / ns;
     }
+    s->traits.tsc_hz = s->traits.flags & XENPV_BOOT_KVM_CLOCK ? 0 : hz;
     /* ns = ((ticks << shift) * mul) >> 32, mul between 2^31 and 2^32 */
     scaled = hz;
     while (scaled > 2 * (uint64_t)NANOSECONDS_PER_SECOND) {
@@ -280,6 +284,15 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
         (s->xpti == ON_OFF_AUTO_AUTO && reads_ahead_of_rights())) {
         flags |= XENPV_BOOT_XPTI;
     }
+    s->traits = (XenPVTraits) {
+        .abi_version = XENPV_ABI_VERSION,
+        .width = s->kernel->is_64bit ? 64 : 32,
+        .nr_vcpus = machine->smp.cpus,
+        .flags = flags,
+        .xen_major = s->xen_major,
+        .xen_minor = s->xen_minor,
+        .ram_size = machine->ram_size,
+    };
     info->abi_version = cpu_to_le32(XENPV_ABI_VERSION);
     info->flags = cpu_to_le32(flags);
     /* Not under TCG, where the back end may need the same host CPU */
@@ -530,6 +543,10 @@ static void xenpv_machine_init(MachineState *machine)
         object_register_sugar_prop(max, "stepping", "1", false);
     }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
+    if (kvm_enabled()) {
+        /* It stands still while the machine is stopped, and is migrated */
+        kvmclock_create(true);
+    }
     xenpv_make_atomics_atomic();
 
     cfg.core = &s->memory.core;
@@ -541,6 +558,7 @@ static void xenpv_machine_init(MachineState *machine)
     cfg.ram_size = machine->ram_size;
     cfg.vfb = s->vfb;
     s->devices = xenpv_devices_create(&cfg);
+    xenpv_migration_init(&s->traits, s->devices);
 
     error_setg(&s->migration_blocker,
                "the xenpv-kvm machine cannot be migrated or saved yet");

@@ -19,10 +19,11 @@
 #define XENPV_TABLES_ALIGN      (2 * MiB)
 #define FOUR_GIB_MFN            (4 * GiB >> XENPV_PAGE_SHIFT)
 
-/* What xenpv_frame_to_host() needs: set once, before there are devices */
+/* What is asked without a machine at hand: set once, before there are devices */
 static struct {
     uint8_t *host;
     uint64_t low_pages, high_pages;
+    MemoryRegion *regions[3];
 } guest_ram;
 
 void *xenpv_frame_to_host(uint64_t mfn)
@@ -35,6 +36,21 @@ void *xenpv_frame_to_host(uint64_t mfn)
                ((guest_ram.low_pages + mfn - FOUR_GIB_MFN) << XENPV_PAGE_SHIFT);
     }
     return NULL;
+}
+
+void xenpv_memory_set_dirty(const void *host, size_t len)
+{
+    for (int i = 0; i < ARRAY_SIZE(guest_ram.regions); i++) {
+        MemoryRegion *mr = guest_ram.regions[i];
+        uint64_t offset = (const uint8_t *)host -
+                          (uint8_t *)memory_region_get_ram_ptr(mr);
+
+        if (offset < memory_region_size(mr)) {
+            memory_region_set_dirty(mr, offset, len);
+            return;
+        }
+    }
+    g_assert_not_reached();
 }
 
 void *xenpv_memory_core(XenPVMemory *m, uint64_t offset)
@@ -78,6 +94,10 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     memory_region_init_ram(&m->tables, NULL, "xenpv.tables",
                            m->m2p_size + m->frame_table_size, &error_fatal);
     memory_region_add_subregion(sysmem, m->tables_gpa, &m->tables);
+
+    guest_ram.regions[0] = ram;
+    guest_ram.regions[1] = &m->core;
+    guest_ram.regions[2] = &m->tables;
 }
 
 void xenpv_memory_reset_tables(XenPVMemory *m)

@@ -77,6 +77,9 @@ void xenpv_evtchn_reset(XenPVEvtchnState *s);
 /* EVTCHNOP_alloc_unbound for the guest by its builder: the port, or 0 */
 uint32_t xenpv_evtchn_alloc_unbound(XenPVEvtchnState *s);
 
+/* After a load: wake up those vCPUs that had not been told of their events */
+void xenpv_evtchn_resume(XenPVEvtchnState *s);
+
 /* Grant tables */
 void xenpv_gnttab_reset(XenPVGnttabState *s);
 /* The two grants that a domain's builder makes for its own two rings */

@@ -63,4 +63,11 @@ void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports);
 void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn);
 
+/*
+ * A domain has been loaded from a stream: connect each back end to the front
+ * end that it finds connected, as it was where the domain comes from. False: the
+ * devices here are not those of the domain, or one cannot connect; see @errp.
+ */
+bool xenpv_devices_resume(XenPVDevices *d, Error **errp);
+
 #endif /* HW_XENPV_DEVICES_H */

@@ -47,4 +47,21 @@ void *xenpv_memory_core(XenPVMemory *m, uint64_t offset);
  */
 void *xenpv_frame_to_host(uint64_t mfn);
 
+/*
+ * Whoever writes guest memory, or the two regions, by its host address says so
+ * after the write: a migration that is going on sends the pages once more. A
+ * load and a test while there is none. From any thread.
+ *
+ * There is no need to for a grant that is mapped for writing, or released after
+ * it: xenpv-gnttab.c does.
+ */
+void xenpv_memory_set_dirty(const void *host, size_t len);
+
+static inline void xenpv_memory_written(const void *host, size_t len)
+{
+    if (unlikely(global_dirty_tracking)) {
+        xenpv_memory_set_dirty(host, len);
+    }
+}
+
 #endif /* HW_XENPV_MEMORY_H */

@@ -1,0 +1,158 @@
+/*
+ * Saving and migrating a domain of the xenpv-kvm machine
+ *
+ * The guest takes no part in it: frame numbers, and so all page tables, stay
+ * what they are. Memory moves as QEMU moves RAM: the guest's, the core region
+ * (the monitor and its data, shared_info, grant and event tables) and the tables
+ * region; vCPUs, in the monitor or not, as QEMU moves CPUs. Each device has a
+ * vmstate of its own for what it keeps where the guest cannot write.
+ *
+ * Back ends have next to none. At the source all requests are completed when
+ * the vCPUs stop, so a ring in guest memory says all; at the target the device
+ * that -device made finds the nodes of the front end in xenstore, maps the ring
+ * and binds the channel that they name, and goes on from rsp_prod. That is what
+ * happens here when all the rest is loaded; and an error there is an error of
+ * the migration, so that the source goes on.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "hw/xenpv/xenpv-monitor.h"
+#include "migration/vmstate.h"
+#include "xenpv-migration.h"
+
+/* How much two measurements of the same TSC may differ: one part in this */
+#define TSC_TOLERANCE   200
+
+static struct {
+    XenPVTraits *traits;
+    XenPVDevices *devices;
+    XenPVTraits here;           /* .traits as they were before a load */
+} state;
+
+static bool same(const char *what, uint64_t stream, uint64_t here)
+{
+    if (stream != here) {
+        error_report("xenpv-kvm: the domain that comes in has %s %" PRIu64
+                     ", this machine %" PRIu64, what, stream, here);
+    }
+    return stream == here;
+}
+
+static bool same_flag(const char *what, uint32_t flag)
+{
+    bool stream = state.traits->flags & flag, here = state.here.flags & flag;
+
+    if (stream != here) {
+        error_report("xenpv-kvm: the domain that comes in runs %s %s, this "
+                     "machine runs %s it: use the same accelerator, -cpu and "
+                     "properties", stream ? "with" : "without", what,
+                     here ? "with" : "without");
+    }
+    return stream == here;
+}
+
+static bool same_tsc(uint64_t stream, uint64_t here)
+{
+    uint64_t diff = stream > here ? stream - here : here - stream;
+
+    if (diff > here / TSC_TOLERANCE) {
+        error_report("xenpv-kvm: the TSC of the domain that comes in runs at %"
+                     PRIu64 " Hz, this host's at %" PRIu64 " Hz: TCG has no "
+                     "other", stream, here);
+        return false;
+    }
+    return true;
+}
+
+static int traits_pre_load(void *opaque)
+{
+    state.here = *state.traits;
+    return 0;
+}
+
+static int traits_post_load(void *opaque, int version_id)
+{
+    XenPVTraits *stream = opaque, *here = &state.here;
+    bool ok = same("version of the monitor's ABI", stream->abi_version,
+                   here->abi_version) &&
+              same("a guest of bits:", stream->width, here->width) &&
+              same("vCPUs:", stream->nr_vcpus, here->nr_vcpus) &&
+              same("bytes of memory:", stream->ram_size, here->ram_size) &&
+              same("xen-version, major:", stream->xen_major, here->xen_major) &&
+              same("xen-version, minor:", stream->xen_minor, here->xen_minor) &&
+              same_flag("x2APIC", XENPV_BOOT_X2APIC) &&
+              same_flag("KVM's clock", XENPV_BOOT_KVM_CLOCK) &&
+              same_flag("KVM's PV EOI", XENPV_BOOT_KVM_PV_EOI) &&
+              same_tsc(stream->tsc_hz, here->tsc_hz);
+
+    /* It protects more than is needed, or else too little */
+    if (ok && (here->flags & XENPV_BOOT_XPTI) &&
+        !(stream->flags & XENPV_BOOT_XPTI)) {
+        error_report("xenpv-kvm: this host's processor needs xpti=on, and the "
+                     "domain that comes in was started without it");
+        ok = false;
+    }
+    return ok ? 0 : -EINVAL;
+}
+
+static const VMStateDescription vmstate_traits = {
+    .name = "xenpv-kvm",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_load = traits_pre_load,
+    .post_load = traits_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(abi_version, XenPVTraits),
+        VMSTATE_UINT32(width, XenPVTraits),
+        VMSTATE_UINT32(nr_vcpus, XenPVTraits),
+        VMSTATE_UINT32(flags, XenPVTraits),
+        VMSTATE_UINT32(xen_major, XenPVTraits),
+        VMSTATE_UINT32(xen_minor, XenPVTraits),
+        VMSTATE_UINT64(ram_size, XenPVTraits),
+        VMSTATE_UINT64(tsc_hz, XenPVTraits),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static int resume_post_load(void *opaque, int version_id)
+{
+    Error *err = NULL;
+
+    if (!xenpv_devices_resume(state.devices, &err)) {
+        error_report_err(err);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/*
+ * Nothing but the moment when all else is there: sections come in the order in
+ * which they were registered
+ */
+static const VMStateDescription vmstate_resume = {
+    .name = "xenpv-kvm/resume",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .post_load = resume_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+void xenpv_migration_device_added(void)
+{
+    vmstate_unregister(NULL, &vmstate_resume, &state);
+    vmstate_register(NULL, 0, &vmstate_resume, &state);
+}
+
+void xenpv_migration_init(XenPVTraits *traits, XenPVDevices *devices)
+{
+    state.traits = traits;
+    state.devices = devices;
+    vmstate_register(NULL, 0, &vmstate_traits, traits);
+    xenpv_migration_device_added();
+}
