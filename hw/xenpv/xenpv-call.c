@@ -15,13 +15,12 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "qemu/error-report.h"
-#include "qemu/log.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
 #include "exec/address-spaces.h"
 #include "chardev/char.h"
 #include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/sched.h"
@@ -33,6 +32,8 @@
 /* The longest line of the monitor's log; longer ones are broken */
 #define LOG_LINE_MAX    256
 #define NR_CALLS        (XENPV_CALL_CRASH + 1)
+/* SHUTDOWN_watchdog counts once in this time */
+#define WATCHDOG_MS     1000
 
 struct XenPVCallState {
     SysBusDevice parent_obj;
@@ -48,6 +49,7 @@ struct XenPVCallState {
 
     GString *log;
     bool crashed;
+    int64_t next_watchdog;  /* ms */
 };
 
 void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
@@ -80,9 +82,30 @@ static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
     return 0;
 }
 
+/* A domain crashes once: what it says of itself after that is no news */
+static void crashed(XenPVCallState *s)
+{
+    if (!s->crashed) {
+        s->crashed = true;
+        qemu_system_guest_panicked(NULL);
+    }
+}
+
+static void watchdog(XenPVCallState *s)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    if (now >= s->next_watchdog) {
+        s->next_watchdog = now + WATCHDOG_MS;
+        watchdog_perform_action();
+    }
+}
+
 static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
                              void *data, uint32_t *size)
 {
+    XenPVCallState *s = opaque;
+
     trace_xenpv_shutdown(cmd);
     *size = 0;
     switch (cmd) {
@@ -97,11 +120,11 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
         /* Nobody has asked for it, and nobody would resume: cancelled */
         return 1;
     case SHUTDOWN_watchdog:
-        watchdog_perform_action();
+        watchdog(s);
         break;
     case SHUTDOWN_crash:
     default:
-        qemu_system_guest_panicked(NULL);
+        crashed(s);
         break;
     }
     return 0;
@@ -110,9 +133,9 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
 static void log_line(const char *text, bool is_error)
 {
     if (is_error) {
-        error_report("xenpv monitor: %s", text);
+        xenpv_guest_error("xenpv monitor: %s", text);
     } else {
-        warn_report("xenpv monitor: %s", text);
+        xenpv_guest_warning("xenpv monitor: %s", text);
     }
 }
 
@@ -164,10 +187,7 @@ static int64_t call_crash(void *opaque, unsigned vcpu, uint32_t cmd,
         }
     }
     trace_xenpv_crash(vcpu);
-    if (!s->crashed) {
-        s->crashed = true;
-        qemu_system_guest_panicked(NULL);
-    }
+    crashed(s);
     *size = 0;
     return 0;
 }
@@ -180,7 +200,7 @@ static void do_call(XenPVCallState *s, uint32_t vcpu)
     int64_t ret = -XEN_ENOSYS;
 
     if (vcpu >= s->nr_vcpus) {
-        qemu_log_mask(LOG_GUEST_ERROR, "xenpv: call from vCPU %u\n", vcpu);
+        xenpv_guest_log("xenpv: call from vCPU %u", vcpu);
         return;
     }
     box += vcpu;
@@ -200,7 +220,7 @@ static void do_call(XenPVCallState *s, uint32_t vcpu)
         size = MIN(size, limit);
     } else {
         size = 0;
-        qemu_log_mask(LOG_GUEST_ERROR, "xenpv: unknown call %u\n", op);
+        xenpv_guest_log("xenpv: unknown call %u", op);
     }
     trace_xenpv_call(vcpu, op, cmd, ret);
     memcpy(box->data, copy.data, size);

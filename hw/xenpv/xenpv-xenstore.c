@@ -20,7 +20,6 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/cutils.h"
-#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/queue.h"
 #include "qemu/units.h"
@@ -31,6 +30,7 @@
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "hw/xen/interface/io/xs_wire.h"
+#include "hw/xenpv/xenpv-messages.h"
 #include "system/runstate.h"
 #include "xenpv-platform.h"
 #include "trace.h"
@@ -653,7 +653,8 @@ void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
                                            | XENSTORE_SERVER_FEATURE_ERROR);
     s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port);
     if (s->port < 0) {
-        warn_report("xenstore cannot be bound to the guest's port %u", port);
+        xenpv_guest_warning("xenstore cannot be bound to the guest's port %u",
+                            port);
         s->port = 0;
     }
 }
