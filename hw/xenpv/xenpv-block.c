@@ -6,14 +6,33 @@
  * more than 44 KiB; write barriers, which old front ends want; rerror and
  * werror; and guest errors that are traced and not printed.
  *
- * Everything here runs in the AioContext of the disk's IOThread, or else of the
- * main loop; create, destroy, start and stop with that at rest. Of what the
- * front end can write each request is copied once, and the copy is checked.
- * Data is not copied: QEMU can address all guest RAM, so that a grant is checked,
- * in use while the request is, and costs no mapping. So persistent grants, which
- * stay in use between requests, gain nothing here; and as front ends copy all data
- * to and from them, they are only offered if the device's feature-persistent says
- * so.
+ * Of what the front end can write each request is copied once, and the copy is
+ * checked. Data is not copied: QEMU can address all guest RAM, so that a grant is
+ * checked, in use while the request is, and costs no mapping. So persistent
+ * grants, which stay in use between requests, gain nothing here; and as front
+ * ends copy all data to and from them, they are only offered if the device's
+ * feature-persistent says so.
+ *
+ * Threads. A dataplane has an AioContext, dp->ctx: its IOThread's, or else the
+ * main loop's. What comes from xen-block.c runs in the main thread with the BQL.
+ *
+ *  - .phase says whose the ring is, and only the main thread looks at it. While
+ *    IDLE there is nothing in dp->ctx that knows of dp, and everything is the
+ *    main thread's. While RUNNING and STOPPING the ring, the requests, their
+ *    grants and the event channel are dp->ctx's, and the main thread does not
+ *    touch them; it sets .drained and .sectors, schedules BHs, and that is all.
+ *  - start() makes all of it, and the last thing that it does is to install the
+ *    event channel's handler. Nothing but stop_bh(), in dp->ctx, takes that out
+ *    again: so it is not running then, and does not run any more. (In a drained
+ *    section it stays, and does nothing.)
+ *  - stop_bh() also ends the taking of requests; of those on their way the last
+ *    one to complete, or stop_bh() if there is none, schedules quiet_bh() as the
+ *    last thing that is done in dp->ctx. That takes the ring down, in the main
+ *    thread, and the dataplane is IDLE.
+ *  - A front end that closes waits for that; QEMU does not. It does only where
+ *    the disk or the guest is to go away: unplugging, reset and exit.
+ *  - Nothing that runs in dp->ctx for the ring may poll: stop_bh() would be run
+ *    within it. That is why the disk's size is here in .sectors.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,7 +43,7 @@
 #include "qemu/defer-call.h"
 #include "qemu/main-loop.h"
 #include "qemu/queue.h"
-#include "qemu/thread.h"
+#include "qemu/stats64.h"
 #include "qapi/error.h"
 #include "hw/block/dataplane/xen-block.h"
 #include "hw/block/xen_blkif.h"
@@ -33,6 +52,7 @@
 #include "hw/xen/xen-block.h"
 #include "system/block-backend.h"
 #include "system/iothread.h"
+#include "system/reset.h"
 #include "system/runstate.h"
 #include "xenpv-platform.h"
 #include "trace.h"
@@ -42,6 +62,8 @@
 #define MAX_INDIRECT_SEGS   256
 /* Of a ring, as Xen's blkback has it: 32 requests of 32 segments and their list */
 #define MAX_PERSISTENT_GRANTS   1056
+/* Of so many segments requests are taken before others have their turn */
+#define MAX_SEGS_AT_ONCE    8192
 /* From so many in flight on, what is submitted at once goes as a batch */
 #define BATCH_FROM          2
 
@@ -51,6 +73,13 @@ typedef enum Stage {
     STAGE_FLUSH_AFTER,
     STAGE_DONE,
 } Stage;
+
+/* Of a dataplane, see the top of this file */
+typedef enum Phase {
+    PHASE_IDLE,
+    PHASE_RUNNING,
+    PHASE_STOPPING,
+} Phase;
 
 /* A persistent grant: of a whole frame, in use as long as this is there */
 typedef struct Grant {
@@ -62,7 +91,7 @@ typedef struct Grant {
 } Grant;
 
 typedef struct Request {
-    QTAILQ_ENTRY(Request) next;         /* stopped ones */
+    QTAILQ_ENTRY(Request) next;         /* of those that an error stopped */
     XenBlockDataPlane *dp;
 
     /* As in the ring */
@@ -89,7 +118,8 @@ struct XenBlockDataPlane {
     unsigned sector_size;
     IOThread *iothread;
     AioContext *ctx;
-    QEMUBH *bh;
+    QEMUBH *ring_bh, *retry_bh, *stop_bh;   /* in ctx */
+    QEMUBH *quiet_bh, *resize_bh;           /* in the main loop */
     VMChangeStateEntry *vm_change;
 
     XenEventChannel *channel;
@@ -104,14 +134,24 @@ struct XenBlockDataPlane {
     GHashTable *grants;                 /* reference: Grant */
     QTAILQ_HEAD(, Grant) idle;          /* the least recently used first */
 
-    bool running;
+    bool running;                       /* requests are taken from the ring */
     bool stalled;                       /* the ring waits for a completion */
     bool barrier;                       /* one is in flight */
-    unsigned in_flight;                 /* written here, read by stop */
-
-    QemuMutex lock;                     /* for the two below */
+    unsigned in_flight;
     QTAILQ_HEAD(, Request) stopped;     /* to go on when the machine does */
-    unsigned nr_stopped;
+
+    /* The main thread's: see the top */
+    Phase phase;
+    bool front_end_waits;               /* with a change of its state */
+    bool front_end_closed;              /* or was, at one time since */
+    unsigned waiting;                   /* stop()s that do */
+    bool dying;
+    unsigned refs;
+
+    /* Of both */
+    bool drained;                       /* the main thread sets it */
+    bool quiet;                         /* quiet_bh() will come, or has */
+    Stat64 sectors;                     /* likewise, of sector_size */
 };
 
 /* ------------------------------------------------------------------------- */
@@ -336,8 +376,7 @@ static const char bad_op[] = "operation";
 /* What is wrong with a request, or NULL. From here on it has its size. */
 static const char *check_request(XenBlockDataPlane *dp, Request *req)
 {
-    int64_t length = blk_getlength(dp->blk);
-    uint64_t sectors = length < 0 ? 0 : length / dp->sector_size;
+    uint64_t sectors = stat64_get(&dp->sectors);
 
     switch (req->op) {
     case BLKIF_OP_READ:
@@ -438,8 +477,17 @@ static Request *new_request(XenBlockDataPlane *dp)
     Request *req = g_new0(Request, 1);
 
     req->dp = dp;
-    qatomic_inc(&dp->in_flight);
+    dp->in_flight++;
     return req;
+}
+
+/* One of those that stop waits for is gone: the last use of dp in its context */
+static void put_in_flight(XenBlockDataPlane *dp)
+{
+    if (!--dp->in_flight && !dp->running) {
+        qatomic_set(&dp->quiet, true);
+        qemu_bh_schedule(dp->quiet_bh);
+    }
 }
 
 static void free_request(Request *req)
@@ -447,8 +495,7 @@ static void free_request(Request *req)
     XenBlockDataPlane *dp = req->dp;
 
     g_free(req);
-    qatomic_dec(&dp->in_flight);
-    aio_wait_kick();
+    put_in_flight(dp);
 }
 
 /* Answer, and forget the request */
@@ -482,9 +529,8 @@ static void complete(Request *req, int16_t status)
         }
     }
     if (dp->stalled) {
-        qemu_bh_schedule(dp->bh);
+        qemu_bh_schedule(dp->ring_bh);
     }
-    /* Last, as stop may wait for it */
     free_request(req);
 }
 
@@ -506,17 +552,17 @@ static bool handle_error(Request *req, int error)
 {
     XenBlockDataPlane *dp = req->dp;
     BlockBackend *blk = dp->blk;
-    bool read = is_read(req);           /* complete() frees the request */
-    BlockErrorAction action = blk_get_error_action(blk, read, error);
+    BlockErrorAction action = blk_get_error_action(blk, is_read(req), error);
 
+    if (action == BLOCK_ERROR_ACTION_STOP && !dp->running) {
+        /* Nobody will be there to see how it went on */
+        action = BLOCK_ERROR_ACTION_REPORT;
+    }
+    blk_error_action(blk, action, is_read(req), error);
     switch (action) {
     case BLOCK_ERROR_ACTION_STOP:
         block_acct_failed(blk_get_stats(blk), &req->acct);
-        WITH_QEMU_LOCK_GUARD(&dp->lock) {
-            QTAILQ_INSERT_TAIL(&dp->stopped, req, next);
-            dp->nr_stopped++;
-        }
-        aio_wait_kick();
+        QTAILQ_INSERT_TAIL(&dp->stopped, req, next);
         break;
     case BLOCK_ERROR_ACTION_REPORT:
         block_acct_failed(blk_get_stats(blk), &req->acct);
@@ -525,7 +571,6 @@ static bool handle_error(Request *req, int error)
     default:
         break;
     }
-    blk_error_action(blk, action, read, error);
     return action != BLOCK_ERROR_ACTION_IGNORE;
 }
 
@@ -550,7 +595,7 @@ static void discard_more(void *opaque, int ret)
                         BDRV_REQUEST_MAX_BYTES / dp->sector_size) *
                     dp->sector_size;
 
-    if (ret < 0 || !bytes) {
+    if (ret < 0 || !bytes || !dp->running) {
         stage_done(req, ret);
         return;
     }
@@ -574,6 +619,11 @@ static void next_stage(Request *req)
     }
     if (req->stage == STAGE_DONE) {
         complete(req, BLKIF_RSP_OKAY);
+        return;
+    }
+    if (!dp->running) {
+        /* What has not begun does not begin any more */
+        complete(req, BLKIF_RSP_ERROR);
         return;
     }
     block_acct_start(blk_get_stats(blk), &req->acct,
@@ -617,16 +667,17 @@ static void reject(Request *req, const char *why)
 /* Take what is there from the ring: was there anything? */
 static bool run_ring(XenBlockDataPlane *dp)
 {
-    RING_IDX cons = dp->rings.common.req_cons;
-    RING_IDX prod = qatomic_read(&dp->rings.common.sring->req_prod);
-    bool batch = dp->in_flight >= BATCH_FROM ||
-                 prod - cons >= BATCH_FROM;
-    bool any = false;
+    unsigned segs = 0;
+    RING_IDX cons, prod;
+    bool batch, any = false;
     int more;
 
-    if (!dp->running) {
+    if (!dp->running || qatomic_read(&dp->drained)) {
         return false;
     }
+    cons = dp->rings.common.req_cons;
+    prod = qatomic_read(&dp->rings.common.sring->req_prod);
+    batch = dp->in_flight >= BATCH_FROM || prod - cons >= BATCH_FROM;
     /* The requests were there before the index said so */
     xen_rmb();
     if (RING_REQUEST_PROD_OVERFLOW(&dp->rings.common, prod)) {
@@ -636,7 +687,7 @@ static bool run_ring(XenBlockDataPlane *dp)
     if (batch) {
         defer_call_begin();
     }
-    while (cons != prod && !dp->barrier &&
+    while (cons != prod && !dp->barrier && segs < MAX_SEGS_AT_ONCE &&
            !RING_REQUEST_CONS_OVERFLOW(&dp->rings.common, cons)) {
         Request *req = new_request(dp);
         const char *why;
@@ -649,6 +700,7 @@ static bool run_ring(XenBlockDataPlane *dp)
         }
         dp->rings.common.req_cons = ++cons;
         any = true;
+        segs += 1 + req->nr_segs;
         why = why ?: check_request(dp, req);
         trace_xenpv_block_request(req->id, req->op, req->sector, req->size,
                                   req->nr_segs);
@@ -665,12 +717,13 @@ static bool run_ring(XenBlockDataPlane *dp)
         defer_call_end();
     }
     dp->stalled = cons != prod;
+    more = segs >= MAX_SEGS_AT_ONCE;
     if (!dp->stalled) {
         /* From here on the front end tells when there is more */
         RING_FINAL_CHECK_FOR_REQUESTS(&dp->rings.common, more);
-        if (more) {
-            qemu_bh_schedule(dp->bh);
-        }
+    }
+    if (more) {
+        qemu_bh_schedule(dp->ring_bh);
     }
     return any;
 }
@@ -685,37 +738,169 @@ static bool ring_event(void *opaque)
     return run_ring(opaque);
 }
 
-/* In the disk's context: what an error has stopped is tried once more */
+/* What an error has stopped is tried once more */
 static void retry_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
-    QTAILQ_HEAD(, Request) stopped = QTAILQ_HEAD_INITIALIZER(stopped);
     Request *req;
 
-    WITH_QEMU_LOCK_GUARD(&dp->lock) {
-        while ((req = QTAILQ_FIRST(&dp->stopped))) {
-            QTAILQ_REMOVE(&dp->stopped, req, next);
-            QTAILQ_INSERT_TAIL(&stopped, req, next);
-        }
-        dp->nr_stopped = 0;
-    }
-    while ((req = QTAILQ_FIRST(&stopped))) {
-        QTAILQ_REMOVE(&stopped, req, next);
+    /* One that fails again comes back later, not at once */
+    while ((req = QTAILQ_FIRST(&dp->stopped))) {
+        QTAILQ_REMOVE(&dp->stopped, req, next);
         trace_xenpv_block_retry(req->id, req->op);
         next_stage(req);
     }
-    blk_dec_in_flight(dp->blk);
+}
+
+/* The end of it in dp->ctx, but for what is on its way */
+static void stop_bh(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+    Request *req;
+
+    trace_xenpv_block_stop(dp->in_flight);
+    dp->in_flight++;
+    dp->stalled = false;        /* or complete() would schedule ring_bh() */
+    qatomic_set(&dp->running, false);
+    xen_device_set_event_channel_context(dp->xendev, dp->channel, NULL,
+                                         &error_abort);
+    qemu_bh_cancel(dp->ring_bh);
+    qemu_bh_cancel(dp->retry_bh);
+    while ((req = QTAILQ_FIRST(&dp->stopped))) {
+        QTAILQ_REMOVE(&dp->stopped, req, next);
+        release_data(req);
+        free_request(req);
+    }
+    aio_wait_kick();
+    put_in_flight(dp);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Start and stop                                                             */
+
+static void take_down(XenBlockDataPlane *dp)
+{
+    dp->phase = PHASE_IDLE;
+    dp->barrier = false;
+    drop_all_grants(dp);
+    if (dp->channel) {
+        xen_device_unbind_event_channel(dp->xendev, dp->channel, NULL);
+        dp->channel = NULL;
+    }
+    if (dp->sring) {
+        xen_device_unmap_grant_refs(dp->xendev, dp->sring, dp->ring_refs,
+                                    dp->nr_ring_refs, NULL);
+        dp->sring = NULL;
+    }
+    g_free(dp->ring_refs);
+    dp->ring_refs = NULL;
+}
+
+static void front_end_changed(XenBlockDataPlane *dp, enum xenbus_state state)
+{
+    XenDevice *xendev = dp->xendev;
+    Error *err = NULL;
+
+    XEN_DEVICE_GET_CLASS(xendev)->frontend_changed(xendev, state, &err);
+    if (err) {
+        error_reportf_err(err, "frontend change error: ");
+    }
+}
+
+/* What the front end asked for while its last requests were on their way */
+static void serve_front_end(XenBlockDataPlane *dp)
+{
+    enum xenbus_state state = dp->xendev->frontend_state;
+    bool closed = dp->front_end_closed;
+
+    dp->front_end_waits = false;
+    dp->front_end_closed = false;
+    if (closed) {
+        front_end_changed(dp, XenbusStateClosed);
+    }
+    if (state == XenbusStateInitialising) {
+        /* As xen-bus.c does, if the back end is closed by then */
+        if (dp->xendev->backend_online &&
+            xen_device_backend_get_state(dp->xendev) == XenbusStateClosed) {
+            xen_device_backend_set_state(dp->xendev, XenbusStateInitWait);
+        }
+    } else if (state != XenbusStateClosed && state != XenbusStateUnknown) {
+        front_end_changed(dp, state);
+    }
+}
+
+/* Nothing of the ring is on its way any more, or somebody has waited for that */
+static void quiet_bh(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    if (dp->phase == PHASE_STOPPING && dp->quiet) {
+        trace_xenpv_block_quiet();
+        take_down(dp);
+    }
+    if (dp->phase == PHASE_IDLE && dp->front_end_waits && !dp->waiting &&
+        !dp->dying) {
+        serve_front_end(dp);
+    }
+}
+
+static void begin_stop(XenBlockDataPlane *dp)
+{
+    if (dp->phase == PHASE_RUNNING) {
+        dp->phase = PHASE_STOPPING;
+        qemu_bh_schedule(dp->stop_bh);
+    }
+}
+
+static void unref(XenBlockDataPlane *dp)
+{
+    if (--dp->refs) {
+        return;
+    }
+    if (dp->iothread) {
+        object_unref(OBJECT(dp->iothread));
+    }
+    blk_unref(dp->blk);
+    g_hash_table_destroy(dp->grants);
+    g_free(dp);
 }
 
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     XenBlockDataPlane *dp = opaque;
 
-    if (running && dp->running) {
-        /* Keeps dp as it is until that has run */
-        blk_inc_in_flight(dp->blk);
-        aio_bh_schedule_oneshot(blk_get_aio_context(dp->blk), retry_bh, dp);
+    if (running && dp->phase == PHASE_RUNNING) {
+        qemu_bh_schedule(dp->retry_bh);
     }
+}
+
+static void set_sectors(XenBlockDataPlane *dp)
+{
+    int64_t length = blk_getlength(dp->blk);
+
+    stat64_set(&dp->sectors, length < 0 ? 0 : length / dp->sector_size);
+}
+
+/* As blkback does it: the state, written once more, makes the front end look */
+static void resize_bh(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    set_sectors(dp);
+    xen_device_backend_printf(dp->xendev, "sectors", "%" PRIu64,
+                              stat64_get(&dp->sectors));
+    xen_device_backend_printf(dp->xendev, "state", "%u",
+                              xen_device_backend_get_state(dp->xendev));
+}
+
+/* The guest's memory will be another's, so nothing may be on its way to it */
+static void reset(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    xen_block_dataplane_stop(dp);
+    dp->front_end_waits = false;
+    dp->front_end_closed = false;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -729,21 +914,30 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     XenBlockDataPlane *dp = g_new0(XenBlockDataPlane, 1);
 
     dp->xendev = xendev;
+    dp->refs = 1;
     dp->blk = blk;
+    blk_ref(blk);
     dp->sector_size = sector_size;
     dp->grants = g_hash_table_new(NULL, NULL);
     QTAILQ_INIT(&dp->idle);
     QTAILQ_INIT(&dp->stopped);
-    qemu_mutex_init(&dp->lock);
     if (iothread) {
         dp->iothread = iothread;
         object_ref(OBJECT(iothread));
         dp->ctx = iothread_get_aio_context(iothread);
+        /* A node that others keep elsewhere can be used from here, too */
+        blk_set_aio_context(blk, dp->ctx, NULL);
     } else {
         dp->ctx = qemu_get_aio_context();
     }
-    dp->bh = aio_bh_new_guarded(dp->ctx, ring_bh, dp,
-                                &DEVICE(xendev)->mem_reentrancy_guard);
+    set_sectors(dp);
+    dp->ring_bh = aio_bh_new_guarded(dp->ctx, ring_bh, dp,
+                                     &DEVICE(xendev)->mem_reentrancy_guard);
+    dp->retry_bh = aio_bh_new(dp->ctx, retry_bh, dp);
+    dp->stop_bh = aio_bh_new(dp->ctx, stop_bh, dp);
+    dp->quiet_bh = qemu_bh_new(quiet_bh, dp);
+    dp->resize_bh = qemu_bh_new(resize_bh, dp);
+    qemu_register_reset(reset, dp);
     /* query-block tells what rerror and werror have stopped */
     blk_iostatus_enable(blk);
     dp->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
@@ -762,82 +956,86 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
     if (!dp) {
         return;
     }
+    dp->dying = true;
+    xen_block_dataplane_stop(dp);
+    qemu_unregister_reset(reset, dp);
     qemu_del_vm_change_state_handler(dp->vm_change);
-    qemu_bh_delete(dp->bh);
-    if (dp->iothread) {
-        object_unref(OBJECT(dp->iothread));
-    }
-    qemu_mutex_destroy(&dp->lock);
-    g_hash_table_destroy(dp->grants);
-    g_free(dp);
+    /* Who calls these from another thread is done when that has drained it */
+    blk_set_dev_ops(dp->blk, NULL, NULL);
+    blk_drain(dp->blk);
+    /* The IOThread may go, and the node stay; unless others keep it there */
+    blk_set_aio_context(dp->blk, qemu_get_aio_context(), NULL);
+    qemu_bh_delete(dp->ring_bh);
+    qemu_bh_delete(dp->retry_bh);
+    qemu_bh_delete(dp->stop_bh);
+    qemu_bh_delete(dp->quiet_bh);
+    qemu_bh_delete(dp->resize_bh);
+    unref(dp);
 }
 
+/* The beginning of a drained section. The handler stays where it is. */
 void xen_block_dataplane_detach(XenBlockDataPlane *dp)
 {
-    if (dp && dp->channel) {
-        xen_device_set_event_channel_context(dp->xendev, dp->channel, NULL,
-                                             &error_abort);
+    if (dp) {
+        qatomic_set(&dp->drained, true);
     }
 }
 
+/* The end: what the front end has told in the meantime is looked at now */
 void xen_block_dataplane_attach(XenBlockDataPlane *dp)
 {
-    if (dp && dp->channel) {
-        xen_device_set_event_channel_context(dp->xendev, dp->channel, dp->ctx,
-                                             &error_abort);
+    if (dp) {
+        qatomic_set(&dp->drained, false);
+        if (dp->phase == PHASE_RUNNING) {
+            qemu_bh_schedule(dp->ring_bh);
+        }
     }
 }
 
-static void stop_bh(void *opaque)
+void xen_block_dataplane_resized(XenBlockDataPlane *dp)
 {
-    XenBlockDataPlane *dp = opaque;
-
-    dp->running = false;
+    if (dp) {
+        qemu_bh_schedule(dp->resize_bh);
+    }
 }
 
-static bool is_busy(XenBlockDataPlane *dp)
+bool xen_block_dataplane_try_stop(XenBlockDataPlane *dp)
 {
-    QEMU_LOCK_GUARD(&dp->lock);
-    return qatomic_read(&dp->in_flight) > dp->nr_stopped;
+    enum xenbus_state state;
+
+    if (!dp || (dp->phase == PHASE_IDLE && !dp->waiting)) {
+        return true;
+    }
+    begin_stop(dp);
+    state = dp->xendev->frontend_state;
+    dp->front_end_waits = true;
+    dp->front_end_closed |= state == XenbusStateClosed ||
+                            state == XenbusStateUnknown;
+    return false;
 }
 
 void xen_block_dataplane_stop(XenBlockDataPlane *dp)
 {
-    Request *req;
-
-    if (!dp) {
+    if (!dp || dp->phase == PHASE_IDLE) {
         return;
     }
-    if (dp->running) {
-        /* In its own context: after that nothing is taken from the ring */
-        aio_wait_bh_oneshot(dp->ctx, stop_bh, dp);
-        if (!blk_in_drain(dp->blk)) {
-            xen_block_dataplane_detach(dp);
-        }
-        AIO_WAIT_WHILE_UNLOCKED(NULL, is_busy(dp));
+    /* What runs while this waits may unplug the disk, but not start it again */
+    dp->refs++;
+    dp->waiting++;
+    begin_stop(dp);
+    AIO_WAIT_WHILE_UNLOCKED(NULL, qatomic_read(&dp->running));
+    while (dp->phase != PHASE_IDLE) {
+        /* This does not wait for throttling, which is off in such a section */
+        blk_drain(dp->blk);
+        /* Then there is quiet_bh(), or somebody else's section has to end */
+        AIO_WAIT_WHILE_UNLOCKED(NULL, dp->phase != PHASE_IDLE &&
+                                      (qatomic_read(&dp->quiet) ||
+                                       blk_in_drain(dp->blk)));
     }
-    blk_set_aio_context(dp->blk, qemu_get_aio_context(), &error_abort);
-    qemu_bh_cancel(dp->bh);
-    while ((req = QTAILQ_FIRST(&dp->stopped))) {
-        QTAILQ_REMOVE(&dp->stopped, req, next);
-        release_data(req);
-        free_request(req);
+    if (!--dp->waiting && dp->front_end_waits && !dp->dying) {
+        qemu_bh_schedule(dp->quiet_bh);
     }
-    dp->nr_stopped = 0;
-    dp->barrier = false;
-    drop_all_grants(dp);
-
-    if (dp->channel) {
-        xen_device_unbind_event_channel(dp->xendev, dp->channel, NULL);
-        dp->channel = NULL;
-    }
-    if (dp->sring) {
-        xen_device_unmap_grant_refs(dp->xendev, dp->sring, dp->ring_refs,
-                                    dp->nr_ring_refs, NULL);
-        dp->sring = NULL;
-    }
-    g_free(dp->ring_refs);
-    dp->ring_refs = NULL;
+    unref(dp);
 }
 
 void xen_block_dataplane_start(XenBlockDataPlane *dp,
@@ -851,8 +1049,9 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
     unsigned persistent;
     ERRP_GUARD();
 
-    if (dp->sring) {
-        error_setg(errp, "the ring is connected already");
+    if (dp->phase != PHASE_IDLE || dp->dying) {
+        error_setg(errp, dp->dying ? "the disk is being unplugged"
+                                   : "the ring is connected already");
         return;
     }
     dp->ring_refs = g_memdup2(ring_ref, nr_ring_ref * sizeof(*ring_ref));
@@ -893,14 +1092,19 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
     if (*errp) {
         goto fail;
     }
-    /* If somebody else keeps the disk in an IOThread, that is fine, too */
-    blk_set_aio_context(dp->blk, dp->ctx, NULL);
+    /*
+     * It is dp->ctx's when the handler is there, which has to look once by
+     * itself: what binding to the channel has sent may be lost on the way.
+     */
+    dp->phase = PHASE_RUNNING;
+    dp->quiet = false;
+    dp->stalled = false;
     dp->running = true;
-    if (!blk_in_drain(dp->blk)) {
-        xen_block_dataplane_attach(dp);
-    }
+    xen_device_set_event_channel_context(dp->xendev, dp->channel, dp->ctx,
+                                         &error_abort);
+    qemu_bh_schedule(dp->ring_bh);
     return;
 
 fail:
-    xen_block_dataplane_stop(dp);
+    take_down(dp);
 }
