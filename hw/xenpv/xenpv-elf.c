@@ -33,14 +33,26 @@
 #include "hw/xen/interface/features.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "hw/xenpv/xenpv-monitor.h"
+#include "hw/xenpv/xenpv-text.h"
 
 /* bzImage (payload of the bzImage) (compressed) ELF, compressed as a whole */
 #define MAX_NESTING         4
 /* The memory that a decompressor may take for itself */
 #define MAX_DECODER_MEMORY  (256 * MiB)
-/* Limits of libelf */
+/* Compressed streams in a row: 512 MiB in blocks of 64 KiB have 8192 */
+#define MAX_STREAMS         65536
+/*
+ * Compressed data may be larger than what comes out of it, but hardly: a
+ * percent, for what cannot be compressed. Beyond this it is made of empty
+ * streams or blocks, of which a file can have a hundred million.
+ */
+#define MAX_INPUT_AHEAD     (16 * MiB)
+/* Notes in all, as in libelf, and Xen's: there are 20 types of them */
 #define MAX_NOTES           65536
+#define MAX_XEN_NOTES       256
 #define MAX_NOTE_TEXT       4096
+/* The symbols that a BSD kernel gets; those of NetBSD have 2 MiB */
+#define MAX_SYMBOLS         (64 * MiB)
 /* The text of __xen_guest is some hundred bytes long */
 #define MAX_GUEST_INFO      (64 * KiB)
 #define XEN_GUEST_SECTION   "__xen_guest"
@@ -126,14 +138,16 @@ typedef struct Output {
     size_t len;         /* filled */
     size_t size;        /* allocated */
     uint64_t max;
+    size_t taken;       /* input of the streams before this one */
 } Output;
 
 /*
- * Make room for @want more bytes, or for as many as there may be (at least 1).
+ * Make room for @want more bytes, or for as many as there may be (at least 1),
+ * after @pos bytes of the stream's input.
  * One byte beyond .max may be filled: that is how a decompressor that is at
  * .max shows whether it was at its end.
  */
-static bool output_reserve(Output *out, size_t want, Error **errp)
+static bool output_reserve(Output *out, size_t pos, size_t want, Error **errp)
 {
     uint64_t limit = out->max + 1;
     uint64_t size;
@@ -141,6 +155,11 @@ static bool output_reserve(Output *out, size_t want, Error **errp)
 
     if (out->len > out->max) {
         error_setg(errp, "unpacks to more than %" PRIu64 " bytes", out->max);
+        return false;
+    }
+    if (out->taken + pos > out->len + MAX_INPUT_AHEAD) {
+        error_setg(errp, "it is mostly empty: %zu bytes of it unpack to %zu",
+                   out->taken + pos, out->len);
         return false;
     }
     if (out->size - out->len >= want) {
@@ -160,12 +179,15 @@ static bool output_reserve(Output *out, size_t want, Error **errp)
     return true;
 }
 
+/* A library is called for so much at a time, so that limits are looked at */
 #define OUTPUT_STEP (1 * MiB)
+#define INPUT_STEP  (1 * MiB)
 
 static bool unpack_gzip(const uint8_t *in, size_t len, size_t *used,
                         bool trailer, Output *out, Error **errp)
 {
-    z_stream s = { .next_in = (uint8_t *)in, .avail_in = len };
+    z_stream s = { 0 };
+    size_t pos = 0;
     bool ok = false;
     int ret;
 
@@ -174,17 +196,22 @@ static bool unpack_gzip(const uint8_t *in, size_t len, size_t *used,
         return false;
     }
     do {
-        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+        size_t n = MIN(len - pos, INPUT_STEP);
+
+        if (!output_reserve(out, pos, OUTPUT_STEP, errp)) {
             goto out;
         }
+        s.next_in = (uint8_t *)in + pos;
+        s.avail_in = n;
         s.next_out = out->buf + out->len;
         s.avail_out = out->size - out->len;
         ret = inflate(&s, Z_NO_FLUSH);
         out->len = out->size - s.avail_out;
-    } while (ret == Z_OK && (s.avail_in || s.avail_out == 0));
+        pos += n - s.avail_in;
+    } while (ret == Z_OK && (pos < len || s.avail_out == 0));
 
     if (ret == Z_STREAM_END) {
-        *used = len - s.avail_in;
+        *used = pos;
         ok = true;
     } else if (ret == Z_OK || ret == Z_BUF_ERROR) {
         error_setg(errp, "gzip: it is truncated");
@@ -199,7 +226,8 @@ out:
 static bool unpack_bzip2(const uint8_t *in, size_t len, size_t *used,
                          bool trailer, Output *out, Error **errp)
 {
-    bz_stream s = { .next_in = (char *)in, .avail_in = len };
+    bz_stream s = { 0 };
+    size_t pos = 0;
     bool ok = false;
     int ret;
 
@@ -208,17 +236,22 @@ static bool unpack_bzip2(const uint8_t *in, size_t len, size_t *used,
         return false;
     }
     do {
-        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+        size_t n = MIN(len - pos, INPUT_STEP);
+
+        if (!output_reserve(out, pos, OUTPUT_STEP, errp)) {
             goto out;
         }
+        s.next_in = (char *)in + pos;
+        s.avail_in = n;
         s.next_out = (char *)out->buf + out->len;
         s.avail_out = out->size - out->len;
         ret = BZ2_bzDecompress(&s);
         out->len = out->size - s.avail_out;
-    } while (ret == BZ_OK && (s.avail_in || s.avail_out == 0));
+        pos += n - s.avail_in;
+    } while (ret == BZ_OK && (pos < len || s.avail_out == 0));
 
     if (ret == BZ_STREAM_END) {
-        *used = len - s.avail_in;
+        *used = pos;
         ok = true;
     } else {
         error_setg(errp, "bzip2: it is %s",
@@ -232,24 +265,28 @@ out:
 static bool unpack_liblzma(lzma_stream *s, const char *name, const uint8_t *in,
                            size_t len, size_t *used, Output *out, Error **errp)
 {
+    size_t pos = 0;
     bool ok = false;
     lzma_ret ret;
 
-    s->next_in = in;
-    s->avail_in = len;
     do {
-        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+        size_t n = MIN(len - pos, INPUT_STEP);
+
+        if (!output_reserve(out, pos, OUTPUT_STEP, errp)) {
             goto out;
         }
+        s->next_in = in + pos;
+        s->avail_in = n;
         s->next_out = out->buf + out->len;
         s->avail_out = out->size - out->len;
         ret = lzma_code(s, LZMA_RUN);
         out->len = out->size - s->avail_out;
+        pos += n - s->avail_in;
     } while (ret == LZMA_OK);
 
     switch (ret) {
     case LZMA_STREAM_END:
-        *used = len - s->avail_in;
+        *used = pos;
         ok = true;
         break;
     case LZMA_BUF_ERROR:
@@ -299,7 +336,7 @@ static bool unpack_zstd(const uint8_t *in, size_t len, size_t *used,
                         bool trailer, Output *out, Error **errp)
 {
     ZSTD_DStream *s = ZSTD_createDStream();
-    ZSTD_inBuffer ib = { .src = in, .size = len };
+    ZSTD_inBuffer ib = { .src = in };
     bool ok = false;
     size_t ret;
 
@@ -310,16 +347,17 @@ static bool unpack_zstd(const uint8_t *in, size_t len, size_t *used,
     do {
         ZSTD_outBuffer ob;
 
-        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+        if (!output_reserve(out, ib.pos, OUTPUT_STEP, errp)) {
             goto out;
         }
+        ib.size = MIN(len, ib.pos + INPUT_STEP);
         ob.dst = out->buf;
         ob.size = out->size;
         ob.pos = out->len;
         ret = ZSTD_decompressStream(s, &ob, &ib);
         out->len = ob.pos;
     } while (!ZSTD_isError(ret) && ret != 0 &&
-             (ib.pos < ib.size || out->len == out->size));
+             (ib.pos < len || out->len == out->size));
 
     if (ret == 0) {
         *used = ib.pos;
@@ -366,7 +404,7 @@ static bool unpack_lz4_legacy(const uint8_t *in, size_t len, size_t *used,
             error_setg(errp, "lz4: it is damaged");
             return false;
         }
-        if (!output_reserve(out, LZ4_LEGACY_BLOCK, errp)) {
+        if (!output_reserve(out, pos, LZ4_LEGACY_BLOCK, errp)) {
             return false;
         }
         n = LZ4_decompress_safe((const char *)in + pos,
@@ -401,10 +439,10 @@ static bool unpack_lz4_frame(const uint8_t *in, size_t len, size_t *used,
         return false;
     }
     do {
-        size_t n_in = len - pos;
+        size_t n_in = MIN(len - pos, INPUT_STEP);
         size_t n_out;
 
-        if (!output_reserve(out, OUTPUT_STEP, errp)) {
+        if (!output_reserve(out, pos, OUTPUT_STEP, errp)) {
             goto out;
         }
         n_out = out->size - out->len;
@@ -544,7 +582,7 @@ static bool unpack_lzop(const uint8_t *in, size_t len, size_t *used,
         if (!data) {
             break;
         }
-        if (!output_reserve(out, out_len, errp)) {
+        if (!output_reserve(out, r.in - in, out_len, errp)) {
             return false;
         }
         if (out->size - out->len < out_len) {
@@ -599,6 +637,7 @@ uint8_t *xenpv_decompress(const uint8_t *in, size_t in_len, uint64_t max,
 {
     const struct Compression *c = NULL;
     Output out = { .max = max };
+    unsigned streams = 0;
     size_t used;
 
     *format = NULL;
@@ -622,12 +661,19 @@ uint8_t *xenpv_decompress(const uint8_t *in, size_t in_len, uint64_t max,
     }
 
     do {
+        if (++streams > MAX_STREAMS) {
+            error_setg(errp, "%s: it has more than %d streams", c->name,
+                       MAX_STREAMS);
+            g_free(out.buf);
+            return NULL;
+        }
         if (!c->unpack(in, in_len, &used, trailer, &out, errp)) {
             g_free(out.buf);
             return NULL;
         }
         in += used;
         in_len -= used;
+        out.taken += used;
     } while (c->concatenated && in_len > c->magic_len + 4 &&
              memcmp(in, c->magic, c->magic_len) == 0);
 
@@ -772,17 +818,8 @@ static const uint8_t *elf_shdr_by_name(const Elf *elf, const char *name)
 /* What the kernel says about itself                                        */
 
 /* Copy untrusted text that may end up on a terminal */
-static void copy_text(char *dst, size_t size, const char *src, size_t len)
-{
-    size_t i;
-
-    for (i = 0; i < len && i < size - 1 && src[i]; i++) {
-        dst[i] = g_ascii_isprint(src[i]) ? src[i] : '?';
-    }
-    dst[i] = 0;
-}
-
-#define COPY_TEXT(array, src, len) copy_text(array, sizeof(array), src, len)
+#define COPY_TEXT(array, src, len) \
+    xenpv_text_copy(array, sizeof(array), src, len)
 
 /*
  * "feature|!feature|...", with ! where the kernel requires the feature. One
@@ -802,15 +839,18 @@ static bool parse_features(XenPVKernel *k, const char *text, Error **errp)
         { "hvm_callback_vector", XENFEAT_hvm_callback_vector },
         { "dom0", XENFEAT_dom0 },
     };
-    g_auto(GStrv) items = g_strsplit(text, "|", -1);
+    const char *item, *end;
 
-    for (char **item = items; *item; item++) {
-        bool required = **item == '!';
-        const char *name = *item + required;
+    for (item = text; *item; item = end + (*end == '|')) {
+        bool required = *item == '!';
+        const char *name = item + required;
+        size_t len = strcspn(name, "|");
         unsigned i;
 
+        end = name + len;
         for (i = 0; i < ARRAY_SIZE(names); i++) {
-            if (strcmp(name, names[i].name) == 0) {
+            if (strlen(names[i].name) == len &&
+                memcmp(name, names[i].name, len) == 0) {
                 k->features_supported |= 1U << names[i].bit;
                 k->features_required |= (uint32_t)required << names[i].bit;
                 break;
@@ -819,7 +859,7 @@ static bool parse_features(XenPVKernel *k, const char *text, Error **errp)
         if (i == ARRAY_SIZE(names) && required) {
             char printable[32];
 
-            COPY_TEXT(printable, name, strlen(name));
+            COPY_TEXT(printable, name, len);
             error_setg(errp, "it requires the unknown Xen feature '%s'",
                        printable);
             return false;
@@ -867,7 +907,8 @@ static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
     g_autofree char *text = NULL;
     uint64_t number = 0;
 
-    if (avail < descsz && !(kind == NOTE_TEXT && memchr(desc, 0, avail))) {
+    if (avail < descsz && !(kind == NOTE_TEXT &&
+                            memchr(desc, 0, MIN(avail, MAX_NOTE_TEXT)))) {
         error_setg(errp, "its ELF notes are not all in the file");
         return false;
     }
@@ -1000,11 +1041,14 @@ static bool parse_notes(const Elf *elf, XenPVKernel *k, uint64_t offset,
             return false;
         }
         if (namesz == sizeof("Xen") && memcmp(name, "Xen", namesz) == 0) {
+            if (++*nr_xen_notes > MAX_XEN_NOTES) {
+                error_setg(errp, "it has too many ELF notes of Xen's");
+                return false;
+            }
             if (!parse_note(k, type, desc, descsz,
                             MIN(descsz, elf->size - desc_offset), errp)) {
                 return false;
             }
-            ++*nr_xen_notes;
         }
         offset = desc_offset + ROUND_UP((uint64_t)descsz, 4);
     }
@@ -1186,6 +1230,12 @@ static bool build_symtab(const Elf *elf, XenPVKernel *k, uint64_t paddr,
         return false;
     }
 
+    /* Both are in the file, so their sum cannot overflow */
+    if (symtab_size + strtab_size > MAX_SYMBOLS) {
+        error_setg(errp, "its ELF symbols are too large");
+        return false;
+    }
+
     symtab_at = ROUND_UP(SYMTAB_HEADERS_END, align);
     strtab_at = ROUND_UP(symtab_at + symtab_size, align);
     size = ROUND_UP(strtab_at + strtab_size, align);
@@ -1297,6 +1347,22 @@ bool xenpv_virt_range_ok(bool is_64bit, uint64_t start, uint64_t end)
     return end <= (1ULL << 47) || start >= XENPV_HV_VIRT_END_64;
 }
 
+/*
+ * Is the image, [virt_kstart, virt_kend), where a guest's may be? Then it is
+ * from virt_base on, without a wrap, and so is each segment within it.
+ */
+static bool check_image_range(const XenPVKernel *k, Error **errp)
+{
+    if (k->virt_kstart < k->virt_base || k->virt_kstart >= k->virt_kend ||
+        !xenpv_virt_range_ok(k->is_64bit, k->virt_base, k->virt_kend)) {
+        error_setg(errp, "its image is at 0x%" PRIx64 " to 0x%" PRIx64
+                   ", where it cannot be (VIRT_BASE is 0x%" PRIx64 ")",
+                   k->virt_kstart, k->virt_kend, k->virt_base);
+        return false;
+    }
+    return true;
+}
+
 /* Derive and check the addresses; all of it as libelf does */
 static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
                             Error **errp)
@@ -1330,6 +1396,15 @@ static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
     for (unsigned i = 0; i < k->nr_segments; i++) {
         k->segments[i].paddr -= k->paddr_offset;
     }
+    if (k->virt_base & (XENPV_PAGE_SIZE - 1)) {
+        error_setg(errp, "its VIRT_BASE 0x%" PRIx64 " is not page aligned",
+                   k->virt_base);
+        return false;
+    }
+    /* Before anything is derived from the image's end, and after that */
+    if (!check_image_range(k, errp)) {
+        return false;
+    }
     if (k->bsd_symtab) {
         XenPVSegment *seg = &k->segments[k->nr_segments];
 
@@ -1340,19 +1415,9 @@ static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
             k->virt_kend = seg->paddr + seg->memsz + k->virt_base;
             k->nr_segments++;
         }
-    }
-
-    if (k->virt_base & (XENPV_PAGE_SIZE - 1)) {
-        error_setg(errp, "its VIRT_BASE 0x%" PRIx64 " is not page aligned",
-                   k->virt_base);
-        return false;
-    }
-    if (k->virt_kstart < k->virt_base || k->virt_kstart >= k->virt_kend ||
-        !xenpv_virt_range_ok(k->is_64bit, k->virt_base, k->virt_kend)) {
-        error_setg(errp, "its image is at 0x%" PRIx64 " to 0x%" PRIx64
-                   ", where it cannot be (VIRT_BASE is 0x%" PRIx64 ")",
-                   k->virt_kstart, k->virt_kend, k->virt_base);
-        return false;
+        if (!check_image_range(k, errp)) {
+            return false;
+        }
     }
     if (k->virt_entry < k->virt_kstart || k->virt_entry >= k->virt_kend) {
         error_setg(errp, "its entry point 0x%" PRIx64 " is outside of its "

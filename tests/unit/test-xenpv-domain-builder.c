@@ -1,8 +1,8 @@
 /*
  * Unit test of the xenpv-kvm machine's domain builder
  *
- * Sources needed beside this file: hw/xenpv/xenpv-elf.c and
- * hw/xenpv/xenpv-domain-builder.c, with zlib, bzip2, liblzma, lzo2, lz4 and
+ * Sources needed beside this file: hw/xenpv/xenpv-elf.c,
+ * hw/xenpv/xenpv-text.c and hw/xenpv/xenpv-domain-builder.c, with zlib, bzip2, liblzma, lzo2, lz4 and
  * zstd. No device, no vCPU: kernels are made here, as ELF files of both widths
  * with any content, and guest memory is a table of frames that are allocated
  * when the builder asks for them.
@@ -596,6 +596,52 @@ static void test_bsd_symtab_stripped(void)
     g_assert_cmphex(k->virt_kend, ==, BASE_64 + 0x102f23);
 }
 
+/* An image that ends where symbols behind it would begin at address 0 again */
+static void test_bsd_symtab_wraps(void)
+{
+    for (unsigned left = 0; left < 16; left++) {
+        TestElf t = base_elf(true);
+
+        t.symbols = true;
+        add_text_note(t.notes, XEN_ELFNOTE_BSD_SYMTAB, "yes");
+        t.entry = BASE_64 + 0x40;
+        t.segments[0].paddr = 0;
+        t.segments[0].memsz = UINT64_MAX - left;
+        t.segments[1].memsz = 0;
+        assert_bad_elf(&t, "where it cannot be");
+    }
+    /* The same by an offset, for an image that is small */
+    for (unsigned is_64bit = 0; is_64bit < 2; is_64bit++) {
+        TestElf t = base_elf(is_64bit);
+
+        t.symbols = true;
+        add_text_note(t.notes, XEN_ELFNOTE_BSD_SYMTAB, "yes");
+        add_number_note(t.notes, XEN_ELFNOTE_PADDR_OFFSET, 0x102f24);
+        assert_bad_elf(&t, "where it cannot be");
+    }
+}
+
+/* Two sections that are the whole file: symbols take twice its size */
+static void test_bsd_symtab_too_large(void)
+{
+    TestElf t = base_elf(true);
+    bool is_64bit = true;
+    g_autoptr(GByteArray) file = NULL;
+    uint8_t *shdr;
+
+    t.symbols = true;
+    add_text_note(t.notes, XEN_ELFNOTE_BSD_SYMTAB, "yes");
+    file = make_elf(&t);
+    pad_to(file, 33 * MiB);
+    shdr = file->data + GET(file->data, Ehdr, e_shoff) + 4 * SIZE(Shdr);
+    for (unsigned i = 0; i < 2; i++, shdr += SIZE(Shdr)) {
+        SET(shdr, Shdr, sh_offset, 0);
+        SET(shdr, Shdr, sh_size, file->len);
+    }
+    assert_bad_file(file->data, file->len, true, "symbols are too large");
+    free_elf(&t);
+}
+
 /* GRUB's last note claims more than the file has; the text is there, though */
 static void test_note_text_beyond_file(void)
 {
@@ -747,6 +793,27 @@ static void test_bad_notes(void)
     t = base_elf(true);
     pad_to(t.notes, 12 * 65537 + t.notes->len);
     assert_bad_elf(&t, "too many ELF notes");
+
+    /* Each as large as can be, with a thousand features */
+    t = base_elf(true);
+    for (unsigned i = 0; i < 300; i++) {
+        g_autofree char *text = g_strnfill(4000, i % 2 ? '|' : 'x');
+
+        add_text_note(t.notes, XEN_ELFNOTE_FEATURES, text);
+    }
+    assert_bad_elf(&t, "too many ELF notes of Xen's");
+
+    /* A text whose end is far away: it is not looked for beyond its limit */
+    t = base_elf(true);
+    add_text_note(t.notes, XEN_ELFNOTE_GUEST_VERSION, "x");
+    stl_le_p(t.notes->data + t.notes->len - 4 - 4 - 8, 0xfffffff0);
+    memcpy(t.notes->data + t.notes->len - 4, "xxxx", 4);
+    pad_to(t.notes, t.notes->len + 3);
+    memset(t.notes->data + t.notes->len - 3, 'x', 3);
+    for (unsigned i = 0; i < 5000; i++) {
+        g_byte_array_append(t.notes, (const uint8_t *)"x", 1);
+    }
+    assert_bad_elf(&t, "not all in the file");
 
     t = base_elf(true);
     g_byte_array_set_size(t.notes, 0);
@@ -1205,6 +1272,47 @@ static void test_compression_bomb(const void *opaque)
     assert_unpack_error(packed->data, packed->len, 1 * MiB, false, "more than");
     assert_unpack_error(packed->data, packed->len, 16 * MiB - 1, false,
                         "more than");
+}
+
+/* Streams with nothing in them: a large file has many millions */
+static void test_empty_streams(const void *opaque)
+{
+    const struct TestFormat *f = opaque;
+    g_autoptr(GByteArray) one = f->compress((const uint8_t *)"", 0);
+    g_autoptr(GByteArray) many = g_byte_array_new();
+
+    for (unsigned i = 0; i < 65537; i++) {
+        g_byte_array_append(many, one->data, one->len);
+    }
+    assert_unpack_error(many->data, many->len, 1 * MiB, false,
+                        "more than 65536 streams");
+}
+
+/* A stream of blocks with nothing, or next to nothing, in them */
+static void test_empty_blocks(void)
+{
+    static const struct {
+        uint8_t header[16], block[9];
+        unsigned header_len, block_len;
+    } streams[] = {
+        /* gzip: stored, of no bytes */
+        { { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 }, { 0, 0, 0, 0xff, 0xff },
+          10, 5 },
+        /* zstd: raw, of no bytes, not the last one */
+        { { 0x28, 0xb5, 0x2f, 0xfd, 0, 0x58 }, { 0, 0, 0 }, 6, 3 },
+        /* lz4 -l: one token for no bytes */
+        { { 0x02, 0x21, 0x4c, 0x18 }, { 1, 0, 0, 0, 0 }, 4, 5 },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(streams); i++) {
+        g_autoptr(GByteArray) a = g_byte_array_sized_new(20 * MiB);
+
+        g_byte_array_append(a, streams[i].header, streams[i].header_len);
+        while (a->len < 18 * MiB) {
+            g_byte_array_append(a, streams[i].block, streams[i].block_len);
+        }
+        assert_unpack_error(a->data, a->len, 1 * MiB, false, "mostly empty");
+    }
 }
 
 /* Kernels: compressed, as a bzImage, and as a compressed bzImage */
@@ -2343,6 +2451,9 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/elf/xen-guest", test_xen_guest);
     g_test_add_func("/xenpv/elf/bsd-symtab", test_bsd_symtab);
     g_test_add_func("/xenpv/elf/bsd-symtab/stripped", test_bsd_symtab_stripped);
+    g_test_add_func("/xenpv/elf/bsd-symtab/wraps", test_bsd_symtab_wraps);
+    g_test_add_func("/xenpv/elf/bsd-symtab/too-large",
+                    test_bsd_symtab_too_large);
     g_test_add_func("/xenpv/elf/bad/not-pv", test_not_pv);
     g_test_add_func("/xenpv/elf/bad/machine", test_wrong_machine);
     g_test_add_func("/xenpv/elf/bad/features", test_features_required);
@@ -2365,7 +2476,14 @@ int main(int argc, char **argv)
         g_test_add_data_func(bomb, f, test_compression_bomb);
         g_test_add_data_func(kernel, f, test_compressed_kernel);
         g_test_add_data_func(mutated, f, test_mutated_compressed);
+        if (f->concatenated) {
+            g_autofree char *empty = g_strdup_printf("/xenpv/%s/empty-streams",
+                                                     f->test);
+
+            g_test_add_data_func(empty, f, test_empty_streams);
+        }
     }
+    g_test_add_func("/xenpv/empty-blocks", test_empty_blocks);
     g_test_add_func("/xenpv/bzimage", test_bzimage);
     g_test_add_func("/xenpv/wrapped-too-often", test_wrapped_too_often);
     g_test_add_func("/xenpv/files", test_files);

@@ -1,0 +1,99 @@
+/*
+ * Text of a stranger's, for people to read
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/xenpv/xenpv-text.h"
+
+/* A terminal may be told to do something by all others */
+static bool is_plain(gunichar c)
+{
+    if (c < 0x80) {
+        return g_ascii_isprint(c);
+    }
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_CONTROL:
+    case G_UNICODE_FORMAT:
+    case G_UNICODE_UNASSIGNED:
+    case G_UNICODE_PRIVATE_USE:
+    case G_UNICODE_SURROGATE:
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+    case G_UNICODE_SPACE_SEPARATOR:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* The length of the character at @p, of which it is told whether it is plain */
+static size_t next_char(const char *p, size_t len, bool *plain)
+{
+    gunichar c = g_utf8_get_char_validated(p, len);
+
+    if (c == (gunichar)-1 || c == (gunichar)-2) {
+        *plain = false;
+        return 1;
+    }
+    *plain = is_plain(c);
+    return g_utf8_skip[(uint8_t)*p];
+}
+
+void xenpv_text_copy(char *dst, size_t size, const char *src, size_t len)
+{
+    bool utf8 = g_get_charset(NULL);
+    size_t used = 0;
+
+    while (len && *src) {
+        bool plain;
+        size_t n = next_char(src, len, &plain);
+        size_t room = plain && utf8 ? n : 1;
+
+        if (room >= size - used) {
+            break;
+        }
+        if (plain && (utf8 || n == 1)) {
+            memcpy(dst + used, src, n);
+        } else {
+            dst[used] = '?';
+        }
+        used += room;
+        src += n;
+        len -= n;
+    }
+    dst[used] = 0;
+}
+
+char *xenpv_text_line(const char *text)
+{
+    static const char more[] = "...";
+    size_t len = strlen(text);
+    bool whole = len <= XENPV_TEXT_LINE_MAX;
+    char *line = g_malloc(XENPV_TEXT_LINE_MAX + 1);
+
+    xenpv_text_copy(line, XENPV_TEXT_LINE_MAX + 1 - (whole ? 0 : strlen(more)),
+                    text, len);
+    if (!whole) {
+        strcat(line, more);
+    }
+    return line;
+}
+
+bool xenpv_text_is_plain(const char *text)
+{
+    size_t len = strlen(text);
+
+    while (len) {
+        bool plain;
+        size_t n = next_char(text, len, &plain);
+
+        if (!plain) {
+            return false;
+        }
+        text += n;
+        len -= n;
+    }
+    return true;
+}
