@@ -28,17 +28,30 @@ static bool is_plain(gunichar c)
     }
 }
 
-/* The length of the character at @p, of which it is told whether it is plain */
-static size_t next_char(const char *p, size_t len, bool *plain)
+/* The character at @p, 0 if it is not plain, and its length */
+static gunichar next_char(const char *p, size_t len, size_t *n)
 {
     gunichar c = g_utf8_get_char_validated(p, len);
 
     if (c == (gunichar)-1 || c == (gunichar)-2) {
-        *plain = false;
-        return 1;
+        *n = 1;
+        return 0;
     }
-    *plain = is_plain(c);
-    return g_utf8_skip[(uint8_t)*p];
+    *n = g_utf8_skip[(uint8_t)*p];
+    return is_plain(c) ? c : 0;
+}
+
+/* Libraries have typographic quotes and dashes in their own messages */
+static char in_ascii(gunichar c)
+{
+    switch (c) {
+    case 0x2013: case 0x2014:
+        return '-';
+    case 0x2018: case 0x2019: case 0x201c: case 0x201d:
+        return '\'';
+    default:
+        return c && c < 0x80 ? c : '?';
+    }
 }
 
 void xenpv_text_copy(char *dst, size_t size, const char *src, size_t len)
@@ -47,17 +60,17 @@ void xenpv_text_copy(char *dst, size_t size, const char *src, size_t len)
     size_t used = 0;
 
     while (len && *src) {
-        bool plain;
-        size_t n = next_char(src, len, &plain);
-        size_t room = plain && utf8 ? n : 1;
+        size_t n;
+        gunichar c = next_char(src, len, &n);
+        size_t room = c && utf8 ? n : 1;
 
         if (room >= size - used) {
             break;
         }
-        if (plain && (utf8 || n == 1)) {
+        if (c && utf8) {
             memcpy(dst + used, src, n);
         } else {
-            dst[used] = '?';
+            dst[used] = in_ascii(c);
         }
         used += room;
         src += n;
@@ -86,10 +99,9 @@ bool xenpv_text_is_plain(const char *text)
     size_t len = strlen(text);
 
     while (len) {
-        bool plain;
-        size_t n = next_char(text, len, &plain);
+        size_t n;
 
-        if (!plain) {
+        if (!next_char(text, len, &n)) {
             return false;
         }
         text += n;

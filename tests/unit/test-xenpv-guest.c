@@ -17,7 +17,9 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include <locale.h>
 #include <lz4.h>
+#include "hw/xenpv/xenpv-text.h"
 #include "../../tools/xenpv/guest.h"
 #include "../../tools/xenpv/rules.h"
 
@@ -53,6 +55,189 @@ static void assert_notes(Guest *g, const char *expected)
     all = g_strjoinv("\n", (char **)g->notes->pdata);
     g_ptr_array_remove_index(g->notes, g->notes->len - 1);
     g_assert_cmpstr(all, ==, expected);
+}
+
+static void assert_refused(const char *text, const char *reason)
+{
+    Error *err = NULL;
+    Guest *g = guest_parse("f", text, strlen(text), &err);
+
+    g_assert_null(g);
+    g_assert_nonnull(err);
+    if (!strstr(error_get_pretty(err), reason)) {
+        g_test_message("expected \"%s\", but the error is \"%s\"", reason,
+                       error_get_pretty(err));
+        g_test_fail();
+    }
+    error_free(err);
+}
+
+/* A few lines that double: by variables, by +, by +=, and into each other */
+static void test_xl_doubling(void)
+{
+    static const struct {
+        const char *first, *line, *reason;
+    } cases[] = {
+        { "a = ['xxxxxxxxxxxxxxxx']", "a = a + a", "too many values" },
+        { "a = ['xxxxxxxxxxxxxxxx']", "a += a", "too many values" },
+        { "a = ['x']\nb = [a, a]", "a = b + b\nb = a + a", "too many values" },
+        { "a = 'xxxxxxxxxxxxxxxx'", "a = a + a", "too long" },
+        { "a = 'xxxxxxxxxxxxxxxx'", "a += a", "too long" },
+        { "a = 1", "a = [a, a]", "nested too deeply" },
+        { "a = 1", "a = [a]", "nested too deeply" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autoptr(GString) text = g_string_new(cases[i].first);
+
+        for (int j = 0; j < 40; j++) {
+            g_string_append_printf(text, "\n%s", cases[i].line);
+        }
+        assert_refused(text->str, cases[i].reason);
+    }
+    /* A long text, in many variables */
+    {
+        g_autofree char *x = g_strnfill(100000, 'x');
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        g_string_printf(text, "a = '%s'\n", x);
+        for (int j = 0; j < 1000; j++) {
+            g_string_append_printf(text, "v%d = a\n", j);
+        }
+        assert_refused(text->str, "too long");
+    }
+}
+
+/* What would be done, not shown, by a terminal: as it is in UTF-8 */
+static const char *const unseen[] = {
+    "\x01", "\b", "\x0e", "\x1b", "\x7f",
+    "\xc2\x80", "\xc2\x9b", "\xc2\x9d",     /* C1: CSI, OSC */
+    "\xd8\x9c",                             /* Arabic letter mark */
+    "\xe2\x80\x8b", "\xe2\x80\x8e",         /* zero width; left-to-right */
+    "\xe2\x80\xa8", "\xe2\x80\xa9",         /* line and paragraph */
+    "\xe2\x80\xae", "\xe2\x81\xa6",         /* right-to-left override, ... */
+    "\xef\xbb\xbf", "\xf3\xa0\x81\x81",     /* byte order mark; a tag */
+    "\xee\x80\x80", "\xcd\xb8",             /* private; not assigned */
+};
+
+static void assert_shown(const char *text, const char *expected)
+{
+    g_autofree char *line = xenpv_text_line(text);
+
+    g_assert_cmpstr(line, ==, expected);
+}
+
+static void test_text(void)
+{
+    g_autofree char *x = g_strnfill(XENPV_TEXT_LINE_MAX, 'x');
+    g_autofree char *long_text = g_strconcat(x, "yz", NULL);
+    g_autofree char *line = NULL;
+    char small[6];
+
+    for (int utf8 = 0; utf8 < 2; utf8++) {
+        if (utf8 && !setlocale(LC_CTYPE, "C.UTF-8")) {
+            g_test_message("there is no locale with UTF-8");
+            break;
+        }
+        for (int i = 0; i < ARRAY_SIZE(unseen); i++) {
+            g_autofree char *text = g_strconcat("a", unseen[i], "b", NULL);
+
+            assert_shown(text, "a?b");
+            g_assert_false(xenpv_text_is_plain(text));
+        }
+        assert_shown("a\nb\tc", "a?b?c");
+        assert_shown("a\x9b" "b\xff\xc3", "a?b??");
+        assert_shown("B\xc3\xbcro", utf8 ? "B\xc3\xbcro" : "B?ro");
+        g_assert_true(xenpv_text_is_plain("B\xc3\xbcro"));
+        xenpv_text_copy(small, sizeof(small), "1234\xc3\xbc", 6);
+        g_assert_cmpstr(small, ==, utf8 ? "1234" : "1234?");
+        xenpv_text_copy(small, sizeof(small), "12\0" "4", 4);
+        g_assert_cmpstr(small, ==, "12");
+        setlocale(LC_CTYPE, "C");
+    }
+    assert_shown(x, x);
+    line = xenpv_text_line(long_text);
+    g_assert_cmpuint(strlen(line), ==, XENPV_TEXT_LINE_MAX);
+    g_assert_true(g_str_has_suffix(line, "x..."));
+}
+
+/*
+ * Messages have none of it, and what would be printed for a shell or for
+ * libvirt is refused
+ */
+static void test_terminal(void)
+{
+    static const char *const templates[] = {
+        "memory = 64\nkernel = '/k%s'\n",
+        K "ramdisk = '/i%s'\n",
+        K "extra = 'x%sy'\n",
+        K "disk = ['file:/a%s,xvda,w']\n",
+        K "vif = ['bridge=br%s0']\n",
+        K "vfb = ['vncpasswd=a%s']\n",
+        K "vfb = ['keymap=a%s']\n",
+        K "vfb = ['vnclisten=a%s']\n",
+        K "on_reboot = 'a%s'\n",
+        K "vif = ['%s=3']\n",
+        "xenner -kernel '/k%s'\n",
+        "<domain type='xen'><memory>65536</memory><os><kernel>/k%s</kernel>"
+        "</os></domain>",
+        "<domain type='x%s'/>",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(templates); i++) {
+        for (int j = 0; j < ARRAY_SIZE(unseen); j++) {
+            g_auto(GStrv) parts = g_strsplit(templates[i], "%s", 2);
+            g_autofree char *text = g_strconcat(parts[0], unseen[j], parts[1],
+                                                NULL);
+            Error *err = NULL;
+            Guest *g = guest_parse("f", text, strlen(text), &err);
+
+            g_assert_null(g);
+            g_assert_nonnull(err);
+            for (const char *p = error_get_pretty(err); *p; p++) {
+                g_assert_true(g_ascii_isprint(*p));
+            }
+            error_free(err);
+        }
+    }
+}
+
+/* Nothing of a configuration becomes an option or a protocol of QEMU's */
+static void test_injection(void)
+{
+    g_autoptr(Guest) g = NULL;
+    static const char xml[] =
+        "<domain type='xen'><memory>65536</memory><os><kernel>/k</kernel></os>"
+        "<devices><disk type='file'><source file='nbd:unix:/s'/>"
+        "<target dev='xvda'/></disk></devices></domain>";
+
+    assert_refused("<domain type='xen'><memory>65536</memory><os><kernel>/k"
+                   "</kernel></os><devices><graphics type='vnc' "
+                   "listen='::1,password=off'/></devices></domain>",
+                   "address to listen on: '::1,password=off' is none");
+    assert_refused(K "vfb = ['keymap=/etc/shadow']\n",
+                   "keymap: '/etc/shadow' is none");
+    g = parse(xml);
+    assert_line(g, "qemu -machine xenpv-kvm -nodefaults -name xenpv -m 64 "
+                "-kernel /k -drive "
+                "if=none,id=disk0,file=./nbd:unix:/s,format=raw "
+                "-device xen-disk,drive=disk0,vdev=xvda -display none "
+                "-serial mon:stdio");
+}
+
+/* A configuration of nothing but what is not carried */
+static void test_many_notes(void)
+{
+    g_autoptr(GString) text = g_string_new(K);
+    g_autoptr(Guest) g = NULL;
+
+    for (int i = 0; i < 5000; i++) {
+        g_string_append_printf(text, "v%d = 1\n", i);
+    }
+    g = parse(text->str);
+    g_assert_cmpuint(g->notes->len, ==, GUEST_MAX_NOTES + 1);
+    g_assert_cmpstr(g->notes->pdata[GUEST_MAX_NOTES], ==,
+                    "f:203: note: there are more notes than these");
 }
 
 /* As some editors write files */
@@ -812,6 +997,11 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/xenpv/guest/bad/byte-0", test_byte_0);
     g_test_add_func("/xenpv/guest/random", test_random);
+    g_test_add_func("/xenpv/guest/xl-doubling", test_xl_doubling);
+    g_test_add_func("/xenpv/guest/text", test_text);
+    g_test_add_func("/xenpv/guest/terminal", test_terminal);
+    g_test_add_func("/xenpv/guest/injection", test_injection);
+    g_test_add_func("/xenpv/guest/many-notes", test_many_notes);
     g_test_add_func("/xenpv/rules/fstab", test_rules_fstab);
     g_test_add_func("/xenpv/rules/getty", test_rules_getty);
     g_test_add_func("/xenpv/rules/initrd", test_rules_initrd);

@@ -24,9 +24,20 @@ static char *commas(const char *text)
     return g_strjoinv(",,", parts);
 }
 
+/* A file's name, which QEMU would take for a protocol's otherwise */
+static char *file_name(const char *path)
+{
+    g_autofree char *local = NULL;
+
+    if (path[strcspn(path, ":/")] == ':') {
+        local = g_strconcat("./", path, NULL);
+    }
+    return commas(local ?: path);
+}
+
 static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
 {
-    g_autofree char *file = disk->source ? commas(disk->source) : NULL;
+    g_autofree char *file = disk->source ? file_name(disk->source) : NULL;
 
     if (file) {
         add(args, "-drive");

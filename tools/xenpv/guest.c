@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "hw/xenpv/xenpv-monitor.h"
+#include "hw/xenpv/xenpv-text.h"
 #include "guest.h"
 
 #define MIN_MEMORY_MIB  16
@@ -98,16 +99,27 @@ GuestNic *guest_add_nic(Guest *g, int line)
 }
 
 /* Whatever was quoted from a file: no second line, nothing for a terminal */
-static char *G_GNUC_PRINTF(1, 0) one_line(const char *fmt, va_list ap)
+static char *G_GNUC_PRINTF(4, 0) one_line(const char *file, int line,
+                                          const char *kind, const char *fmt,
+                                          va_list ap)
 {
-    char *text = g_strdup_vprintf(fmt, ap);
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+    g_autofree char *all = g_strdup_printf("%s:%d: %s%s", file, line, kind,
+                                           text);
 
-    for (char *p = text; *p; p++) {
-        if (g_ascii_iscntrl(*p)) {
-            *p = '?';
-        }
-    }
-    return text;
+    return xenpv_text_line(all);
+}
+
+void guest_file_error(const char *file, int line, Error **errp,
+                      const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = one_line(file, line, "", fmt, ap);
+    va_end(ap);
+    error_setg(errp, "%s", text);
 }
 
 void guest_error(Guest *g, int line, Error **errp, const char *fmt, ...)
@@ -116,21 +128,24 @@ void guest_error(Guest *g, int line, Error **errp, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    text = one_line(fmt, ap);
+    text = one_line(g->file, line, "", fmt, ap);
     va_end(ap);
-    error_setg(errp, "%s:%d: %s", g->file, line, text);
+    error_setg(errp, "%s", text);
 }
 
 void guest_note(Guest *g, int line, const char *fmt, ...)
 {
-    g_autofree char *text = NULL;
     va_list ap;
 
+    if (g->notes->len > GUEST_MAX_NOTES) {
+        return;
+    }
+    if (g->notes->len == GUEST_MAX_NOTES) {
+        fmt = "there are more notes than these";
+    }
     va_start(ap, fmt);
-    text = one_line(fmt, ap);
+    g_ptr_array_add(g->notes, one_line(g->file, line, "note: ", fmt, ap));
     va_end(ap);
-    g_ptr_array_add(g->notes, g_strdup_printf("%s:%d: note: %s", g->file, line,
-                                              text));
 }
 
 bool guest_set_name(Guest *g, int line, const char *value, Error **errp)
@@ -415,10 +430,74 @@ bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp)
     return false;
 }
 
+/*
+ * What comes out of this is run by a shell or read by libvirt, and is shown on
+ * a terminal before. What a user has typed may be in any encoding.
+ */
+static bool check_text(Guest *g, int line, const char *what, const char *value,
+                       Error **errp)
+{
+    if (value && !g->typed && !xenpv_text_is_plain(value)) {
+        guest_error(g, line ?: 1, errp, "%s: '%s' has a character that is no "
+                    "text", what, value);
+        return false;
+    }
+    return true;
+}
+
+/* No option of QEMU's, nor a file, in the place of a name or an address */
+static bool check_word(Guest *g, int line, const char *what, const char *value,
+                       const char *others, Error **errp)
+{
+    for (const char *p = value; p && *p; p++) {
+        if (!g_ascii_isalnum(*p) && !strchr(others, *p)) {
+            guest_error(g, line, errp, "%s: '%s' is none", what, value);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_texts(Guest *g, Error **errp)
+{
+    GuestDisplay *d = &g->display;
+
+    if (!check_text(g, 1, "name", g->name, errp) ||
+        !check_text(g, g->kernel_line, "kernel", g->kernel, errp) ||
+        !check_text(g, g->kernel_line, "ramdisk", g->ramdisk, errp) ||
+        !check_text(g, g->kernel_line, "command line", g->cmdline, errp) ||
+        !check_text(g, d->line, "password", d->password, errp) ||
+        !check_word(g, d->line, "address to listen on", d->listen, "._:-[]%",
+                    errp) ||
+        !check_word(g, d->line, "keymap", d->keymap, "_-", errp)) {
+        return false;
+    }
+    for (int i = 0; i < g->disks->len; i++) {
+        GuestDisk *disk = g->disks->pdata[i];
+
+        if (!check_text(g, disk->line, "disk", disk->source, errp)) {
+            return false;
+        }
+    }
+    for (int i = 0; i < g->nics->len; i++) {
+        GuestNic *nic = g->nics->pdata[i];
+
+        if (!check_text(g, nic->line, "bridge", nic->bridge, errp) ||
+            !check_text(g, nic->line, "network", nic->network, errp) ||
+            !check_text(g, nic->line, "vifname", nic->ifname, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool guest_check(Guest *g, Error **errp)
 {
     g_autoptr(GHashTable) vdevs = g_hash_table_new(g_str_hash, g_str_equal);
 
+    if (!check_texts(g, errp)) {
+        return false;
+    }
     if (!g->memory_mib) {
         guest_error(g, 1, errp, "it does not say how much memory the guest "
                     "has");
@@ -488,8 +567,8 @@ static Guest *parse_xenner_text(const char *file, const char *text,
                     (p == text || p[-1] != '\\')) {
                     p += strspn(p, " \t\r\n");
                     if (*p && *p != '#') {
-                        error_setg(errp, "%s:%d: there is more than the one "
-                                   "xenner command", file, line);
+                        guest_file_error(file, line, errp, "there is more than "
+                                         "the one xenner command");
                         return NULL;
                     }
                     continue;
@@ -515,16 +594,16 @@ static Guest *parse_xenner_text(const char *file, const char *text,
                     g_string_append_c(word, *p++);
                 }
                 if (!*p++) {
-                    error_setg(errp, "%s:%d: a quote that is opened here is "
-                               "never closed", file, at);
+                    guest_file_error(file, at, errp, "a quote that is opened "
+                                     "here is never closed");
                     return NULL;
                 }
             } else if (*p == '\\' && p[1]) {
                 g_string_append_c(word, p[1]);
                 p += 2;
             } else if (strchr("$`;|&<>", *p)) {
-                error_setg(errp, "%s:%d: '%c' would have to be run by a shell; "
-                           "this is read, not run", file, at, *p);
+                guest_file_error(file, at, errp, "'%c' would have to be run by "
+                                 "a shell; this is read, not run", *p);
                 return NULL;
             } else {
                 g_string_append_c(word, *p++);
@@ -536,7 +615,7 @@ static Guest *parse_xenner_text(const char *file, const char *text,
         }
     }
     if (!args->len) {
-        error_setg(errp, "%s:1: there is nothing in it", file);
+        guest_file_error(file, 1, errp, "there is nothing in it");
         return NULL;
     }
     g_ptr_array_add(args, NULL);
@@ -558,8 +637,8 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
     p = text;
     for (size_t i = 0; i < len; i++) {
         if (!text[i]) {
-            error_setg(errp, "%s:%d: this is no text: it has a byte 0", file,
-                       line);
+            guest_file_error(file, line, errp, "this is no text: it has a "
+                             "byte 0");
             return NULL;
         }
         line += text[i] == '\n';
@@ -569,7 +648,7 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         while (p < end) {
             line += *p++ == '\n';
         }
-        error_setg(errp, "%s:%d: this is no text in UTF-8", file, line);
+        guest_file_error(file, line, errp, "this is no text in UTF-8");
         return NULL;
     }
     /* The first word that is not in a comment */
@@ -581,7 +660,7 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         p += strcspn(p, "\n");
     }
     if (!*p) {
-        error_setg(errp, "%s:1: there is nothing in it", file);
+        guest_file_error(file, 1, errp, "there is nothing in it");
         return NULL;
     }
     if (*p == '<') {
@@ -605,16 +684,17 @@ Guest *guest_parse_file(const char *file, Error **errp)
     size_t len;
 
     if (!f) {
-        error_setg(errp, "%s:0: it cannot be opened: %s", file,
-                   strerror(errno));
+        guest_file_error(file, 0, errp, "it cannot be opened: %s",
+                         strerror(errno));
         return NULL;
     }
     len = fread(text, 1, GUEST_TEXT_MAX + 1, f);
     if (ferror(f)) {
-        error_setg(errp, "%s:0: it cannot be read: %s", name, strerror(errno));
+        guest_file_error(name, 0, errp, "it cannot be read: %s",
+                         strerror(errno));
         len = 0;
     } else if (len > GUEST_TEXT_MAX) {
-        error_setg(errp, "%s:0: it is too large for a configuration", name);
+        guest_file_error(name, 0, errp, "it is too large for a configuration");
         len = 0;
     } else {
         text[len] = 0;

@@ -14,7 +14,9 @@
  *   guest_to_libvirt()     libvirt's XML for its QEMU driver  (emit-libvirt.c)
  *
  * An error is one line, "FILE:LINE: reason". What is understood but has no
- * counterpart is no error: it is told by a note of the same form.
+ * counterpart is no error: it is told by a note of the same form. Both are text
+ * that a terminal can be shown (see xenpv-text.h), and so is all that is in a
+ * Guest that was read from a file.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,8 +26,10 @@
 
 #include "qapi/error.h"
 
-/* The largest text that is read as a configuration */
-#define GUEST_TEXT_MAX  (1024 * 1024)
+/* The largest text that is read as a configuration: real ones have some KiB */
+#define GUEST_TEXT_MAX  (256 * 1024)
+/* The notes that are kept; then there is one that says so */
+#define GUEST_MAX_NOTES 200
 
 typedef enum GuestAction {
     GUEST_ACTION_DEFAULT,
@@ -73,6 +77,7 @@ typedef struct GuestDisplay {
 
 typedef struct Guest {
     char *file;             /* as it is called in messages */
+    bool typed;             /* it is no file, but this program's arguments */
     int memory_line, disk_line, kernel_line;
 
     char *name;
@@ -104,6 +109,9 @@ void G_GNUC_PRINTF(3, 4) guest_note(Guest *g, int line, const char *fmt, ...);
 /* error_setg() with "FILE:LINE: " in front, and always one line */
 void G_GNUC_PRINTF(4, 5) guest_error(Guest *g, int line, Error **errp,
                                      const char *fmt, ...);
+/* The same before there is a Guest */
+void G_GNUC_PRINTF(4, 5) guest_file_error(const char *file, int line,
+                                          Error **errp, const char *fmt, ...);
 
 /* Of any of the three forms; @text has @len bytes and a 0 after them */
 Guest *guest_parse(const char *file, const char *text, size_t len,

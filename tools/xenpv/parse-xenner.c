@@ -94,6 +94,7 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
     const char *boot = NULL;
     int boot_line = 0;
 
+    g->typed = !lines;
     for (int i = 0; args[i]; i++) {
         /* Without lines, arguments are counted */
         int line = lines ? lines[i] : i + 1;

@@ -15,7 +15,12 @@
 #include "guest.h"
 
 #define MAX_NESTING 8
-#define MAX_ITEMS   4096
+/*
+ * Values, and bytes in strings, that are made in all. Variables are copied
+ * where they are used, so that a few lines can double as often.
+ */
+#define MAX_VALUES  65536
+#define MAX_BYTES   (4 * GUEST_TEXT_MAX)
 
 typedef enum ValueType {
     VALUE_NONE,
@@ -31,6 +36,7 @@ typedef struct Value {
     int64_t number;
     char *string;       /* of VALUE_UNKNOWN: what stands there */
     GPtrArray *list;
+    unsigned depth;     /* of lists in each other */
 } Value;
 
 typedef struct Parser {
@@ -38,7 +44,8 @@ typedef struct Parser {
     const char *p;
     int line;
     unsigned nesting;       /* of brackets: newlines do not count in them */
-    unsigned items;
+    unsigned values;        /* of MAX_VALUES, and of MAX_BYTES: */
+    size_t bytes;
     GHashTable *vars;       /* name -> Value */
     GPtrArray *order;       /* names, in the order of the file */
 } Parser;
@@ -58,10 +65,19 @@ static void value_free(gpointer p)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Value, value_free)
 
-static Value *value_new(ValueType type, int line)
+/* One more value, with @bytes of text; NULL if there are too many */
+static Value *value_new(Parser *s, ValueType type, int line, size_t bytes,
+                        Error **errp)
 {
-    Value *v = g_new0(Value, 1);
+    Value *v;
 
+    if (++s->values > MAX_VALUES || bytes > MAX_BYTES - s->bytes) {
+        guest_error(s->g, line, errp, "there are too many values, or too long "
+                    "ones");
+        return NULL;
+    }
+    s->bytes += bytes;
+    v = g_new0(Value, 1);
     v->type = type;
     v->line = line;
     if (type == VALUE_LIST) {
@@ -70,18 +86,56 @@ static Value *value_new(ValueType type, int line)
     return v;
 }
 
-static Value *value_copy(const Value *from, int line)
-{
-    Value *v = value_new(from->type, line);
+static Value *value_copy(Parser *s, const Value *from, int line, Error **errp);
 
-    v->number = from->number;
-    v->string = g_strdup(from->string);
-    for (int i = 0; from->list && i < from->list->len; i++) {
+/* Adds copies of what is in the list @from */
+static bool list_append(Parser *s, Value *v, const Value *from, Error **errp)
+{
+    for (int i = 0; i < from->list->len; i++) {
         Value *item = from->list->pdata[i];
 
-        g_ptr_array_add(v->list, value_copy(item, item->line));
+        item = value_copy(s, item, item->line, errp);
+        if (!item) {
+            return false;
+        }
+        g_ptr_array_add(v->list, item);
     }
-    return v;
+    v->depth = MAX(v->depth, from->depth);
+    return true;
+}
+
+static Value *value_copy(Parser *s, const Value *from, int line, Error **errp)
+{
+    g_autoptr(Value) v = value_new(s, from->type, line, from->string ?
+                                   strlen(from->string) : 0, errp);
+
+    if (!v) {
+        return NULL;
+    }
+    v->number = from->number;
+    v->string = g_strdup(from->string);
+    v->depth = from->depth;
+    return !from->list || list_append(s, v, from, errp) ? g_steal_pointer(&v)
+                                                       : NULL;
+}
+
+/* Puts the two strings together in @v */
+static bool string_prepend(Parser *s, Value *v, const char *before,
+                           Error **errp)
+{
+    size_t len = strlen(before);
+    char *joined;
+
+    if (len > MAX_BYTES - s->bytes) {
+        guest_error(s->g, v->line, errp, "there are too many values, or too "
+                    "long ones");
+        return false;
+    }
+    s->bytes += len;
+    joined = g_strconcat(before, v->string, NULL);
+    g_free(v->string);
+    v->string = joined;
+    return true;
 }
 
 /* Blanks, comments and continued lines; newlines only within brackets */
@@ -169,36 +223,43 @@ static Value *read_string(Parser *s, Error **errp)
         g_string_append_c(out, c);
     }
     s->p += triple ? 3 : 1;
-    v = value_new(VALUE_STRING, line);
-    v->string = g_string_free(g_steal_pointer(&out), false);
+    v = value_new(s, VALUE_STRING, line, out->len, errp);
+    if (v) {
+        v->string = g_string_free(g_steal_pointer(&out), false);
+    }
     return v;
 }
 
 static Value *read_number(Parser *s, Error **errp)
 {
-    Value *v = value_new(VALUE_NUMBER, s->line);
+    g_autoptr(Value) v = value_new(s, VALUE_NUMBER, s->line, 0, errp);
     const char *end;
 
+    if (!v) {
+        return NULL;
+    }
     if (qemu_strtoi64(s->p, &end, 0, &v->number) < 0 ||
         is_name_char(*end, true) || *end == '.') {
         guest_error(s->g, s->line, errp, "'%.*s' is not a number that can be "
                     "read", (int)MIN(strcspn(s->p, " \t\r\n,;)]#"), 40), s->p);
-        value_free(v);
         return NULL;
     }
     s->p = end;
-    return v;
+    return g_steal_pointer(&v);
 }
 
 static Value *read_value(Parser *s, Error **errp);
 
 static Value *read_list(Parser *s, Error **errp)
 {
-    g_autoptr(Value) v = value_new(VALUE_LIST, s->line);
+    g_autoptr(Value) v = value_new(s, VALUE_LIST, s->line, 0, errp);
     char close = *s->p == '[' ? ']' : ')';
     int line = s->line;
     bool comma = false;
 
+    if (!v) {
+        return NULL;
+    }
     if (++s->nesting > MAX_NESTING) {
         guest_error(s->g, line, errp, "brackets are nested too deeply");
         return NULL;
@@ -221,15 +282,17 @@ static Value *read_list(Parser *s, Error **errp)
                         "that begins in line %d", line);
             return NULL;
         }
-        if (++s->items > MAX_ITEMS) {
-            guest_error(s->g, s->line, errp, "there are too many values");
-            return NULL;
-        }
         item = read_value(s, errp);
         if (!item) {
             return NULL;
         }
         g_ptr_array_add(v->list, item);
+        /* Variables may be lists, too */
+        v->depth = MAX(v->depth, item->depth + 1);
+        if (v->depth > MAX_NESTING) {
+            guest_error(s->g, line, errp, "brackets are nested too deeply");
+            return NULL;
+        }
         skip_blanks(s);
         comma = *s->p == ',';
         if (comma) {
@@ -281,7 +344,10 @@ static Value *skip_unknown(Parser *s, const char *start, int line, Error **errp)
                     "closed");
         return NULL;
     }
-    v = value_new(VALUE_UNKNOWN, line);
+    v = value_new(s, VALUE_UNKNOWN, line, 60, errp);
+    if (!v) {
+        return NULL;
+    }
     v->string = g_strndup(start, MIN(s->p - start, 60));
     g_strdelimit(v->string, "\r\n\t", ' ');
     g_strchomp(v->string);
@@ -317,18 +383,20 @@ static Value *read_atom(Parser *s, Error **errp)
         return skip_unknown(s, start, line, errp);
     }
     if (!strcmp(name, "None")) {
-        return value_new(VALUE_NONE, line);
+        return value_new(s, VALUE_NONE, line, 0, errp);
     }
     if (!strcmp(name, "True") || !strcmp(name, "False")) {
-        v = value_new(VALUE_NUMBER, line);
-        v->number = name[0] == 'T';
+        v = value_new(s, VALUE_NUMBER, line, 0, errp);
+        if (v) {
+            v->number = name[0] == 'T';
+        }
         return v;
     }
     v = g_hash_table_lookup(s->vars, name);
     if (!v) {
         return skip_unknown(s, start, line, errp);
     }
-    return value_copy(v, line);
+    return value_copy(s, v, line, errp);
 }
 
 /* One value: atoms put together by + or, strings, by nothing at all */
@@ -344,7 +412,7 @@ static Value *read_value(Parser *s, Error **errp)
     v = read_atom(s, errp);
     while (v) {
         g_autoptr(Value) next = NULL;
-        g_autofree char *joined = NULL;
+        Value *swap;
 
         skip_blanks(s);
         if (!*s->p || strchr("\n,;)]0123456789", *s->p)) {
@@ -366,13 +434,13 @@ static Value *read_value(Parser *s, Error **errp)
         }
         switch (next->type) {
         case VALUE_STRING:
-            joined = g_strconcat(v->string, next->string, NULL);
-            if (strlen(joined) > GUEST_TEXT_MAX) {
-                guest_error(s->g, line, errp, "the string is too long");
+            if (!string_prepend(s, next, v->string, errp)) {
                 return NULL;
             }
-            g_free(v->string);
-            v->string = g_steal_pointer(&joined);
+            swap = v;
+            v = next;
+            next = swap;
+            v->line = next->line;
             break;
         case VALUE_NUMBER:
             if (__builtin_add_overflow(v->number, next->number, &v->number)) {
@@ -381,15 +449,8 @@ static Value *read_value(Parser *s, Error **errp)
             }
             break;
         case VALUE_LIST:
-            s->items += next->list->len;
-            if (s->items > MAX_ITEMS) {
-                guest_error(s->g, line, errp, "there are too many values");
+            if (!list_append(s, v, next, errp)) {
                 return NULL;
-            }
-            for (int i = 0; i < next->list->len; i++) {
-                Value *item = next->list->pdata[i];
-
-                g_ptr_array_add(v->list, value_copy(item, item->line));
             }
             break;
         default:
@@ -407,7 +468,8 @@ static bool read_statement(Parser *s, Error **errp)
         "finally", "with", "return", "exec", "del", "global", "raise", "print",
     };
     g_autofree char *name = NULL;
-    Value *old, *v;
+    g_autoptr(Value) v = NULL;
+    Value *old;
     int line = s->line;
     bool append;
 
@@ -447,7 +509,6 @@ static bool read_statement(Parser *s, Error **errp)
     if (*s->p == ',' || (*s->p && *s->p != '\n' && *s->p != ';')) {
         guest_error(s->g, s->line, errp, "there is more behind the value of "
                     "'%s'", name);
-        value_free(v);
         return false;
     }
     old = g_hash_table_lookup(s->vars, name);
@@ -456,30 +517,25 @@ static bool read_statement(Parser *s, Error **errp)
             (v->type != VALUE_LIST && v->type != VALUE_STRING)) {
             guest_error(s->g, line, errp, "'%s' is not of the kind that it was "
                         "in line %d", name, old->line);
-            value_free(v);
             return false;
         }
         if (v->type == VALUE_STRING) {
-            char *joined = g_strconcat(old->string, v->string, NULL);
-
-            g_free(v->string);
-            v->string = joined;
-        } else {
-            Value *both = value_copy(old, line);
-
-            for (int i = 0; i < v->list->len; i++) {
-                Value *item = v->list->pdata[i];
-
-                g_ptr_array_add(both->list, value_copy(item, item->line));
+            if (!string_prepend(s, v, old->string, errp)) {
+                return false;
             }
-            value_free(v);
-            v = both;
+        } else {
+            g_autoptr(Value) added = g_steal_pointer(&v);
+
+            v = value_copy(s, old, line, errp);
+            if (!v || !list_append(s, v, added, errp)) {
+                return false;
+            }
         }
     }
     if (!old) {
         g_ptr_array_add(s->order, g_strdup(name));
     }
-    g_hash_table_replace(s->vars, g_steal_pointer(&name), v);
+    g_hash_table_replace(s->vars, g_steal_pointer(&name), g_steal_pointer(&v));
     return true;
 }
 
@@ -1000,7 +1056,7 @@ static bool parse_cmdline(Parser *s, Error **errp)
                                parts[i].prefix, text);
     }
     if (out->len) {
-        g->cmdline = g_strdup(out->str);
+        g->cmdline = g_strdelimit(g_strdup(out->str), "\t", ' ');
     }
     return true;
 }

@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include "guest.h"
 #include "emulator.h"
+#include "say.h"
 
 static const char usage[] =
     "Usage: xenner -kernel FILE [options]\n"
@@ -145,6 +146,7 @@ int main(int argc, char **argv)
     g_autofree char *emulator = NULL;
     Error *err = NULL;
 
+    say_init();
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "-help") || !strcmp(argv[i], "--help") ||
             !strcmp(argv[i], "-h")) {
@@ -177,13 +179,13 @@ int main(int argc, char **argv)
     }
     args = guest_to_qemu(g, emulator);
     for (int i = 0; i < g->notes->len; i++) {
-        fprintf(stderr, "%s\n", (char *)g->notes->pdata[i]);
+        say(stderr, "%s", (char *)g->notes->pdata[i]);
     }
     execv(emulator, (char **)args->pdata);
     error_setg_errno(&err, errno, "xenner: '%s' cannot be run", emulator);
 
 fail:
-    fprintf(stderr, "%s\n", error_get_pretty(err));
+    say(stderr, "%s", error_get_pretty(err));
     error_free(err);
     return 1;
 }

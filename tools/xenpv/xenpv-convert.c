@@ -8,6 +8,7 @@
 #include "guest.h"
 #include "emulator.h"
 #include "check.h"
+#include "say.h"
 
 static const char description[] =
     "FILE is a guest's configuration of xl's or xm's, the XML of libvirt's\n"
@@ -20,7 +21,7 @@ static const char description[] =
 
 static int fail(Error *err)
 {
-    fprintf(stderr, "%s\n", error_get_pretty(err));
+    say(stderr, "%s", error_get_pretty(err));
     error_free(err);
     return 1;
 }
@@ -32,13 +33,13 @@ static int write_out(const char *path, const char *text)
 
     if (!path || !strcmp(path, "-")) {
         if (fputs(text, stdout) < 0 || fflush(stdout)) {
-            fprintf(stderr, "stdout:0: it cannot be written\n");
+            say(stderr, "stdout:0: it cannot be written");
             return 1;
         }
         return 0;
     }
     if (!g_file_set_contents(path, text, -1, &error)) {
-        fprintf(stderr, "%s:0: it cannot be written: %s\n", path,
+        say(stderr, "%s:0: it cannot be written: %s", path,
                 error->message);
         return 1;
     }
@@ -56,7 +57,7 @@ static int convert(char **args, const char *to, const char *emulator,
     if (!strcmp(base, "xenner") && args[1]) {
         g = guest_parse_xenner("xenner", args + 1, NULL, &err);
     } else if (args[1]) {
-        fprintf(stderr, "%s:0: one configuration at a time\n", args[1]);
+        say(stderr, "%s:0: one configuration at a time", args[1]);
         return 1;
     } else {
         g = guest_parse_file(args[0], &err);
@@ -67,7 +68,7 @@ static int convert(char **args, const char *to, const char *emulator,
     text = !strcmp(to, "qemu") ? guest_to_qemu_line(g, emulator)
                                : guest_to_libvirt(g, emulator, virt_type);
     for (int i = 0; i < g->notes->len; i++) {
-        fprintf(stderr, "%s\n", (char *)g->notes->pdata[i]);
+        say(stderr, "%s", (char *)g->notes->pdata[i]);
     }
     return write_out(output, text);
 }
@@ -98,28 +99,29 @@ int main(int argc, char **argv)
     g_autoptr(GOptionContext) ctx = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
 
+    say_init();
     g_option_context_set_strict_posix(ctx, true);
     g_option_context_set_description(ctx, description);
     g_option_context_add_main_entries(ctx, entries, NULL);
     if (!g_option_context_parse(ctx, &argc, &argv, &error)) {
-        fprintf(stderr, "xenpv-convert: %s\n", error->message);
+        say(stderr, "xenpv-convert: %s", error->message);
         return 1;
     }
     if (!args || !args[0]) {
-        fprintf(stderr, "xenpv-convert: no file is named; see --help\n");
+        say(stderr, "xenpv-convert: no file is named; see --help");
         return 1;
     }
     if (check) {
         return check_images(args, format);
     }
     if (to && strcmp(to, "libvirt") && strcmp(to, "qemu")) {
-        fprintf(stderr, "xenpv-convert: --to is libvirt or qemu, not '%s'\n",
+        say(stderr, "xenpv-convert: --to is libvirt or qemu, not '%s'",
                 to);
         return 1;
     }
     if (virt_type && strcmp(virt_type, "kvm") && strcmp(virt_type, "qemu")) {
-        fprintf(stderr, "xenpv-convert: --virt-type is kvm or qemu, not "
-                "'%s'\n", virt_type);
+        say(stderr, "xenpv-convert: --virt-type is kvm or qemu, not "
+                "'%s'", virt_type);
         return 1;
     }
     if (!emulator) {
