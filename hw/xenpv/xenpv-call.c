@@ -20,6 +20,7 @@
 #include "exec/address-spaces.h"
 #include "chardev/char.h"
 #include "hw/qdev-properties.h"
+#include "migration/vmstate.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/xen.h"
@@ -225,6 +226,7 @@ static void do_call(XenPVCallState *s, uint32_t vcpu)
     trace_xenpv_call(vcpu, op, cmd, ret);
     memcpy(box->data, copy.data, size);
     box->ret = cpu_to_le64(ret);
+    xenpv_memory_written(box, offsetof(struct xenpv_mailbox, data) + size);
 }
 
 static uint64_t xenpv_io_read(void *opaque, hwaddr addr, unsigned size)
@@ -291,6 +293,17 @@ static void xenpv_call_reset_hold(Object *obj, ResetType type)
     s->crashed = false;
 }
 
+/* A line of the log that is not complete stays where it began */
+static const VMStateDescription vmstate_call = {
+    .name = TYPE_XENPV_CALL,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(crashed, XenPVCallState),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static const Property xenpv_call_properties[] = {
     DEFINE_PROP_LINK("core", XenPVCallState, core, TYPE_MEMORY_REGION,
                      MemoryRegion *),
@@ -304,6 +317,7 @@ static void xenpv_call_class_init(ObjectClass *klass, void *data)
 
     dc->desc = "Calls from the monitor of the xenpv-kvm machine";
     dc->realize = xenpv_call_realize;
+    dc->vmsd = &vmstate_call;
     rc->phases.hold = xenpv_call_reset_hold;
     device_class_set_props(dc, xenpv_call_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);

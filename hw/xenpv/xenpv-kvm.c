@@ -831,6 +831,7 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
 static const TypeInfo xenpv_machine_info = {
     .name = TYPE_XENPV_KVM_MACHINE,
     .parent = TYPE_X86_MACHINE,
+    .abstract = true,
     .instance_size = sizeof(XenPVKVMState),
     .instance_init = xenpv_machine_instance_init,
     .instance_finalize = xenpv_machine_finalize,
@@ -841,9 +842,25 @@ static const TypeInfo xenpv_machine_info = {
     },
 };
 
+/*
+ * What a guest sees of a version of the machine stays as it is. A change of it
+ * makes a new version, which gets the alias; the old one goes back to what was.
+ */
+static void xenpv_machine_1_0_class_init(ObjectClass *oc, void *data)
+{
+    MACHINE_CLASS(oc)->alias = "xenpv-kvm";
+}
+
+static const TypeInfo xenpv_machine_1_0_info = {
+    .name = MACHINE_TYPE_NAME("xenpv-kvm-1.0"),
+    .parent = TYPE_XENPV_KVM_MACHINE,
+    .class_init = xenpv_machine_1_0_class_init,
+};
+
 static void xenpv_machine_register_types(void)
 {
     type_register_static(&xenpv_machine_info);
+    type_register_static(&xenpv_machine_1_0_info);
 }
 
 type_init(xenpv_machine_register_types)
