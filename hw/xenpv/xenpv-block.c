@@ -4,14 +4,8 @@
  * This takes the place of hw/block/dataplane/xen-block.c, whose interface it
  * has, for what that lacks: indirect descriptors, by which one request carries
  * more than 44 KiB; write barriers, which old front ends want; rerror and
- * werror; and guest errors that are traced and not printed.
- *
- * Of what the front end can write each request is copied once, and the copy is
- * checked. Data is not copied: QEMU can address all guest RAM, so that a grant is
- * checked, in use while the request is, and costs no mapping. So persistent
- * grants, which stay in use between requests, gain nothing here; and as front
- * ends copy all data to and from them, they are only offered if the device's
- * feature-persistent says so.
+ * werror; and guest errors that are traced and not printed. What requests mean
+ * is in xenpv-blkif.c.
  *
  * Threads. A dataplane has an AioContext, dp->ctx: its IOThread's, or else the
  * main loop's. What comes from xen-block.c runs in the main thread with the BQL.
@@ -39,449 +33,34 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "qemu/bswap.h"
 #include "qemu/defer-call.h"
 #include "qemu/main-loop.h"
-#include "qemu/queue.h"
-#include "qemu/stats64.h"
 #include "qapi/error.h"
-#include "hw/block/dataplane/xen-block.h"
-#include "hw/block/xen_blkif.h"
-#include "hw/xen/interface/io/ring.h"
-#include "hw/xen/xen.h"
 #include "hw/xen/xen-block.h"
-#include "system/block-backend.h"
-#include "system/iothread.h"
 #include "system/reset.h"
 #include "system/runstate.h"
+#include "xenpv-blkif.h"
 #include "xenpv-platform.h"
 #include "trace.h"
 
-#define SEGS_PER_PAGE       (XEN_PAGE_SIZE / sizeof(struct blkif_request_segment))
-/* 1 MiB, as virtio-blk's default */
-#define MAX_INDIRECT_SEGS   256
-/* Of a ring, as Xen's blkback has it: 32 requests of 32 segments and their list */
-#define MAX_PERSISTENT_GRANTS   1056
 /* Of so many segments requests are taken before others have their turn */
 #define MAX_SEGS_AT_ONCE    8192
 /* From so many in flight on, what is submitted at once goes as a batch */
 #define BATCH_FROM          2
 
-typedef enum Stage {
-    STAGE_FLUSH_BEFORE,
-    STAGE_DATA,
-    STAGE_FLUSH_AFTER,
-    STAGE_DONE,
-} Stage;
-
-/* Of a dataplane, see the top of this file */
-typedef enum Phase {
-    PHASE_IDLE,
-    PHASE_RUNNING,
-    PHASE_STOPPING,
-} Phase;
-
-/* A persistent grant: of a whole frame, in use as long as this is there */
-typedef struct Grant {
-    QTAILQ_ENTRY(Grant) next;           /* of those without users */
-    uint8_t *data;
-    uint32_t ref;
-    unsigned users;                     /* segments of requests on their way */
-    bool writable;
-} Grant;
-
-typedef struct Request {
-    QTAILQ_ENTRY(Request) next;         /* of those that an error stopped */
-    XenBlockDataPlane *dp;
-
-    /* As in the ring */
-    uint64_t id;
-    uint8_t ring_op;
-    uint8_t op;                         /* of an indirect one: what it does */
-    uint64_t sector;
-    uint64_t nr_sectors;                /* to discard */
-    unsigned nr_segs;
-    struct blkif_request_segment segs[MAX_INDIRECT_SEGS];
-
-    Stage stage;
-    int64_t offset;                     /* on the disk */
-    uint64_t size;
-    unsigned nr_mapped;                 /* of the segments */
-    Grant **kept;                       /* theirs; NULL if not persistent */
-    QEMUIOVector qiov;
-    BlockAcctCookie acct;
-} Request;
-
-struct XenBlockDataPlane {
-    XenDevice *xendev;
-    BlockBackend *blk;
-    unsigned sector_size;
-    IOThread *iothread;
-    AioContext *ctx;
-    QEMUBH *ring_bh, *retry_bh, *stop_bh;   /* in ctx */
-    QEMUBH *quiet_bh, *resize_bh;           /* in the main loop */
-    VMChangeStateEntry *vm_change;
-
-    XenEventChannel *channel;
-    unsigned *ring_refs;
-    unsigned nr_ring_refs;
-    void *sring;
-    unsigned protocol;
-    size_t fields;                      /* where "id" is in a request */
-    blkif_back_rings_t rings;
-
-    bool persistent;                    /* both ends want it */
-    GHashTable *grants;                 /* reference: Grant */
-    QTAILQ_HEAD(, Grant) idle;          /* the least recently used first */
-
-    bool running;                       /* requests are taken from the ring */
-    bool stalled;                       /* the ring waits for a completion */
-    bool barrier;                       /* one is in flight */
-    unsigned in_flight;
-    QTAILQ_HEAD(, Request) stopped;     /* to go on when the machine does */
-
-    /* The main thread's: see the top */
-    Phase phase;
-    bool front_end_waits;               /* with a change of its state */
-    bool front_end_closed;              /* or was, at one time since */
-    unsigned waiting;                   /* stop()s that do */
-    bool dying;
-    unsigned refs;
-
-    /* Of both */
-    bool drained;                       /* the main thread sets it */
-    bool quiet;                         /* quiet_bh() will come, or has */
-    Stat64 sectors;                     /* likewise, of sector_size */
-};
-
-/* ------------------------------------------------------------------------- */
-/* Persistent grants                                                          */
-
-static void drop_grant(XenBlockDataPlane *dp, Grant *grant)
-{
-    QTAILQ_REMOVE(&dp->idle, grant, next);
-    g_hash_table_remove(dp->grants, GUINT_TO_POINTER(grant->ref));
-    trace_xenpv_block_grant_dropped(grant->ref,
-                                    g_hash_table_size(dp->grants));
-    xenpv_gnttab_release(grant->ref, grant->writable);
-    g_free(grant);
-}
-
-/*
- * The first use of a grant in a ring. It is kept writable, if it is granted so,
- * even if it is only read now: the front end will use it for anything.
- */
-static Grant *keep_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
-{
-    bool full = g_hash_table_size(dp->grants) == MAX_PERSISTENT_GRANTS;
-    bool writable = true;
-    uint8_t *data;
-    Grant *grant;
-
-    if (full && QTAILQ_EMPTY(&dp->idle)) {
-        return NULL;
-    }
-    data = xenpv_gnttab_use(ref, 0, XEN_PAGE_SIZE, true);
-    if (!data && !write) {
-        writable = false;
-        data = xenpv_gnttab_use(ref, 0, XEN_PAGE_SIZE, false);
-    }
-    if (!data) {
-        return NULL;
-    }
-    if (full) {
-        drop_grant(dp, QTAILQ_FIRST(&dp->idle));
-    }
-    grant = g_new0(Grant, 1);
-    grant->data = data;
-    grant->ref = ref;
-    grant->writable = writable;
-    QTAILQ_INSERT_TAIL(&dp->idle, grant, next);
-    g_hash_table_insert(dp->grants, GUINT_TO_POINTER(ref), grant);
-    trace_xenpv_block_grant_kept(ref, writable, g_hash_table_size(dp->grants));
-    return grant;
-}
-
-/* A grant that is kept, for one more user; NULL: it is not, or not for this */
-static Grant *get_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
-{
-    Grant *grant;
-
-    if (!dp->persistent) {
-        return NULL;
-    }
-    grant = g_hash_table_lookup(dp->grants, GUINT_TO_POINTER(ref)) ?:
-            keep_grant(dp, ref, write);
-    if (!grant) {
-        return NULL;
-    }
-    if (write && !grant->writable) {
-        if (!xenpv_gnttab_use(ref, 0, XEN_PAGE_SIZE, true)) {
-            return NULL;
-        }
-        xenpv_gnttab_release(ref, false);
-        grant->writable = true;
-    }
-    if (!grant->users++) {
-        QTAILQ_REMOVE(&dp->idle, grant, next);
-    }
-    return grant;
-}
-
-static void put_grant(XenBlockDataPlane *dp, Grant *grant, bool written)
-{
-    if (written) {
-        xenpv_gnttab_written(grant->ref);
-    }
-    if (!--grant->users) {
-        QTAILQ_INSERT_TAIL(&dp->idle, grant, next);
-    }
-}
-
-static void drop_all_grants(XenBlockDataPlane *dp)
-{
-    Grant *grant;
-
-    while ((grant = QTAILQ_FIRST(&dp->idle))) {
-        drop_grant(dp, grant);
-    }
-    assert(!g_hash_table_size(dp->grants));
-}
-
-/* ------------------------------------------------------------------------- */
-/* Requests in the ring                                                       */
-
-static const void *ring_request(XenBlockDataPlane *dp, RING_IDX i, size_t *size)
-{
-    switch (dp->protocol) {
-    case BLKIF_PROTOCOL_X86_32:
-        *size = sizeof(blkif_x86_32_request_t);
-        return RING_GET_REQUEST(&dp->rings.x86_32_part, i);
-    case BLKIF_PROTOCOL_X86_64:
-        *size = sizeof(blkif_x86_64_request_t);
-        return RING_GET_REQUEST(&dp->rings.x86_64_part, i);
-    default:
-        *size = sizeof(blkif_request_t);
-        return RING_GET_REQUEST(&dp->rings.native, i);
-    }
-}
-
-static void *ring_response(XenBlockDataPlane *dp, RING_IDX i)
-{
-    switch (dp->protocol) {
-    case BLKIF_PROTOCOL_X86_32:
-        return RING_GET_RESPONSE(&dp->rings.x86_32_part, i);
-    case BLKIF_PROTOCOL_X86_64:
-        return RING_GET_RESPONSE(&dp->rings.x86_64_part, i);
-    default:
-        return RING_GET_RESPONSE(&dp->rings.native, i);
-    }
-}
-
-/* The descriptors of an indirect request, out of the pages that have them */
-static bool get_indirect_segs(XenBlockDataPlane *dp, Request *req,
-                              const uint8_t *grefs)
-{
-    XenDeviceGrantCopySegment copies[DIV_ROUND_UP(MAX_INDIRECT_SEGS,
-                                                  SEGS_PER_PAGE)];
-    Error *err = NULL;
-    unsigned n = 0;
-
-    QEMU_BUILD_BUG_ON(ARRAY_SIZE(copies) > BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
-    for (unsigned done = 0; done < req->nr_segs; grefs += 4) {
-        unsigned here = MIN(req->nr_segs - done, SEGS_PER_PAGE);
-        size_t len = here * sizeof(req->segs[0]);
-        uint32_t ref = ldl_le_p(grefs);
-        Grant *grant = get_grant(dp, ref, false);
-
-        if (grant) {
-            memcpy(&req->segs[done], grant->data, len);
-            put_grant(dp, grant, false);
-        } else {
-            copies[n].source.foreign.ref = ref;
-            copies[n].source.foreign.offset = 0;
-            copies[n].dest.virt = &req->segs[done];
-            copies[n].len = len;
-            n++;
-        }
-        done += here;
-    }
-    /* The front end may change what is in its pages, but not the copy */
-    barrier();
-    if (!n) {
-        return true;
-    }
-    xen_device_copy_grant_refs(dp->xendev, false, copies, n, &err);
-    if (err) {
-        error_free(err);
-        return false;
-    }
-    return true;
-}
-
-/*
- * What the ring's layouts have in common: after the first bytes come id,
- * sector and then, by the operation, segments, a number of sectors, or a
- * handle and the references of pages with segments.
- */
-static const char *get_request(XenBlockDataPlane *dp, Request *req, RING_IDX i)
-{
-    uint8_t raw[sizeof(blkif_x86_64_request_t)];
-    const uint8_t *p = raw + dp->fields;
-    const void *shared;
-    size_t size;
-
-    QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_request_t));
-    QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_x86_32_request_t));
-    shared = ring_request(dp, i, &size);
-    memcpy(raw, shared, size);
-    /* The front end may change what is in the ring, but not this */
-    barrier();
-
-    req->ring_op = raw[0];
-    req->op = raw[0];
-    req->nr_segs = raw[1];
-    req->id = ldq_le_p(p);
-    req->sector = ldq_le_p(p + 8);
-    switch (req->ring_op) {
-    case BLKIF_OP_INDIRECT:
-        req->op = raw[1];
-        req->nr_segs = lduw_le_p(raw + 2);
-        if (req->op != BLKIF_OP_READ && req->op != BLKIF_OP_WRITE) {
-            return "indirect, but neither read nor write";
-        }
-        if (!req->nr_segs || req->nr_segs > MAX_INDIRECT_SEGS) {
-            return "number of segments";
-        }
-        if (!get_indirect_segs(dp, req, p + 20)) {
-            return "grant of segments";
-        }
-        break;
-    case BLKIF_OP_DISCARD:
-        req->nr_segs = 0;
-        req->nr_sectors = ldq_le_p(p + 16);
-        break;
-    default:
-        if (req->nr_segs > BLKIF_MAX_SEGMENTS_PER_REQUEST) {
-            return "number of segments";
-        }
-        memcpy(req->segs, p + 16, req->nr_segs * sizeof(req->segs[0]));
-        break;
-    }
-    return NULL;
-}
-
-static const char bad_op[] = "operation";
-
-/* What is wrong with a request, or NULL. From here on it has its size. */
-static const char *check_request(XenBlockDataPlane *dp, Request *req)
-{
-    uint64_t sectors = stat64_get(&dp->sectors);
-
-    switch (req->op) {
-    case BLKIF_OP_READ:
-    case BLKIF_OP_WRITE:
-        req->stage = STAGE_DATA;
-        if (!req->nr_segs) {
-            return "no segments";
-        }
-        break;
-    case BLKIF_OP_FLUSH_DISKCACHE:
-    case BLKIF_OP_WRITE_BARRIER:
-        req->stage = STAGE_FLUSH_BEFORE;
-        break;
-    case BLKIF_OP_DISCARD:
-        req->stage = STAGE_DATA;
-        break;
-    default:
-        return bad_op;
-    }
-    if (req->op != BLKIF_OP_READ && !blk_is_writable(dp->blk)) {
-        return "read-only";
-    }
-    for (unsigned i = 0; i < req->nr_segs; i++) {
-        struct blkif_request_segment *seg = &req->segs[i];
-
-        if (seg->first_sect > seg->last_sect ||
-            seg->last_sect >= XEN_PAGE_SIZE / dp->sector_size) {
-            return "segment";
-        }
-        req->size += (seg->last_sect - seg->first_sect + 1) * dp->sector_size;
-    }
-    if (req->op != BLKIF_OP_DISCARD) {
-        req->nr_sectors = req->size / dp->sector_size;
-    }
-    if (req->nr_sectors &&
-        (req->sector > sectors || req->nr_sectors > sectors - req->sector)) {
-        return "beyond the end";
-    }
-    req->offset = req->nr_sectors ? req->sector * dp->sector_size : 0;
-    return NULL;
-}
-
-static bool is_read(const Request *req)
-{
-    return req->op == BLKIF_OP_READ;
-}
-
-static void release_data(Request *req)
-{
-    for (unsigned i = 0; i < req->nr_mapped; i++) {
-        if (req->kept && req->kept[i]) {
-            put_grant(req->dp, req->kept[i], is_read(req));
-        } else {
-            xenpv_gnttab_release(req->segs[i].gref, is_read(req));
-        }
-    }
-    g_free(req->kept);
-    qemu_iovec_destroy(&req->qiov);
-}
-
-/* The data is where the guest has it, which the grants must allow */
-static bool map_data(Request *req)
-{
-    XenBlockDataPlane *dp = req->dp;
-    unsigned sector_size = dp->sector_size;
-
-    qemu_iovec_init(&req->qiov, req->nr_segs);
-    if (dp->persistent) {
-        req->kept = g_new(Grant *, req->nr_segs);
-    }
-    for (unsigned i = 0; i < req->nr_segs; i++) {
-        struct blkif_request_segment *seg = &req->segs[i];
-        uint32_t len = (seg->last_sect - seg->first_sect + 1) * sector_size;
-        uint32_t start = seg->first_sect * sector_size;
-        Grant *grant = get_grant(dp, seg->gref, is_read(req));
-        void *data = grant ? grant->data + start
-                           : xenpv_gnttab_use(seg->gref, start, len,
-                                              is_read(req));
-
-        if (!data) {
-            trace_xenpv_block_bad_request(req->id, req->op, "grant of data");
-            return false;
-        }
-        if (req->kept) {
-            req->kept[i] = grant;
-        }
-        req->nr_mapped++;
-        qemu_iovec_add(&req->qiov, data, len);
-    }
-    return true;
-}
-
 /* ------------------------------------------------------------------------- */
 /* Requests on their way                                                      */
 
-static Request *new_request(XenBlockDataPlane *dp)
+static BlkifRequest *new_request(XenBlockDataPlane *dp)
 {
-    Request *req = g_new0(Request, 1);
+    BlkifRequest *req = g_new0(BlkifRequest, 1);
 
     req->dp = dp;
     dp->in_flight++;
     return req;
 }
 
-/* One of those that stop waits for is gone: the last use of dp in its context */
+/* One of those that stop waits for is gone: the last use of dp in its thread */
 static void put_in_flight(XenBlockDataPlane *dp)
 {
     if (!--dp->in_flight && !dp->running) {
@@ -490,7 +69,7 @@ static void put_in_flight(XenBlockDataPlane *dp)
     }
 }
 
-static void free_request(Request *req)
+static void free_request(BlkifRequest *req)
 {
     XenBlockDataPlane *dp = req->dp;
 
@@ -499,10 +78,11 @@ static void free_request(Request *req)
 }
 
 /* Answer, and forget the request */
-static void complete(Request *req, int16_t status)
+static void complete(BlkifRequest *req, int16_t status)
 {
     XenBlockDataPlane *dp = req->dp;
-    blkif_response_t *rsp = ring_response(dp, dp->rings.common.rsp_prod_pvt);
+    blkif_response_t *rsp =
+        xenpv_blkif_response(dp, dp->rings.common.rsp_prod_pvt);
     Error *err = NULL;
     int notify;
 
@@ -511,7 +91,7 @@ static void complete(Request *req, int16_t status)
                       offsetof(blkif_response_t, status));
     trace_xenpv_block_complete(req->id, req->op, status);
     /* Before the guest may use it otherwise */
-    release_data(req);
+    xenpv_blkif_release_data(req);
     rsp->id = req->id;
     rsp->operation = req->op;
     rsp->status = status;
@@ -534,9 +114,9 @@ static void complete(Request *req, int16_t status)
     free_request(req);
 }
 
-static void next_stage(Request *req);
+static void next_stage(BlkifRequest *req);
 
-static enum BlockAcctType acct_type(Request *req)
+static enum BlockAcctType acct_type(BlkifRequest *req)
 {
     switch (req->op) {
     case BLKIF_OP_READ:
@@ -548,17 +128,18 @@ static enum BlockAcctType acct_type(Request *req)
 }
 
 /* rerror and werror: false if the request goes on as if all were well */
-static bool handle_error(Request *req, int error)
+static bool handle_error(BlkifRequest *req, int error)
 {
     XenBlockDataPlane *dp = req->dp;
     BlockBackend *blk = dp->blk;
-    BlockErrorAction action = blk_get_error_action(blk, is_read(req), error);
+    bool read = xenpv_blkif_is_read(req);
+    BlockErrorAction action = blk_get_error_action(blk, read, error);
 
     if (action == BLOCK_ERROR_ACTION_STOP && !dp->running) {
         /* Nobody will be there to see how it went on */
         action = BLOCK_ERROR_ACTION_REPORT;
     }
-    blk_error_action(blk, action, is_read(req), error);
+    blk_error_action(blk, action, read, error);
     switch (action) {
     case BLOCK_ERROR_ACTION_STOP:
         block_acct_failed(blk_get_stats(blk), &req->acct);
@@ -576,7 +157,7 @@ static bool handle_error(Request *req, int error)
 
 static void stage_done(void *opaque, int ret)
 {
-    Request *req = opaque;
+    BlkifRequest *req = opaque;
 
     if (ret < 0 && handle_error(req, -ret)) {
         return;
@@ -589,7 +170,7 @@ static void stage_done(void *opaque, int ret)
 /* A discard goes in pieces, as long as the block layer takes them at once */
 static void discard_more(void *opaque, int ret)
 {
-    Request *req = opaque;
+    BlkifRequest *req = opaque;
     XenBlockDataPlane *dp = req->dp;
     int64_t bytes = MIN(req->nr_sectors,
                         BDRV_REQUEST_MAX_BYTES / dp->sector_size) *
@@ -605,7 +186,7 @@ static void discard_more(void *opaque, int ret)
 }
 
 /* Begin the stage that the request is in */
-static void next_stage(Request *req)
+static void next_stage(BlkifRequest *req)
 {
     XenBlockDataPlane *dp = req->dp;
     BlockBackend *blk = dp->blk;
@@ -640,16 +221,16 @@ static void next_stage(Request *req)
 }
 
 /* Its first stage */
-static void submit(Request *req)
+static void submit(BlkifRequest *req)
 {
-    if (req->size && !map_data(req)) {
+    if (req->size && !xenpv_blkif_map_data(req)) {
         complete(req, BLKIF_RSP_ERROR);
         return;
     }
     next_stage(req);
 }
 
-static void reject(Request *req, const char *why)
+static void reject(BlkifRequest *req, const char *why)
 {
     trace_xenpv_block_bad_request(req->id, req->op, why);
     if (req->ring_op != BLKIF_OP_DISCARD) {
@@ -661,7 +242,8 @@ static void reject(Request *req, const char *why)
         /* What complete() takes back */
         req->dp->barrier = true;
     }
-    complete(req, why == bad_op ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
+    complete(req, why == xenpv_blkif_bad_op ? BLKIF_RSP_EOPNOTSUPP
+                                            : BLKIF_RSP_ERROR);
 }
 
 /* Take what is there from the ring: was there anything? */
@@ -689,10 +271,10 @@ static bool run_ring(XenBlockDataPlane *dp)
     }
     while (cons != prod && !dp->barrier && segs < MAX_SEGS_AT_ONCE &&
            !RING_REQUEST_CONS_OVERFLOW(&dp->rings.common, cons)) {
-        Request *req = new_request(dp);
+        BlkifRequest *req = new_request(dp);
         const char *why;
 
-        why = get_request(dp, req, cons);
+        why = xenpv_blkif_get_request(dp, req, cons);
         if (req->ring_op == BLKIF_OP_WRITE_BARRIER && dp->in_flight > 1) {
             /* It comes again when all before it are done */
             free_request(req);
@@ -701,7 +283,7 @@ static bool run_ring(XenBlockDataPlane *dp)
         dp->rings.common.req_cons = ++cons;
         any = true;
         segs += 1 + req->nr_segs;
-        why = why ?: check_request(dp, req);
+        why = why ?: xenpv_blkif_check_request(dp, req);
         trace_xenpv_block_request(req->id, req->op, req->sector, req->size,
                                   req->nr_segs);
         if (why) {
@@ -742,7 +324,7 @@ static bool ring_event(void *opaque)
 static void retry_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
-    Request *req;
+    BlkifRequest *req;
 
     /* One that fails again comes back later, not at once */
     while ((req = QTAILQ_FIRST(&dp->stopped))) {
@@ -756,7 +338,7 @@ static void retry_bh(void *opaque)
 static void stop_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
-    Request *req;
+    BlkifRequest *req;
 
     trace_xenpv_block_stop(dp->in_flight);
     dp->in_flight++;
@@ -768,7 +350,7 @@ static void stop_bh(void *opaque)
     qemu_bh_cancel(dp->retry_bh);
     while ((req = QTAILQ_FIRST(&dp->stopped))) {
         QTAILQ_REMOVE(&dp->stopped, req, next);
-        release_data(req);
+        xenpv_blkif_release_data(req);
         free_request(req);
     }
     aio_wait_kick();
@@ -782,7 +364,7 @@ static void take_down(XenBlockDataPlane *dp)
 {
     dp->phase = PHASE_IDLE;
     dp->barrier = false;
-    drop_all_grants(dp);
+    xenpv_blkif_drop_all_grants(dp);
     if (dp->channel) {
         xen_device_unbind_event_channel(dp->xendev, dp->channel, NULL);
         dp->channel = NULL;
@@ -829,7 +411,7 @@ static void serve_front_end(XenBlockDataPlane *dp)
     }
 }
 
-/* Nothing of the ring is on its way any more, or somebody has waited for that */
+/* Nothing of the ring is on its way any more, or a stop() has waited for that */
 static void quiet_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -943,7 +525,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
                                                      vm_state_changed, dp);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
-                              MAX_INDIRECT_SEGS);
+                              XENPV_BLKIF_MAX_SEGS);
     xen_device_backend_printf(xendev, "feature-barrier", "%u", 1);
     if (XEN_BLOCK_DEVICE(xendev)->props.feature_persistent) {
         xen_device_backend_printf(xendev, "feature-persistent", "%u", 1);

@@ -1,0 +1,428 @@
+/*
+ * xen-disk on the xenpv-kvm machine: beginnings, ends, and threads
+ *
+ * What a front end does to a disk while requests are on their way, in the main
+ * loop and in an IOThread: it closes, changes its mind, or the machine is reset,
+ * the disk unplugged, resized or drained. QEMU does not wait for a front end's
+ * requests when it closes; nothing of them is left when the next one comes; and
+ * nothing is used that is not there any more.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "xenpv-disk.h"
+
+#define IN_IOTHREAD " -object iothread,id=io -global xen-disk.iothread=io"
+#define PERSISTENT  " -global xen-disk.feature-persistent=on"
+/* Requests that are on their way for some seconds, of which QEMU knows no end */
+#define SLOW        ",throttling.bps-total=262144"
+#define NR_SLOW     30
+
+static const char *const threads[] = { "", IN_IOTHREAD };
+
+static QTestState *start_slow(const char *path, const char *options)
+{
+    g_autofree char *all = g_strdup_printf(SLOW ONE_DISK "%s", options);
+
+    return start(path, all);
+}
+
+/* More than the disk does at once: how many were done in the first moment */
+static void push_slow(Disk *d)
+{
+    for (int i = 0; i < NR_SLOW; i++) {
+        Seg segs[11];
+
+        for (int j = 0; j < 11; j++) {
+            segs[j] = (Seg) { DATA_REF + j, 0, 7 };
+        }
+        put_request(d, BLKIF_OP_READ, i * 88, 11, segs, 0);
+    }
+    push(d);
+    /* All are taken from the ring when the first is done */
+    answer(d, BLKIF_OP_READ);
+}
+
+static unsigned nr_answers(Disk *d)
+{
+    return qtest_readl(d->f.qts, ring(8));
+}
+
+static void assert_released(QTestState *qts)
+{
+    g_assert_cmphex(xenpv_grant_flags(qts, RING_REF), ==, GTF_permit_access);
+    for (int i = 0; i < 11; i++) {
+        g_assert_cmphex(xenpv_grant_flags(qts, DATA_REF + i), ==,
+                        GTF_permit_access);
+    }
+}
+
+/*
+ * A front end closes, and may change its mind, with requests on their way: QEMU
+ * goes on at once. The back end is closed when they are done, and not before,
+ * and serves the next front end.
+ */
+static void test_close(void)
+{
+    static const enum xenbus_state then[] = {
+        XenbusStateClosed, XenbusStateInitialising, XenbusStateInitialised,
+        XenbusStateConnected,
+    };
+    char *path = image();
+
+    for (int i = 0; i < ARRAY_SIZE(then) * 2; i++) {
+        QTestState *qts = start_slow(path, threads[i & 1]);
+        enum xenbus_state last = then[i / 2];
+        Disk d;
+
+        g_test_message("closed, then %d%s", last, threads[i & 1]);
+        connect_disk(&d, qts, "51712", false, 1);
+        push_slow(&d);
+        frontend_set_state(&d.f, XenbusStateClosed);
+        if (last != XenbusStateClosed) {
+            frontend_set_state(&d.f, last);
+        }
+        qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
+        /* Neither xenstore nor QMP has waited for all of them */
+        g_assert_cmpint(frontend_back_state(&d.f), ==, XenbusStateConnected);
+        g_assert_cmpuint(nr_answers(&d), <, NR_SLOW);
+        g_assert_cmphex(xenpv_grant_flags(qts, RING_REF), !=,
+                        GTF_permit_access);
+        switch (last) {
+        case XenbusStateClosed:
+            frontend_wait(&d.f, XenbusStateClosed);
+            break;
+        case XenbusStateInitialising:
+            frontend_wait(&d.f, XenbusStateInitWait);
+            break;
+        default:
+            /* The same ring; its indexes in our memory are as they were */
+            while (nr_answers(&d) < NR_SLOW) {
+                g_usleep(1000);
+            }
+            frontend_wait(&d.f, XenbusStateConnected);
+            frontend_set_state(&d.f, XenbusStateClosed);
+            frontend_wait(&d.f, XenbusStateClosed);
+            break;
+        }
+        g_assert_cmpuint(nr_answers(&d), ==, NR_SLOW);
+        assert_released(qts);
+        if (last != XenbusStateInitialising) {
+            frontend_set_state(&d.f, XenbusStateInitialising);
+        }
+        frontend_destroy(&d.f);
+        connect_disk(&d, qts, "51712", true, 1);
+        assert_works(&d);
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
+/*
+ * The machine is reset, whatever the front end has said last: reads of before
+ * do not write into memory that is another kernel's now, and that is served.
+ */
+static void test_reset(void)
+{
+    static const enum xenbus_state last[] = {
+        XenbusStateConnected, XenbusStateInitialising, XenbusStateClosing,
+        XenbusStateClosed, XenbusStateUnknown,
+    };
+    char *path = image();
+
+    for (int i = 0; i < ARRAY_SIZE(last) * 2; i++) {
+        g_autofree char *options = g_strdup_printf("%s%s", threads[i & 1],
+                                                   i & 2 ? PERSISTENT : "");
+        QTestState *qts = start_slow(path, options);
+        Disk d;
+
+        g_test_message("state %d%s", last[i / 2], options);
+        prepare(&d, qts, "51712", i & 1, 1);
+        xs_write(qts, d.f.dir, "feature-persistent", "1");
+        connect_prepared(&d);
+        push_slow(&d);
+        if (last[i / 2] != XenbusStateConnected) {
+            frontend_set_state(&d.f, last[i / 2]);
+        }
+        g_assert_cmpuint(nr_answers(&d), <, NR_SLOW);
+        qtest_system_reset(qts);
+        for (int j = 0; j < 11; j++) {
+            fill(qts, j, 0xaa);
+        }
+        qtest_memset(qts, ring(0), 0xbb, XENPV_PAGE);
+        g_usleep(500 * 1000);
+        for (int j = 0; j < 11; j++) {
+            assert_filled(qts, j, 0, 0xaa, XENPV_PAGE);
+        }
+        g_assert_cmphex(qtest_readl(qts, ring(8)), ==, 0xbbbbbbbb);
+        frontend_destroy(&d.f);
+        connect_disk(&d, qts, "51712", true, 1);
+        assert_works(&d);
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
+/* The disk goes away with requests on their way, asked for or not */
+static void test_unplug(void)
+{
+    char *path = image();
+
+    for (int i = 0; i < 4; i++) {
+        QTestState *qts = start_slow(path, threads[i & 1]);
+        Disk d;
+
+        connect_disk(&d, qts, "51712", false, 1);
+        push_slow(&d);
+        if (i & 2) {
+            /* As if there were nobody whom the back end could ask */
+            frontend_set_state(&d.f, XenbusStateInitialising);
+            qtest_qmp_device_del_send(qts, "disk");
+        } else {
+            qtest_qmp_device_del_send(qts, "disk");
+            frontend_wait(&d.f, XenbusStateClosing);
+            frontend_set_state(&d.f, XenbusStateClosed);
+        }
+        qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+        assert_released(qts);
+        g_assert_null(xs_read(qts, "%s/state", d.f.back));
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
+/*
+ * Front ends that tell the back end of requests at the very moment in which
+ * they close. The IOThread that is told so must not find what the main thread
+ * has freed, which is filled with other bytes here.
+ */
+static void test_close_race(void)
+{
+    char *path = image();
+    QTestState *qts;
+    Disk d;
+
+    g_setenv("MALLOC_PERTURB_", "165", true);
+    qts = start(path, ONE_DISK IN_IOTHREAD);
+    g_unsetenv("MALLOC_PERTURB_");
+    for (int round = 0; round < 300; round++) {
+        Seg seg = { DATA_REF + 3, 0, 7 };
+
+        connect_disk(&d, qts, "51712", round & 1, 1);
+        for (int i = 0; i < round % 7; i++) {
+            put_request(&d, BLKIF_OP_READ, i * 8, 1, &seg, 0);
+        }
+        if (round % 7) {
+            push(&d);
+        }
+        g_usleep(round % 5 * 20);
+        frontend_set_state(&d.f, XenbusStateClosed);
+        for (int i = 0; i < 10; i++) {
+            xenpv_send(qts, d.port);
+        }
+        frontend_wait(&d.f, XenbusStateClosed);
+        frontend_set_state(&d.f, XenbusStateInitialising);
+        frontend_destroy(&d.f);
+    }
+    connect_disk(&d, qts, "51712", false, 1);
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/*
+ * What an error has stopped is retried in the disk's own thread, even where
+ * others keep the node in another; and ends with its front end.
+ */
+static void test_retry(void)
+{
+    Seg seg = { DATA_REF, 0, 7 };
+    char *path = image();
+    QTestState *qts = qtest_initf(
+        "-M xenpv-kvm -m 32 -blockdev driver=file,filename=%s,node-name=f "
+        "-blockdev driver=blkdebug,node-name=d,image=f,"
+        "inject-error.0.event=none,inject-error.0.iotype=read,"
+        "inject-error.0.sector=80,inject-error.0.once=off"
+        ONE_DISK ",rerror=stop" IN_IOTHREAD, path);
+    Disk d;
+
+    for (int round = 0; round < 60; round++) {
+        connect_disk(&d, qts, "51712", false, 1);
+        for (int i = 0; i < 8; i++) {
+            put_request(&d, BLKIF_OP_READ, i & 1 ? 80 : 16, 1, &seg, 0);
+        }
+        push(&d);
+        qtest_qmp_eventwait(qts, "STOP");
+        qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+        if (round & 1) {
+            qtest_qmp_eventwait(qts, "STOP");
+            qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+        }
+        frontend_set_state(&d.f, XenbusStateClosed);
+        frontend_wait(&d.f, XenbusStateClosed);
+        assert_released(qts);
+        /* Whether the last error has stopped it depends on the time */
+        qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+        frontend_set_state(&d.f, XenbusStateInitialising);
+        frontend_destroy(&d.f);
+    }
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/*
+ * block_resize drains the disk, and calls back in its thread: no request is
+ * lost meanwhile, and xenstore, which is the main thread's, has the new size.
+ */
+static void test_resize(void)
+{
+    char *path = image();
+
+    for (int i = 0; i < ARRAY_SIZE(threads); i++) {
+        g_autofree char *options = g_strdup_printf(ONE_DISK "%s", threads[i]);
+        QTestState *qts = start(path, options);
+        Seg seg = { DATA_REF, 0, 7 };
+        Disk d;
+
+        connect_disk(&d, qts, "51712", false, 1);
+        for (int round = 0; round < 200; round++) {
+            int sectors = SECTORS + 8 * (round & 7);
+            g_autofree char *size = g_strdup_printf("%d", sectors);
+            QDict *rsp;
+
+            qtest_qmp_send(qts, "{'execute': 'block_resize', 'arguments': "
+                           "{'device': 'd', 'size': %d}}", sectors * SECTOR);
+            for (int j = 0; j < 4; j++) {
+                put_request(&d, BLKIF_OP_READ, j * 8, 1, &seg, 0);
+                push(&d);
+                xs_write(qts, d.f.dir, "x", "%d", j);
+            }
+            for (int j = 0; j < 4; j++) {
+                g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
+            }
+            rsp = qtest_qmp_receive(qts);
+            g_assert_true(qdict_haskey(rsp, "return"));
+            qobject_unref(rsp);
+            xs_assert(qts, d.f.back, "sectors", size);
+            g_assert_cmpint(request(&d, BLKIF_OP_READ, sectors - 8, 1, &seg),
+                            ==, 0);
+            g_assert_cmpint(request(&d, BLKIF_OP_READ, sectors - 7, 1, &seg),
+                            ==, BLKIF_RSP_ERROR);
+        }
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
+static void start_nbd(QTestState *qts, const char *dir)
+{
+    g_autofree char *socket = g_strdup_printf("%s/nbd", dir);
+
+    qtest_qmp_assert_success(qts, "{'execute': 'nbd-server-start', "
+        "'arguments': {'addr': {'type': 'unix', 'data': {'path': %s}}}}",
+        socket);
+}
+
+/*
+ * An export may forbid its node to leave a thread. The disk works then as it
+ * does otherwise, from its own thread; or, where QEMU cannot have both, the
+ * second one is refused.
+ */
+static void test_fixed_iothread(void)
+{
+    static const struct {
+        const char *disk;           /* its IOThread */
+        const char *export;         /* the export's; NULL: wherever it is */
+        bool works;
+    } cases[] = {
+        { "io", "io", true }, { "io", NULL, true }, { NULL, NULL, true },
+        { "io", "other", false }, { NULL, "other", false },
+    };
+    g_autofree char *dir = g_dir_make_tmp("xenpv-block-XXXXXX", NULL);
+    g_autofree char *socket = g_strdup_printf("%s/nbd", dir);
+    char *path = image();
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        QTestState *qts = qtest_initf(
+            "-M xenpv-kvm -m 32 -object iothread,id=io "
+            "-object iothread,id=other -blockdev driver=file,filename=%s,"
+            "node-name=d -device xen-disk,drive=d,vdev=xvda,id=disk%s%s", path,
+            cases[i].disk ? ",iothread=" : "", cases[i].disk ?: "");
+        QDict *args = qdict_new(), *rsp;
+        Disk d;
+
+        start_nbd(qts, dir);
+        qdict_put_str(args, "type", "nbd");
+        qdict_put_str(args, "id", "e");
+        qdict_put_str(args, "node-name", "d");
+        qdict_put_bool(args, "fixed-iothread", true);
+        if (cases[i].export) {
+            qdict_put_str(args, "iothread", cases[i].export);
+        }
+        connect_disk(&d, qts, "51712", false, 1);
+        rsp = qtest_qmp(qts, "{'execute': 'block-export-add', "
+                        "'arguments': %p}", args);
+        g_assert_cmpint(qdict_haskey(rsp, "return"), ==, cases[i].works);
+        qobject_unref(rsp);
+        for (int j = 0; j < 3; j++) {
+            assert_works(&d);
+            disconnect_disk(&d);
+            frontend_set_state(&d.f, XenbusStateInitialising);
+            frontend_destroy(&d.f);
+            connect_disk(&d, qts, "51712", false, 1);
+        }
+        assert_works(&d);
+        qtest_system_reset(qts);
+        frontend_destroy(&d.f);
+        connect_disk(&d, qts, "51712", false, 1);
+        qtest_qmp_device_del_send(qts, "disk");
+        frontend_wait(&d.f, XenbusStateClosing);
+        frontend_set_state(&d.f, XenbusStateClosed);
+        qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+        unlink(socket);
+    }
+
+    /* A node that may not leave another thread does not become a disk */
+    {
+        QTestState *qts = qtest_initf(
+            "-M xenpv-kvm -m 32 -object iothread,id=io "
+            "-blockdev driver=file,filename=%s,node-name=d", path);
+        QDict *rsp;
+
+        start_nbd(qts, dir);
+        qtest_qmp_assert_success(qts, "{'execute': 'block-export-add', "
+            "'arguments': {'type': 'nbd', 'id': 'e', 'node-name': 'd', "
+            "'iothread': 'io', 'fixed-iothread': true}}");
+        rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': {'driver':"
+                        " 'xen-disk', 'drive': 'd', 'vdev': 'xvda', "
+                        "'id': 'disk'}}");
+        g_assert_true(qdict_haskey(rsp, "error"));
+        qobject_unref(rsp);
+        qtest_quit(qts);
+        unlink(socket);
+    }
+    rmdir(dir);
+    remove_image(path);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/xenpv/block-threads/close", test_close);
+    qtest_add_func("/xenpv/block-threads/reset", test_reset);
+    qtest_add_func("/xenpv/block-threads/unplug", test_unplug);
+    qtest_add_func("/xenpv/block-threads/close-race", test_close_race);
+    qtest_add_func("/xenpv/block-threads/retry", test_retry);
+    qtest_add_func("/xenpv/block-threads/resize", test_resize);
+    qtest_add_func("/xenpv/block-threads/fixed-iothread", test_fixed_iothread);
+    return g_test_run();
+}
