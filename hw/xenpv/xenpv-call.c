@@ -4,8 +4,7 @@
  * The monitor does by itself all it can. For what only the machine can do or
  * decide it fills in its vCPU's mailbox and writes to XENPV_IO_CALL; the other
  * devices register here what they answer. This file itself answers for what
- * is QEMU's: the emergency console (console_io), shutdown, and a monitor that
- * is lost.
+ * is QEMU's: shutdown, and a monitor that is lost.
  *
  * A mailbox is memory that the guest can write at any time, so it is copied
  * once, checked, and only then looked at.
@@ -18,15 +17,12 @@
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
 #include "exec/address-spaces.h"
-#include "chardev/char.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-platform.h"
-#include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/sched.h"
 #include "system/runstate.h"
-#include "system/system.h"
 #include "system/watchdog.h"
 #include "trace.h"
 
@@ -64,23 +60,6 @@ void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
 MemoryRegion *xenpv_call_io(XenPVCallState *s)
 {
     return &s->io;
-}
-
-/* The emergency console: a domU may write to it, and nothing else */
-static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
-                            void *data, uint32_t *size)
-{
-    Chardev *chr = serial_hd(0);
-    uint32_t len = *size;
-
-    *size = 0;
-    if (cmd != CONSOLEIO_write) {
-        return -XEN_EPERM;
-    }
-    if (chr) {
-        qemu_chr_write_all(chr, data, len);
-    }
-    return 0;
 }
 
 /* A domain crashes once: what it says of itself after that is no news */
@@ -280,7 +259,6 @@ static void xenpv_call_realize(DeviceState *dev, Error **errp)
     memory_region_init_io(&s->io, OBJECT(dev), &xenpv_io_ops, s, "xenpv-io",
                           XENPV_IO_SIZE);
     memory_region_add_subregion(get_system_io(), XENPV_IO_BASE, &s->io);
-    xenpv_call_register(s, XENPV_CALL_CONSOLE, call_console, s);
     xenpv_call_register(s, XENPV_CALL_SHUTDOWN, call_shutdown, s);
     xenpv_call_register(s, XENPV_CALL_CRASH, call_crash, s);
 }

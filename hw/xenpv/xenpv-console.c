@@ -1,13 +1,27 @@
 /*
- * The primary console of Xen guests
+ * The consoles: the primary one, and xen-console, any number of further ones
  *
- * Its ring and its port are made by the domain's builder, so that the guest
- * can use it from its first instruction on, without xenstore: this is not a
- * device of the Xen bus. (Further consoles are: -device xen-console.)
+ * The primary console's ring and port are made by the domain's builder, so
+ * that the guest can use them from its first instruction on, without xenstore.
+ * It is not a device of the Xen bus; further ones are. Both are one engine,
+ * Console, between a ring and a character device:
  *
- * No byte is lost either way. Output stays in the guest's ring until the
- * character device takes it, which makes the guest wait; input stays with the
- * character device until there is room in the ring.
+ *  - Output stays in the guest's ring until the character device takes it: the
+ *    guest waits, and nothing is lost. QEMU never waits. What a character
+ *    device will never take, because nobody is connected to it or because it
+ *    is broken, is dropped.
+ *  - Input stays with the character device until there is room in the ring.
+ *  - Text that cannot wait in a ring waits in a queue of QUEUE_SIZE bytes, and
+ *    goes before what is in the ring. That is what the guest prints by
+ *    console_io (the emergency console, which is the primary one's), and what a
+ *    guest that is gone has left in its ring. If the queue is full, text is
+ *    lost, and where it is missing the output says how much.
+ *
+ * Of the ring nothing is kept here: its indexes are read, checked and then
+ * used, each time anew. What there is to save of a console is its queue, and
+ * how much is lost.
+ *
+ * All of it runs under the BQL, in the main loop or in a vCPU's thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,104 +30,213 @@
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "qemu/error-report.h"
+#include "qemu/fifo8.h"
 #include "qemu/main-loop.h"
+#include "qemu/units.h"
 #include "qapi/error.h"
+#include "chardev/char.h"
 #include "chardev/char-fe.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
-#include "xenpv-platform.h"
 #include "hw/xen/interface/io/ring.h"
 #include "hw/xen/interface/io/console.h"
+#include "hw/xen/interface/xen.h"
+#include "hw/xen/xen-backend.h"
+#include "hw/xen/xen-bus-helper.h"
+#include "xenpv-page-device.h"
+#include "xenpv-platform.h"
 #include "trace.h"
-
-struct XenPVConsoleState {
-    SysBusDevice parent_obj;
-
-    uint16_t domid;
-    CharBackend chr;
-
-    struct xencons_interface *ring;     /* NULL: the guest is not there yet */
-    struct xenevtchn_handle *eh;
-    int port;
-    guint watch;            /* for the character device to take more */
-    bool was_full;          /* it waits to give us more */
-};
 
 #define OUT_SIZE    sizeof_field(struct xencons_interface, out)
 #define IN_SIZE     sizeof_field(struct xencons_interface, in)
+/* Four times what Xen has for its own console */
+#define QUEUE_SIZE  (64 * KiB)
+/* Consoles that a domain may have, numbered from 0 as in xenstore */
+#define NR_CONSOLES 100
 
-static void send_output(XenPVConsoleState *s);
+typedef struct Console {
+    CharBackend *chr;
+    struct xencons_interface *ring;     /* NULL: the guest is not there */
+    void (*notify)(void *opaque);       /* the guest, of a change in the ring */
+    void *opaque;
 
-static void notify_guest(XenPVConsoleState *s)
-{
-    if (s->port) {
-        qemu_xen_evtchn_notify(s->eh, s->port);
-    }
-}
+    Fifo8 queue;
+    uint64_t lost;          /* bytes that would come after what is in the queue */
+
+    QEMUBH *bh;
+    guint watch;            /* for the character device to take more */
+    bool was_full;          /* it waits to give us more */
+} Console;
+
+/* ------------------------------------------------------------------------- */
+/* Output                                                                     */
+
+static void pump(Console *c);
 
 static gboolean can_take_more(void *unused, GIOCondition cond, void *opaque)
 {
-    XenPVConsoleState *s = opaque;
+    Console *c = opaque;
 
-    s->watch = 0;
-    send_output(s);
+    c->watch = 0;
+    pump(c);
     return G_SOURCE_REMOVE;
 }
 
-static void send_output(XenPVConsoleState *s)
+static void stop_watching(Console *c)
 {
-    uint32_t cons, prod;
-    bool notify = false;
-
-    if (!s->ring || s->watch) {
-        return;
-    }
-    /* For what the guest adds meanwhile there will be another event */
-    cons = le32_to_cpu(qatomic_read(&s->ring->out_cons));
-    prod = le32_to_cpu(qatomic_read(&s->ring->out_prod));
-    /* The text was there before the index said so */
-    smp_rmb();
-    if (prod - cons > OUT_SIZE) {
-        return;
-    }
-    while (cons != prod) {
-        uint8_t buf[OUT_SIZE];
-        uint32_t at, len;
-        int sent;
-
-        at = MASK_XENCONS_IDX(cons, s->ring->out);
-        len = MIN(prod - cons, OUT_SIZE - at);
-        memcpy(buf, s->ring->out + at, len);
-        sent = qemu_chr_fe_write(&s->chr, buf, len);
-        if (sent <= 0) {
-            s->watch = qemu_chr_fe_add_watch(&s->chr, G_IO_OUT | G_IO_HUP,
-                                             can_take_more, s);
-            if (s->watch) {
-                break;
-            }
-            sent = len;         /* nobody is ever going to take it */
-        }
-        trace_xenpv_console_output(sent);
-        cons += sent;
-        /* We have read what the guest may overwrite now */
-        smp_mb();
-        qatomic_set(&s->ring->out_cons, cpu_to_le32(cons));
-        notify = true;
-    }
-    if (notify) {
-        notify_guest(s);
+    if (c->watch) {
+        g_source_remove(c->watch);
+        c->watch = 0;
     }
 }
 
-static uint32_t input_room(XenPVConsoleState *s, uint32_t *prod)
+/*
+ * How many bytes are done with: taken, or never going to be. If none, then it
+ * is watched for when there will be more.
+ */
+static uint32_t write_some(Console *c, const uint8_t *buf, uint32_t len)
+{
+    int sent;
+
+    errno = 0;
+    sent = qemu_chr_fe_write(c->chr, buf, len);
+    if (sent > 0) {
+        return sent;
+    }
+    if (sent == 0 || errno == EAGAIN) {
+        /* A pipe that is full and has no reader has but G_IO_ERR */
+        c->watch = qemu_chr_fe_add_watch(c->chr,
+                                         G_IO_OUT | G_IO_HUP | G_IO_ERR,
+                                         can_take_more, c);
+        if (c->watch) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+/* Is it empty then? */
+static bool send_queue(Console *c)
+{
+    while (!fifo8_is_empty(&c->queue)) {
+        uint32_t used = fifo8_num_used(&c->queue), len, sent;
+        const uint8_t *buf = fifo8_peek_bufptr(&c->queue, used, &len);
+
+        sent = write_some(c, buf, len);
+        if (!sent) {
+            return false;
+        }
+        fifo8_drop(&c->queue, sent);
+    }
+    return true;
+}
+
+/*
+ * After text that is lost no other is taken until the queue is empty and it has
+ * been said: so there is one such message each time that the queue was full.
+ */
+static void queue_text(Console *c, const uint8_t *text, uint32_t len)
+{
+    uint32_t room = c->lost ? 0 : fifo8_num_free(&c->queue);
+    uint32_t fits = MIN(len, room);
+
+    fifo8_push_all(&c->queue, text, fits);
+    c->lost += len - fits;
+}
+
+static void queue_lost(Console *c)
+{
+    g_autofree char *text = g_strdup_printf("\r\n[%" PRIu64 " characters are "
+                                            "lost here]\r\n", c->lost);
+
+    trace_xenpv_console_lost(c->lost);
+    c->lost = 0;
+    queue_text(c, (uint8_t *)text, strlen(text));
+}
+
+/* What is in the ring; for what the guest adds later there is another event */
+static uint32_t output_len(Console *c, uint32_t *cons)
+{
+    uint32_t prod;
+
+    *cons = le32_to_cpu(qatomic_read(&c->ring->out_cons));
+    prod = le32_to_cpu(qatomic_read(&c->ring->out_prod));
+    /* The text was there before the index said so */
+    smp_rmb();
+    return prod - *cons > OUT_SIZE ? 0 : prod - *cons;
+}
+
+/* A copy of as much of it as lies in one piece */
+static uint32_t copy_piece(Console *c, uint32_t cons, uint32_t len,
+                           uint8_t *buf)
+{
+    uint32_t at = MASK_XENCONS_IDX(cons, c->ring->out);
+
+    len = MIN(len, OUT_SIZE - at);
+    memcpy(buf, c->ring->out + at, len);
+    return len;
+}
+
+static bool send_ring(Console *c)
+{
+    uint8_t buf[OUT_SIZE];
+    uint32_t cons, len = output_len(c, &cons);
+    bool any = false;
+
+    while (len) {
+        uint32_t sent = write_some(c, buf, copy_piece(c, cons, len, buf));
+
+        if (!sent) {
+            break;
+        }
+        trace_xenpv_console_output(sent);
+        cons += sent;
+        len -= sent;
+        /* We have read what the guest may overwrite now */
+        smp_mb();
+        qatomic_set(&c->ring->out_cons, cpu_to_le32(cons));
+        any = true;
+    }
+    if (any) {
+        c->notify(c->opaque);
+    }
+    return any;
+}
+
+/* As much as the character device takes: at most a queue and a ring of it */
+static void pump(Console *c)
+{
+    if (c->watch || !send_queue(c)) {
+        return;
+    }
+    if (c->lost) {
+        queue_lost(c);
+        if (!send_queue(c)) {
+            return;
+        }
+    }
+    if (c->ring) {
+        send_ring(c);
+    }
+}
+
+static void pump_bh(void *opaque)
+{
+    pump(opaque);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Input                                                                      */
+
+static uint32_t input_room(Console *c, uint32_t *prod)
 {
     uint32_t cons;
 
-    if (!s->ring) {
+    if (!c->ring) {
         return 0;
     }
-    cons = le32_to_cpu(qatomic_read(&s->ring->in_cons));
-    *prod = le32_to_cpu(qatomic_read(&s->ring->in_prod));
+    cons = le32_to_cpu(qatomic_read(&c->ring->in_cons));
+    *prod = le32_to_cpu(qatomic_read(&c->ring->in_prod));
     /* The guest has read what is going to be overwritten */
     smp_mb();
     if (*prod - cons > IN_SIZE) {
@@ -124,33 +247,138 @@ static uint32_t input_room(XenPVConsoleState *s, uint32_t *prod)
 
 static int console_can_receive(void *opaque)
 {
-    XenPVConsoleState *s = opaque;
-    uint32_t prod, room = input_room(s, &prod);
+    Console *c = opaque;
+    uint32_t prod, room = input_room(c, &prod);
 
-    s->was_full = !room;
+    c->was_full = !room;
     return room;
 }
 
 static void console_receive(void *opaque, const uint8_t *buf, int size)
 {
-    XenPVConsoleState *s = opaque;
-    uint32_t prod, room = input_room(s, &prod);
+    Console *c = opaque;
+    uint32_t prod, room = input_room(c, &prod);
     uint32_t len = MIN(size, room);
 
     if (!len) {
         return;
     }
     for (uint32_t i = 0; i < len; i++) {
-        s->ring->in[MASK_XENCONS_IDX(prod + i, s->ring->in)] = buf[i];
+        c->ring->in[MASK_XENCONS_IDX(prod + i, c->ring->in)] = buf[i];
     }
     /* The text before its index */
     smp_wmb();
-    qatomic_set(&s->ring->in_prod, cpu_to_le32(prod + len));
+    qatomic_set(&c->ring->in_prod, cpu_to_le32(prod + len));
     trace_xenpv_console_input(len);
-    notify_guest(s);
+    c->notify(c->opaque);
 }
 
-static void console_event(void *opaque)
+/* ------------------------------------------------------------------------- */
+/* The engine                                                                 */
+
+/*
+ * Somebody has come, or has gone: a watch may be for a connection that is no
+ * more. Later, as the one that tells it may be in the middle of our write.
+ */
+static void console_chr_event(void *opaque, QEMUChrEvent event)
+{
+    Console *c = opaque;
+
+    if (event == CHR_EVENT_OPENED || event == CHR_EVENT_CLOSED) {
+        stop_watching(c);
+        qemu_bh_schedule(c->bh);
+    }
+}
+
+static void console_set_handlers(Console *c)
+{
+    qemu_chr_fe_set_handlers(c->chr, console_can_receive, console_receive,
+                             console_chr_event, NULL, c, NULL, true);
+}
+
+static void console_init(Console *c, DeviceState *dev, CharBackend *chr,
+                         void (*notify)(void *opaque))
+{
+    c->chr = chr;
+    c->notify = notify;
+    c->opaque = dev;
+    c->bh = qemu_bh_new_guarded(pump_bh, c, &dev->mem_reentrancy_guard);
+    fifo8_create(&c->queue, QUEUE_SIZE);
+    console_set_handlers(c);
+}
+
+static void console_cleanup(Console *c)
+{
+    stop_watching(c);
+    qemu_chr_fe_deinit(c->chr, false);
+    qemu_bh_delete(c->bh);
+    fifo8_destroy(&c->queue);
+}
+
+static void console_start(Console *c, struct xencons_interface *ring)
+{
+    c->ring = ring;
+    qemu_chr_fe_accept_input(c->chr);
+    qemu_bh_schedule(c->bh);
+}
+
+/* The guest goes, and its last words stay */
+static void console_stop(Console *c)
+{
+    uint8_t buf[OUT_SIZE];
+    uint32_t cons, len, piece;
+
+    if (!c->ring) {
+        return;
+    }
+    pump(c);
+    for (len = output_len(c, &cons); len; len -= piece, cons += piece) {
+        piece = copy_piece(c, cons, len, buf);
+        queue_text(c, buf, piece);
+    }
+    c->ring = NULL;
+    pump(c);
+}
+
+/* The guest has sent an event: was there anything to do? */
+static bool console_event(Console *c)
+{
+    bool any = !c->watch && output_len(c, &(uint32_t) { 0 });
+
+    pump(c);
+    if (c->was_full) {
+        any = true;
+        c->was_full = false;
+        qemu_chr_fe_accept_input(c->chr);
+    }
+    return any;
+}
+
+/* ------------------------------------------------------------------------- */
+/* The primary console                                                        */
+
+struct XenPVConsoleState {
+    SysBusDevice parent_obj;
+
+    XenPVCallState *call;
+    uint16_t domid;
+    CharBackend chr;
+
+    Console console;
+    struct xenevtchn_handle *eh;
+    int port;
+};
+
+static void primary_notify(void *opaque)
+{
+    XenPVConsoleState *s = opaque;
+
+    if (s->port) {
+        qemu_xen_evtchn_notify(s->eh, s->port);
+    }
+}
+
+static void primary_event(void *opaque)
 {
     XenPVConsoleState *s = opaque;
 
@@ -158,22 +386,28 @@ static void console_event(void *opaque)
         return;
     }
     qemu_xen_evtchn_unmask(s->eh, s->port);
-    send_output(s);
-    if (s->was_full) {
-        s->was_full = false;
-        qemu_chr_fe_accept_input(&s->chr);
+    console_event(&s->console);
+}
+
+/* The emergency console: a domU may write to it, and nothing else */
+static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
+                            void *data, uint32_t *size)
+{
+    XenPVConsoleState *s = opaque;
+    uint32_t len = *size;
+
+    *size = 0;
+    if (cmd != CONSOLEIO_write) {
+        return -XEN_EPERM;
     }
+    queue_text(&s->console, data, len);
+    pump(&s->console);
+    return 0;
 }
 
 void xenpv_console_reset(XenPVConsoleState *s)
 {
-    /* The last words of the guest that was */
-    send_output(s);
-    s->ring = NULL;
-    if (s->watch) {
-        g_source_remove(s->watch);
-        s->watch = 0;
-    }
+    console_stop(&s->console);
     if (s->port) {
         qemu_xen_evtchn_unbind(s->eh, s->port);
         s->port = 0;
@@ -182,16 +416,16 @@ void xenpv_console_reset(XenPVConsoleState *s)
 
 void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port)
 {
-    s->ring = xenpv_frame_to_host(mfn);
+    struct xencons_interface *ring = xenpv_frame_to_host(mfn);
+
     s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port);
-    if (!s->ring || s->port < 0) {
+    if (!ring || s->port < 0) {
         warn_report("the console cannot be bound to the guest's frame 0x%"
                     PRIx64 " and port %u", mfn, port);
-        s->ring = NULL;
-        s->port = 0;
+        s->port = MAX(s->port, 0);
         return;
     }
-    qemu_chr_fe_accept_input(&s->chr);
+    console_start(&s->console, ring);
 }
 
 bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp)
@@ -202,8 +436,7 @@ bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp)
     if (chr && !qemu_chr_fe_init(&s->chr, chr, errp)) {
         return false;
     }
-    qemu_chr_fe_set_handlers(&s->chr, console_can_receive, console_receive,
-                             NULL, NULL, s, NULL, true);
+    console_set_handlers(&s->console);
     return true;
 }
 
@@ -211,18 +444,24 @@ static void xenpv_console_realize(DeviceState *dev, Error **errp)
 {
     XenPVConsoleState *s = XENPV_CONSOLE(dev);
 
+    if (!s->call) {
+        error_setg(errp, "property 'call' is not set");
+        return;
+    }
     s->eh = qemu_xen_evtchn_open();
     if (!s->eh) {
         error_setg(errp, "no event channel for the console");
         return;
     }
-    qemu_set_fd_handler(qemu_xen_evtchn_fd(s->eh), console_event, NULL, s);
+    qemu_set_fd_handler(qemu_xen_evtchn_fd(s->eh), primary_event, NULL, s);
     /* Without a character device output goes nowhere, but does go */
-    qemu_chr_fe_set_handlers(&s->chr, console_can_receive, console_receive,
-                             NULL, NULL, s, NULL, true);
+    console_init(&s->console, dev, &s->chr, primary_notify);
+    xenpv_call_register(s->call, XENPV_CALL_CONSOLE, call_console, s);
 }
 
 static const Property xenpv_console_properties[] = {
+    DEFINE_PROP_LINK("call", XenPVConsoleState, call, TYPE_XENPV_CALL,
+                     XenPVCallState *),
     DEFINE_PROP_CHR("chardev", XenPVConsoleState, chr),
     DEFINE_PROP_UINT16("domid", XenPVConsoleState, domid, 1),
 };
@@ -237,16 +476,171 @@ static void xenpv_console_class_init(ObjectClass *klass, void *data)
     set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
 }
 
-static const TypeInfo xenpv_console_info = {
-    .name = TYPE_XENPV_CONSOLE,
-    .parent = TYPE_SYS_BUS_DEVICE,
-    .instance_size = sizeof(XenPVConsoleState),
-    .class_init = xenpv_console_class_init,
+/* ------------------------------------------------------------------------- */
+/* Further consoles, in the place of hw/char/xen_console.c                    */
+
+#define TYPE_XEN_CONSOLE    "xen-console"
+OBJECT_DECLARE_SIMPLE_TYPE(XenConsole, XEN_CONSOLE)
+
+struct XenConsole {
+    XenPVPageDevice parent_obj;
+
+    int32_t idx;
+    CharBackend chr;
+    Console console;
 };
 
-static void xenpv_console_register_types(void)
+static void further_notify(void *opaque)
 {
-    type_register_static(&xenpv_console_info);
+    xenpv_page_device_notify(opaque);
 }
 
-type_init(xenpv_console_register_types)
+static const char *further_connect(XenPVPageDevice *d)
+{
+    console_start(&XEN_CONSOLE(d)->console, d->page);
+    return NULL;
+}
+
+static void further_disconnect(XenPVPageDevice *d)
+{
+    console_stop(&XEN_CONSOLE(d)->console);
+}
+
+static bool further_event(XenPVPageDevice *d)
+{
+    return console_event(&XEN_CONSOLE(d)->console);
+}
+
+/* By domain 0's own directory, as front ends can remove theirs */
+static bool is_taken(XenDevice *xendev, int idx)
+{
+    XenBus *xenbus = XEN_BUS(qdev_get_parent_bus(DEVICE(xendev)));
+    char *value = xs_node_read(xenbus->xsh, XBT_NULL, NULL, NULL,
+                               "/local/domain/%u/backend/console/%u/%d",
+                               xenbus->backend_id, xendev->frontend_id, idx);
+    bool taken = value;
+
+    free(value);
+    return taken;
+}
+
+static char *further_get_name(XenDevice *xendev, Error **errp)
+{
+    XenConsole *s = XEN_CONSOLE(xendev);
+
+    if (!qemu_chr_fe_backend_connected(&s->chr)) {
+        error_setg(errp, "chardev= is missing");
+        return NULL;
+    }
+    if (s->idx == -1) {
+        for (s->idx = 1; is_taken(xendev, s->idx); s->idx++) {
+            if (s->idx == NR_CONSOLES - 1) {
+                error_setg(errp, "there are %d consoles, and "
+                           "there can be no more", NR_CONSOLES);
+                return NULL;
+            }
+        }
+    }
+    if (!s->idx) {
+        error_setg(errp, "idx=0 is the primary console, which "
+                   "the first -serial is");
+        return NULL;
+    }
+    if (s->idx < 0 || s->idx >= NR_CONSOLES) {
+        error_setg(errp, "idx=%d is not from 1 to %d", s->idx,
+                   NR_CONSOLES - 1);
+        return NULL;
+    }
+    if (is_taken(xendev, s->idx)) {
+        error_setg(errp, "there is a console with idx=%d already",
+                   s->idx);
+        return NULL;
+    }
+    return g_strdup_printf("%d", s->idx);
+}
+
+static void further_realize(XenDevice *xendev, Error **errp)
+{
+    XenConsole *s = XEN_CONSOLE(xendev);
+    Chardev *chr = qemu_chr_fe_get_driver(&s->chr);
+
+    if (CHARDEV_IS_PTY(chr)) {
+        xen_device_frontend_printf(xendev, "tty", "%s",
+                                   chr->filename + strlen("pty:"));
+    }
+    console_init(&s->console, DEVICE(xendev), &s->chr, further_notify);
+}
+
+static void further_unrealize(XenDevice *xendev)
+{
+    XenConsole *s = XEN_CONSOLE(xendev);
+
+    xenpv_page_device_disconnect(XENPV_PAGE_DEVICE(xendev));
+    /* If it was realized */
+    if (s->console.bh) {
+        console_cleanup(&s->console);
+        s->console.bh = NULL;
+    }
+}
+
+static const Property further_properties[] = {
+    DEFINE_PROP_CHR("chardev", XenConsole, chr),
+    DEFINE_PROP_INT32("idx", XenConsole, idx, -1),
+};
+
+static void further_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);
+    XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_CLASS(klass);
+
+    dc->desc = "Further console of a Xen guest";
+    set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
+    xc->backend = "console";
+    xc->device = "console";
+    xc->get_name = further_get_name;
+    xc->realize = further_realize;
+    xc->unrealize = further_unrealize;
+    /* "limit", how much output may wait in a back end, is not for this one */
+    pc->page_node = "ring-ref";
+    pc->port_node = "port";
+    pc->connect = further_connect;
+    pc->disconnect = further_disconnect;
+    pc->event = further_event;
+    device_class_set_props(dc, further_properties);
+}
+
+/* Nobody but QEMU writes what makes a device, and that is made already */
+static void no_toolstack(XenBackendInstance *backend, QDict *opts, Error **errp)
+{
+    error_setg(errp, "consoles are made by -device xen-console");
+}
+
+/* The bus watches types that are registered, and so sees who is unplugged */
+static void console_register_backend(void)
+{
+    static const XenBackendInfo info = {
+        .type = "console",
+        .create = no_toolstack,
+    };
+
+    xen_backend_register(&info);
+}
+
+xen_backend_init(console_register_backend);
+
+static const TypeInfo console_types[] = {
+    {
+        .name = TYPE_XENPV_CONSOLE,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVConsoleState),
+        .class_init = xenpv_console_class_init,
+    }, {
+        .name = TYPE_XEN_CONSOLE,
+        .parent = TYPE_XENPV_PAGE_DEVICE,
+        .instance_size = sizeof(XenConsole),
+        .class_init = further_class_init,
+    },
+};
+
+DEFINE_TYPES(console_types)

@@ -86,6 +86,7 @@ static void create_console(XenPVDevices *d, uint16_t domid)
     Chardev *chr = serial_hd(0);
 
     d->console = XENPV_CONSOLE(dev);
+    set_link(dev, "call", d->call);
     qdev_prop_set_uint16(dev, "domid", domid);
     if (chr) {
         qdev_prop_set_chr(dev, "chardev", chr);
