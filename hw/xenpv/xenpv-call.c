@@ -14,6 +14,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
 #include "exec/address-spaces.h"
