@@ -27,7 +27,7 @@
 #define DOMID_NOBODY                77
 
 #define XENPV_PAGE                  4096
-#define TIMEOUT_US                  (10 * G_USEC_PER_SEC)
+#define TIMEOUT_US                  (120 * G_USEC_PER_SEC)
 
 /* Xen's */
 #define XEN_EPERM       1
