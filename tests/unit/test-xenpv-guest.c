@@ -799,16 +799,18 @@ typedef struct Fake {
     GString *out;
 } Fake;
 
-static char *fake_read(GuestFiles *f, const char *path, size_t *len)
+static char *fake_read(GuestFiles *f, const char *path, size_t max,
+                       size_t *len)
 {
     Fake *fake = container_of(f, Fake, f);
 
     for (int i = 0; fake->files[i]; i += 2) {
         if (!strcmp(fake->files[i], path)) {
             *len = strlen(fake->files[i + 1]);
-            return g_strdup(fake->files[i + 1]);
+            return *len > max ? NULL : g_strdup(fake->files[i + 1]);
         }
     }
+    *len = 0;
     return NULL;
 }
 

@@ -378,6 +378,59 @@ static void test_damaged(void)
     assert_disk("its metadata is damaged");
 }
 
+/* A volume of many runs, last first: each place of it is found */
+static void test_many_runs(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(LvmGroup) g = NULL;
+    const unsigned count = 3001;
+    const LvmVolume *v;
+    uint64_t place, len;
+
+    g_string_printf(text, "vg0 {\nextent_size = 2\nphysical_volumes {\n"
+                    "pv1 { id = \"" DASHED "\"\npe_start = 2\npe_count = %u } }"
+                    "\nlogical_volumes {\nroot {\nsegment_count = %u\n", count,
+                    count);
+    for (unsigned i = 0; i < count; i++) {
+        g_string_append_printf(text, "segment%u { start_extent = %u\n"
+                               "extent_count = 1\ntype = \"striped\"\n"
+                               "stripe_count = 1\nstripes = [ \"pv1\", %u ] }\n",
+                               i + 1, i, count - 1 - i);
+    }
+    g_string_append(text, "}\n}\n}\n");
+    g = parse(text->str, &error_abort);
+    assert_inside(g, 11 * MIB);
+    v = g->volumes->pdata[0];
+    g_assert_null(v->why_not);
+    g_assert_cmpuint(v->nr_runs, ==, count);
+    for (uint64_t i = 0; i < count; i++) {
+        for (unsigned at = 0; at < 1024; at += 1023) {
+            g_assert_true(lvm_place(v, i * 1024 + at, &place, &len));
+            g_assert_cmpuint(place, ==, (count - i) * 1024 + at);
+            g_assert_cmpuint(len, ==, 1024 - at);
+        }
+    }
+    g_assert_false(lvm_place(v, count * 1024, &place, &len));
+}
+
+/* A tree of more values than any group has takes no memory */
+static void test_too_many_values(void)
+{
+    static const char *const kinds[] = { "a=1\n", "a{}", "a=[1,1,1]" };
+
+    for (int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        g_autoptr(GString) text = g_string_new("vg0 {\n");
+        Error *err = NULL;
+
+        while (text->len < 4 * MIB) {
+            g_string_append(text, kinds[i]);
+        }
+        g_assert_null(parse(text->str, &err));
+        g_assert_nonnull(strstr(error_get_pretty(err), "too many values"));
+        error_free(err);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -385,6 +438,8 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/lvm/not-linear", test_not_linear);
     g_test_add_func("/xenpv/lvm/bad", test_bad);
     g_test_add_func("/xenpv/lvm/random", test_random);
+    g_test_add_func("/xenpv/lvm/many-runs", test_many_runs);
+    g_test_add_func("/xenpv/lvm/too-many-values", test_too_many_values);
     g_test_add_func("/xenpv/lvm/disk", test_disk);
     g_test_add_func("/xenpv/lvm/damaged", test_damaged);
     return g_test_run();

@@ -19,8 +19,10 @@
 #define UUID_LEN        32
 #define AREA_MAGIC      " LVM2 x[5A%r0N*>"
 #define AREA_HEADER     SECTOR      /* its text begins behind it */
-#define TEXT_MAX        (16 * 1024 * 1024)
+/* LVM's usual area has 1 MiB, of which a text may take half */
+#define TEXT_MAX        (4 * 1024 * 1024)
 #define MAX_DEPTH       8
+#define MAX_NODES       (256 * 1024)
 #define MAX_VOLUMES     1024
 
 /* --- The text ------------------------------------------------------------ */
@@ -35,6 +37,7 @@ typedef struct Node {
 typedef struct Text {
     const char *p, *end;
     unsigned line;
+    unsigned nodes;
     Error **errp;
 } Text;
 
@@ -56,6 +59,16 @@ static bool text_error(Text *t, const char *reason)
 {
     error_setg(t->errp, "line %u of the metadata: %s", t->line, reason);
     return false;
+}
+
+/* One more node of the tree; NULL if there are too many */
+static Node *node_new(Text *t)
+{
+    if (++t->nodes > MAX_NODES) {
+        text_error(t, "too many values");
+        return NULL;
+    }
+    return g_new0(Node, 1);
 }
 
 /* The next character that counts, 0 at the end */
@@ -136,8 +149,8 @@ static bool parse_value(Text *t, Node *n, bool in_array)
         return text_error(t, "an array in an array");
     }
     while (!skip(t, ']')) {
-        *tail = g_new0(Node, 1);
-        if (!parse_value(t, *tail, true)) {
+        *tail = node_new(t);
+        if (!*tail || !parse_value(t, *tail, true)) {
             return false;
         }
         tail = &(*tail)->next;
@@ -152,8 +165,11 @@ static bool parse_value(Text *t, Node *n, bool in_array)
 static bool parse_section(Text *t, Node **tail, unsigned depth)
 {
     while (depth ? !skip(t, '}') : peek(t)) {
-        Node *n = *tail = g_new0(Node, 1);
+        Node *n = *tail = node_new(t);
 
+        if (!n) {
+            return false;
+        }
         tail = &n->next;
         n->name = parse_word(t);
         if (!n->name) {
@@ -375,10 +391,18 @@ LvmGroup *lvm_parse(const char *text, size_t len, const char *uuid,
 bool lvm_place(const LvmVolume *v, uint64_t offset, uint64_t *place,
                uint64_t *len)
 {
-    for (unsigned i = 0; i < v->nr_runs; i++) {
+    unsigned low = 0, high = v->nr_runs;
+
+    /* There may be a hundred thousand of them, for each read of a block */
+    while (low < high) {
+        unsigned i = low + (high - low) / 2;
         const LvmRun *r = &v->runs[i];
 
-        if (offset >= r->start && offset - r->start < r->size) {
+        if (offset < r->start) {
+            high = i;
+        } else if (offset - r->start >= r->size) {
+            low = i + 1;
+        } else {
             *place = r->place + (offset - r->start);
             *len = r->size - (offset - r->start);
             return true;

@@ -10,7 +10,13 @@
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "rules.h"
 
-#define INITRD_MAX      (1024 * 1024 * 1024ULL)
+/* The files that are read: text, kernels, initrds; and an initrd unpacked */
+#define TEXT_MAX        (1024 * 1024)
+#define KERNEL_MAX      (128 * 1024 * 1024)
+#define INITRD_FILE_MAX (256 * 1024 * 1024)
+#define INITRD_MAX      (512 * 1024 * 1024ULL)
+/* Words of a line; the rest of it is not looked at */
+#define MAX_WORDS       512
 #define LZ4_LEGACY_MAGIC    0x184c2102
 #define CPIO_HEADER     110     /* "newc": a magic and 13 fields of 8 digits */
 
@@ -173,32 +179,53 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
 typedef bool LineFn(GuestFiles *f, const char *path, int line, char **words,
                     unsigned n, void *opaque);
 
-/* Calls fn with the words of each line that is not a comment */
-static void each_line(GuestFiles *f, const char *path, const char *text,
-                      LineFn *fn, void *opaque)
+/*
+ * Calls fn with the words of each line that is not a comment, up to a byte 0.
+ * It makes the words where they are, in @text.
+ */
+static void each_line(GuestFiles *f, const char *path, char *text, LineFn *fn,
+                      void *opaque)
 {
-    g_auto(GStrv) lines = g_strsplit(text, "\n", 0);
+    static const char blanks[] = " \t\r\f\v";
+    char *words[MAX_WORDS + 1];
 
-    for (int i = 0; lines[i]; i++) {
-        g_auto(GStrv) parts = NULL;
-        g_autoptr(GPtrArray) words = g_ptr_array_new();
+    for (int line = 1; *text; line++) {
+        char *p = text, *eol = text + strcspn(text, "\n");
+        unsigned n = 0;
 
-        g_strstrip(lines[i]);
-        if (!lines[i][0] || lines[i][0] == '#') {
-            continue;
-        }
-        parts = g_strsplit_set(lines[i], " \t", 0);
-        for (int j = 0; parts[j]; j++) {
-            if (parts[j][0]) {
-                g_ptr_array_add(words, parts[j]);
+        text = *eol ? eol + 1 : eol;
+        *eol = 0;
+        while (*(p += strspn(p, blanks)) && n < MAX_WORDS) {
+            words[n++] = p;
+            p += strcspn(p, blanks);
+            if (*p) {
+                *p++ = 0;
             }
         }
-        g_ptr_array_add(words, NULL);
-        if (!fn(f, path, i + 1, (char **)words->pdata, words->len - 1,
-                opaque)) {
+        words[n] = NULL;
+        if (n && words[0][0] != '#' &&
+            !fn(f, path, line, words, n, opaque)) {
             break;
         }
     }
+}
+
+static void too_large(GuestFiles *f, const char *path, size_t max)
+{
+    finding(f, path, 0, "it is larger than %zu MiB, and so is not looked into",
+            max >> 20);
+}
+
+/* A file of lines, or NULL */
+static char *read_text(GuestFiles *f, const char *path)
+{
+    size_t len;
+    char *text = f->read(f, path, TEXT_MAX, &len);
+
+    if (!text && len) {
+        too_large(f, path, TEXT_MAX);
+    }
+    return text;
 }
 
 /* A disk of another machine's: the beginning of its name, or NULL */
@@ -306,15 +333,26 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
     return true;
 }
 
-/* As a menu names it: with or without /boot, which may be a partition */
-static char *read_boot_file(GuestFiles *f, const char *path, size_t *len)
+/*
+ * As a menu names it: with or without /boot, which may be a partition. NULL
+ * after a finding of why.
+ */
+static char *read_boot_file(GuestFiles *f, const char *menu_file,
+                            const Menu *m, const char *what, const char *path,
+                            size_t max, size_t *len)
 {
-    char *data = f->read(f, path, len);
+    char *data = f->read(f, path, max, len);
 
-    if (!data) {
+    if (!data && !*len) {
         g_autofree char *other = g_strconcat("/boot", path, NULL);
 
-        data = f->read(f, other, len);
+        data = f->read(f, other, max, len);
+    }
+    if (!data && *len) {
+        too_large(f, path, max);
+    } else if (!data) {
+        finding(f, menu_file, m->kernel_line, "its first entry's %s, %s, is "
+                "not there", what, path);
     }
     return data;
 }
@@ -322,13 +360,12 @@ static char *read_boot_file(GuestFiles *f, const char *path, size_t *len)
 static void check_kernel(GuestFiles *f, const char *menu_file, Menu *m)
 {
     size_t len = 0;
-    g_autofree char *data = read_boot_file(f, m->kernel, &len);
+    g_autofree char *data = read_boot_file(f, menu_file, m, "kernel",
+                                           m->kernel, KERNEL_MAX, &len);
     Error *err = NULL;
     XenPVKernel *k;
 
     if (!data) {
-        finding(f, menu_file, m->kernel_line, "its first entry's kernel, %s, "
-                "is not there", m->kernel);
         return;
     }
     if (m->xen_itself) {
@@ -354,18 +391,17 @@ static bool front_end_built_in(GuestFiles *f, const char *kernel)
     const char *version = strchr(kernel, '-');
     g_autofree char *config = NULL, *builtin = NULL;
     g_autofree char *path = NULL, *path2 = NULL;
-    size_t len;
 
     if (!version) {
         return false;
     }
     path = g_strdup_printf("/boot/config%s", version);
-    config = f->read(f, path, &len);
+    config = read_text(f, path);
     if (config && strstr(config, "CONFIG_XEN_BLKDEV_FRONTEND=y")) {
         return true;
     }
     path2 = g_strdup_printf("/lib/modules/%s/modules.builtin", version + 1);
-    builtin = f->read(f, path2, &len);
+    builtin = read_text(f, path2);
     return builtin && strstr(builtin, "xen-blkfront.ko");
 }
 
@@ -378,10 +414,9 @@ static void check_initrd(GuestFiles *f, const char *menu_file, Menu *m)
     if (!m->initrd) {
         return;
     }
-    data = read_boot_file(f, m->initrd, &len);
+    data = read_boot_file(f, menu_file, m, "initrd", m->initrd,
+                          INITRD_FILE_MAX, &len);
     if (!data) {
-        finding(f, menu_file, m->kernel_line, "its first entry's initrd, %s, "
-                "is not there", m->initrd);
         return;
     }
     if (rules_initrd_has(data, len, front_ends, &readable)) {
@@ -471,9 +506,9 @@ static void check_gettys(GuestFiles *f, const Menu *m, const char *menu_file)
     size_t len;
 
     for (int i = 0; i < ARRAY_SIZE(systemd); i++) {
-        g_autofree char *data = f->read(f, systemd[i], &len);
+        g_autofree char *nothing = f->read(f, systemd[i], 0, &len);
 
-        if (!data) {
+        if (!nothing && !len) {
             continue;
         }
         f->list(f, "/etc/systemd/system/getty.target.wants", systemd_unit,
@@ -489,7 +524,7 @@ static void check_gettys(GuestFiles *f, const Menu *m, const char *menu_file)
     if (xen) {
         return;
     }
-    inittab = f->read(f, "/etc/inittab", &len);
+    inittab = read_text(f, "/etc/inittab");
     if (!inittab) {
         return;
     }
@@ -512,10 +547,9 @@ void rules_check(GuestFiles *f, bool has_root)
     const char *menu_file = NULL;
     g_autofree char *fstab = NULL;
     Menu m = { 0 };
-    size_t len;
 
     for (int i = 0; i < ARRAY_SIZE(menus) && !menu_file; i++) {
-        g_autofree char *text = f->read(f, menus[i], &len);
+        g_autofree char *text = read_text(f, menus[i]);
 
         if (text) {
             menu_file = menus[i];
@@ -539,7 +573,7 @@ void rules_check(GuestFiles *f, bool has_root)
         }
     }
     if (has_root) {
-        fstab = f->read(f, "/etc/fstab", &len);
+        fstab = read_text(f, "/etc/fstab");
         if (fstab) {
             each_line(f, "/etc/fstab", fstab, fstab_line, NULL);
         }

@@ -14,10 +14,11 @@ typedef struct GuestFiles GuestFiles;
 struct GuestFiles {
     /*
      * The whole of the file at @path of the guest's root file system (its
-     * /boot may be a file system of its own), to be freed, or NULL. One byte
-     * 0, not in *len, follows.
+     * /boot may be a file system of its own), to be freed. One byte 0, not in
+     * *len, follows. NULL: there is none, and *len is 0, or it is larger than
+     * @max bytes, and *len is its size.
      */
-    char *(*read)(GuestFiles *f, const char *path, size_t *len);
+    char *(*read)(GuestFiles *f, const char *path, size_t max, size_t *len);
     /* Call @fn for each name in the directory @path */
     void (*list)(GuestFiles *f, const char *path,
                  void (*fn)(void *opaque, const char *name), void *opaque);

@@ -1,0 +1,309 @@
+/*
+ * Unit test of the process in which xenpv-convert --check reads disk images
+ *
+ * Sources needed beside this file: tools/xenpv/sandbox.c.
+ *
+ * Whoever takes that process over, by a fault in a file system's library for
+ * one, must not get any further. A broken sandbox would let the disk of a guest
+ * read the host's files, or run a program as root. So the tests do in it what
+ * an intruder would.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include "qapi/error.h"
+#include "../../tools/xenpv/sandbox.h"
+
+static const SandboxLimits usual = {
+    .memory = 256 * 1024 * 1024,
+    .cpu_seconds = 60,
+    .seconds = 120,
+    .output = 64 * 1024,
+};
+
+static bool take_line(void *opaque, const char *text)
+{
+    GString *lines = opaque;
+
+    g_string_append_printf(lines, "%s\n", text);
+    return text[0] == '-';
+}
+
+/* What run() writes; @errp as of sandbox_run() */
+static GString *run_with(void (*run)(void *opaque, FILE *out), int fd,
+                         const SandboxLimits *limits, Error **errp)
+{
+    GString *lines = g_string_new(NULL);
+    SandboxJob job = {
+        .fd = fd, .run = run, .line = take_line, .opaque = lines,
+    };
+    Error *err = NULL;
+    bool well = sandbox_run(&job, limits, &err);
+
+    g_assert_cmpint(well, ==, !err);
+    error_propagate(errp, err);
+    return lines;
+}
+
+static void assert_ends(void (*run)(void *opaque, FILE *out),
+                        const SandboxLimits *limits, const char *reason)
+{
+    Error *err = NULL;
+    GString *lines = run_with(run, -1, limits, &err);
+
+    g_assert_nonnull(err);
+    if (!strstr(error_get_pretty(err), reason)) {
+        g_test_message("expected \"%s\", but the error is \"%s\"", reason,
+                       error_get_pretty(err));
+        g_test_fail();
+    }
+    error_free(err);
+    g_string_free(lines, true);
+}
+
+static void run_well(void *opaque, FILE *out)
+{
+    fprintf(out, "- one\n- two\n-");
+}
+
+static void test_well(void)
+{
+    GString *lines = run_with(run_well, -1, &usual, &error_abort);
+
+    g_assert_cmpstr(lines->str, ==, "- one\n- two\n-\n");
+    g_string_free(lines, true);
+}
+
+static int given_fd;
+
+static void try(FILE *out, const char *what, long result)
+{
+    if (result != -1) {
+        fprintf(out, "- %s: it can, %ld\n", what, result);
+    } else if (errno != EPERM) {
+        fprintf(out, "- %s: %s\n", what, strerror(errno));
+    }
+}
+
+static void run_attempts(void *opaque, FILE *out)
+{
+    struct rlimit more = { .rlim_cur = 1 << 20, .rlim_max = 1 << 20 };
+    char *const argv[] = { (char *)"true", NULL };
+    char byte = 0;
+    int parent = syscall(SYS_getpid) - 1;
+    void *p;
+
+    /* The one thing that it is for */
+    if (pread(given_fd, &byte, 1, 0) != 1 || byte != 'x') {
+        fprintf(out, "- the file that it was given cannot be read\n");
+    }
+    try(out, "write to it", write(given_fd, "y", 1) == 1 ? 1 : (errno = EPERM,
+                                                                 -1));
+    try(out, "open", open("/etc/passwd", O_RDONLY));
+    try(out, "openat2", syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0));
+    try(out, "create", open("/tmp/xenpv-sandbox", O_CREAT | O_RDWR, 0600));
+    try(out, "stat", access("/etc/passwd", F_OK));
+    try(out, "unlink", unlink("/tmp/xenpv-sandbox"));
+    try(out, "socket", socket(AF_INET, SOCK_STREAM, 0));
+    try(out, "socket", socket(AF_UNIX, SOCK_STREAM, 0));
+    try(out, "socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]) { 0 }));
+    try(out, "memfd", memfd_create("x", 0));
+    try(out, "dup", dup(given_fd));
+    try(out, "io_uring", syscall(SYS_io_uring_setup, 1, NULL));
+    try(out, "fork", syscall(SYS_fork));
+    try(out, "vfork", syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
+    try(out, "execve", execve("/bin/true", argv, argv));
+    try(out, "kill", kill(parent, 0));
+    try(out, "kill all", kill(-1, 0));
+    try(out, "pidfd", syscall(SYS_pidfd_open, parent, 0));
+    try(out, "ptrace", ptrace(PTRACE_ATTACH, parent, NULL, NULL));
+    try(out, "process_vm_readv",
+        syscall(SYS_process_vm_readv, parent, NULL, 0, NULL, 0, 0));
+    try(out, "setuid", setuid(0));
+    try(out, "setrlimit", setrlimit(RLIMIT_AS, &more));
+    try(out, "prctl", prctl(PR_SET_DUMPABLE, 1));
+    try(out, "mount", syscall(SYS_mount, "x", "/", "tmpfs", 0, NULL));
+    try(out, "unshare", syscall(SYS_unshare, CLONE_NEWUSER));
+    try(out, "bpf", syscall(SYS_bpf, 0, NULL, 0));
+    try(out, "userfaultfd", syscall(SYS_userfaultfd, 0));
+    p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+             -1, 0);
+    try(out, "code", p == MAP_FAILED ? -1 : 0);
+    p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+             -1, 0);
+    try(out, "code", mprotect(p, 4096, PROT_READ | PROT_EXEC));
+    try(out, "ioctl", ioctl(given_fd, 0x1234));
+}
+
+/* Each of these has to fail, with EPERM */
+static void test_rights(void)
+{
+    g_autofree char *name = NULL;
+    GString *lines;
+
+    given_fd = g_file_open_tmp("xenpv-sandbox-XXXXXX", &name, NULL);
+    g_assert_cmpint(given_fd, >, 2);
+    g_assert_cmpint(write(given_fd, "x", 1), ==, 1);
+    close(given_fd);
+    given_fd = open(name, O_RDONLY | O_CLOEXEC);
+    unlink(name);
+    lines = run_with(run_attempts, given_fd, &usual, &error_abort);
+    g_assert_cmpstr(lines->str, ==, "");
+    g_string_free(lines, true);
+    close(given_fd);
+}
+
+static void run_files(void *opaque, FILE *out)
+{
+    for (int fd = 3; fd < 100; fd++) {
+        char byte;
+
+        if (fd != given_fd && (pread(fd, &byte, 1, 0) == 1 || errno != EBADF)) {
+            fprintf(out, "- %d is open\n", fd);
+        }
+    }
+}
+
+/* What the caller has open is not there */
+static void test_files(void)
+{
+    int fds[10];
+    GString *lines;
+
+    for (int i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = open("/proc/self/maps", O_RDONLY);
+    }
+    given_fd = fds[5];
+    lines = run_with(run_files, given_fd, &usual, &error_abort);
+    g_assert_cmpstr(lines->str, ==, "");
+    g_string_free(lines, true);
+    for (int i = 0; i < ARRAY_SIZE(fds); i++) {
+        close(fds[i]);
+    }
+}
+
+static void *thread(void *opaque)
+{
+    *(int *)opaque = open("/etc/passwd", O_RDONLY) < 0 ? errno : 0;
+    return NULL;
+}
+
+static void run_thread(void *opaque, FILE *out)
+{
+    int error = 0;
+
+    g_thread_join(g_thread_new("x", thread, &error));
+    fprintf(out, "- %d\n", error);
+}
+
+/* Threads, which the block layer decompresses in, have no more rights */
+static void test_thread(void)
+{
+    GString *lines = run_with(run_thread, -1, &usual, &error_abort);
+    g_autofree char *expected = g_strdup_printf("- %d\n", EPERM);
+
+    g_assert_cmpstr(lines->str, ==, expected);
+    g_string_free(lines, true);
+}
+
+static void run_forever(void *opaque, FILE *out)
+{
+    for (volatile int i = 0; ; i++) {
+    }
+}
+
+static void run_sleep(void *opaque, FILE *out)
+{
+    /* As if it were at its end */
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
+    for (;;) {
+        g_usleep(1000);
+    }
+}
+
+static void run_memory(void *opaque, FILE *out)
+{
+    for (int i = 0; i < 1024; i++) {
+        memset(g_malloc(1024 * 1024), 1, 1024 * 1024);
+    }
+}
+
+static void run_words(void *opaque, FILE *out)
+{
+    for (;;) {
+        fprintf(out, "- and so on\n");
+    }
+}
+
+static void run_long_line(void *opaque, FILE *out)
+{
+    for (int i = 0; i < 10000; i++) {
+        fprintf(out, "-");
+    }
+    fprintf(out, "\n- next\n");
+}
+
+static void run_fault(void *opaque, FILE *out)
+{
+    raise(SIGSEGV);
+    kill(getpid(), SIGSEGV);
+    abort();
+}
+
+static void run_exit(void *opaque, FILE *out)
+{
+    fprintf(stderr, "a library's last words\n");
+    _exit(3);
+}
+
+/* Time, memory and words have an end */
+static void test_limits(void)
+{
+    SandboxLimits short_limits = usual;
+
+    short_limits.cpu_seconds = 1;
+    assert_ends(run_forever, &short_limits, "more than 1 seconds of CPU time");
+    short_limits = usual;
+    short_limits.seconds = 1;
+    assert_ends(run_sleep, &short_limits, "longer than 1 seconds");
+#ifndef QEMU_SANITIZE_ADDRESS
+    assert_ends(run_memory, &usual, "no more than 256 MiB of memory");
+#endif
+    assert_ends(run_words, &usual, "too much to say");
+}
+
+static void test_line_length(void)
+{
+    GString *lines = run_with(run_long_line, -1, &usual, &error_abort);
+
+    g_assert_cmpuint(lines->len, ==, SANDBOX_LINE_MAX + 1 + strlen("- next\n"));
+    g_string_free(lines, true);
+}
+
+/* What a child that fails leaves is told, but never as if it were well */
+static void test_fault(void)
+{
+    assert_ends(run_fault, &usual, "ended by signal");
+    assert_ends(run_exit, &usual, "ended with status 3: a library's last words");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/xenpv/sandbox/well", test_well);
+    g_test_add_func("/xenpv/sandbox/rights", test_rights);
+    g_test_add_func("/xenpv/sandbox/files", test_files);
+    g_test_add_func("/xenpv/sandbox/thread", test_thread);
+    g_test_add_func("/xenpv/sandbox/limits", test_limits);
+    g_test_add_func("/xenpv/sandbox/line-length", test_line_length);
+    g_test_add_func("/xenpv/sandbox/fault", test_fault);
+    return g_test_run();
+}

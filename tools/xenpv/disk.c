@@ -1,0 +1,580 @@
+/*
+ * What is on a guest's disk: partitions, LVM, file systems and their files
+ *
+ * Partition tables are read here, LVM's metadata in lvm.c, file systems by
+ * libext2fs on top of the reader. What the files mean is in rules.c.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qapi/error.h"
+#include <ext2fs/ext2fs.h>
+#include "disk.h"
+#include "lvm.h"
+#include "rules.h"
+
+#define SECTOR          512
+#define MAX_PARTS       128
+/* Entries of a GPT: the usual number; more are not looked at */
+#define MAX_GPT_ENTRIES 128
+/* Logical partitions, whose list may have no end */
+#define MAX_LOGICAL     60
+/* Physical volumes of LVM: each has metadata, which may be the same for all */
+#define MAX_GROUPS      16
+/*
+ * Reading in all. What takes most is an initrd in blocks of 1 KiB, with as many
+ * again for the file system's own tables; damaged ones can be followed for ever.
+ */
+#define MAX_READS       (1024 * 1024)
+#define MAX_READ_BYTES  (4ULL * 1024 * 1024 * 1024)
+/* Entries of a directory */
+#define MAX_NAMES       65536
+/* Findings and facts; then there is one that says so */
+#define MAX_MESSAGES    100
+
+typedef struct Part {
+    uint64_t start, size;       /* bytes */
+    unsigned number;            /* 0: the whole disk */
+    const LvmVolume *volume;    /* not NULL: one on the physical volume there */
+    ext2_filsys fs;
+    bool has_root, has_boot;
+} Part;
+
+typedef struct Image {
+    GuestFiles files;
+    const GuestDiskReader *reader;
+    uint64_t size;
+    unsigned nr_reads, nr_messages;
+    uint64_t nr_read_bytes;
+    Part parts[MAX_PARTS];
+    unsigned nr_parts;
+    Part *root, *boot;          /* boot: if /boot is a file system of its own */
+    GPtrArray *groups;          /* of LvmGroup */
+    bool bad, unknown_fs, exhausted;
+} Image;
+
+static void image_finding(GuestFiles *f, const char *path, int line,
+                          const char *reason);
+
+static bool read_at(Image *im, uint64_t offset, void *buf, uint64_t len)
+{
+    const GuestDiskReader *r = im->reader;
+
+    if (offset > im->size || len > im->size - offset) {
+        return false;
+    }
+    if (++im->nr_reads > MAX_READS ||
+        len > MAX_READ_BYTES - im->nr_read_bytes) {
+        if (!im->exhausted) {
+            im->exhausted = true;
+            image_finding(&im->files, NULL, 0, "looking into it takes too much "
+                          "reading: it is damaged, or made for that");
+        }
+        return false;
+    }
+    im->nr_read_bytes += len;
+    return r->read(r->opaque, offset, buf, len);
+}
+
+static bool read_part(Image *im, const Part *part, uint64_t offset, void *buf,
+                      uint64_t len)
+{
+    if (offset > part->size || len > part->size - offset) {
+        return false;
+    }
+    while (part->volume && len) {
+        uint64_t place, run;
+
+        if (!lvm_place(part->volume, offset, &place, &run)) {
+            return false;
+        }
+        run = MIN(run, len);
+        if (!read_at(im, part->start + place, buf, run)) {
+            return false;
+        }
+        offset += run;
+        buf += run;
+        len -= run;
+    }
+    return read_at(im, part->start + offset, buf, len);
+}
+
+/* --- libext2fs on the reader --------------------------------------------- */
+
+/* Its open() gets a name only, so this says which disk and which part of it */
+static Image *io_image;
+static Part *io_part;
+
+typedef struct Io {
+    Image *image;
+    Part *part;
+} Io;
+
+static struct struct_io_manager block_io_manager;
+
+static errcode_t io_open(const char *name, int flags, io_channel *channel)
+{
+    io_channel io = g_new0(struct struct_io_channel, 1);
+    Io *data = g_new0(Io, 1);
+
+    data->image = io_image;
+    data->part = io_part;
+    io->magic = EXT2_ET_MAGIC_IO_CHANNEL;
+    io->manager = &block_io_manager;
+    io->name = strdup(name);
+    io->block_size = 1024;
+    io->refcount = 1;
+    io->private_data = data;
+    *channel = io;
+    return 0;
+}
+
+static errcode_t io_close(io_channel io)
+{
+    if (--io->refcount > 0) {
+        return 0;
+    }
+    g_free(io->private_data);
+    free(io->name);
+    g_free(io);
+    return 0;
+}
+
+static errcode_t io_set_blksize(io_channel io, int size)
+{
+    io->block_size = size;
+    return 0;
+}
+
+static errcode_t io_read64(io_channel io, unsigned long long block, int count,
+                           void *buf)
+{
+    Io *data = io->private_data;
+    /* A negative count is one of bytes */
+    uint64_t bytes = count < 0 ? -(int64_t)count
+                               : (uint64_t)count * io->block_size;
+    uint64_t offset;
+
+    if (__builtin_mul_overflow(block, (uint64_t)io->block_size, &offset) ||
+        !read_part(data->image, data->part, offset, buf, bytes)) {
+        memset(buf, 0, bytes);
+        return EXT2_ET_SHORT_READ;
+    }
+    return 0;
+}
+
+static errcode_t io_read(io_channel io, unsigned long block, int count,
+                         void *buf)
+{
+    return io_read64(io, block, count, buf);
+}
+
+static errcode_t io_write(io_channel io, unsigned long block, int count,
+                          const void *buf)
+{
+    return EXT2_ET_RO_FILSYS;
+}
+
+static errcode_t io_flush(io_channel io)
+{
+    return 0;
+}
+
+static struct struct_io_manager block_io_manager = {
+    .magic = EXT2_ET_MAGIC_IO_MANAGER,
+    .name = "a guest's disk",
+    .open = io_open,
+    .close = io_close,
+    .set_blksize = io_set_blksize,
+    .read_blk = io_read,
+    .read_blk64 = io_read64,
+    .write_blk = io_write,
+    .flush = io_flush,
+};
+
+/* --- Files --------------------------------------------------------------- */
+
+/* NULL: there is none, and *len is 0; or it is larger than @max, and *len is */
+static char *read_from(Part *part, const char *path, size_t max, size_t *len)
+{
+    ext2_ino_t ino;
+    ext2_file_t file;
+    struct ext2_inode inode;
+    g_autofree char *data = NULL;
+    unsigned got = 0;
+    uint64_t size;
+
+    *len = 0;
+    if (!part || !part->fs ||
+        ext2fs_namei_follow(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
+                            &ino) ||
+        ext2fs_read_inode(part->fs, ino, &inode) ||
+        !LINUX_S_ISREG(inode.i_mode) ||
+        ext2fs_file_open(part->fs, ino, 0, &file)) {
+        return NULL;
+    }
+    size = EXT2_I_SIZE(&inode);
+    if (size > max) {
+        *len = MIN(size, SIZE_MAX);
+    } else {
+        data = g_malloc(size + 1);
+        if (ext2fs_file_read(file, data, size, &got)) {
+            g_clear_pointer(&data, g_free);
+        } else {
+            data[got] = 0;
+            *len = got;
+        }
+    }
+    ext2fs_file_close(file);
+    return g_steal_pointer(&data);
+}
+
+static char *image_read(GuestFiles *f, const char *path, size_t max,
+                        size_t *len)
+{
+    Image *im = container_of(f, Image, files);
+    char *data = NULL;
+
+    *len = 0;
+    if (im->boot && g_str_has_prefix(path, "/boot/")) {
+        data = read_from(im->boot, path + strlen("/boot"), max, len);
+    }
+    return data || *len ? data : read_from(im->root, path, max, len);
+}
+
+typedef struct Listing {
+    void (*fn)(void *opaque, const char *name);
+    void *opaque;
+    unsigned nr_names;
+} Listing;
+
+static int list_entry(struct ext2_dir_entry *entry, int offset, int blocksize,
+                      char *buf, void *opaque)
+{
+    Listing *l = opaque;
+    g_autofree char *name = g_strndup(entry->name,
+                                      ext2fs_dirent_name_len(entry));
+
+    l->fn(l->opaque, name);
+    return ++l->nr_names == MAX_NAMES ? DIRENT_ABORT : 0;
+}
+
+static void image_list(GuestFiles *f, const char *path,
+                       void (*fn)(void *opaque, const char *name), void *opaque)
+{
+    Image *im = container_of(f, Image, files);
+    Listing l = { .fn = fn, .opaque = opaque };
+    ext2_ino_t ino;
+
+    if (im->root &&
+        !ext2fs_namei_follow(im->root->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
+                             &ino)) {
+        ext2fs_dir_iterate(im->root->fs, ino, 0, NULL, list_entry, &l);
+    }
+}
+
+/* One more message, if there are not too many */
+static bool count_message(Image *im)
+{
+    if (im->nr_messages == MAX_MESSAGES) {
+        im->nr_messages++;
+        im->reader->finding(im->reader->opaque, 0, "there is more to say about "
+                            "it than this");
+    }
+    return im->nr_messages < MAX_MESSAGES && ++im->nr_messages;
+}
+
+static void image_finding(GuestFiles *f, const char *path, int line,
+                          const char *reason)
+{
+    Image *im = container_of(f, Image, files);
+    g_autofree char *text = g_strdup_printf("%s%s%s", path ?: "",
+                                            path ? ": " : "", reason);
+
+    im->bad = true;
+    if (count_message(im)) {
+        im->reader->finding(im->reader->opaque, line, text);
+    }
+}
+
+static void image_fact(GuestFiles *f, const char *text)
+{
+    Image *im = container_of(f, Image, files);
+
+    if (count_message(im)) {
+        im->reader->fact(im->reader->opaque, text);
+    }
+}
+
+/* --- Partitions ---------------------------------------------------------- */
+
+static void add_part(Image *im, uint64_t first, uint64_t count, unsigned number)
+{
+    uint64_t start = first * SECTOR;
+
+    if (im->nr_parts < MAX_PARTS && count && first < im->size / SECTOR) {
+        im->parts[im->nr_parts++] = (Part) {
+            .start = start, .number = number,
+            .size = MIN(count, (im->size - start) / SECTOR) * SECTOR,
+        };
+    }
+}
+
+static void read_gpt(Image *im)
+{
+    uint8_t header[SECTOR], entry[128];
+    uint64_t table;
+    uint32_t count, size;
+
+    if (!read_at(im, SECTOR, header, SECTOR) ||
+        memcmp(header, "EFI PART", 8)) {
+        return;
+    }
+    table = ldq_le_p(header + 72);
+    /* ldl_le_p() is signed */
+    count = ldl_le_p(header + 80);
+    count = MIN(count, MAX_GPT_ENTRIES);
+    size = ldl_le_p(header + 84);
+    if (size < sizeof(entry) || size > 4096 || table > im->size / SECTOR) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t first, last;
+
+        if (!read_at(im, table * SECTOR + (uint64_t)i * size, entry,
+                     sizeof(entry))) {
+            return;
+        }
+        first = ldq_le_p(entry + 32);
+        last = ldq_le_p(entry + 40);
+        if (first && last >= first) {
+            add_part(im, first, last - first + 1, i + 1);
+        }
+    }
+}
+
+static void read_logical(Image *im, uint32_t extended)
+{
+    uint64_t at = extended;
+    uint8_t sector[SECTOR];
+
+    /* A chain that never ends is cut off */
+    for (unsigned number = 5; number < 5 + MAX_LOGICAL; number++) {
+        const uint8_t *e = sector + 446;
+        uint32_t first, count, next;
+
+        if (!read_at(im, at * SECTOR, sector, SECTOR) ||
+            lduw_le_p(sector + 510) != 0xaa55) {
+            return;
+        }
+        first = ldl_le_p(e + 8);
+        count = ldl_le_p(e + 12);
+        next = ldl_le_p(e + 16 + 8);
+        add_part(im, at + first, count, number);
+        if (!next) {
+            return;
+        }
+        at = (uint64_t)extended + next;
+    }
+}
+
+static void read_partitions(Image *im)
+{
+    uint8_t mbr[SECTOR];
+
+    if (!read_at(im, 0, mbr, SECTOR) || lduw_le_p(mbr + 510) != 0xaa55) {
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *e = mbr + 446 + 16 * i;
+        uint32_t first = ldl_le_p(e + 8), count = ldl_le_p(e + 12);
+
+        switch (e[4]) {
+        case 0:
+            break;
+        case 0xee:
+            read_gpt(im);
+            return;
+        case 0x05: case 0x0f: case 0x85:
+            read_logical(im, first);
+            break;
+        default:
+            add_part(im, first, count, i + 1);
+        }
+    }
+}
+
+/* --- File systems -------------------------------------------------------- */
+
+static bool has(Part *part, const char *path)
+{
+    ext2_ino_t ino;
+
+    return !ext2fs_namei(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, &ino);
+}
+
+static bool open_fs(Image *im, Part *part)
+{
+    uint8_t magic[4];
+
+    io_image = im;
+    io_part = part;
+    if (part->size >= 4096 &&
+        !ext2fs_open("part", EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES,
+                     0, 0, &block_io_manager, &part->fs)) {
+        part->has_root = has(part, "/etc");
+        part->has_boot = !part->has_root &&
+                         (has(part, "/grub") || has(part, "/grub2"));
+        return true;
+    }
+    part->fs = NULL;
+    if (read_part(im, part, 0, magic, sizeof(magic)) &&
+        !memcmp(magic, "XFSB", 4)) {
+        im->unknown_fs = true;
+    }
+    return false;
+}
+
+/* --- LVM ----------------------------------------------------------------- */
+
+typedef struct PhysicalVolume {
+    Image *image;
+    const Part *part;
+} PhysicalVolume;
+
+static bool read_pv(void *opaque, uint64_t offset, void *buf, size_t len)
+{
+    PhysicalVolume *pv = opaque;
+
+    return read_part(pv->image, pv->part, offset, buf, len);
+}
+
+/* The logical volumes on a part that is a physical one; false if it is none */
+static bool read_lvm(Image *im, const Part *part)
+{
+    PhysicalVolume pv = { im, part };
+    g_autoptr(GString) names = g_string_new(NULL);
+    g_autofree char *text = NULL;
+    Error *err = NULL;
+    LvmGroup *g = NULL;
+    uint64_t start = part->start;
+
+    if (im->groups->len < MAX_GROUPS) {
+        g = lvm_read(read_pv, &pv, part->size, &err);
+    }
+    if (err) {
+        text = g_strdup_printf("it is a volume of LVM's, but %s",
+                               error_get_pretty(err));
+        error_free(err);
+        image_finding(&im->files, NULL, 0, text);
+        return true;
+    }
+    if (!g) {
+        return false;
+    }
+    g_ptr_array_add(im->groups, g);
+    for (unsigned i = 0; i < g->volumes->len; i++) {
+        LvmVolume *v = g->volumes->pdata[i];
+
+        g_string_append_printf(names, "%s %s", i ? "," : "", v->name);
+        if (v->why_not) {
+            g_string_append_printf(names, " (%s: not looked into)", v->why_not);
+        } else if (im->nr_parts < MAX_PARTS) {
+            im->parts[im->nr_parts++] = (Part) {
+                .start = start, .size = v->size, .volume = v,
+            };
+        }
+    }
+    text = g_strdup_printf("the volume group %s has%s", g->name,
+                           g->volumes->len ? names->str : " no volumes");
+    image_fact(&im->files, text);
+    return true;
+}
+
+static void free_group(void *opaque)
+{
+    lvm_group_free(opaque);
+}
+
+/* Opens each file system, and keeps that of / and that of /boot */
+static bool open_parts(Image *im, unsigned from, unsigned to, bool *lvm)
+{
+    bool any = false;
+
+    for (unsigned i = from; i < to; i++) {
+        Part *p = &im->parts[i];
+
+        if (!open_fs(im, p)) {
+            if (!p->volume && read_lvm(im, p)) {
+                *lvm = true;
+            }
+            continue;
+        }
+        any = true;
+        if (p->has_root && !im->root) {
+            im->root = p;
+        } else if (p->has_boot && !im->boot) {
+            im->boot = p;
+        } else {
+            ext2fs_close_free(&p->fs);
+        }
+    }
+    return any;
+}
+
+static void look_into(Image *im)
+{
+    bool any, lvm = false;
+    unsigned disk_parts;
+
+    /* A volume that is handed over as a partition has no table */
+    add_part(im, 0, im->size / SECTOR, 0);
+    any = open_parts(im, 0, im->nr_parts, &lvm);
+    disk_parts = 1;
+    if (!any && !lvm) {
+        im->nr_parts = 0;
+        read_partitions(im);
+        disk_parts = im->nr_parts;
+        any = open_parts(im, 0, disk_parts, &lvm);
+    }
+    any |= open_parts(im, disk_parts, im->nr_parts, &lvm);
+    if (im->root || im->boot) {
+        rules_check(&im->files, im->root);
+    } else if (!im->bad) {
+        image_finding(&im->files, NULL, 0, any ?
+                      "its file systems have neither an /etc nor a /grub" :
+                      im->unknown_fs ?
+                      "its file system is not one that can be looked into" :
+                      lvm ?
+                      "none of its logical volumes has a file system of ext2, "
+                      "ext3 or ext4 that can be looked into" :
+                      "it has neither a file system of ext2, ext3 or ext4, nor "
+                      "a partition with one");
+    }
+    for (unsigned i = 0; i < im->nr_parts; i++) {
+        if (im->parts[i].fs) {
+            ext2fs_close_free(&im->parts[i].fs);
+        }
+    }
+}
+
+void disk_check(const GuestDiskReader *reader)
+{
+    g_autofree Image *im = g_new0(Image, 1);
+
+    im->reader = reader;
+    im->size = reader->size;
+    im->files = (GuestFiles) {
+        .read = image_read, .list = image_list,
+        .finding = image_finding, .fact = image_fact,
+    };
+    if (im->size < SECTOR) {
+        image_finding(&im->files, NULL, 0, "it is too small for a disk");
+        return;
+    }
+    im->groups = g_ptr_array_new_with_free_func(free_group);
+    look_into(im);
+    g_ptr_array_unref(im->groups);
+}
