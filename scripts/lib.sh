@@ -7,6 +7,8 @@
 top=$(CDPATH= cd -- "$(dirname -- "$0")/${top_rel:-..}" && pwd) || exit 1
 cache=$top/.cache
 assets=$cache/assets
+# Another build than the usual one may be meant: the one with sanitizers
+build=${BUILD:-$top/build}
 export LC_ALL=C
 
 # One line which names what is missing and, after it, what to do about it.
@@ -19,6 +21,18 @@ die()
 say()
 {
     echo "${0##*/}: $*" >&2
+}
+
+# What a build with sanitizers does when it finds something: it ends. "leaks":
+# they are looked for, too; not in a machine, which is not taken apart at its end.
+sanitizer_options()
+{
+    ASAN_OPTIONS=detect_leaks=0
+    [ -z "$1" ] || ASAN_OPTIONS=detect_leaks=1
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    ASAN_SYMBOLIZER_PATH=$(command -v llvm-symbolizer llvm-symbolizer-14 |
+                           head -n 1)
+    export ASAN_OPTIONS UBSAN_OPTIONS ASAN_SYMBOLIZER_PATH
 }
 
 # Runs a command as root: directly, or by sudo where that is installed.
