@@ -178,6 +178,10 @@ class Libvirt(GuestTest):
 
     def check_running(self):
         """What else has to be so when it runs"""
+        # libvirt confines a QEMU that says that it can be
+        self.run_in("grep -q -- '^-sandbox on,obsolete=deny,"
+                    "elevateprivileges=deny,spawn=deny,resourcecontrol=deny' "
+                    '/var/log/libvirt/qemu/pvguest.log')
 
     def define(self, xml, verb='define'):
         self.write('/tmp/guest.xml', xml)

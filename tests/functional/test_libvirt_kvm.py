@@ -81,6 +81,7 @@ class LibvirtKvm(Libvirt):
         self.assertEqual(output, '', output)
 
     def check_running(self):
+        super().check_running()
         self.assertRegex(self.virsh('dominfo pvguest'), r'Security label: +'
                          r'libvirt-[0-9a-f-]+ \(enforcing\)')
 

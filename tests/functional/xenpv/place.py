@@ -31,10 +31,15 @@ PORTS = {
 }
 
 
+# What libvirt gives, too: a QEMU that a guest has taken over starts no program
+SANDBOX = ('on,obsolete=deny,elevateprivileges=deny,spawn=deny,'
+           'resourcecontrol=deny')
+
+
 def plain_arguments(place, machine, options):
     """What all tests have in common on the command line"""
     arguments = ['-M', machine, '-no-user-config', '-nodefaults',
-                 '-display', 'none']
+                 '-display', 'none', '-sandbox', SANDBOX]
     if place.accel:
         arguments += ['-accel', place.accel]
     return arguments + [str(o) for o in options]
