@@ -378,6 +378,16 @@ static int op_bind_interdomain(XenPVEvtchnState *s,
     return 0;
 }
 
+static void set_virq(XenPVEvtchnState *s, uint32_t vcpu, uint32_t virq,
+                     uint32_t port)
+{
+    struct xenpv_virqs *shared = xenpv_core_ptr(s->core, XENPV_CORE_VIRQS);
+
+    QEMU_BUILD_BUG_ON(XENPV_NR_VIRQS != NR_VIRQS);
+    s->virqs[vcpu][virq] = port;
+    qatomic_set(&shared->port[vcpu][virq], cpu_to_le32(port));
+}
+
 static int op_bind_virq(XenPVEvtchnState *s, struct evtchn_bind_virq *op)
 {
     uint32_t virq = le32_to_cpu(op->virq);
@@ -397,7 +407,7 @@ static int op_bind_virq(XenPVEvtchnState *s, struct evtchn_bind_virq *op)
     if (port < 0) {
         return port;
     }
-    s->virqs[vcpu][virq] = port;
+    set_virq(s, vcpu, virq, port);
     op->port = cpu_to_le32(port);
     return 0;
 }
@@ -518,7 +528,7 @@ static int close_port(XenPVEvtchnState *s, uint32_t port)
     case XENPV_EVTCHN_RESERVED:
         return -XEN_EINVAL;
     case XENPV_EVTCHN_VIRQ:
-        s->virqs[virq_is_global(p->arg) ? 0 : p->vcpu][p->arg] = 0;
+        set_virq(s, virq_is_global(p->arg) ? 0 : p->vcpu, p->arg, 0);
         break;
     case XENPV_EVTCHN_LOOPBACK:
         set_port(s, p->arg, XENPV_EVTCHN_UNBOUND, s->ports[p->arg].vcpu,
@@ -827,6 +837,8 @@ void xenpv_evtchn_reset(XenPVEvtchnState *s)
     QEMU_LOCK_GUARD(&s->lock);
     memset(shared_fifo(s), 0, sizeof(*shared_fifo(s)));
     memset(incoming(s), 0, sizeof(*incoming(s)));
+    memset(xenpv_core_ptr(s->core, XENPV_CORE_VIRQS), 0,
+           sizeof(struct xenpv_virqs));
     memset(xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN), 0,
            XENPV_NR_PORTS * sizeof(struct xenpv_evtchn));
     s->valid_ports = 0;
@@ -1216,7 +1228,9 @@ static void xenpv_evtchn_realize(DeviceState *dev, Error **errp)
     QEMU_BUILD_BUG_ON(sizeof(struct xenpv_evtchn) * XENPV_NR_PORTS >
                       XENPV_CORE_FIFO - XENPV_CORE_EVTCHN);
     QEMU_BUILD_BUG_ON(sizeof(struct xenpv_fifo) >
-                      XENPV_CORE_INCOMING - XENPV_CORE_FIFO);
+                      XENPV_CORE_VIRQS - XENPV_CORE_FIFO);
+    QEMU_BUILD_BUG_ON(sizeof(struct xenpv_virqs) >
+                      XENPV_CORE_INCOMING - XENPV_CORE_VIRQS);
     QEMU_BUILD_BUG_ON(sizeof(struct xenpv_incoming) >
                       XENPV_CORE_MAILBOX - XENPV_CORE_INCOMING);
     QEMU_BUILD_BUG_ON(EVTCHN_FIFO_NR_CHANNELS != XENPV_NR_PORTS);

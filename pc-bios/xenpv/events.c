@@ -395,10 +395,10 @@ static void set_pending(u32 port)
 
 void raise_virq(struct vcpu *v, u32 virq)
 {
-    u32 port = v->virq_port[virq];
+    u32 port = virqs->port[v->id][virq];
 
     if (port) {
-        set_pending(port);
+        set_pending(port % XENPV_NR_PORTS);
     }
 }
 
@@ -566,17 +566,6 @@ static noinline long unmask(u32 port)
     return 0;
 }
 
-static void forget_port(u32 port)
-{
-    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
-        for (u32 virq = 0; virq < NR_VIRQS; virq++) {
-            if (vcpus[i]->virq_port[virq] == port) {
-                vcpus[i]->virq_port[virq] = 0;
-            }
-        }
-    }
-}
-
 /* A frame to write events to: the machine knows what RAM is, and the rest */
 static bool frame_is_writable(u64 mfn)
 {
@@ -667,7 +656,6 @@ static void after_reset(void)
     for (u32 port = 1; port < XENPV_NR_PORTS &&
                        evtchns[port].state != XENPV_EVTCHN_INVALID; port++) {
         if (evtchns[port].state == XENPV_EVTCHN_FREE) {
-            forget_port(port);
             fifo_queued[port] = 0;
         }
     }
@@ -711,8 +699,6 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
         [EVTCHNOP_set_priority] = sizeof(struct evtchn_set_priority),
     };
     union {
-        struct evtchn_bind_virq bind_virq;
-        struct evtchn_close close;
         struct evtchn_init_control init_control;
         struct evtchn_expand_array expand_array;
         struct evtchn_set_priority set_priority;
@@ -746,16 +732,7 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
     /* The answer goes where the question was, if there is one */
     switch (cmd) {
     case EVTCHNOP_bind_vcpu:
-        return 0;
-    case EVTCHNOP_bind_virq:
-        if (u.bind_virq.vcpu < boot_info->nr_vcpus &&
-            u.bind_virq.virq < NR_VIRQS) {
-            vcpus[u.bind_virq.vcpu]->virq_port[u.bind_virq.virq] =
-                u.bind_virq.port;
-        }
-        break;
     case EVTCHNOP_close:
-        forget_port(u.close.port);
         return 0;
     case EVTCHNOP_reset:
         after_reset();

@@ -164,7 +164,6 @@ struct vcpu {
     u64 timer_deadline;         /* system time in ns, 0: none */
     u64 timer_set;              /* likewise: when the APIC's timer interrupts */
     u64 periodic_ns, periodic_next;
-    u32 virq_port[NR_VIRQS];
     struct vcpu_runstate_info runstate;
     ulong runstate_addr;        /* guest virtual, 0: none */
     ulong time_addr;            /* likewise: a copy of .vcpu_info's time */
@@ -245,6 +244,8 @@ extern char image_start[];
 #define evtchns   ((volatile struct xenpv_evtchn *)(image_start + \
                                                     XENPV_CORE_EVTCHN))
 #define fifo      ((volatile struct xenpv_fifo *)(image_start + XENPV_CORE_FIFO))
+#define virqs     ((volatile struct xenpv_virqs *)(image_start + \
+                                                   XENPV_CORE_VIRQS))
 #define m2p       ((ulong *)M2P_VIRT)
 
 /* Domain 0 exists, too; for all that can be seen here nobody else does */
@@ -508,6 +509,7 @@ void put_seg_desc(ulong mfn);
 volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
                           u32 *error);
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
+bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
 bool guest_mfn_valid(ulong mfn);
 bool give_away(ulong mfn);           /* a frame that is only memory */
 bool entry_ok(u64 val);             /* of a level-1 table */
@@ -564,6 +566,9 @@ void do_requests(struct vcpu *v);
 bool take_nmi(struct vcpu *v);
 void request_nmi(struct vcpu *v);   /* to be taken later */
 void idle(struct vcpu *v);
+/* Between the parts of a long hypercall; there is no lock held */
+void let_interrupts_in(void);
+#define PART_OF_BATCH   256         /* elements that are done before that */
 void update_runstate(struct vcpu *v, int state);
 void run_secondary(void) __attribute__((noreturn));
 
@@ -577,6 +582,7 @@ void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
 void apic_eoi(void);
 void apic_send(u32 apic_id, u8 vector);
+void apic_send_self(u8 vector);     /* in an NMI, too */
 void init_apic(struct vcpu *v);
 void set_periodic_timer(struct vcpu *v, u64 ns);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */

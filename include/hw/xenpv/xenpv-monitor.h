@@ -49,7 +49,8 @@
 #define XENPV_CORE_GRANT_TABLE  0x000a0000  /* grant frames, v1/v2 and status */
 #define XENPV_CORE_GRANT_PAGES  0x40        /* 64 frames, then 64 status */
 #define XENPV_CORE_EVTCHN       0x00120000  /* struct xenpv_evtchn[], 1 MiB */
-#define XENPV_CORE_FIFO         0x00220000  /* struct xenpv_fifo, 64 KiB */
+#define XENPV_CORE_FIFO         0x00220000  /* struct xenpv_fifo, 32 KiB */
+#define XENPV_CORE_VIRQS        0x00228000  /* struct xenpv_virqs, 32 KiB */
 #define XENPV_CORE_INCOMING     0x00230000  /* struct xenpv_incoming, 64 KiB */
 #define XENPV_CORE_MAILBOX      0x00240000  /* struct xenpv_mailbox[] */
 #define XENPV_CORE_FIFO_QUEUED  0x00280000  /* the monitor's own, 256 KiB */
@@ -95,7 +96,7 @@
 #define XENPV_IPI_VECTOR        0xf4
 
 #define XENPV_IMAGE_MAGIC       0x4d565058  /* "XPVM" */
-#define XENPV_ABI_VERSION       2
+#define XENPV_ABI_VERSION       3
 
 #ifndef __ASSEMBLY__
 
@@ -202,6 +203,16 @@ struct xenpv_evtchn {
     uint8_t priority;
     uint16_t vcpu;          /* the vCPU that is notified */
     uint32_t arg;
+};
+
+/*
+ * The port that a vCPU's VIRQ is bound to, or 0; those of the domain as a whole
+ * are vCPU 0's. The machine's to write, like the port: whoever binds or closes,
+ * on whatever vCPU, has changed both when the call returns.
+ */
+#define XENPV_NR_VIRQS          24
+struct xenpv_virqs {
+    uint32_t port[XENPV_MAX_VCPUS][XENPV_NR_VIRQS];
 };
 
 /*
