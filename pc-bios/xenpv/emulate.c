@@ -74,7 +74,8 @@ static bool decode_prefixes(struct insn *in, struct regs *regs)
     if (!fetch(in, regs)) {
         return false;
     }
-    for (;;) {
+    /* An instruction has 15 bytes at most: the #GP that this was is right */
+    while (in->len < in->avail) {
         u8 b = next(in);
 
         switch (b) {
@@ -118,6 +119,7 @@ static bool decode_prefixes(struct insn *in, struct regs *regs)
         in->opcode = b;
         return in->len <= in->avail;
     }
+    return false;
 }
 
 /* Skip over the memory operand: its address is known from the fault */
@@ -925,12 +927,18 @@ done:
 }
 
 #ifdef __x86_64__
-/* A segment's access rights, as in its descriptor's second half; 0: none */
+/*
+ * A segment's access rights, as in its descriptor's second half; 0: none, or one
+ * in a hole of the LDT
+ */
 static u32 access_rights(u16 sel)
 {
     u32 rights = 0;
 
-    asm("lar %1, %0" : "+r" (rights) : "r" ((u32)sel) : "cc");
+    asm volatile("1: lar %1, %0\n\t"
+                 "2:\n\t"
+                 EX_TABLE(1b, 2b)
+                 : "+r" (rights) : "r" ((u32)sel) : "cc");
     return rights;
 }
 

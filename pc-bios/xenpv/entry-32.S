@@ -143,6 +143,11 @@ bad_pop_ds:
     add $4, %esp
     jmp ret_to_guest
 
+    /*
+     * The data segments are ours or, at the border, still or already the guest's,
+     * whose descriptors another vCPU may change at any time. As at the border, to
+     * load one may fail; here there is nobody to tell, and it is null from now on.
+     */
 trap_in_monitor:
     push %esp
     call do_monitor_trap
@@ -154,10 +159,20 @@ trap_in_monitor:
     pop %edi
     pop %ebp
     pop %eax
+pop_ds:
     pop %ds
+pop_es:
     pop %es
     add $4, %esp
     iret
+null_ds:
+    movl $0, (%esp)
+    jmp pop_ds
+null_es:
+    movl $0, (%esp)
+    jmp pop_es
+    EX pop_ds, null_ds
+    EX pop_es, null_es
 
     /*
      * SYSENTER: where from and with which stack nobody knows. ESP is struct

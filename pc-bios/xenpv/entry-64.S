@@ -680,6 +680,8 @@ iret_follows:
      */
     .align 16
 user_syscall:
+    cmpq $0, V(V_SYSCALL_CB)(%rsp)
+    je no_syscall
     push %rax
     KERNEL_CR3 8, %rsp
     swapgs
@@ -719,6 +721,17 @@ iret_user_syscall:
     .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 10b, 11b
     EX \l, bad_kernel_stack
     .endr
+
+    /* The kernel has no handler for it: as if the CPU had no such instruction */
+no_syscall:
+    push $USER_SS
+    push V(V_SCRATCH) + 8(%rsp)
+    push %r11
+    push $USER_CS
+    push %rcx
+    push $0
+    movl $VECTOR_SYSCALL, 4(%rsp)
+    jmp trap_entry
 
     /* enter_guest(regs): load the guest's state, from C */
     .globl enter_guest

@@ -34,7 +34,10 @@ static struct mapping *new_mapping(void)
     return NULL;
 }
 
-/* For whoever asks first; NULL: there is none of this handle */
+/*
+ * For whoever asks first; NULL: there is none of this handle. Who has it may put
+ * it back as it was, because all that was asked of it was wrong: so others wait.
+ */
 static struct mapping *take_mapping(u32 handle, u32 *flags)
 {
     struct mapping *m = &mappings[handle];
@@ -43,10 +46,17 @@ static struct mapping *take_mapping(u32 handle, u32 *flags)
         return NULL;
     }
     *flags = __atomic_load_n(&m->flags, __ATOMIC_SEQ_CST);
-    return *flags && !(*flags & MAPPING_BUSY) &&
-           __atomic_compare_exchange_n(&m->flags, flags, MAPPING_BUSY, false,
-                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-           ? m : NULL;
+    while (*flags) {
+        if (*flags & MAPPING_BUSY) {
+            spin_wait();
+            *flags = __atomic_load_n(&m->flags, __ATOMIC_SEQ_CST);
+        } else if (__atomic_compare_exchange_n(&m->flags, flags, MAPPING_BUSY,
+                                               false, __ATOMIC_SEQ_CST,
+                                               __ATOMIC_SEQ_CST)) {
+            return m;
+        }
+    }
+    return NULL;
 }
 
 static void put_mapping(struct mapping *m, u32 flags)
@@ -269,6 +279,9 @@ HYPERCALL(do_grant_table_op)
         }
     }
     for (ulong i = 0; i < count && !ret; i++, a2 += size[a1]) {
+        if (i && i % PART_OF_BATCH == 0) {
+            let_interrupts_in();
+        }
         if (copy_from_guest(&u, a2, size[a1])) {
             return -EFAULT;
         }

@@ -229,6 +229,7 @@ static HYPERCALL(do_console_io)
             }
             left -= n;
             a3 += n;
+            let_interrupts_in();
         }
         return 0;
     }
@@ -368,14 +369,11 @@ ulong vm_assists;
 #define M2P_STRICT  0UL
 #endif
 
-/* Frames show the IOPL, and an iret sets it */
-static void switch_architectural_iopl(void)
+/* Whether frames show the IOPL, for which a gate is not enough */
+void take_assists(struct vcpu *v)
 {
-    set_iret_by(0);
-    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
-        set_iopl(vcpus[i], vcpus[i]->iopl);
-        set_trap_gate(vcpus[i], 0x80);
-    }
+    set_iopl(v, v->iopl);
+    set_trap_gate(v, 0x80);
 }
 
 static HYPERCALL(do_vm_assist)
@@ -394,16 +392,17 @@ static HYPERCALL(do_vm_assist)
     }
     switch ((u32)a1) {
     case VMASST_CMD_enable:
-        vm_assists |= 1UL << type;
+        __atomic_fetch_or(&vm_assists, 1UL << type, __ATOMIC_SEQ_CST);
         break;
     case VMASST_CMD_disable:
-        vm_assists &= ~(1UL << type);
+        __atomic_fetch_and(&vm_assists, ~(1UL << type), __ATOMIC_SEQ_CST);
         break;
     default:
         return -ENOSYS;
     }
     if (type == VMASST_TYPE_architectural_iopl) {
-        switch_architectural_iopl();
+        set_iret_by(0);
+        assists_changed();
     }
     return 0;
 }

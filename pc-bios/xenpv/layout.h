@@ -129,6 +129,7 @@
 /* Entries that have no IDT vector */
 #define VECTOR_SYSCALL32    0x100
 #define VECTOR_SYSENTER     0x101
+#define VECTOR_SYSCALL      0x102   /* with no handler for it */
 
 /*
  * HYPERCALL_RETURN: in longs below the end of the stack, where struct vcpu

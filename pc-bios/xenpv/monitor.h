@@ -563,6 +563,7 @@ void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
 void flush_others(u64 mask, ulong what);
 void kick_vcpu(struct vcpu *v);
 void do_requests(struct vcpu *v);
+void assists_changed(void);         /* vm_assists has: tell all vCPUs */
 bool take_nmi(struct vcpu *v);
 void request_nmi(struct vcpu *v);   /* to be taken later */
 void idle(struct vcpu *v);
@@ -594,6 +595,7 @@ static inline bool architectural_iopl(void)
 {
     return vm_assists & 1UL << VMASST_TYPE_architectural_iopl;
 }
+void take_assists(struct vcpu *v);   /* on the vCPU itself */
 void init_hypercalls(void);
 void enter_nmi(struct vcpu *v);
 extern hypercall_fn *hypercall_table[NR_HYPERCALLS];

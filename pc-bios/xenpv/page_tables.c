@@ -988,6 +988,33 @@ none:
     return 0;
 }
 
+/*
+ * What the CPU would find if it looked now. Our views of the tables may be in the
+ * TLB, too, from before a change; so they are forgotten first.
+ */
+bool access_allowed(ulong addr, bool write)
+{
+    ulong at[WORD == 8 ? 4 : 2], entry, need = PTE_P | (write ? PTE_RW : 0);
+    int level;
+
+    if (!access_ok(addr, 1) || !canonical(addr)) {
+        return false;
+    }
+    for (level = 0; level < (int)ARRAY_SIZE(at); level++) {
+        addr = at[level] = (ulong)linear_entry(addr);
+        invlpg(addr);
+    }
+    while (level-- > 0) {
+        GET_GUEST(entry, at[level], none);
+        if ((entry & need) != need) {
+            return false;
+        }
+    }
+    return true;
+none:
+    return false;
+}
+
 /* May a level-1 entry have this value? 0 or minus Xen's errno */
 static inline int check_l1(u64 val)
 {
@@ -1399,11 +1426,20 @@ static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
     }
     ret = device ? 0 : check_owner(dom);
     end = ureqs + size;
-    for (ureq = ureqs; ureq != end && !ret; ureq += sizeof(struct req)) {
-        ret = likely(!device) ? batch_update(v, ureq, &batch)
-                              : device_update(v, ureq);
-        if (unlikely(ret)) {
-            break;
+    for (ureq = ureqs; ureq != end && !ret;) {
+        const ulong most = PART_OF_BATCH * sizeof(struct req);
+        ulong part_end = end - ureq > most ? ureq + most : end;
+
+        for (; ureq != part_end; ureq += sizeof(struct req)) {
+            ret = likely(!device) ? batch_update(v, ureq, &batch)
+                                  : device_update(v, ureq);
+            if (unlikely(ret)) {
+                break;
+            }
+        }
+        if (unlikely(part_end != end)) {
+            let_interrupts_in();
+            batch = (struct batch) { ~0UL, ~0UL, NULL };
         }
     }
     tell_done(udone, before + (ureq - ureqs) / sizeof(struct req));
@@ -1783,6 +1819,9 @@ static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
         return ret;
     }
     for (done = 0; done < count; done++) {
+        if (done && done % PART_OF_BATCH == 0) {
+            let_interrupts_in();
+        }
         if (copy_from_guest(&op, uops + done * sizeof(op), sizeof(op))) {
             ret = -EFAULT;
             break;
@@ -1937,6 +1976,7 @@ static ulong decrease_reservation(const struct xen_memory_reservation *r,
     for (; i < r->nr_extents; i++) {
         ulong n = 0;
 
+        let_interrupts_in();
         if (copy_from_guest(&mfn, list + i * sizeof(ulong), sizeof(mfn))) {
             break;
         }
@@ -1961,6 +2001,7 @@ static ulong populate_physmap(const struct xen_memory_reservation *r, ulong i,
     ulong pfn = NO_FRAME, mfn;
 
     for (; i < r->nr_extents; i++) {
+        let_interrupts_in();
         if (physmap && copy_from_guest(&pfn, list + i * sizeof(ulong),
                                        sizeof(pfn))) {
             break;
@@ -2120,6 +2161,7 @@ static long memory_exchange(ulong arg)
     chunks = x.in.nr_extents >> (order - in_order);
     done = x.nr_exchanged >> (order - in_order);
     for (; done < chunks && !ret; done += !ret) {
+        let_interrupts_in();
         ret = exchange_chunk(&x, done, in_order, out_order);
     }
     x.nr_exchanged = done << (order - in_order);

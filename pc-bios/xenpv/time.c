@@ -26,6 +26,7 @@
 #define APIC_ICR_HIGH       0x831   /* xAPIC alone */
 #define APIC_ICR_BUSY       (1 << 12)
 #define APIC_ICR_ASSERT     (1 << 14)
+#define APIC_ICR_SELF       (1 << 18)
 #define APIC_LVT_TIMER      0x832
 #define APIC_TIMER_COUNT    0x838
 #define APIC_TIMER_DIVIDE   0x83e
@@ -91,6 +92,15 @@ void apic_send(u32 apic_id, u8 vector)
     }
     apic_write(APIC_ICR_HIGH, apic_id << 24);
     apic_write(APIC_ICR, APIC_ICR_ASSERT | vector);
+}
+
+/*
+ * By the shorthand, in one write: apic_send() of an xAPIC takes two, and an NMI
+ * may come between these.
+ */
+void apic_send_self(u8 vector)
+{
+    apic_write(APIC_ICR, APIC_ICR_SELF | APIC_ICR_ASSERT | vector);
 }
 
 void init_apic(struct vcpu *v)

@@ -85,7 +85,8 @@ static inline bool is_guest_vector(unsigned vector)
 }
 
 /*
- * The gate of a vector that programs may raise by INT n. A 32-bit guest's
+ * The gate of a vector that programs may raise by INT n. It is changed in parts,
+ * and so on the vCPU itself, whose programs do not run meanwhile. A 32-bit guest's
  * system call needs no help: its gate leads from ring 3 to ring 1 directly, if
  * the handler does not want events masked, or to know the IOPL.
  */
@@ -358,11 +359,21 @@ void do_bad_iret(struct regs *regs)
 
 /* Traps */
 
+/*
+ * The CPU reads descriptors with the rights of ring 0, whoever runs, and a page of
+ * the LDT that is there has all of these: so what a program itself reads of the
+ * LDT's area, which it may not, is not to be tried again.
+ */
+static inline bool is_ldt_fault(u32 error)
+{
+    return !(error & (PF_PRESENT | PF_USER | PF_RSVD));
+}
+
 /* Maybe it is the LDT that is not there */
 static noinline void page_fault_with_holes(struct vcpu *v, struct regs *regs,
                                            ulong cr2, u32 error)
 {
-    if (!ldt_fault(v, &cr2)) {
+    if (!is_ldt_fault(error) || !ldt_fault(v, &cr2)) {
         v->vcpu_info->arch.cr2 = cr2;
         /* It is the CPU that reads descriptors, but for the program */
         bounce_trap_error(v, regs, X86_PF,
@@ -527,10 +538,12 @@ void do_trap(struct regs *regs)
         /* The frame's CS and SS are already those of the program */
         if (v->syscall32.ip) {
             bounce_callback(v, regs, &v->syscall32);
-        } else {
-            regs->ip -= 2;
-            bounce_trap(v, regs, X86_UD);
+            break;
         }
+        /* fall through */
+    case VECTOR_SYSCALL:
+        regs->ip -= 2;
+        bounce_trap(v, regs, X86_UD);
         break;
 #endif
     case VECTOR_SYSENTER:
@@ -582,13 +595,31 @@ void kernel_trap_in_ring3(struct regs *regs)
 }
 #endif
 
-/* A trap in ring 0: an interrupt in HLT, or an access that may fail */
-void do_monitor_trap(struct regs *regs)
+/*
+ * A page that the monitor reads or writes for the guest, and that the tables let
+ * it: what the TLB had was older. A guest need not flush that when it gives more
+ * rights, as the CPU looks again after a fault; so who is told of one here is
+ * the same that would be told of it by the CPU.
+ */
+static bool is_spurious(ulong addr, u32 error)
 {
-    ulong fixup;
+    return !(error & (PF_RSVD | PF_INSN)) &&
+           access_allowed(addr, error & PF_WRITE);
+}
+
+static void monitor_trap(struct regs *regs)
+{
+    struct vcpu *v = current_vcpu();
+    ulong fixup, addr;
 
     switch (regs->vector) {
     case X86_NMI:
+        /*
+         * The guest's, by way of an interrupt as soon as it runs again. That is
+         * pending from now on, whatever the monitor has looked at already.
+         */
+        request_nmi(v);
+        apic_send_self(XENPV_IPI_VECTOR);
         return;
     case X86_DB:
         /*
@@ -597,25 +628,44 @@ void do_monitor_trap(struct regs *regs)
          */
         asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
         return;
-    case X86_PF:
-        {
-            struct vcpu *v = current_vcpu();
-            ulong addr = read_cr2();
-
-            if (unlikely(v->ldt_holes) && ldt_fault(v, &addr)) {
-                return;
-            }
-        }
-        break;
     case NR_EXCEPTIONS ... 255:
-        do_interrupt(current_vcpu(), regs->vector);
+        do_interrupt(v, regs->vector);
+        return;
+    }
+    addr = read_cr2();
+    if (regs->vector == X86_PF && unlikely(v->ldt_holes) &&
+        is_ldt_fault(regs->error_code) && ldt_fault(v, &addr)) {
         return;
     }
     fixup = find_fixup(regs->ip);
     if (!fixup) {
         monitor_crash(regs, "unexpected exception");
     }
+    if (regs->vector == X86_PF && is_spurious(addr, regs->error_code)) {
+        return;
+    }
     regs->ip = fixup;
+}
+
+/* A trap in ring 0: an interrupt in HLT, an NMI, or an access that may fail */
+void do_monitor_trap(struct regs *regs)
+{
+#ifdef __x86_64__
+    struct vcpu *v = current_vcpu();
+    ulong cr3 = read_cr3();
+
+    /*
+     * At the border to user mode its tables are in use, which may have nothing
+     * but that border. Whoever trapped there goes on with them.
+     */
+    if (unlikely(cr3 != v->kernel_cr3 && v->kernel_cr3)) {
+        write_cr3(v->kernel_cr3);
+        monitor_trap(regs);
+        write_cr3(cr3);
+        return;
+    }
+#endif
+    monitor_trap(regs);
 }
 
 /* Hypercalls */
@@ -647,7 +697,10 @@ HYPERCALL(do_set_trap_table)
         }
         return 0;
     }
-    for (;; a1 += sizeof(ti)) {
+    for (ulong n = 1;; n++, a1 += sizeof(ti)) {
+        if (n % ARRAY_SIZE(v->traps) == 0) {
+            let_interrupts_in();
+        }
         if (copy_from_guest(&ti, a1, sizeof(ti))) {
             return -EFAULT;
         }

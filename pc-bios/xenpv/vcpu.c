@@ -15,6 +15,7 @@
 #include "frame.h"
 
 #define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
+#define REQUEST_ASSISTS     4       /* vm_assists has changed */
 
 /* With what a vCPU starts: struct vcpu_guest_context, as far as it is not
  * in struct vcpu at once */
@@ -48,6 +49,18 @@ static void request(struct vcpu *v, u32 bits)
 {
     __atomic_fetch_or(&v->requests, bits, __ATOMIC_SEQ_CST);
     kick_vcpu(v);
+}
+
+void assists_changed(void)
+{
+    struct vcpu *self = current_vcpu();
+
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        if (vcpus[i] != self) {
+            request(vcpus[i], REQUEST_ASSISTS);
+        }
+    }
+    take_assists(self);
 }
 
 /*
@@ -144,6 +157,10 @@ void do_requests(struct vcpu *v)
         __atomic_fetch_and(&v->requests, ~REQUEST_PERIODIC, __ATOMIC_SEQ_CST);
         set_periodic_timer(v, v->new_periodic_ns);
     }
+    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_ASSISTS) {
+        __atomic_fetch_and(&v->requests, ~REQUEST_ASSISTS, __ATOMIC_SEQ_CST);
+        take_assists(v);
+    }
 }
 
 /* Is the vCPU, on its way back to the guest, to tell it of an NMI? */
@@ -179,6 +196,29 @@ static void adjust_poll(struct vcpu *v, u64 waited)
     }
 }
 
+/*
+ * An interrupt that was taken here may have been for what only the guest's way
+ * through do_trap() does: then there is to be another. An NMI of a vCPU that is
+ * not up waits until it is.
+ */
+static void ask_again(struct vcpu *v)
+{
+    if (unlikely(v->requests & REQUEST_NMI) && !v->in_nmi && v->up) {
+        kick_vcpu(v);
+    }
+}
+
+void let_interrupts_in(void)
+{
+    struct vcpu *v = current_vcpu();
+
+    asm volatile("sti; nop; cli" : : : "memory");
+    ask_again(v);
+    if (unlikely(!v->up)) {
+        kick_vcpu(v);       /* it is to go down, but not in the middle of this */
+    }
+}
+
 /* HLT, or what takes its place */
 static void halt(struct vcpu *v)
 {
@@ -200,9 +240,7 @@ static void halt(struct vcpu *v)
     if (unlikely(flush_is_asked(v))) {
         do_flush(v);
     }
-    if (unlikely(v->requests & REQUEST_NMI) && !v->in_nmi) {
-        kick_vcpu(v);       /* once more, to be taken from the guest */
-    }
+    ask_again(v);
 }
 
 /* Wait for an interrupt, which is taken before this returns; or for less */
@@ -282,6 +320,7 @@ void vcpu_offline(struct vcpu *v)
     while (!__atomic_load_n(&v->up, __ATOMIC_SEQ_CST)) {
         halt(v);
     }
+    ask_again(v);
     update_runstate(v, was);
 }
 
@@ -325,6 +364,7 @@ void run_secondary(void)
     while (!__atomic_load_n(&v->up, __ATOMIC_SEQ_CST)) {
         halt(v);
     }
+    ask_again(v);
     st = v->start;
     write_cr3(v->kernel_cr3);
     init_time(v);

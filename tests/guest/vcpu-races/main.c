@@ -1,0 +1,353 @@
+/*
+ * Two vCPUs change the same things at once: an event port and what is bound to
+ * it, a grant and the table's version, the gate of a program's system call.
+ *
+ * A hypervisor that keeps the same fact in two places, or changes one in parts,
+ * loses events that a vCPU waits for, a page that stays marked as in use, or the
+ * ring that a system call enters. Afterwards all of it has to work as before.
+ * (Page tables and descriptors have tests of their own.)
+ *
+ * vCPUs: 2
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "harness.h"
+
+#define GRANT_VA    TEST_VA
+#define MAP_VA      (USER_DATA + 16 * PAGE_SIZE)
+#define REF         20
+#define WAIT_NS     5000000000ULL
+/* On a host that is busy with other things fewer rounds have to do */
+#define PART_NS     2000000000ULL
+
+static struct vcpu_guest_context context;
+static uint8_t stack[16384] __attribute__((aligned(4096)));
+
+/* What the second vCPU does, over and over, until it is to do something else */
+typedef void work_fn(void);
+static work_fn *volatile work, *volatile working;
+static volatile ulong nr_rounds;
+
+static uint64_t part_end;
+
+static void begin_part(void)
+{
+    part_end = system_time() + PART_NS;
+}
+
+static bool go_on_with(ulong round, ulong rounds)
+{
+    return round < rounds && system_time() < part_end && !failed();
+}
+
+static void nothing(void)
+{
+    asm volatile("pause");
+}
+
+static void __attribute__((noreturn, used)) secondary(void)
+{
+    for (;;) {
+        work_fn *fn = work;
+
+        working = fn;
+        fn();
+        nr_rounds++;
+    }
+}
+
+static void let_it(work_fn *fn)
+{
+    uint64_t end = system_time() + WAIT_NS;
+
+    work = fn;
+    while (working != fn) {
+        if (system_time() > end) {
+            error("the second vCPU is stuck");
+        }
+        asm volatile("pause" : : : "memory");
+    }
+}
+
+/* --- A vCPU's VIRQ, closed by one and bound again by the other --- */
+
+static volatile evtchn_port_t virq_port;
+
+/* A deadline that has passed: the port is pending when the call returns */
+static volatile bool fired, asked;
+static void fire_timer(void)
+{
+    struct evtchn_bind_virq op = { .virq = VIRQ_TIMER, .vcpu = 1 };
+
+    if (virq_port) {
+        if (asked) {
+            clear_port(virq_port);
+            set_timer_op(1);
+            fired = port_pending(virq_port);
+            asked = false;
+        }
+    } else if (!HYPERCALL(event_channel_op, EVTCHNOP_bind_virq, &op)) {
+        mask_port(op.port);
+        virq_port = op.port;
+    }
+}
+
+static void virqs(ulong rounds)
+{
+    let_it(fire_timer);
+    begin_part();
+    for (ulong i = 0; go_on_with(i, rounds); i++) {
+        struct evtchn_port op;
+        uint64_t end = system_time() + WAIT_NS;
+
+        while (!virq_port) {
+            if (system_time() > end) {
+                error("round %lu: the VIRQ cannot be bound again", i);
+            }
+        }
+        asked = true;
+        while (asked) {
+            asm volatile("pause" : : : "memory");
+        }
+        if (!fired) {
+            failure("round %lu: port %u has lost its VIRQ", i, virq_port);
+        }
+        /* From here on the other binds it, whenever the hypervisor lets it */
+        op.port = virq_port;
+        virq_port = 0;
+        check_ret(HYPERCALL(event_channel_op, EVTCHNOP_close, &op), 0, "close");
+    }
+    let_it(nothing);
+    if (virq_port) {
+        close_port(virq_port);
+    }
+}
+
+/* --- Ports in any order --- */
+
+static uint32_t seeds[2] = { 1, 77 };
+
+static uint32_t random(unsigned cpu)
+{
+    seeds[cpu] = seeds[cpu] * 1103515245 + 12345;
+    return seeds[cpu] >> 8;
+}
+
+#define FIRST_PORT  8           /* below are the harness's */
+#define NR_PORTS    24
+
+static void change_a_port(unsigned cpu)
+{
+    union {
+        struct evtchn_bind_ipi ipi;
+        struct evtchn_bind_virq virq;
+        struct evtchn_alloc_unbound unbound;
+        struct evtchn_bind_interdomain interdomain;
+        struct evtchn_bind_vcpu vcpu;
+        struct evtchn_port port;
+    } op;
+    uint32_t r = random(cpu), port = FIRST_PORT + r / 16 % NR_PORTS;
+
+    memset(&op, 0, sizeof(op));
+    switch (r % 12) {
+    case 0:
+        op.ipi.vcpu = r >> 12 & 1;
+        HYPERCALL(event_channel_op, EVTCHNOP_bind_ipi, &op);
+        break;
+    case 1:
+        op.virq.virq = VIRQ_DEBUG;
+        op.virq.vcpu = r >> 12 & 1;
+        HYPERCALL(event_channel_op, EVTCHNOP_bind_virq, &op);
+        break;
+    case 2:
+        op.unbound.dom = op.unbound.remote_dom = DOMID_SELF;
+        HYPERCALL(event_channel_op, EVTCHNOP_alloc_unbound, &op);
+        break;
+    case 3:
+        op.interdomain.remote_dom = DOMID_SELF;
+        op.interdomain.remote_port = port;
+        HYPERCALL(event_channel_op, EVTCHNOP_bind_interdomain, &op);
+        break;
+    case 4:
+        op.vcpu.port = port;
+        op.vcpu.vcpu = r >> 12 & 1;
+        HYPERCALL(event_channel_op, EVTCHNOP_bind_vcpu, &op);
+        break;
+    case 5:
+    case 6:
+        unmask_port(port);
+        break;
+    case 7:
+    case 8:
+    case 9:
+        op.port.port = port;
+        HYPERCALL(event_channel_op, EVTCHNOP_close, &op);
+        break;
+    default:
+        send_event(port);
+    }
+}
+
+static void change_ports(void)
+{
+    change_a_port(1);
+}
+
+static void ports(ulong rounds)
+{
+    let_it(change_ports);
+    begin_part();
+    for (ulong i = 0; go_on_with(i, rounds); i++) {
+        change_a_port(0);
+    }
+    let_it(nothing);
+    for (uint32_t port = FIRST_PORT; port < FIRST_PORT + 2 * NR_PORTS; port++) {
+        struct evtchn_port op = { port };
+
+        HYPERCALL(event_channel_op, EVTCHNOP_close, &op);
+        check(!port_pending(port), "port %u is closed, and pending", port);
+    }
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        struct evtchn_bind_ipi op = { .vcpu = cpu };
+        struct evtchn_port port;
+
+        check_ret(HYPERCALL(event_channel_op, EVTCHNOP_bind_ipi, &op), 0,
+                  "bind_ipi");
+        mask_port(op.port);
+        check_ret(send_event(op.port), 0, "send");
+        check(port_pending(op.port), "an event for vCPU %u is lost", cpu);
+        port.port = op.port;
+        HYPERCALL(event_channel_op, EVTCHNOP_close, &port);
+    }
+}
+
+/* --- A grant --- */
+
+static volatile struct grant_entry_v1 *const v1 = (void *)GRANT_VA;
+static uint16_t self;
+static volatile uint32_t last_handle;
+
+static void map_and_unmap(unsigned cpu)
+{
+    struct gnttab_map_grant_ref op = {
+        .host_addr = MAP_VA + cpu * PAGE_SIZE, .ref = REF + cpu,
+        .dom = self, .flags = GNTMAP_host_map | (random(cpu) & 1 ? GNTMAP_readonly : 0),
+    };
+    struct gnttab_unmap_grant_ref unmap = { .host_addr = op.host_addr };
+    struct gnttab_set_version version = { 1 + (random(cpu) & 1) };
+
+    HYPERCALL(grant_table_op, GNTTABOP_map_grant_ref, &op, 1);
+    if (op.status) {
+        return;
+    }
+    /* It has to stay while this is mapped; there may be two who try */
+    if (version.version == 2) {
+        HYPERCALL(grant_table_op, GNTTABOP_set_version, &version, 1);
+    }
+    /* The other's handle, at our address, is not to end its mapping */
+    unmap.handle = last_handle;
+    last_handle = op.handle;
+    if (unmap.handle != op.handle) {
+        HYPERCALL(grant_table_op, GNTTABOP_unmap_grant_ref, &unmap, 1);
+    }
+    (void)*(volatile ulong *)(ulong)op.host_addr;
+    unmap.handle = op.handle;
+    HYPERCALL(grant_table_op, GNTTABOP_unmap_grant_ref, &unmap, 1);
+    if (unmap.status) {
+        failure("vCPU %u: unmapping its own: %d", cpu, unmap.status);
+    }
+}
+
+static void map_all_the_while(void)
+{
+    map_and_unmap(1);
+}
+
+static void grants(ulong rounds)
+{
+    static xen_pfn_t list[1];
+    struct gnttab_setup_table setup = {
+        .dom = DOMID_SELF, .nr_frames = 1, .frame_list = list,
+    };
+
+    self = is_initdomain() ? 0 : 1;
+    check_ret(HYPERCALL(grant_table_op, GNTTABOP_setup_table, &setup, 1), 0,
+              "setup_table");
+    map_page(GRANT_VA, make_pte(list[0], PAGE_KERNEL));
+    make_tables(MAP_VA, 1);
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        v1[REF + cpu].frame = virt_to_mfn(alloc_page());
+        v1[REF + cpu].domid = self;
+        v1[REF + cpu].flags = GTF_permit_access;
+    }
+    let_it(map_all_the_while);
+    begin_part();
+    for (ulong i = 0; go_on_with(i, rounds); i++) {
+        map_and_unmap(0);
+    }
+    let_it(nothing);
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        check_eq(v1[REF + cpu].flags, GTF_permit_access,
+                 "marks of use that stay");
+    }
+}
+
+/* --- The gate of int $0x80, which may lead from ring 3 to ring 1 --- */
+
+static void assist(void)
+{
+    HYPERCALL(vm_assist, VMASST_CMD_enable, VMASST_TYPE_architectural_iopl);
+    HYPERCALL(vm_assist, VMASST_CMD_disable, VMASST_TYPE_architectural_iopl);
+}
+
+static __user ulong call_often(ulong n, ulong unused)
+{
+    while (n--) {
+        asm volatile("int $0x80" : : : "memory");
+    }
+    return 0x5a5a;
+}
+
+static bool go_on(struct trap *t)
+{
+    return t->from_user;
+}
+
+static void gates(ulong rounds)
+{
+    ulong result = 0;
+    struct trap t;
+
+    set_handler(0x80, go_on);
+    let_it(assist);
+    begin_part();
+    for (ulong i = 0; go_on_with(i, rounds); i++) {
+        /* It may also be changed by its owner */
+        set_trap_flags(0x80, 3 | (i & 1 ? TI_IF : 0));
+        check(!call_user(call_often, 100, 0, &result, &t) && result == 0x5a5a,
+              "round %lu: %s(%x) at %lx", i, trap_name(t.vector), t.error_code,
+              t.ip);
+        /* Masked, every other time, by the gate */
+        unmask_upcalls();
+    }
+    let_it(nothing);
+    set_handler(0x80, NULL);
+}
+
+void test_main(void)
+{
+    ulong rounds = option_number("rounds", 2000);
+
+    user_init();
+    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
+    work = nothing;
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
+              "initialise");
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "up");
+    let_it(nothing);
+    virqs(rounds);
+    ports(10 * rounds);
+    gates(rounds);
+    grants(rounds);
+}
