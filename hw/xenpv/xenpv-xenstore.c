@@ -7,12 +7,19 @@
  *  - the wire protocol of xenstored on the guest's shared page, of which
  *    nothing is trusted: docs/misc/xenstore.txt and xenstore-ring.txt of Xen;
  *  - the operations by which QEMU's back ends use the store, as domain 0;
- *  - watches of both. The store has one watch for each path that is watched;
- *    who watches it is kept here. An event waits in a queue, and only once
- *    for a watch and a path, so that queues are bounded by the size of the
- *    store whoever writes to it how often;
+ *  - watches of both. All that changes the store goes through write_store()
+ *    and its like, which note for xenpv-watch.c what has changed; the store
+ *    itself has no watches;
  *  - the tree that a toolstack makes for a new domain. All that domain 0
  *    writes below the guest's home is remembered, and a reset goes back to it.
+ *
+ * Nothing here grows, or takes long, for anything that a guest does. It has
+ * what xenstore_impl.c allows (XS_MAX_DOMAIN_NODES, XS_MAX_NODE_SIZE,
+ * XS_MAX_TRANSACTIONS) and the limits below. Before a request is looked at,
+ * the answer to the one before it is out, and the back ends have been told of
+ * what it has changed: so a guest that does not read is not heard, and what is
+ * queued for the back ends comes from one request. What takes longer than
+ * RUN_US_MAX goes on in a bottom half.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,13 +40,18 @@
 #include "hw/xenpv/xenpv-messages.h"
 #include "system/runstate.h"
 #include "xenpv-platform.h"
+#include "xenpv-watch.h"
 #include "trace.h"
 
 #define VALID_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
                     "0123456789-/_@"
 
-/* Guest requests that are answered before others get their turn */
-#define REQUESTS_PER_RUN    32
+/*
+ * How long the guest's requests and events, or those of the back ends, are
+ * worked on before others get their turn. One request, or one event, is begun
+ * within that time; none takes more than a few milliseconds.
+ */
+#define RUN_US_MAX          1000
 /*
  * How long after the ring was used it is looked at once more. Linux's xb_write()
  * has no barrier between its store of req_prod and its look at req_cons: it may
@@ -49,43 +61,32 @@
 #define LOOK_AGAIN_MS       1
 /* Watches that a guest may have */
 #define GUEST_WATCHES_MAX   128
+/* Nodes that can be changed in a transaction of the guest, as with xenstored */
+#define TX_CHANGES_MAX      1024
+/*
+ * Nodes of whose change a guest can be told later: twice what it can change in
+ * a transaction. If it lets more come up, it is told to look again at all that
+ * it watches (see xenpv-watch.h).
+ */
+#define GUEST_CHANGES_MAX   (2 * TX_CHANGES_MAX)
+/* Permissions in a request: more than the store takes for a node */
+#define PERMS_MAX           15
+
+/* Where the back ends of all kinds are, a directory for each device */
+#define BACKENDS            "/local/domain/0/backend"
 
 #define HEADER_SIZE         sizeof(struct xsd_sockmsg)
 
-/* A path that is watched, and by whom */
-typedef struct WatchedPath {
-    char *path;
-    XenPVXenstoreState *store;
-    QTAILQ_HEAD(, Watch) watches;
-} WatchedPath;
-
-/* One watch, of the guest (.token) or of a back end (.fn) */
-typedef struct Watch {
-    QTAILQ_ENTRY(Watch) next;           /* of the same path */
-    QTAILQ_ENTRY(Watch) next_of_owner;
-    WatchedPath *path;
-    size_t prefix;          /* what a relative path leaves out */
-    GHashTable *pending;    /* paths of events in the queue, theirs */
-
-    char *token;
-
-    struct qemu_xs_handle *h;
-    xs_watch_fn fn;
-    void *opaque;
-} Watch;
-
 /* What is opaque to back ends */
 struct qemu_xs_handle {
-    QTAILQ_HEAD(, Watch) watches;
+    XenPVXenstoreState *store;
 };
 
-typedef struct Event {
-    QSIMPLEQ_ENTRY(Event) next;
-    Watch *watch;
-    char *path;
-} Event;
-
-typedef QSIMPLEQ_HEAD(, Event) EventQueue;
+/* A transaction, of the guest or of a back end */
+typedef struct Tx {
+    unsigned domid;
+    XenPVChanges changes;
+} Tx;
 
 /* A node that domain 0 has written below the guest's home */
 typedef struct Node {
@@ -105,10 +106,13 @@ struct XenPVXenstoreState {
     XenstoreImplState *impl;
     char *home;             /* /local/domain/DOMID */
     GHashTable *toolstack;  /* path: Node */
-    GHashTable *watched;    /* path: WatchedPath */
-    EventQueue be_events;
+    GHashTable *txs;        /* xs_transaction_t: Tx */
+    /* What a transaction has changed, and is still to be noted as changed */
+    XenPVChanges committed;
+    XenPVWatches be_watches;
     QEMUBH *be_bh;
     bool delivering;
+    bool ring_waits;        /* until the back ends have been told */
 
     /* The guest */
     struct xenstore_domain_interface *ring;     /* NULL: not connected */
@@ -117,10 +121,7 @@ struct XenPVXenstoreState {
     QEMUBH *ring_bh;
     QEMUTimer *ring_timer;  /* see LOOK_AGAIN_MS */
     bool ignored;           /* it has violated the protocol */
-    QTAILQ_HEAD(, Watch) guest_watches;
-    unsigned nr_guest_watches;
-    EventQueue guest_events;
-    GArray *guest_txs;
+    XenPVWatches guest_watches;
     /* What is on its way in and out */
     uint8_t in[HEADER_SIZE + XENSTORE_PAYLOAD_MAX + 1];
     uint32_t in_len;
@@ -174,159 +175,250 @@ static bool below(const char *path, const char *dir)
 /* ------------------------------------------------------------------------- */
 /* Watches                                                                    */
 
-static bool is_special(const char *path)
+static int64_t run_until(void)
 {
-    return path[0] == '@';
+    return g_get_monotonic_time() + RUN_US_MAX;
 }
 
-static void queue_event(XenPVXenstoreState *s, Watch *w, const char *path)
+static bool is_late(int64_t until)
 {
-    Event *e;
+    return g_get_monotonic_time() >= until;
+}
 
-    if (g_hash_table_contains(w->pending, path)) {
-        return;
-    }
-    e = g_new0(Event, 1);
-    e->watch = w;
-    e->path = g_strdup(path);
-    g_hash_table_add(w->pending, e->path);
-    if (w->fn) {
-        QSIMPLEQ_INSERT_TAIL(&s->be_events, e, next);
-        qemu_bh_schedule(s->be_bh);
-    } else {
-        QSIMPLEQ_INSERT_TAIL(&s->guest_events, e, next);
+/*
+ * A node of the store has changed. What is noted for the back ends is only
+ * what they watch: domain 0 may change much at once, and there is no limit.
+ */
+static void changed(XenPVXenstoreState *s, const char *path, bool removed)
+{
+    xenpv_watches_changed(&s->guest_watches, path, removed);
+    if (xenpv_watches_pending(&s->guest_watches)) {
         qemu_bh_schedule(s->ring_bh);
     }
-}
-
-static void free_event(Event *e)
-{
-    g_hash_table_remove(e->watch->pending, e->path);
-    g_free(e->path);
-    g_free(e);
-}
-
-static void drop_events(EventQueue *queue, Watch *w)
-{
-    Event *e, *next;
-
-    QSIMPLEQ_FOREACH_SAFE(e, queue, next, next) {
-        if (e->watch == w) {
-            QSIMPLEQ_REMOVE(queue, e, Event, next);
-            free_event(e);
-        }
+    if (xenpv_watches_match(&s->be_watches, path, removed)) {
+        xenpv_watches_changed(&s->be_watches, path, removed);
+        qemu_bh_schedule(s->be_bh);
     }
 }
 
-/* The store calls this in the middle of its work: it must not be re-entered */
-static void path_changed(void *opaque, const char *path, const char *token)
+/* In a transaction: now for it, and for others when it is done */
+static void changed_in(XenPVXenstoreState *s, xs_transaction_t t,
+                       const char *path, bool removed)
 {
-    WatchedPath *wp = opaque;
-    Watch *w;
+    Tx *tx;
 
-    QTAILQ_FOREACH(w, &wp->watches, next) {
-        queue_event(wp->store, w, path);
+    if (t == XBT_NULL) {
+        changed(s, path, removed);
+        return;
+    }
+    tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
+    if (tx) {
+        xenpv_changes_add(&tx->changes, path, removed, 0);
     }
 }
 
-/* NULL, and a positive errno in err, if it cannot be. Fires once. */
-static Watch *add_watch(XenPVXenstoreState *s, unsigned domid,
-                        const char *path, int *err)
+/* A step of what a transaction has changed: is there more? */
+static bool note_committed(XenPVXenstoreState *s)
+{
+    g_autofree XenPVChange *change = xenpv_changes_pop(&s->committed);
+
+    if (change) {
+        changed(s, change->path, change->removed);
+    }
+    return change;
+}
+
+/* NULL, and a positive errno in err, if it cannot be */
+static XenPVWatch *add_watch(XenPVXenstoreState *s, XenPVWatches *ws,
+                             unsigned domid, const char *path, int *err)
 {
     g_autofree char *abspath = absolute_path(domid, path, true);
-    WatchedPath *wp;
-    Watch *w;
 
     if (!abspath) {
         *err = EINVAL;
         return NULL;
     }
-    wp = g_hash_table_lookup(s->watched, abspath);
-    if (!wp) {
-        wp = g_new0(WatchedPath, 1);
-        wp->path = g_strdup(abspath);
-        wp->store = s;
-        QTAILQ_INIT(&wp->watches);
-        /* Fires at once, when nobody is in the list yet */
-        *err = is_special(abspath) ? 0 :
-               xs_impl_watch(s->impl, XENPV_BACKEND_DOMID, abspath, "",
-                             path_changed, wp);
-        if (*err) {
-            g_free(wp->path);
-            g_free(wp);
-            return NULL;
-        }
-        g_hash_table_insert(s->watched, wp->path, wp);
-    }
-    w = g_new0(Watch, 1);
-    w->path = wp;
-    w->prefix = strlen(abspath) - strlen(path);
-    w->pending = g_hash_table_new(g_str_hash, g_str_equal);
-    QTAILQ_INSERT_TAIL(&wp->watches, w, next);
-    return w;
-}
-
-static void remove_watch(XenPVXenstoreState *s, Watch *w)
-{
-    WatchedPath *wp = w->path;
-
-    drop_events(w->fn ? &s->be_events : &s->guest_events, w);
-    QTAILQ_REMOVE(&wp->watches, w, next);
-    if (w->fn) {
-        QTAILQ_REMOVE(&w->h->watches, w, next_of_owner);
-    } else {
-        QTAILQ_REMOVE(&s->guest_watches, w, next_of_owner);
-        s->nr_guest_watches--;
-    }
-    g_hash_table_destroy(w->pending);
-    g_free(w->token);
-    g_free(w);
-
-    if (QTAILQ_EMPTY(&wp->watches)) {
-        if (!is_special(wp->path)) {
-            xs_impl_unwatch(s->impl, XENPV_BACKEND_DOMID, wp->path, "",
-                            path_changed, wp);
-        }
-        g_hash_table_remove(s->watched, wp->path);
-        g_free(wp->path);
-        g_free(wp);
-    }
+    return xenpv_watches_add(ws, abspath, strlen(abspath) - strlen(path));
 }
 
 static void remove_guest_watches(XenPVXenstoreState *s)
 {
-    Watch *w, *next;
+    XenPVWatch *w, *next;
 
-    QTAILQ_FOREACH_SAFE(w, &s->guest_watches, next_of_owner, next) {
-        remove_watch(s, w);
+    QTAILQ_FOREACH_SAFE(w, &s->guest_watches.list, next, next) {
+        xenpv_watches_remove(&s->guest_watches, w);
     }
+    xenpv_watches_forget(&s->guest_watches);
+}
+
+/* Tell the back ends, until a time; false: there is more */
+static bool deliver(XenPVXenstoreState *s, int64_t until)
+{
+    bool done = false;
+
+    if (s->delivering) {
+        return true;
+    }
+    s->delivering = true;
+    while (!done && !is_late(until)) {
+        g_autofree char *path = NULL;
+        XenPVWatch *w;
+
+        if (note_committed(s)) {
+            continue;
+        }
+        w = xenpv_watches_next(&s->be_watches, &path);
+        if (w) {
+            trace_xenpv_xenstore_be_event(path + w->prefix);
+            /* This may remove this watch, or others, or add some */
+            w->fn(w->opaque, path + w->prefix);
+        } else {
+            done = !xenpv_watches_pending(&s->be_watches);
+        }
+    }
+    s->delivering = false;
+    if (done && s->ring_waits) {
+        s->ring_waits = false;
+        qemu_bh_schedule(s->ring_bh);
+    }
+    return done;
 }
 
 void xenpv_xenstore_flush(XenPVXenstoreState *s)
 {
-    Event *e;
-
-    if (s->delivering) {
-        return;
-    }
-    s->delivering = true;
-    while ((e = QSIMPLEQ_FIRST(&s->be_events))) {
-        xs_watch_fn fn = e->watch->fn;
-        void *opaque = e->watch->opaque;
-        g_autofree char *path = g_strdup(e->path + e->watch->prefix);
-
-        /* What is called may remove this watch or others */
-        QSIMPLEQ_REMOVE_HEAD(&s->be_events, next);
-        free_event(e);
-        trace_xenpv_xenstore_be_event(path);
-        fn(opaque, path);
-    }
-    s->delivering = false;
+    deliver(s, INT64_MAX);
 }
 
 static void be_events_bh(void *opaque)
 {
-    xenpv_xenstore_flush(opaque);
+    XenPVXenstoreState *s = opaque;
+
+    if (!deliver(s, run_until())) {
+        qemu_bh_schedule(s->be_bh);
+    }
+}
+
+/* ------------------------------------------------------------------------- */
+/* Changing the store: a positive errno                                       */
+
+/* May another node be changed in a transaction of the guest? */
+static bool tx_has_room(XenPVXenstoreState *s, unsigned domid,
+                        xs_transaction_t t)
+{
+    Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
+
+    return domid == XENPV_BACKEND_DOMID || !tx ||
+           xenpv_changes_count(&tx->changes) < TX_CHANGES_MAX;
+}
+
+static int write_store(XenPVXenstoreState *s, unsigned domid,
+                       xs_transaction_t tx, const char *path,
+                       GByteArray *value)
+{
+    int err;
+
+    if (!tx_has_room(s, domid, tx)) {
+        return ENOSPC;
+    }
+    err = xs_impl_write(s->impl, domid, tx, path, value);
+    if (!err) {
+        changed_in(s, tx, path, false);
+    }
+    return err;
+}
+
+static int remove_from_store(XenPVXenstoreState *s, unsigned domid,
+                             xs_transaction_t tx, const char *path)
+{
+    int err;
+
+    if (!tx_has_room(s, domid, tx)) {
+        return ENOSPC;
+    }
+    err = xs_impl_rm(s->impl, domid, tx, path);
+    if (!err) {
+        changed_in(s, tx, path, true);
+    }
+    return err;
+}
+
+static int set_perms_in_store(XenPVXenstoreState *s, unsigned domid,
+                              xs_transaction_t tx, const char *path,
+                              GList *perms)
+{
+    int err;
+
+    if (!tx_has_room(s, domid, tx)) {
+        return ENOSPC;
+    }
+    err = xs_impl_set_perms(s->impl, domid, tx, path, perms);
+    if (!err) {
+        changed_in(s, tx, path, false);
+    }
+    return err;
+}
+
+static void free_tx(void *opaque)
+{
+    Tx *tx = opaque;
+
+    xenpv_changes_destroy(&tx->changes);
+    g_free(tx);
+}
+
+static int start_transaction(XenPVXenstoreState *s, unsigned domid,
+                             xs_transaction_t *t)
+{
+    int err;
+    Tx *tx;
+
+    *t = XBT_NULL;
+    err = xs_impl_transaction_start(s->impl, domid, t);
+    if (err) {
+        return err;
+    }
+    tx = g_new0(Tx, 1);
+    tx->domid = domid;
+    xenpv_changes_init(&tx->changes);
+    g_hash_table_insert(s->txs, GUINT_TO_POINTER(*t), tx);
+    return 0;
+}
+
+/* It is gone then, unless it is not the domain's (ENOENT) */
+static int end_transaction(XenPVXenstoreState *s, unsigned domid,
+                           xs_transaction_t t, bool commit)
+{
+    Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
+    int err;
+
+    if (!tx || tx->domid != domid) {
+        return ENOENT;
+    }
+    err = xs_impl_transaction_end(s->impl, domid, t, commit);
+    if (commit && !err) {
+        /* The guest's come one by one, but domain 0 does not wait */
+        while (note_committed(s)) {
+        }
+        xenpv_changes_move(&s->committed, &tx->changes);
+        qemu_bh_schedule(s->be_bh);
+    }
+    g_hash_table_remove(s->txs, GUINT_TO_POINTER(t));
+    return err;
+}
+
+static void end_guest_transactions(XenPVXenstoreState *s)
+{
+    GHashTableIter iter;
+    void *id, *tx;
+
+    g_hash_table_iter_init(&iter, s->txs);
+    while (g_hash_table_iter_next(&iter, &id, &tx)) {
+        if (((Tx *)tx)->domid == s->domid) {
+            xs_impl_transaction_end(s->impl, s->domid, GPOINTER_TO_UINT(id),
+                                    false);
+            g_hash_table_iter_remove(&iter);
+        }
+    }
 }
 
 /* ------------------------------------------------------------------------- */
@@ -366,7 +458,7 @@ static int write_node(XenPVXenstoreState *s, xs_transaction_t tx,
     int err;
 
     g_byte_array_append(value, data, len);
-    err = xs_impl_write(s->impl, XENPV_BACKEND_DOMID, tx, path, value);
+    err = write_store(s, XENPV_BACKEND_DOMID, tx, path, value);
     if (!err && tx == XBT_NULL) {
         node = remember(s, path);
         if (node) {
@@ -389,7 +481,7 @@ static int set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
     if (domid != owner) {
         list = g_list_append(list, xs_perm_as_string(perms, domid));
     }
-    err = xs_impl_set_perms(s->impl, XENPV_BACKEND_DOMID, tx, path, list);
+    err = set_perms_in_store(s, XENPV_BACKEND_DOMID, tx, path, list);
     node = !err && tx == XBT_NULL ? remember(s, path) : NULL;
     if (node) {
         g_list_free_full(node->perms, g_free);
@@ -403,7 +495,7 @@ static int set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
 static int remove_node(XenPVXenstoreState *s, xs_transaction_t tx,
                        const char *path)
 {
-    int err = xs_impl_rm(s->impl, XENPV_BACKEND_DOMID, tx, path);
+    int err = remove_from_store(s, XENPV_BACKEND_DOMID, tx, path);
     GHashTableIter iter;
     void *key;
 
@@ -520,25 +612,31 @@ static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
     return value;
 }
 
-/* Is there a node of the toolstack at path or below? */
-static bool is_toolstacks(XenPVXenstoreState *s, const char *path)
+/* The nodes of the toolstack, and the directories in which they are */
+static GHashTable *toolstacks_paths(XenPVXenstoreState *s)
 {
+    GHashTable *paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                              NULL);
     GHashTableIter iter;
     void *key;
 
-    if (g_hash_table_contains(s->toolstack, path)) {
-        return true;
-    }
     g_hash_table_iter_init(&iter, s->toolstack);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        if (below(key, path)) {
-            return true;
+        char *path = g_strdup(key);
+
+        while (!g_hash_table_contains(paths, path)) {
+            char *parent = g_path_get_dirname(path);
+
+            g_hash_table_add(paths, path);
+            path = parent;
         }
+        g_free(path);
     }
-    return false;
+    return paths;
 }
 
-static void remove_guests_nodes(XenPVXenstoreState *s, const char *dir)
+static void remove_guests_nodes(XenPVXenstoreState *s, GHashTable *keep,
+                                const char *dir)
 {
     GList *names = NULL;
 
@@ -547,13 +645,43 @@ static void remove_guests_nodes(XenPVXenstoreState *s, const char *dir)
     for (GList *l = names; l; l = l->next) {
         g_autofree char *path = g_strdup_printf("%s/%s", dir, (char *)l->data);
 
-        if (is_toolstacks(s, path)) {
-            remove_guests_nodes(s, path);
+        if (g_hash_table_contains(keep, path)) {
+            remove_guests_nodes(s, keep, path);
         } else {
-            xs_impl_rm(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path);
+            remove_from_store(s, XENPV_BACKEND_DOMID, XBT_NULL, path);
         }
     }
     g_list_free_full(names, g_free);
+}
+
+static bool node_is(XenPVXenstoreState *s, const char *path,
+                    enum xenbus_state state)
+{
+    g_autoptr(GByteArray) value = read_node(s, path);
+
+    return value && value->len == 1 && value->data[0] == '0' + state;
+}
+
+/*
+ * Is what a front end with this state node has told to its back end nothing
+ * yet? That is a question to the back end. The front end may have written
+ * anything since, or have removed its directory.
+ */
+static bool is_new(XenPVXenstoreState *s, const char *front_state)
+{
+    g_autofree char *dir = g_path_get_dirname(front_state);
+    g_autofree char *backend = g_strdup_printf("%s/backend", dir);
+    g_autofree char *back_state = NULL;
+    Node *node = g_hash_table_lookup(s->toolstack, backend);
+
+    if (!node) {
+        return false;
+    }
+    back_state = g_strdup_printf("%.*s/state", (int)node->value->len,
+                                 node->value->data);
+    return node_is(s, front_state, XenbusStateInitialising) &&
+           (node_is(s, back_state, XenbusStateInitialising) ||
+            node_is(s, back_state, XenbusStateInitWait));
 }
 
 /* The front ends are gone, without having said so */
@@ -561,21 +689,22 @@ static void close_front_ends(XenPVXenstoreState *s)
 {
     g_autofree char *devices = g_strdup_printf("%s/device", s->home);
     g_autoptr(GByteArray) closed = g_byte_array_new();
+    g_autoptr(GPtrArray) states = g_ptr_array_new_with_free_func(g_free);
     GHashTableIter iter;
     void *key;
 
     g_byte_array_append(closed, (const uint8_t *)"6", 1);
     g_hash_table_iter_init(&iter, s->toolstack);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        g_autoptr(GByteArray) state = NULL;
-
-        if (!below(key, devices) || !g_str_has_suffix(key, "/state")) {
-            continue;
+        if (below(key, devices) && g_str_has_suffix(key, "/state")) {
+            g_ptr_array_add(states, g_strdup(key));
         }
-        state = read_node(s, key);
-        if (!state || state->len != 1 ||
-            state->data[0] != '0' + XenbusStateInitialising) {
-            xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, key, closed);
+    }
+    for (guint i = 0; i < states->len; i++) {
+        const char *path = g_ptr_array_index(states, i);
+
+        if (!is_new(s, path)) {
+            write_store(s, XENPV_BACKEND_DOMID, XBT_NULL, path, closed);
         }
     }
     xenpv_xenstore_flush(s);
@@ -583,9 +712,10 @@ static void close_front_ends(XenPVXenstoreState *s)
 
 static void restore_tree(XenPVXenstoreState *s)
 {
+    g_autoptr(GHashTable) keep = toolstacks_paths(s);
     GList *paths = g_hash_table_get_keys(s->toolstack);
 
-    remove_guests_nodes(s, s->home);
+    remove_guests_nodes(s, keep, s->home);
     /* A directory comes before what is in it */
     paths = g_list_sort(paths, (GCompareFunc)strcmp);
     for (GList *l = paths; l; l = l->next) {
@@ -595,26 +725,16 @@ static void restore_tree(XenPVXenstoreState *s)
         if (!value || value->len != node->value->len ||
             (value->len && memcmp(value->data, node->value->data,
                                   value->len))) {
-            xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
-                          node->value);
+            write_store(s, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
+                        node->value);
         }
         if (node->perms) {
-            xs_impl_set_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
-                              node->perms);
+            set_perms_in_store(s, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
+                               node->perms);
         }
     }
     g_list_free(paths);
     xenpv_xenstore_flush(s);
-}
-
-static void end_guest_transactions(XenPVXenstoreState *s)
-{
-    for (guint i = 0; i < s->guest_txs->len; i++) {
-        xs_impl_transaction_end(s->impl, s->domid,
-                                g_array_index(s->guest_txs, xs_transaction_t,
-                                              i), false);
-    }
-    g_array_set_size(s->guest_txs, 0);
 }
 
 /* Forget what the guest has in flight, watches and transactions included */
@@ -724,25 +844,42 @@ static char *only_path(XenPVXenstoreState *s, Request *req)
 }
 
 /*
- * That a node does not exist is only for those to know who may read where it
- * would be
+ * That a node does not exist is only for those to know who may read what is
+ * next above it. Where that is, is found by halving: a path may have more than
+ * a thousand levels.
  */
 static int hide_missing(XenPVXenstoreState *s, Request *req, const char *path,
                         int err)
 {
     g_autofree char *parent = g_strdup(path);
-    g_autoptr(GByteArray) value = g_byte_array_new();
-    int parent_err = err;
+    g_autoptr(GArray) ends = g_array_new(false, false, sizeof(size_t));
+    guint exists = 0, missing;
+    size_t end = 1;
 
-    while (parent_err == ENOENT && strcmp(parent, "/")) {
-        char *upper = g_path_get_dirname(parent);
+    if (err != ENOENT) {
+        return err;
+    }
+    /* Where what is above it ends: "/", "/local", ... */
+    g_array_append_val(ends, end);
+    for (const char *p = path + 1; (p = strchr(p, '/')); p++) {
+        end = p - path;
+        g_array_append_val(ends, end);
+    }
+    missing = ends->len;
+    while (exists < missing) {
+        g_autoptr(GByteArray) value = g_byte_array_new();
+        guint i = (exists + missing) / 2;
+        int parent_err;
 
-        g_free(parent);
-        parent = upper;
-        g_byte_array_set_size(value, 0);
+        end = g_array_index(ends, size_t, i);
+        memcpy(parent, path, end);
+        parent[end] = '\0';
         parent_err = xs_impl_read(s->impl, s->domid, req->tx_id, parent, value);
-        if (parent_err == EACCES) {
-            return EACCES;
+        if (parent_err == ENOENT) {
+            missing = i;
+        } else {
+            err = parent_err == EACCES ? EACCES : ENOENT;
+            exists = i + 1;
         }
     }
     return err;
@@ -850,7 +987,7 @@ static int do_write(XenPVXenstoreState *s, Request *req)
     }
     g_byte_array_append(value, (const uint8_t *)req->data + len,
                         req->len - len);
-    err = xs_impl_write(s->impl, s->domid, req->tx_id, path, value);
+    err = write_store(s, s->domid, req->tx_id, path, value);
     return err ?: reply_ok(req);
 }
 
@@ -865,7 +1002,7 @@ static int do_mkdir(XenPVXenstoreState *s, Request *req)
     }
     err = xs_impl_read(s->impl, s->domid, req->tx_id, path, value);
     if (err == ENOENT) {
-        err = xs_impl_write(s->impl, s->domid, req->tx_id, path, value);
+        err = write_store(s, s->domid, req->tx_id, path, value);
     }
     return err ?: reply_ok(req);
 }
@@ -878,7 +1015,7 @@ static int do_rm(XenPVXenstoreState *s, Request *req)
     if (!path || !strcmp(path, "/")) {
         return EINVAL;
     }
-    err = xs_impl_rm(s->impl, s->domid, req->tx_id, path);
+    err = remove_from_store(s, s->domid, req->tx_id, path);
     if (err == ENOENT) {
         /* No error if only the node itself is missing */
         g_autoptr(GByteArray) value = g_byte_array_new();
@@ -911,11 +1048,11 @@ static int do_get_perms(XenPVXenstoreState *s, Request *req)
 
 static int do_set_perms(XenPVXenstoreState *s, Request *req)
 {
-    const char *args[16];
+    const char *args[1 + PERMS_MAX];
     unsigned n = get_strings(req, args, ARRAY_SIZE(args));
     g_autofree char *path = NULL;
     GList *perms = NULL;
-    int err;
+    int err = 0;
 
     if (n < 2) {
         return EINVAL;
@@ -927,21 +1064,34 @@ static int do_set_perms(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    for (unsigned i = 1; i < n; i++) {
-        perms = g_list_append(perms, g_strdup(args[i]));
+    /* As the store writes them itself: not what a guest puts behind a number */
+    for (unsigned i = 1; i < n && !err; i++) {
+        unsigned long domid;
+        const char *end;
+
+        if (!args[i][0] || !strchr("nrwb", args[i][0]) ||
+            qemu_strtoul(args[i] + 1, &end, 10, &domid) ||
+            domid > UINT16_MAX) {
+            err = EINVAL;
+        } else {
+            perms = g_list_append(perms, g_strdup_printf("%c%lu", args[i][0],
+                                                         domid));
+        }
     }
-    err = xs_impl_set_perms(s->impl, s->domid, req->tx_id, path, perms);
+    if (!err) {
+        err = set_perms_in_store(s, s->domid, req->tx_id, path, perms);
+    }
     g_list_free_full(perms, g_free);
     return err ?: reply_ok(req);
 }
 
-static Watch *find_guest_watch(XenPVXenstoreState *s, const char *path,
-                               const char *token)
+static XenPVWatch *find_guest_watch(XenPVXenstoreState *s, const char *path,
+                                    const char *token)
 {
-    Watch *w;
+    XenPVWatch *w;
 
-    QTAILQ_FOREACH(w, &s->guest_watches, next_of_owner) {
-        if (!strcmp(w->path->path, path) && !strcmp(w->token, token)) {
+    QTAILQ_FOREACH(w, &s->guest_watches.list, next) {
+        if (!strcmp(w->path, path) && !strcmp(w->token, token)) {
             return w;
         }
     }
@@ -952,8 +1102,8 @@ static int do_watch(XenPVXenstoreState *s, Request *req)
 {
     g_autofree char *path = NULL;
     const char *args[2];
+    XenPVWatch *w;
     int err;
-    Watch *w;
 
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
@@ -965,17 +1115,14 @@ static int do_watch(XenPVXenstoreState *s, Request *req)
     if (find_guest_watch(s, path, args[1])) {
         return EEXIST;
     }
-    if (s->nr_guest_watches >= GUEST_WATCHES_MAX) {
+    if (s->guest_watches.nr >= GUEST_WATCHES_MAX) {
         return E2BIG;
     }
-    w = add_watch(s, s->domid, args[0], &err);
+    w = add_watch(s, &s->guest_watches, s->domid, args[0], &err);
     if (!w) {
         return err;
     }
     w->token = g_strdup(args[1]);
-    QTAILQ_INSERT_TAIL(&s->guest_watches, w, next_of_owner);
-    s->nr_guest_watches++;
-    queue_event(s, w, path);
     return reply_ok(req);
 }
 
@@ -983,7 +1130,7 @@ static int do_unwatch(XenPVXenstoreState *s, Request *req)
 {
     g_autofree char *path = NULL;
     const char *args[2];
-    Watch *w;
+    XenPVWatch *w;
 
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
@@ -996,7 +1143,7 @@ static int do_unwatch(XenPVXenstoreState *s, Request *req)
     if (!w) {
         return ENOENT;
     }
-    remove_watch(s, w);
+    xenpv_watches_remove(&s->guest_watches, w);
     return reply_ok(req);
 }
 
@@ -1010,17 +1157,16 @@ static int do_reset_watches(XenPVXenstoreState *s, Request *req)
 static int do_transaction_start(XenPVXenstoreState *s, Request *req)
 {
     g_autofree char *id = NULL;
-    xs_transaction_t tx = XBT_NULL;
+    xs_transaction_t tx;
     int err;
 
     if (req->tx_id != XBT_NULL) {
         return EBUSY;
     }
-    err = xs_impl_transaction_start(s->impl, s->domid, &tx);
+    err = start_transaction(s, s->domid, &tx);
     if (err) {
         return err;
     }
-    g_array_append_val(s->guest_txs, tx);
     id = g_strdup_printf("%u", tx);
     reply_string(req, id);
     return 0;
@@ -1035,14 +1181,7 @@ static int do_transaction_end(XenPVXenstoreState *s, Request *req)
         (strcmp(arg, "T") && strcmp(arg, "F"))) {
         return EINVAL;
     }
-    err = xs_impl_transaction_end(s->impl, s->domid, req->tx_id,
-                                  arg[0] == 'T');
-    for (guint i = 0; err != ENOENT && i < s->guest_txs->len; i++) {
-        if (g_array_index(s->guest_txs, xs_transaction_t, i) == req->tx_id) {
-            g_array_remove_index_fast(s->guest_txs, i);
-            break;
-        }
-    }
+    err = end_transaction(s, s->domid, req->tx_id, arg[0] == 'T');
     return err ?: reply_ok(req);
 }
 
@@ -1169,28 +1308,32 @@ static void handle_request(XenPVXenstoreState *s)
     }
 }
 
-/* The next event that is not too long to be sent, as a message */
+/*
+ * A step of telling the guest, out of which a message may come: is there more
+ * to tell? What is too long for a message is left out.
+ */
 static bool put_event(XenPVXenstoreState *s)
 {
-    Event *e;
+    g_autofree char *path = NULL;
+    XenPVWatch *w = xenpv_watches_next(&s->guest_watches, &path);
 
-    while (!s->out_len && (e = QSIMPLEQ_FIRST(&s->guest_events))) {
-        const char *path = e->path + e->watch->prefix;
-        size_t path_size = strlen(path) + 1;
-        size_t token_size = strlen(e->watch->token) + 1;
+    if (w) {
+        const char *name = path + w->prefix;
+        size_t name_size = strlen(name) + 1;
+        size_t token_size = strlen(w->token) + 1;
 
-        if (path_size + token_size <= XENSTORE_PAYLOAD_MAX) {
-            g_autofree char *data = g_malloc(path_size + token_size);
+        if (name_size + token_size <= XENSTORE_PAYLOAD_MAX) {
+            g_autofree char *data = g_malloc(name_size + token_size);
 
-            memcpy(data, path, path_size);
-            memcpy(data + path_size, e->watch->token, token_size);
-            put_message(s, XS_WATCH_EVENT, 0, 0, data, path_size + token_size);
-            trace_xenpv_xenstore_event(path, e->watch->token);
+            memcpy(data, name, name_size);
+            memcpy(data + name_size, w->token, token_size);
+            put_message(s, XS_WATCH_EVENT, 0, 0, data,
+                        name_size + token_size);
+            trace_xenpv_xenstore_event(name, w->token);
         }
-        QSIMPLEQ_REMOVE_HEAD(&s->guest_events, next);
-        free_event(e);
+        return true;
     }
-    return s->out_len;
+    return xenpv_watches_pending(&s->guest_watches);
 }
 
 static void violation(XenPVXenstoreState *s, uint32_t error)
@@ -1311,13 +1454,21 @@ static void reconnect(XenPVXenstoreState *s)
     qatomic_set(&s->ring->connection, cpu_to_le32(XENSTORE_CONNECTED));
 }
 
+/* Have the back ends been told of what the guest has done? */
+static bool back_ends_know(XenPVXenstoreState *s)
+{
+    s->ring_waits = xenpv_watches_pending(&s->be_watches) || s->delivering;
+    return !s->ring_waits;
+}
+
 /*
  * An answer has to go before the next request is looked at, which bounds what
- * a guest that never reads can have waiting for it.
+ * a guest that never reads can have waiting for it. Events come after answers:
+ * some guests expect none between a request and its answer.
  */
 static void run_ring(XenPVXenstoreState *s)
 {
-    unsigned requests = 0;
+    int64_t until = run_until();
     bool notify = false;
 
     if (!s->ring) {
@@ -1335,19 +1486,25 @@ static void run_ring(XenPVXenstoreState *s)
                 break;
             }
         }
-        if (requests == REQUESTS_PER_RUN) {
+        if (is_late(until)) {
             qemu_bh_schedule(s->ring_bh);
             break;
         }
-        notify |= ring_get(s) > 0;
-        if (s->ignored) {
-            notify = true;
-            break;
+        if (note_committed(s)) {
+            continue;
         }
-        if (s->in_len >= HEADER_SIZE && !wanted(s)) {
-            handle_request(s);
-            requests++;
-        } else if (!put_event(s)) {
+        if (back_ends_know(s)) {
+            notify |= ring_get(s) > 0;
+            if (s->ignored) {
+                notify = true;
+                break;
+            }
+            if (s->in_len >= HEADER_SIZE && !wanted(s)) {
+                handle_request(s);
+                continue;
+            }
+        }
+        if (!put_event(s)) {
             break;
         }
     }
@@ -1391,16 +1548,18 @@ static struct qemu_xs_handle *be_open(void)
 {
     struct qemu_xs_handle *h = g_new0(struct qemu_xs_handle, 1);
 
-    QTAILQ_INIT(&h->watches);
+    h->store = xenstore;
     return h;
 }
 
 static void be_close(struct qemu_xs_handle *h)
 {
-    Watch *w, *next;
+    XenPVWatch *w, *next;
 
-    QTAILQ_FOREACH_SAFE(w, &h->watches, next_of_owner, next) {
-        remove_watch(xenstore, w);
+    QTAILQ_FOREACH_SAFE(w, &h->store->be_watches.list, next, next) {
+        if (w->h == h) {
+            xenpv_watches_remove(&h->store->be_watches, w);
+        }
     }
     g_free(h);
 }
@@ -1420,7 +1579,36 @@ static char *be_path(const char *path)
     return abspath;
 }
 
+/* The names in a directory of the toolstack's tree */
+static GList *toolstacks_names(XenPVXenstoreState *s, const char *dir)
+{
+    size_t len = strlen(dir) + 1;
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal,
+                                                        g_free, NULL);
+    GHashTableIter iter;
+    GList *list = NULL;
+    void *key;
+
+    g_hash_table_iter_init(&iter, s->toolstack);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        const char *path = key;
+
+        if (below(path, dir) && path[len - 1]) {
+            g_hash_table_add(names, g_strndup(path + len,
+                                              strcspn(path + len, "/")));
+        }
+    }
+    g_hash_table_iter_init(&iter, names);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        list = g_list_prepend(list, g_strdup(key));
+    }
+    return g_list_sort(list, (GCompareFunc)strcmp);
+}
+
 /*
+ * Of the guest's tree a back end sees what domain 0 has made: by that it tells
+ * which numbers of devices are free, and the guest may have removed some.
+ *
  * The caller frees the list and, if it is xen-block, each name in it. The
  * others leave the names, as libxenstore has them in the list's own block;
  * but what is freed by itself has to be allocated so.
@@ -1431,11 +1619,20 @@ static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
     g_autofree char *abspath = be_path(path);
     GList *items = NULL;
     unsigned n = 0;
+    int err = 0;
     char **list;
 
-    if (!abspath ||
-        !set_errno(xs_impl_directory(xenstore->impl, XENPV_BACKEND_DOMID, t,
-                                     abspath, NULL, &items))) {
+    if (!abspath) {
+        return NULL;
+    }
+    if (below(abspath, h->store->home)) {
+        items = toolstacks_names(h->store, abspath);
+        err = items ? 0 : ENOENT;
+    } else {
+        err = xs_impl_directory(h->store->impl, XENPV_BACKEND_DOMID, t, abspath,
+                                NULL, &items);
+    }
+    if (!set_errno(err)) {
         return NULL;
     }
     list = g_new0(char *, g_list_length(items) + 1);
@@ -1488,6 +1685,9 @@ static bool be_create(struct qemu_xs_handle *h, xs_transaction_t t,
     err = xs_impl_read(xenstore->impl, XENPV_BACKEND_DOMID, t, abspath, value);
     if (err == ENOENT) {
         err = write_node(xenstore, t, abspath, "", 0);
+    } else if (!err && below(abspath, BACKENDS)) {
+        /* Another device has it */
+        err = EEXIST;
     }
     if (!err) {
         err = set_node_perms(xenstore, t, abspath, owner, domid, perms);
@@ -1513,10 +1713,11 @@ static struct qemu_xs_watch *be_watch(struct qemu_xs_handle *h,
                                       const char *path, xs_watch_fn fn,
                                       void *opaque)
 {
-    Watch *w;
+    XenPVWatch *w;
     int err;
 
-    w = add_watch(xenstore, XENPV_BACKEND_DOMID, path, &err);
+    w = add_watch(xenstore, &xenstore->be_watches, XENPV_BACKEND_DOMID, path,
+                  &err);
     if (!w) {
         errno = err;
         return NULL;
@@ -1524,32 +1725,28 @@ static struct qemu_xs_watch *be_watch(struct qemu_xs_handle *h,
     w->h = h;
     w->fn = fn;
     w->opaque = opaque;
-    QTAILQ_INSERT_TAIL(&h->watches, w, next_of_owner);
-    queue_event(xenstore, w, w->path->path);
+    qemu_bh_schedule(xenstore->be_bh);
     return (struct qemu_xs_watch *)w;
 }
 
 static void be_unwatch(struct qemu_xs_handle *h, struct qemu_xs_watch *w)
 {
-    remove_watch(xenstore, (Watch *)w);
+    xenpv_watches_remove(&h->store->be_watches, (XenPVWatch *)w);
 }
 
 static xs_transaction_t be_transaction_start(struct qemu_xs_handle *h)
 {
-    xs_transaction_t tx = XBT_NULL;
+    xs_transaction_t tx;
 
-    if (!set_errno(xs_impl_transaction_start(xenstore->impl,
-                                             XENPV_BACKEND_DOMID, &tx))) {
-        return XBT_NULL;
-    }
-    return tx;
+    return set_errno(start_transaction(xenstore, XENPV_BACKEND_DOMID, &tx)) ?
+           tx : XBT_NULL;
 }
 
 static bool be_transaction_end(struct qemu_xs_handle *h, xs_transaction_t t,
                                bool abort)
 {
-    return set_errno(xs_impl_transaction_end(xenstore->impl,
-                                             XENPV_BACKEND_DOMID, t, !abort));
+    return set_errno(end_transaction(xenstore, XENPV_BACKEND_DOMID, t,
+                                     !abort));
 }
 
 static struct xenstore_backend_ops xenstore_ops = {
@@ -1578,7 +1775,7 @@ static void powerdown(Notifier *n, void *opaque)
     static const char poweroff[] = "poweroff";
 
     g_byte_array_append(value, (const uint8_t *)poweroff, strlen(poweroff));
-    xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value);
+    write_store(s, XENPV_BACKEND_DOMID, XBT_NULL, path, value);
 }
 
 static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
@@ -1598,11 +1795,11 @@ static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
     s->home = g_strdup_printf("/local/domain/%u", s->domid);
     s->toolstack = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                          free_node);
-    s->watched = g_hash_table_new(g_str_hash, g_str_equal);
-    s->guest_txs = g_array_new(false, false, sizeof(xs_transaction_t));
-    QSIMPLEQ_INIT(&s->be_events);
-    QSIMPLEQ_INIT(&s->guest_events);
-    QTAILQ_INIT(&s->guest_watches);
+    s->txs = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
+                                   free_tx);
+    xenpv_changes_init(&s->committed);
+    xenpv_watches_init(&s->be_watches, 0);
+    xenpv_watches_init(&s->guest_watches, GUEST_CHANGES_MAX);
     /*
      * Not in the block layer's context: what back ends do when a front end
      * changes may wait there, and must not be entered again
