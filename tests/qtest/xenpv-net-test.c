@@ -255,6 +255,12 @@ static void finish(Nic *n)
 
 static void test_nodes(void)
 {
+    static const char * const features[] = {
+        "feature-rx-copy", "feature-sg", "feature-gso-tcpv4",
+        "feature-gso-tcpv6", "feature-ipv6-csum-offload",
+        "feature-multicast-control", "feature-dynamic-multicast-control",
+        "feature-split-event-channels",
+    };
     int fd;
     QTestState *qts = start(&fd, ONE_NIC " -device xen-net-device");
     Frontend f;
@@ -267,11 +273,15 @@ static void test_nodes(void)
     xs_assert(qts, f.back, "frontend", "/local/domain/1/device/vif/0");
     xs_assert(qts, f.back, "frontend-id", "1");
     xs_assert(qts, f.back, "online", "1");
-    xs_assert(qts, f.back, "feature-rx-copy", "1");
+    for (int i = 0; i < ARRAY_SIZE(features); i++) {
+        xs_assert(qts, f.back, features[i], "1");
+    }
+    /* As many as vCPUs */
+    xs_assert(qts, f.back, "multi-queue-max-queues", "1");
+    xs_assert(qts, f.back, "carrier", "1");
     /* What is not said is not there */
-    g_assert_null(xs_read(qts, "%s/feature-sg", f.back));
-    g_assert_null(xs_read(qts, "%s/feature-gso-tcpv4", f.back));
-    g_assert_null(xs_read(qts, "%s/multi-queue-max-queues", f.back));
+    g_assert_null(xs_read(qts, "%s/feature-ctrl-ring", f.back));
+    g_assert_null(xs_read(qts, DIR "/mtu"));
     xs_assert(qts, "device/vif/1", "state", "1");
     frontend_destroy(&f);
     qtest_quit(qts);
