@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """xenner and xenpv-convert, as their users call them"""
 
+import ctypes
 import os
 import re
+import socket
+import struct
 import subprocess
+import time
 
 from xenpv import image
 from xenpv.program import BRIDGED, Program, tool
@@ -27,11 +31,58 @@ extra = "3 xencons=tty"
 '''
 
 
-def run(*command, text=None):
+def run(*command, text=None, **how):
     """Returns (status, standard output, standard error)"""
     done = subprocess.run(command, input=text, capture_output=True, timeout=60,
-                          encoding='utf-8', errors='replace')
+                          encoding='utf-8', errors='replace', **how)
     return done.returncode, done.stdout, done.stderr
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Watch:
+    """Tells whether anybody opens or looks into a file"""
+    IN_ACCESS, IN_OPEN = 1, 0x20
+
+    def __init__(self, path):
+        self.fd = LIBC.inotify_init1(os.O_NONBLOCK)
+        assert self.fd >= 0
+        assert LIBC.inotify_add_watch(self.fd, path.encode(),
+                                      self.IN_ACCESS | self.IN_OPEN) >= 0
+
+    def seen(self):
+        try:
+            return bool(os.read(self.fd, 4096))
+        except BlockingIOError:
+            return False
+
+    def close(self):
+        os.close(self.fd)
+
+
+def without_seccomp():
+    """From here on, this process and its children can make no sandbox"""
+    def op(code, jt, jf, k):
+        return struct.pack('HBBI', code, jt, jf, k)
+    load, equal, ret = 0x20, 0x15, 0x06
+    allow, refuse = 0x7fff0000, 0x00050001
+    program = b''.join((
+        op(load, 0, 0, 0),              # the number of the system call
+        op(equal, 3, 0, 317),           # seccomp
+        op(equal, 0, 3, 157),           # prctl
+        op(load, 0, 0, 16),             # its first argument
+        op(equal, 0, 1, 22),            # PR_SET_SECCOMP
+        op(ret, 0, 0, refuse), op(ret, 0, 0, allow)))
+    text = ctypes.create_string_buffer(program)
+    header = struct.pack('HxxxxxxQ', len(program) // 8,
+                         ctypes.addressof(text))
+    assert LIBC.prctl(38, 1, 0, 0, 0) == 0
+    assert LIBC.prctl(22, 2, header, 0, 0) == 0
+
+
+# What a terminal would do, not show: C0, C1 in UTF-8, and directions of text
+UNSEEN = '\x08\x0e\x1b[2J\x7f\x9b2J\u202e\u2066\u200b'
 
 
 class WaysIn(GuestTest):
@@ -201,7 +252,7 @@ class Bad(GuestTest):
             self.assertRegex(err, r'\A[^\n]+:\d+: [^\n]+\n\Z')
             self.assertRegex(err, says)
 
-    def image(self, says, data=b'', size=None, arguments=()):
+    def image(self, says, data=b'', size=None, arguments=(), **how):
         path = paths.result('functional/bad.img')
         with open(path, 'wb') as f:
             f.write(data)
@@ -209,7 +260,7 @@ class Bad(GuestTest):
                 f.truncate(size)
         before = os.stat(path)
         status, out, err = run(tool('xenpv-convert'), '--check', *arguments,
-                               path)
+                               path, **how)
         self.assertEqual((status, out), (1, ''), err)
         self.assertRegex(err, r'\A[^\n]+:\d+: [^\n]+\n\Z')
         self.assertRegex(err, says)
@@ -263,6 +314,132 @@ class Bad(GuestTest):
         self.image('cannot be opened', b'', 1 << 20,
                    arguments=('--format', 'frob'))
         self.image('no boot/grub|no .*menu.lst', fs)
+
+
+    def test_other_files(self):
+        """A raw disk that begins like an image of several files makes root
+        open any file of the host's, or connect to a server"""
+        other = paths.result('functional/another-file')
+        with open(other, 'wb') as f:
+            f.write(bytes(1 << 20))
+        server = socket.socket()
+        self.addCleanup(server.close)
+        server.bind(('127.0.0.1', 0))
+        server.listen()
+        server.settimeout(0)
+        url = 'nbd://127.0.0.1:%d/x' % server.getsockname()[1]
+        watch = Watch(other)
+        self.addCleanup(watch.close)
+
+        def qcow2(name, version=3, features=0, data=b''):
+            """One cluster of tables each, and a virtual size of 1 MiB"""
+            header = struct.pack('>IIQIIQIIQQIIQQQQII', 0x514649fb, version,
+                                 512 if name else 0, len(name), 16, 1 << 20, 0,
+                                 1, 3 << 16, 1 << 16, 1, 0, 0, features, 0, 0,
+                                 4, 104)
+            disk = (header + data).ljust(512, b'\0') + name.encode()
+            return disk.ljust(1 << 16, b'\0') + \
+                (2 << 16).to_bytes(8, 'big').ljust(1 << 16, b'\0') + \
+                bytes(1 << 17)
+
+        def extension(kind, text):
+            return struct.pack('>II', kind, len(text)) + \
+                text.encode().ljust((len(text) + 7) & ~7, b'\0')
+
+        raw = extension(0xe2792aca, 'raw')
+        for name in other, 'file:' + other, url, 'json:{"driver":"nbd"}':
+            self.image('based on another file', qcow2(name, data=raw))
+            self.image('based on another file', qcow2(name, version=2))
+            self.image('its data is in another file',
+                       qcow2('', features=4, data=extension(0x44415441, name)))
+            # ... whatever the format is said to be
+            self.image('based on another file', qcow2(name, data=raw),
+                       arguments=('-f', 'qcow2'))
+            self.image('neither', qcow2(name, data=raw),
+                       arguments=('-f', 'raw'))
+        self.image('neither', qcow2(''))
+        for driver in 'nbd', 'file', 'host_device', 'ssh', 'https', 'blkdebug':
+            self.image('cannot be opened', bytes(1 << 20),
+                       arguments=('-f', driver))
+        self.assertFalse(watch.seen())
+        with self.assertRaises(BlockingIOError):
+            server.accept()
+        # That is how it would be told
+        with open(other, 'rb') as f:
+            f.read(1)
+        self.assertTrue(watch.seen())
+
+    def test_no_sandbox(self):
+        """A disk is looked into with all rights where they cannot be given
+        up"""
+        self.image('not looked into, as the process that would do it cannot '
+                   'give up its rights: seccomp', bytes(1 << 20),
+                   preexec_fn=without_seccomp)
+
+    def test_bounds(self):
+        """A disk that is made for it takes hours, or gigabytes"""
+        start = time.monotonic()
+        gpt = bytes(446) + b'\0\0\0\0\xee' + bytes(59) + b'\x55\xaa' + \
+            b'EFI PART'.ljust(72, b'\0') + \
+            struct.pack('<QII', 2, 0xffffffff, 128).ljust(440, b'\0')
+        self.image('neither a file system', gpt, 1 << 40)
+        tree = image.Tree('bounds')
+        tree.file('etc/fstab', '\n' * (1 << 20))
+        tree.file('boot/grub/grub.cfg', '\n' * ((1 << 20) + 1))
+        path = tree.file_system(8)
+        status, out, err = run(tool('xenpv-convert'), '--check', path)
+        self.assertRegex(err, 'grub.cfg: it is larger than 1 MiB')
+        tree = image.Tree('bounds')
+        tree.file('etc/fstab', '/dev/vda1 / ext4\n' * 50000)
+        status, out, err = run(tool('xenpv-convert'), '--check',
+                               tree.file_system(8))
+        self.assertEqual(len(err.splitlines()), 101)
+        self.assertIn('there is more to say', err)
+        self.assertLess(time.monotonic() - start, 50)
+
+    def test_terminal(self):
+        """What is on a disk or in a configuration reaches the terminal as it
+        is there"""
+        tree = image.Tree('terminal')
+        tree.file('etc/motd', 'x\n')
+        tree.file('boot/grub/menu.lst', 'title x\n kernel /k%s root=/dev/x\n'
+                  % UNSEEN)
+        tree.file('etc/fstab', '/dev/vda1%s / ext4\n' % UNSEEN)
+        disk = tree.file_system(4)
+        odd = paths.result('functional/x%s.img' % UNSEEN.replace('/', ''))
+        if not os.path.lexists(odd):
+            os.symlink(disk, odd)
+        config = 'memory = 64\nkernel = "/k"\nname = "a/%s"\n' % UNSEEN
+        for locale in 'C', 'C.UTF-8':
+            for arguments, text in (
+                    (('--check', odd), None), (('-',), config),
+                    (('--check', '--format', UNSEEN, odd), None),
+                    (('--to', UNSEEN, '-'), config), (('--' + UNSEEN,), None),
+                    ((odd + '.none',), None)):
+                done = subprocess.run(
+                    (tool('xenpv-convert'),) + arguments, timeout=60,
+                    input=(text or '').encode(), capture_output=True,
+                    env=dict(os.environ, LC_ALL=locale))
+                self.assertEqual(done.returncode, 1)
+                shown = (done.stdout + done.stderr).decode()
+                self.assertTrue(shown)
+                for c in shown:
+                    self.assertTrue(c == '\n' or c.isprintable(), shown)
+
+    def test_user(self):
+        """--check is for root only"""
+        if os.geteuid():
+            self.skipTest('this is a user, as in all of these tests')
+        user = dict(user=65534, group=65534, extra_groups=[])
+        if run('test', '-x', tool('xenpv-convert'), **user)[0]:
+            self.skipTest('this tree is not readable for others')
+        path = '/tmp/xenpv-check-%d.img' % os.getpid()
+        with open(path, 'wb') as f:
+            f.truncate(1 << 20)
+        self.addCleanup(os.unlink, path)
+        status, out, err = run(tool('xenpv-convert'), '--check', path, **user)
+        self.assertEqual(status, 1)
+        self.assertIn('neither a file system', err)
 
 
 class Check(GuestTest):
