@@ -30,17 +30,13 @@
 #include "qemu/main-loop.h"
 #include "qemu/queue.h"
 #include "qemu/units.h"
-#include "qemu/uuid.h"
 #include "qapi/error.h"
 #include "block/aio.h"
-#include "hw/i386/kvm/xenstore_impl.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
-#include "hw/xen/interface/io/xs_wire.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "system/runstate.h"
-#include "xenpv-platform.h"
-#include "xenpv-watch.h"
+#include "xenpv-xenstore.h"
 #include "trace.h"
 
 #define VALID_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
@@ -59,77 +55,9 @@
  * added. xenstored looks at all rings again before it sleeps, which hides that.
  */
 #define LOOK_AGAIN_MS       1
-/* Watches that a guest may have */
-#define GUEST_WATCHES_MAX   128
-/* Nodes that can be changed in a transaction of the guest, as with xenstored */
-#define TX_CHANGES_MAX      1024
-/*
- * Nodes of whose change a guest can be told later: twice what it can change in
- * a transaction. If it lets more come up, it is told to look again at all that
- * it watches (see xenpv-watch.h).
- */
-#define GUEST_CHANGES_MAX   (2 * TX_CHANGES_MAX)
-/* Permissions in a request: more than the store takes for a node */
-#define PERMS_MAX           15
-
 /* Where the back ends of all kinds are, a directory for each device */
 #define BACKENDS            "/local/domain/0/backend"
 
-#define HEADER_SIZE         sizeof(struct xsd_sockmsg)
-
-/* What is opaque to back ends */
-struct qemu_xs_handle {
-    XenPVXenstoreState *store;
-};
-
-/* A transaction, of the guest or of a back end */
-typedef struct Tx {
-    unsigned domid;
-    XenPVChanges changes;
-} Tx;
-
-/* A node that domain 0 has written below the guest's home */
-typedef struct Node {
-    GByteArray *value;
-    GList *perms;           /* NULL: those of its parent */
-} Node;
-
-struct XenPVXenstoreState {
-    SysBusDevice parent_obj;
-
-    uint16_t domid;
-    uint32_t nr_vcpus;
-    char *name;
-    QemuUUID uuid;
-    uint64_t ram_size;
-
-    XenstoreImplState *impl;
-    char *home;             /* /local/domain/DOMID */
-    GHashTable *toolstack;  /* path: Node */
-    GHashTable *txs;        /* xs_transaction_t: Tx */
-    /* What a transaction has changed, and is still to be noted as changed */
-    XenPVChanges committed;
-    XenPVWatches be_watches;
-    QEMUBH *be_bh;
-    bool delivering;
-    bool ring_waits;        /* until the back ends have been told */
-
-    /* The guest */
-    struct xenstore_domain_interface *ring;     /* NULL: not connected */
-    struct xenevtchn_handle *eh;
-    int port;
-    QEMUBH *ring_bh;
-    QEMUTimer *ring_timer;  /* see LOOK_AGAIN_MS */
-    bool ignored;           /* it has violated the protocol */
-    XenPVWatches guest_watches;
-    /* What is on its way in and out */
-    uint8_t in[HEADER_SIZE + XENSTORE_PAYLOAD_MAX + 1];
-    uint32_t in_len;
-    uint8_t out[HEADER_SIZE + XENSTORE_PAYLOAD_MAX];
-    uint32_t out_len, out_sent;
-
-    Notifier powerdown;
-};
 
 /* As the back ends' operations have no argument for it */
 static XenPVXenstoreState *xenstore;
@@ -141,7 +69,7 @@ static XenPVXenstoreState *xenstore;
  * The absolute form of a path, or NULL if it is not valid. Only watches may
  * be on the special ones, which begin with an @.
  */
-static char *absolute_path(unsigned domid, const char *path, bool special)
+char *xenpv_xenstore_path(unsigned domid, const char *path, bool special)
 {
     size_t len = strlen(path);
 
@@ -232,7 +160,7 @@ static bool note_committed(XenPVXenstoreState *s)
 static XenPVWatch *add_watch(XenPVXenstoreState *s, XenPVWatches *ws,
                              unsigned domid, const char *path, int *err)
 {
-    g_autofree char *abspath = absolute_path(domid, path, true);
+    g_autofree char *abspath = xenpv_xenstore_path(domid, path, true);
 
     if (!abspath) {
         *err = EINVAL;
@@ -301,6 +229,19 @@ static void be_events_bh(void *opaque)
 /* ------------------------------------------------------------------------- */
 /* Changing the store: a positive errno                                       */
 
+static bool is_doomed(XenPVXenstoreState *s, xs_transaction_t t)
+{
+    Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
+
+    return tx && tx->doomed;
+}
+
+/* By which transaction of the engine this one reads */
+static xs_transaction_t reads_by(XenPVXenstoreState *s, xs_transaction_t t)
+{
+    return is_doomed(s, t) ? XBT_NULL : t;
+}
+
 /* May another node be changed in a transaction of the guest? */
 static bool tx_has_room(XenPVXenstoreState *s, unsigned domid,
                         xs_transaction_t t)
@@ -320,6 +261,9 @@ static int write_store(XenPVXenstoreState *s, unsigned domid,
     if (!tx_has_room(s, domid, tx)) {
         return ENOSPC;
     }
+    if (is_doomed(s, tx)) {
+        return 0;
+    }
     err = xs_impl_write(s->impl, domid, tx, path, value);
     if (!err) {
         changed_in(s, tx, path, false);
@@ -334,6 +278,9 @@ static int remove_from_store(XenPVXenstoreState *s, unsigned domid,
 
     if (!tx_has_room(s, domid, tx)) {
         return ENOSPC;
+    }
+    if (is_doomed(s, tx)) {
+        return 0;
     }
     err = xs_impl_rm(s->impl, domid, tx, path);
     if (!err) {
@@ -351,6 +298,9 @@ static int set_perms_in_store(XenPVXenstoreState *s, unsigned domid,
     if (!tx_has_room(s, domid, tx)) {
         return ENOSPC;
     }
+    if (is_doomed(s, tx)) {
+        return 0;
+    }
     err = xs_impl_set_perms(s->impl, domid, tx, path, perms);
     if (!err) {
         changed_in(s, tx, path, false);
@@ -366,22 +316,39 @@ static void free_tx(void *opaque)
     g_free(tx);
 }
 
+static Tx *add_tx(XenPVXenstoreState *s, unsigned domid, xs_transaction_t t)
+{
+    Tx *tx = g_new0(Tx, 1);
+
+    tx->domid = domid;
+    xenpv_changes_init(&tx->changes);
+    g_hash_table_insert(s->txs, GUINT_TO_POINTER(t), tx);
+    return tx;
+}
+
 static int start_transaction(XenPVXenstoreState *s, unsigned domid,
                              xs_transaction_t *t)
 {
     int err;
-    Tx *tx;
 
-    *t = XBT_NULL;
-    err = xs_impl_transaction_start(s->impl, domid, t);
-    if (err) {
-        return err;
-    }
-    tx = g_new0(Tx, 1);
-    tx->domid = domid;
-    xenpv_changes_init(&tx->changes);
-    g_hash_table_insert(s->txs, GUINT_TO_POINTER(*t), tx);
-    return 0;
+    do {
+        *t = XBT_NULL;
+        err = xs_impl_transaction_start(s->impl, domid, t);
+        if (err) {
+            return err;
+        }
+        if (!is_doomed(s, *t)) {
+            add_tx(s, domid, *t);
+            return 0;
+        }
+        /* The engine does not know of those: it has given one's number anew */
+        xs_impl_transaction_end(s->impl, domid, *t, false);
+    } while (true);
+}
+
+void xenpv_xenstore_add_doomed(XenPVXenstoreState *s, xs_transaction_t t)
+{
+    add_tx(s, s->domid, t)->doomed = true;
 }
 
 /* It is gone then, unless it is not the domain's (ENOENT) */
@@ -393,6 +360,10 @@ static int end_transaction(XenPVXenstoreState *s, unsigned domid,
 
     if (!tx || tx->domid != domid) {
         return ENOENT;
+    }
+    if (tx->doomed) {
+        g_hash_table_remove(s->txs, GUINT_TO_POINTER(t));
+        return commit ? EAGAIN : 0;
     }
     err = xs_impl_transaction_end(s->impl, domid, t, commit);
     if (commit && !err) {
@@ -414,8 +385,10 @@ static void end_guest_transactions(XenPVXenstoreState *s)
     g_hash_table_iter_init(&iter, s->txs);
     while (g_hash_table_iter_next(&iter, &id, &tx)) {
         if (((Tx *)tx)->domid == s->domid) {
-            xs_impl_transaction_end(s->impl, s->domid, GPOINTER_TO_UINT(id),
-                                    false);
+            if (!((Tx *)tx)->doomed) {
+                xs_impl_transaction_end(s->impl, s->domid,
+                                        GPOINTER_TO_UINT(id), false);
+            }
             g_hash_table_iter_remove(&iter);
         }
     }
@@ -447,6 +420,22 @@ static Node *remember(XenPVXenstoreState *s, const char *path)
         g_hash_table_insert(s->toolstack, g_strdup(path), node);
     }
     return node;
+}
+
+void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
+                             GByteArray *value, GList *perms)
+{
+    Node *node = remember(s, path);
+
+    if (!node) {
+        g_byte_array_unref(value);
+        g_list_free_full(perms, g_free);
+        return;
+    }
+    g_byte_array_unref(node->value);
+    node->value = value;
+    g_list_free_full(node->perms, g_free);
+    node->perms = perms;
 }
 
 /* As domain 0: a positive errno */
@@ -737,8 +726,7 @@ static void restore_tree(XenPVXenstoreState *s)
     xenpv_xenstore_flush(s);
 }
 
-/* Forget what the guest has in flight, watches and transactions included */
-static void reset_connection(XenPVXenstoreState *s)
+void xenpv_xenstore_reset_connection(XenPVXenstoreState *s)
 {
     end_guest_transactions(s);
     remove_guest_watches(s);
@@ -756,26 +744,40 @@ void xenpv_xenstore_reset(XenPVXenstoreState *s)
         qemu_xen_evtchn_unbind(s->eh, s->port);
         s->port = 0;
     }
-    reset_connection(s);
+    xenpv_xenstore_reset_connection(s);
     close_front_ends(s);
     restore_tree(s);
 }
 
+bool xenpv_xenstore_bind(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
+{
+    if (s->port > 0) {
+        qemu_xen_evtchn_unbind(s->eh, s->port);
+    }
+    s->ring = xenpv_frame_to_host(mfn);
+    s->ring_mfn = mfn;
+    s->guest_port = port;
+    s->port = s->ring ? qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port)
+                      : -1;
+    if (s->port < 0) {
+        s->port = 0;
+        return false;
+    }
+    return true;
+}
+
 void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
 {
-    s->ring = xenpv_frame_to_host(mfn);
-    if (!s->ring) {
-        return;
-    }
     xenpv_xenstore_printf(s, "store/ring-ref", "%" PRIu64, mfn);
     xenpv_xenstore_printf(s, "store/port", "%u", port);
-    s->ring->server_features = cpu_to_le32(XENSTORE_SERVER_FEATURE_RECONNECTION
-                                           | XENSTORE_SERVER_FEATURE_ERROR);
-    s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port);
-    if (s->port < 0) {
+    if (!xenpv_xenstore_bind(s, mfn, port)) {
         xenpv_guest_warning("xenstore cannot be bound to the guest's port %u",
                             port);
-        s->port = 0;
+    }
+    if (s->ring) {
+        s->ring->server_features =
+            cpu_to_le32(XENSTORE_SERVER_FEATURE_RECONNECTION |
+                        XENSTORE_SERVER_FEATURE_ERROR);
     }
 }
 
@@ -840,7 +842,7 @@ static char *only_path(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, &path, 1) != 1) {
         return NULL;
     }
-    return absolute_path(s->domid, path, false);
+    return xenpv_xenstore_path(s->domid, path, false);
 }
 
 /*
@@ -874,7 +876,7 @@ static int hide_missing(XenPVXenstoreState *s, Request *req, const char *path,
         end = g_array_index(ends, size_t, i);
         memcpy(parent, path, end);
         parent[end] = '\0';
-        parent_err = xs_impl_read(s->impl, s->domid, req->tx_id, parent, value);
+        parent_err = xs_impl_read(s->impl, s->domid, reads_by(s, req->tx_id), parent, value);
         if (parent_err == ENOENT) {
             missing = i;
         } else {
@@ -889,7 +891,7 @@ static int list_names(XenPVXenstoreState *s, Request *req, const char *path,
                       uint64_t *gencnt, GByteArray *names)
 {
     GList *items = NULL;
-    int err = xs_impl_directory(s->impl, s->domid, req->tx_id, path, gencnt,
+    int err = xs_impl_directory(s->impl, s->domid, reads_by(s, req->tx_id), path, gencnt,
                                 &items);
 
     for (GList *l = items; l && !err; l = l->next) {
@@ -928,7 +930,7 @@ static int do_directory_part(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
     }
-    path = absolute_path(s->domid, args[0], false);
+    path = xenpv_xenstore_path(s->domid, args[0], false);
     if (!path || !args[1][0] ||
         qemu_strtou64(args[1], NULL, 10, &offset)) {
         return EINVAL;
@@ -963,7 +965,7 @@ static int do_read(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    err = xs_impl_read(s->impl, s->domid, req->tx_id, path, req->reply);
+    err = xs_impl_read(s->impl, s->domid, reads_by(s, req->tx_id), path, req->reply);
     if (!err && req->reply->len > XENSTORE_PAYLOAD_MAX) {
         return E2BIG;
     }
@@ -981,7 +983,7 @@ static int do_write(XenPVXenstoreState *s, Request *req)
     if (len > req->len) {
         return EINVAL;
     }
-    path = absolute_path(s->domid, req->data, false);
+    path = xenpv_xenstore_path(s->domid, req->data, false);
     if (!path) {
         return EINVAL;
     }
@@ -1000,7 +1002,7 @@ static int do_mkdir(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    err = xs_impl_read(s->impl, s->domid, req->tx_id, path, value);
+    err = xs_impl_read(s->impl, s->domid, reads_by(s, req->tx_id), path, value);
     if (err == ENOENT) {
         err = write_store(s, s->domid, req->tx_id, path, value);
     }
@@ -1021,7 +1023,7 @@ static int do_rm(XenPVXenstoreState *s, Request *req)
         g_autoptr(GByteArray) value = g_byte_array_new();
         g_autofree char *parent = g_path_get_dirname(path);
 
-        if (!xs_impl_read(s->impl, XENPV_BACKEND_DOMID, req->tx_id, parent,
+        if (!xs_impl_read(s->impl, XENPV_BACKEND_DOMID, reads_by(s, req->tx_id), parent,
                           value)) {
             err = 0;
         }
@@ -1038,7 +1040,7 @@ static int do_get_perms(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    err = xs_impl_get_perms(s->impl, s->domid, req->tx_id, path, &perms);
+    err = xs_impl_get_perms(s->impl, s->domid, reads_by(s, req->tx_id), path, &perms);
     for (GList *l = perms; l && !err; l = l->next) {
         reply_string(req, l->data);
     }
@@ -1060,7 +1062,7 @@ static int do_set_perms(XenPVXenstoreState *s, Request *req)
     if (n > ARRAY_SIZE(args)) {
         return ENOSPC;
     }
-    path = absolute_path(s->domid, args[0], false);
+    path = xenpv_xenstore_path(s->domid, args[0], false);
     if (!path) {
         return EINVAL;
     }
@@ -1108,7 +1110,7 @@ static int do_watch(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
     }
-    path = absolute_path(s->domid, args[0], true);
+    path = xenpv_xenstore_path(s->domid, args[0], true);
     if (!path) {
         return EINVAL;
     }
@@ -1135,7 +1137,7 @@ static int do_unwatch(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
     }
-    path = absolute_path(s->domid, args[0], true);
+    path = xenpv_xenstore_path(s->domid, args[0], true);
     if (!path) {
         return EINVAL;
     }
@@ -1445,7 +1447,7 @@ static uint32_t ring_get(XenPVXenstoreState *s)
 static void reconnect(XenPVXenstoreState *s)
 {
     trace_xenpv_xenstore_reconnect();
-    reset_connection(s);
+    xenpv_xenstore_reset_connection(s);
     s->ring->req_cons = s->ring->req_prod = 0;
     s->ring->rsp_cons = s->ring->rsp_prod = 0;
     s->ring->error = cpu_to_le32(XENSTORE_ERROR_NONE);
@@ -1508,6 +1510,8 @@ static void run_ring(XenPVXenstoreState *s)
             break;
         }
     }
+    /* What was read has moved an index, too */
+    xenpv_memory_written(s->ring, sizeof(*s->ring));
     if (notify) {
         timer_mod(s->ring_timer,
                   qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + LOOK_AGAIN_MS);
@@ -1571,7 +1575,7 @@ static char *be_get_domain_path(struct qemu_xs_handle *h, unsigned int domid)
 
 static char *be_path(const char *path)
 {
-    char *abspath = absolute_path(XENPV_BACKEND_DOMID, path, false);
+    char *abspath = xenpv_xenstore_path(XENPV_BACKEND_DOMID, path, false);
 
     if (!abspath) {
         errno = EINVAL;
@@ -1830,6 +1834,7 @@ static void xenpv_xenstore_class_init(ObjectClass *klass, void *data)
 
     dc->desc = "xenstore of the xenpv-kvm machine";
     dc->realize = xenpv_xenstore_realize;
+    dc->vmsd = &xenpv_vmstate_xenstore;
     device_class_set_props(dc, xenpv_xenstore_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
