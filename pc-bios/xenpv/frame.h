@@ -21,16 +21,38 @@ typedef u32 frame_info_t;
 #define FI_RELEASED     7               /* not the domain's now: ballooned */
 #define FI_PINNED       (1u << 23)
 #define FI_PAE_XEN_L2   (1u << 22)      /* a level-2 table with our entries */
+#define FI_OPENS        (1u << 22)      /* a level-1 table: see table_writes.c */
 #define FI_CHECKING     (1u << 21)      /* its entries are still being read */
 #define FI_LEAVING      (1u << 20)      /* given back, but still in use */
 #define FI_COUNT_MASK   0x000fffffu
 
+#define NO_FRAME        (~0UL)
+
+/* A frame becomes a table, or stops being one, under this: page_tables.c */
+extern struct spinlock tables_lock;
+ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights);    /* or NO_FRAME */
+
+/* table_writes.c: with the lock, but for the last one */
+void close_mappings(ulong mfn);
+void forget_openings(ulong table);
+bool is_opened(ulong mfn);
+
 #ifdef __x86_64__
 extern frame_info_t *frame_table;
 
-static inline void *frame(ulong mfn)
+static inline bool frame_is_mapped(ulong mfn)
+{
+    return true;
+}
+
+static inline void *mapped_frame(ulong mfn)
 {
     return (void *)(XENPV_DIRECT_VIRT_64 + (mfn << 12));
+}
+
+static inline void *frame(ulong mfn)
+{
+    return mapped_frame(mfn);
 }
 #else
 #define frame_table ((frame_info_t *)FRAME_TABLE_VIRT)
@@ -59,6 +81,116 @@ static inline void *frame(ulong mfn)
     }
     return mapped_frame(mfn);
 }
+#endif
+
+/*
+ * Page-table entries and descriptors are read by other CPUs, which also set bits
+ * in entries. So they are read and written whole, and what depends on an entry's
+ * old value is a compare-and-exchange: one of these, never by halves.
+ */
+static inline bool cmpxchg_u64(volatile u64 *p, u64 *old, u64 new)
+{
+#ifdef __x86_64__
+    return __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+#else
+    bool equal;
+
+    asm volatile("lock; cmpxchg8b %1"
+                 : "+A" (*old), "+m" (*p), "=@ccz" (equal)
+                 : "b" ((u32)new), "c" ((u32)(new >> 32)) : "memory");
+    return equal;
+#endif
+}
+
+static inline u64 read_u64(volatile u64 *p)
+{
+#ifdef __x86_64__
+    return *p;
+#else
+    u64 val = 0;
+
+    cmpxchg_u64(p, &val, 0);
+    return val;
+#endif
+}
+
+/*
+ * 32-bit code has no registers to spare for 64-bit numbers: where it counts, an
+ * entry is its two halves. With 64-bit code lo is all of it, and hi nothing.
+ */
+#ifdef __x86_64__
+static inline u64 entry_value(ulong lo, ulong hi)
+{
+    return lo;
+}
+
+static inline ulong mfn_of(ulong lo, ulong hi)
+{
+    return PTE_MFN(lo);
+}
+
+static inline void write_entry(volatile u64 *p, ulong lo, ulong hi)
+{
+    *p = lo;
+}
+
+#define write_u64(p, val)   write_entry(p, val, 0)
+
+#define GET_GUEST_ENTRY(lo, hi, addr, label) \
+    do { \
+        GET_GUEST(lo, addr, label); \
+        (hi) = 0; \
+    } while (0)
+#define PUT_GUEST_ENTRY(addr, lo, hi, label) PUT_GUEST(addr, lo, label)
+#else
+static inline u64 entry_value(ulong lo, ulong hi)
+{
+    return lo | (u64)hi << 32;
+}
+
+/* GCC makes two shifts and an OR of it */
+static inline ulong mfn_of(ulong lo, ulong hi)
+{
+    asm("shrd $12, %1, %0" : "+r" (lo) : "r" (hi) : "cc");
+    return lo;
+}
+
+/* A guess of what is there, and again with what is there if that was wrong */
+#define WRITE_ENTRY "1: mov (%1), %%eax\n\t" \
+                    "2: mov 4(%1), %%edx\n\t" \
+                    "3: lock; cmpxchg8b (%1)\n\t" \
+                    "jnz 3b\n\t"
+
+static inline void write_entry(volatile u64 *p, ulong lo, ulong hi)
+{
+    u64 old;
+
+    asm volatile(WRITE_ENTRY
+                 : "=&A" (old) : "r" (p), "b" (lo), "c" (hi) : "memory", "cc");
+}
+
+static inline void write_u64(volatile u64 *p, u64 val)
+{
+    write_entry(p, val, val >> 32);
+}
+
+#define GET_GUEST_ENTRY(lo, hi, addr, label) \
+    do { \
+        GET_GUEST(lo, addr, label); \
+        GET_GUEST(hi, (addr) + 4, label); \
+    } while (0)
+/* Go to the label if that faults */
+#define PUT_GUEST_ENTRY(addr, lo, hi, label) \
+    do { \
+        u64 old_; \
+        asm volatile goto(WRITE_ENTRY \
+                          EX_TABLE(1b, %l[label]) \
+                          EX_TABLE(2b, %l[label]) \
+                          EX_TABLE(3b, %l[label]) \
+                          : "=&A" (old_) : "r" (addr), "b" (lo), "c" (hi) \
+                          : "memory", "cc" : label); \
+    } while (0)
 #endif
 
 /* The level-1 entry for addr in the tables in use; to access it may fault */

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
+#include "frame.h"
 #include "hw/xen/interface/version.h"
 #include "hw/xen/interface/features.h"
 
@@ -396,6 +396,11 @@ static HYPERCALL(do_vm_assist)
         break;
     case VMASST_CMD_disable:
         __atomic_fetch_and(&vm_assists, ~(1UL << type), __ATOMIC_SEQ_CST);
+        if (type == VMASST_TYPE_writable_pagetables) {
+            spin_lock(&tables_lock);
+            forget_openings(NO_FRAME);
+            spin_unlock(&tables_lock);
+        }
         break;
     default:
         return -ENOSYS;

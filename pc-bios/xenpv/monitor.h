@@ -490,7 +490,6 @@ bool emulate_segment_load(struct vcpu *v, struct regs *regs);
 #endif
 bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
-bool emulate_table_write(struct vcpu *v, struct regs *regs, ulong addr);
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* page_tables.c */
@@ -512,10 +511,12 @@ u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
 bool guest_mfn_valid(ulong mfn);
 bool give_away(ulong mfn);           /* a frame that is only memory */
-bool entry_ok(u64 val);             /* of a level-1 table */
 /* A grant's entry, with GNTMAP_* flags. False: it cannot be, or is not, there */
 bool map_granted(u64 addr, ulong mfn, u32 flags);
 bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr);
+
+/* table_writes.c */
+bool allow_table_write(struct vcpu *v, ulong addr);
 
 /* memory.c */
 long other_memory_op(unsigned op, ulong start, ulong arg);
@@ -561,6 +562,8 @@ void mark_upcall_pending(struct vcpu *v);
 void *new_start(void);              /* for its .start */
 void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
 void flush_others(u64 mask, ulong what);
+void flush_idle(void);
+void wake_up(struct vcpu *v);
 void kick_vcpu(struct vcpu *v);
 void do_requests(struct vcpu *v);
 void assists_changed(void);         /* vm_assists has: tell all vCPUs */

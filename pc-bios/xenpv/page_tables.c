@@ -318,7 +318,7 @@ static void set_m2p(ulong mfn, ulong pfn)
  * under the lock. References to one that stays a table are counted without it:
  * a change of CR3 does not wait for another vCPU.
  */
-static struct spinlock tables_lock;
+struct spinlock tables_lock;
 
 static int get_table_locked(ulong mfn, unsigned level, bool top_gib);
 static void put_table_locked(ulong mfn);
@@ -421,13 +421,8 @@ static inline bool hv_copy(unsigned level, unsigned i, u64 entry)
  * the CPU ignores in long mode are refused where, without it, it reserves them.
  */
 #define L1_DISALLOWED       (PTE_PWT | PTE_PCD | PTE_PAT)
-/*
- * 32-bit: of an entry's upper half, what is neither NX nor part of a frame's
- * number as a ulong. A present entry has none of it, so who writes one has to
- * look only if that half changes. (That misses one that takes over such bits
- * from an entry that was not present: the page fault is the guest's.)
- */
-#define HI_UNUSABLE         0x7ffff000
+/* 32-bit: of the upper half, what is neither NX nor part of an mfn as a ulong */
+#define L1_UNUSABLE_HI      (WORD == 4 ? 0x7ffff000 : 0)
 
 static inline u64 disallowed(unsigned level)
 {
@@ -496,7 +491,9 @@ static void install_hv_entries(ulong mfn)
 
     set_info(mfn, FI_PAE_XEN_L2);
     for (unsigned i = 0; i < HV_LINEAR; i++) {
-        l2[HV_SLOT + i] = hv_entries[i];
+        if (l2[HV_SLOT + i] != hv_entries[i]) {
+            write_u64(&l2[HV_SLOT + i], hv_entries[i]);
+        }
     }
 }
 #endif
@@ -585,6 +582,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
         *fi = info;
         return 0;
     }
+    close_mappings(mfn);
 #ifdef __x86_64__
     if (level == 4) {
         /* What is in our slots is the guest's, a copy of another table's maybe */
@@ -627,6 +625,9 @@ static void put_table_locked(ulong mfn)
     unsigned level = FI_TYPE(info);
 
     if ((info & FI_COUNT_MASK) == 0) {
+        if (unlikely(level == 1 && (info & FI_OPENS))) {
+            forget_openings(mfn);
+        }
         if (level > 1 && level <= TOP_LEVEL) {
             put_entries(mfn, level, nr_entries(level));
 #ifdef __x86_64__
@@ -635,6 +636,8 @@ static void put_table_locked(ulong mfn)
             }
 #endif
         }
+        /* No CPU knows it as a table any more, not even one that is idle */
+        flush_idle();
         *fi = 0;
         if (info & FI_LEAVING) {
             release_frame(mfn);
@@ -654,6 +657,7 @@ int get_seg_desc(ulong mfn)
     fi = &frame_table[mfn];
     spin_lock(&tables_lock);
     if (!*fi) {
+        close_mappings(mfn);
         *fi = (u32)FI_SEG_DESC << FI_TYPE_SHIFT | 1;
     } else if (FI_TYPE(*fi) == FI_SEG_DESC) {
         __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
@@ -685,23 +689,21 @@ void pin_boot_table(ulong mfn)
 static void copy_pdpt(struct vcpu *v)
 {
     /* The bits that are reserved in these entries; the frame's stay */
-    const u32 reserved = PTE_RW | PTE_US | 0x1e0;
-    u32 *top = frame(v->top_mfn), *to = (u32 *)v->pdpt;
-    u32 lo[4], hi[4];
-    u32 *linear;
+    const u64 reserved = PTE_RW | PTE_US | 0x1e0 | ~0xfffffffffULL;
+    u64 *top = frame(v->top_mfn), *linear;
+    u64 e[4];
 
     for (int i = 0; i < 4; i++) {
-        to[2 * i] = lo[i] = top[2 * i] & ~reserved;
-        to[2 * i + 1] = hi[i] = top[2 * i + 1] & 0xf;
+        e[i] = read_u64(&top[i]) & ~reserved;
+        write_u64(&v->pdpt[i], e[i]);
     }
-    if (!(lo[3] & PTE_P)) {
+    if (!(e[3] & PTE_P)) {
         return;
     }
-    linear = (u32 *)frame(lo[3] >> 12 | hi[3] << 20) +
-             2 * (HV_SLOT + HV_LINEAR);
+    /* Other vCPUs may be using it, too */
+    linear = (u64 *)frame(PTE_MFN(e[3])) + HV_SLOT + HV_LINEAR;
     for (int i = 0; i < 4; i++) {
-        linear[2 * i] = lo[i] & PTE_P ? lo[i] | PTE_RW | PTE_A | PTE_D : 0;
-        linear[2 * i + 1] = hi[i];
+        write_u64(&linear[i], e[i] & PTE_P ? e[i] | PTE_RW | PTE_A | PTE_D : 0);
     }
 }
 #endif
@@ -834,7 +836,14 @@ static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
         flush_others(~0ULL, FLUSH_ALL);
     }
 #else
-    copy_pdpt(v);
+    /* A vCPU that is not up makes its copy, too, when it is asked to flush */
+    if (v == current_vcpu()) {
+        copy_pdpt(v);
+    } else {
+        spin_lock(&tables_lock);
+        copy_pdpt(v);
+        spin_unlock(&tables_lock);
+    }
 #endif
 }
 
@@ -850,7 +859,8 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
         if (ret) {
             return ret;
         }
-        *current = mfn;
+        /* Before its entries are read: see top_table_changed(), update_copies() */
+        __atomic_store_n(current, mfn, __ATOMIC_SEQ_CST);
     }
     prepare_top_table(v, mfn, user);
 #ifdef __x86_64__
@@ -887,7 +897,7 @@ void flush_for_others(struct vcpu *v, ulong what)
 {
     if (what == FLUSH_ALL) {
 #ifndef __x86_64__
-        if (v->up) {
+        if (v->top_mfn) {
             copy_pdpt(v);
         }
 #else
@@ -910,6 +920,25 @@ static inline unsigned slot(ulong addr, unsigned level)
     return addr >> (12 + 9 * (level - 1)) & 511;
 }
 
+/* The level-1 table for addr, to which all upper entries give these rights */
+ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights)
+{
+    ulong mfn = v->top_mfn;
+
+    for (unsigned level = TOP_LEVEL; level > 1; level--) {
+        u64 entry = read_u64(&entry_of(mfn, slot(addr, level)));
+
+        if (WORD == 4 && level == TOP_LEVEL) {
+            entry |= PTE_RW | PTE_US;   /* which are not there */
+        }
+        mfn = PTE_MFN(entry);
+        if ((entry & rights) != rights || table_level(mfn) != level - 1) {
+            return NO_FRAME;
+        }
+    }
+    return mfn;
+}
+
 /*
  * The level-1 entry for addr is in the linear mapping, if the upper tables let
  * it be written there (they need not have the RW bit); else it must be looked
@@ -917,17 +946,9 @@ static inline unsigned slot(ulong addr, unsigned level)
  */
 static noinline u64 *walk(struct vcpu *v, ulong addr)
 {
-    ulong mfn = v->top_mfn;
+    ulong mfn = find_l1_table(v, addr, PTE_P);
 
-    for (unsigned level = TOP_LEVEL; level > 1; level--) {
-        u64 entry = entry_of(mfn, slot(addr, level));
-
-        mfn = PTE_MFN(entry);
-        if (!(entry & PTE_P) || table_level(mfn) != level - 1) {
-            return NULL;
-        }
-    }
-    return (u64 *)frame(mfn) + slot(addr, 1);
+    return mfn == NO_FRAME ? NULL : (u64 *)frame(mfn) + slot(addr, 1);
 }
 
 /*
@@ -948,24 +969,25 @@ volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
     }
     for (unsigned level = TOP_LEVEL; level; level--) {
         volatile u64 *entry = &entry_of(mfn, slot(addr, level));
-        u64 val = *entry;
         bool top_of_pae = WORD == 4 && level == TOP_LEVEL;
-        u32 traces = PTE_A | (write && level == 1 ? PTE_D : 0);
+        u32 traces = top_of_pae ? 0 : PTE_A | (write && level == 1 ? PTE_D : 0);
+        u64 val = read_u64(entry);
 
-        if (!(val & PTE_P)) {
-            return NULL;
-        }
-        mfn = PTE_MFN(val);
-        if (!top_of_pae && (val & rights) != rights) {
-            *error |= PTE_P;
-            return NULL;
-        }
-        if (level > 1 ? table_level(mfn) != level - 1 : !mfn_is_ram(mfn)) {
-            return NULL;
-        }
-        if (!top_of_pae && (val & traces) != traces) {
-            __atomic_fetch_or((volatile u32 *)entry, traces, __ATOMIC_SEQ_CST);
-        }
+        /* The traces are of this value, and of no other that comes meanwhile */
+        do {
+            if (!(val & PTE_P)) {
+                return NULL;
+            }
+            mfn = PTE_MFN(val);
+            if (!top_of_pae && (val & rights) != rights) {
+                *error |= PTE_P;
+                return NULL;
+            }
+            if (level > 1 ? table_level(mfn) != level - 1 : !mfn_is_ram(mfn)) {
+                return NULL;
+            }
+        } while ((val & traces) != traces &&
+                 !cmpxchg_u64(entry, &val, val | traces));
     }
     return (u8 *)frame(mfn) + (addr & (PAGE_SIZE - 1));
 }
@@ -1015,27 +1037,33 @@ none:
     return false;
 }
 
-/* May a level-1 entry have this value? 0 or minus Xen's errno */
-static inline int check_l1(u64 val)
+/*
+ * May a level-1 entry have this value? 0 or minus Xen's errno. A kernel may have
+ * got the RW bit from an entry where allow_table_write() set it: it is taken.
+ */
+static int check_l1(u64 *entry)
 {
+    u64 val = *entry;
     ulong mfn = PTE_MFN(val);
 
     if (!(val & PTE_P)) {
         return 0;
     }
-    if (unlikely(val & L1_DISALLOWED)) {
+    if (val & L1_DISALLOWED) {
         return -EINVAL;
     }
-#ifndef __x86_64__
-    if (unlikely((val >> 32) & HI_UNUSABLE)) {
+    if ((val >> 32) & L1_UNUSABLE_HI) {
         return (val >> 52 & 0x7ff) || PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL
                                                                      : -EPERM;
     }
-#endif
-    if (likely(mfn_is_ram(mfn))) {
-        if (unlikely(FI_TYPE(frame_table[mfn]) && (val & PTE_RW))) {
+    if (mfn_is_ram(mfn)) {
+        if (!FI_TYPE(frame_table[mfn]) || !(val & PTE_RW)) {
+            return 0;
+        }
+        if (FI_TYPE(frame_table[mfn]) != 1 || !is_opened(mfn)) {
             return -EBUSY;
         }
+        *entry &= ~PTE_RW;
         return 0;
     }
     if (guest_mfn_valid(mfn)) {
@@ -1045,95 +1073,84 @@ static inline int check_l1(u64 val)
     return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
 }
 
-#ifndef __x86_64__
-/* GCC makes two shifts and an OR of it */
-static inline ulong mfn_of(ulong lo, ulong hi)
-{
-    asm("shrd $12, %1, %0" : "+r" (lo) : "r" (hi) : "cc");
-    return lo;
-}
-#endif
-
-/*
- * Is a level-1 entry, in halves on 32-bit, one that check_l1() has nothing to
- * say about: what all but a few are? 32-bit code has no register to spare for
- * 64-bit numbers.
- */
-#ifdef __x86_64__
+/* One that check_l1() has nothing to say about: what all but a few are */
 static inline bool usual_l1(ulong lo, ulong hi)
 {
-    ulong mfn = PTE_MFN(lo);
-#else
-static inline bool usual_l1(ulong lo, ulong hi)
-{
-    ulong mfn = mfn_of(lo, hi);
-#endif
+    ulong mfn;
 
     if (!(lo & PTE_P)) {
         return true;
     }
-    return likely(!(lo & L1_DISALLOWED) && mfn_is_ram(mfn)) &&
+    if (unlikely(lo & L1_DISALLOWED)) {
+        return false;
+    }
+    mfn = mfn_of(lo, hi);
+    return likely(!(hi & L1_UNUSABLE_HI) && mfn_is_ram(mfn)) &&
            (likely(!FI_TYPE(frame_table[mfn])) || !(lo & PTE_RW));
 }
 
-bool entry_ok(u64 val)
+/* keep: bits that stay as the CPU has set them, or sets them now */
+static inline void set_entry(volatile u64 *entry, u64 val, u64 keep)
 {
-    return !check_l1(val);
-}
+    u64 old;
 
-/* No half of an entry is ever used with half of another */
-static inline void set_halves(volatile ulong *entry, ulong lo, ulong hi)
-{
-    if (entry[1] != hi) {
-        entry[0] = 0;
-        entry[1] = hi;
+    if (!keep) {
+        write_u64(entry, val);
+        return;
     }
-    entry[0] = lo;
-}
-
-#ifndef __x86_64__
-/* The same for what usual_l1() accepts. False: it is not usual, after all */
-static inline bool set_usual_halves(volatile ulong *entry, ulong lo, ulong hi)
-{
-    if (entry[1] != hi) {
-        if (unlikely((hi & HI_UNUSABLE) && (lo & PTE_P))) {
-            return false;
-        }
-        entry[0] = 0;
-        entry[1] = hi;
+    old = read_u64(entry);
+    while (!cmpxchg_u64(entry, &old, val | (old & keep))) {
     }
-    entry[0] = lo;
-    return true;
-}
-#endif
-
-static inline void set_entry(volatile u64 *entry, u64 val)
-{
-#ifdef __x86_64__
-    *entry = val;
-#else
-    set_halves((volatile ulong *)entry, val, val >> 32);
-#endif
 }
 
-static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val)
+static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val,
+                            u64 keep)
 {
 #ifdef __x86_64__
     if (level == 4) {
         val = hidden_entry(frame(mfn), i, val);
     }
 #endif
-    set_entry(&entry_of(mfn, i), val);
+    set_entry(&entry_of(mfn, i), val, keep);
+}
+
+/*
+ * 32-bit: whoever uses a top-level table has a copy of it, and the CPU may use
+ * what is in there even while it is idle. The lock is held, and what was in the
+ * table is still a table.
+ */
+static void update_copies(ulong mfn, unsigned level)
+{
+#ifndef __x86_64__
+    struct vcpu *self = current_vcpu();
+    u64 mask = 0;
+
+    if (level != 3) {
+        return;
+    }
+    for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
+        struct vcpu *v = vcpus[id];
+
+        if (v && __atomic_load_n(&v->top_mfn, __ATOMIC_SEQ_CST) == mfn) {
+            mask |= 1ULL << id;
+        }
+    }
+    if (mask >> self->id & 1) {
+        copy_pdpt(self);
+        flush_tlb();
+    }
+    flush_others(mask, FLUSH_ALL);
+    flush_idle();
+#endif
 }
 
 /*
  * An entry of a table of level 2 and up. Its pages are referenced before the
  * old ones are released, and the TLB forgets what it knows of the old ones.
  */
-static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
-                                      u64 val)
+static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
 {
-    unsigned level, i = ((ulong)entry & (PAGE_SIZE - 1)) / 8;
+    unsigned level;
     int ret = -EINVAL;
     u64 old;
 
@@ -1160,10 +1177,12 @@ static noinline int write_upper_entry(struct vcpu *v, ulong mfn, u64 *entry,
             install_hv_entries(PTE_MFN(val));
         }
 #endif
-        set_upper_entry(mfn, level, i, val);
+        set_upper_entry(mfn, level, i, val, keep);
+        update_copies(mfn, level);
         put_entry(level, old);
     } else {
-        set_upper_entry(mfn, level, i, val);
+        set_upper_entry(mfn, level, i, val, keep);
+        update_copies(mfn, level);
     }
     ret = 0;
     if (old & PTE_P) {
@@ -1175,191 +1194,96 @@ out:
     if (!ret && level == 4 && i < HV_SLOT) {
         top_table_changed(mfn);
     }
-#else
-    if (!ret && level == 3) {
-        /* Whoever uses it has a copy of it */
-        u64 mask = 0;
-
-        if (mfn == v->top_mfn) {
-            copy_pdpt(v);
-            flush_tlb();
-        }
-        for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
-            if (vcpus[id] != v && vcpus[id]->up && vcpus[id]->top_mfn == mfn) {
-                mask |= 1ULL << id;
-            }
-        }
-        flush_others(mask, FLUSH_ALL);
-    }
 #endif
     return ret;
 }
 
-static inline int write_l1(u64 *entry, u64 val)
+/* None that usual_l1() accepts, or one of which bits are to be kept */
+static int write_unusual_entry(u64 ptr, u64 val, u64 keep)
 {
-    int ret = check_l1(val);
-
-    if (likely(!ret)) {
-        set_entry(entry, val);
-    }
-    return ret;
-}
-
-#ifndef __x86_64__
-static noinline int write_unusual_l1(u64 *entry, u64 val)
-{
-    return write_l1(entry, val);
-}
-#endif
-
-static inline int write_entry(struct vcpu *v, ulong mfn, u64 *entry, u64 val)
-{
+    unsigned i = ((ulong)ptr & (PAGE_SIZE - 1)) / 8;
+    ulong mfn = ptr >> 12;
     unsigned type = FI_TYPE(frame_table[mfn]);
+    int ret = 0;
 
-    if (likely(type == 1)) {
-#ifdef __x86_64__
-        return write_l1(entry, val);
-#else
-        if (likely(usual_l1(val, val >> 32) &&
-                   set_usual_halves((volatile ulong *)entry, val, val >> 32))) {
-            return 0;
-        }
-        return write_unusual_l1(entry, val);
-#endif
+    if (type > 1) {
+        return write_upper_entry(mfn, i, val, keep);
     }
-    if (!type) {
-        set_entry(entry, val);          /* not a page table, just memory */
-        return 0;
+    if (type == 1) {
+        ret = check_l1(&val);
     }
-    return write_upper_entry(v, mfn, entry, val);
+    /* Else it is not a page table, just memory */
+    if (!ret) {
+        set_entry(&entry_of(mfn, i), val, keep);
+    }
+    return ret;
 }
 
 /* Hypercalls */
 
-struct req {
-    u64 ptr, val;
-};
-
-static noinline int unusual_mmu_update(struct vcpu *v, const struct req *req)
+/*
+ * Reads the request again, and once. device: of frames that are no memory, for
+ * which the domain has no right, or nothing.
+ */
+static noinline __attribute__((cold)) int unusual_update(ulong ureq, bool device)
 {
-    ulong mfn = req->ptr >> 12;
-    u64 *entry;
+    struct mmu_update req;
+    ulong mfn;
+    u64 keep = 0;
 
-    switch (req->ptr & 7) {
+    if (copy_from_guest(&req, ureq, sizeof(req))) {
+        return -EFAULT;
+    }
+    mfn = req.ptr >> 12;
+    if (device && (req.ptr & 7) != MMU_MACHPHYS_UPDATE && (req.val & PTE_P)) {
+        return guest_mfn_valid(PTE_MFN(req.val)) ? -EBUSY : -EPERM;
+    }
+    switch (req.ptr & 7) {
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        keep = PTE_A | PTE_D;
+        break;
     case MMU_NORMAL_PT_UPDATE:
     case 3:                     /* MMU_PT_UPDATE_NO_TRANSLATE */
-        if (!mfn_is_ram(mfn)) {
-            return -EINVAL;
-        }
-        entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
-        return write_entry(v, mfn, entry, req->val);
+        break;
     case MMU_MACHPHYS_UPDATE:
         if (!mfn_is_ram(mfn)) {
             return -EINVAL;
         }
-        set_m2p(mfn, req->val);
+        set_m2p(mfn, req.val);
         return 0;
-    case MMU_PT_UPDATE_PRESERVE_AD:
-        if (!mfn_is_ram(mfn)) {
-            return -EINVAL;
-        }
-        entry = (u64 *)frame(mfn) + ((ulong)req->ptr & 0xff8) / 8;
-        return write_entry(v, mfn, entry,
-                           req->val | (*entry & (PTE_A | PTE_D)));
+    default:
+        return -ENOSYS;
     }
-    return -ENOSYS;
-}
-
-static inline int one_mmu_update(struct vcpu *v, const struct req *req)
-{
-    ulong mfn = req->ptr >> 12;
-
-    if (unlikely(((ulong)req->ptr & 7) || !mfn_is_ram(mfn))) {
-        return unusual_mmu_update(v, req);
-    }
-    return write_entry(v, mfn, (u64 *)((ulong)frame(mfn) +
-                                       ((ulong)req->ptr & (PAGE_SIZE - 1))),
-                       req->val);
-}
-
-static inline int fetch_and_update(struct vcpu *v, ulong ureq)
-{
-    struct req req;
-
-#ifdef __x86_64__
-    GET_GUEST(req.ptr, ureq, fault);
-    GET_GUEST(req.val, ureq + 8, fault);
-#else
-    ulong lo, hi;
-
-    GET_GUEST(lo, ureq, fault);
-    GET_GUEST(hi, ureq + 4, fault);
-    req.ptr = lo | (u64)hi << 32;
-    GET_GUEST(lo, ureq + 8, fault);
-    GET_GUEST(hi, ureq + 12, fault);
-    req.val = lo | (u64)hi << 32;
-#endif
-    return one_mmu_update(v, &req);
-fault:
-    return -EFAULT;
+    return mfn_is_ram(mfn) ? write_unusual_entry(req.ptr, req.val, keep)
+                           : -EINVAL;
 }
 
 /*
- * Batches mostly stay within one level-1 table: it is remembered, with where it
- * is mapped. 32-bit code has no register to spare for 64-bit numbers, so here
- * they are halves.
+ * Without a call for what is usual, and the value first: 32-bit code has few
+ * registers
  */
-struct batch {
-    ulong maddr_lo, maddr_hi;   /* of the table; ~0: none */
-    char *page;
-};
-
-#ifdef __x86_64__
-static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
+static __always_inline int fetch_and_update(ulong ureq)
 {
-    return fetch_and_update(v, ureq);
-}
-#else
-static noinline int first_update(struct vcpu *v, ulong ureq, struct batch *b)
-{
-    int ret = fetch_and_update(v, ureq);
-    ulong lo, hi, mfn;
+    ulong ptr, ptr_hi, lo, hi, mfn;
 
-    b->maddr_lo = b->maddr_hi = ~0UL;
-    GET_GUEST(lo, ureq, out);
-    GET_GUEST(hi, ureq + 4, out);
-    mfn = mfn_of(lo, hi);
-    if (!ret && mfn_level(mfn) == 1) {
-        b->maddr_lo = mfn << 12;
-        b->maddr_hi = mfn >> 20;
-        b->page = frame(mfn);
-    }
-out:
-    return ret;
-}
-
-static inline int batch_update(struct vcpu *v, ulong ureq, struct batch *b)
-{
-    ulong offset, lo, hi;
-
-    GET_GUEST(offset, ureq, first);
-    GET_GUEST(hi, ureq + 4, first);
-    offset ^= b->maddr_lo;
-    if (unlikely((offset & ~0xff8UL) || hi != b->maddr_hi)) {
-        goto first;
-    }
-    GET_GUEST(lo, ureq + 8, first);
-    GET_GUEST(hi, ureq + 12, first);
+    GET_GUEST_ENTRY(lo, hi, ureq + 8, fault);
     if (unlikely(!usual_l1(lo, hi))) {
-        goto first;
+        goto unusual;
     }
-    if (likely(set_usual_halves((volatile ulong *)(b->page + offset), lo, hi))) {
-        return 0;
+    GET_GUEST_ENTRY(ptr, ptr_hi, ureq, fault);
+    mfn = mfn_of(ptr, ptr_hi);
+    if (unlikely((ptr & 7) || !mfn_is_ram(mfn) ||
+                 FI_TYPE(frame_table[mfn]) != 1 || !frame_is_mapped(mfn))) {
+        goto unusual;
     }
-first:
-    return first_update(v, ureq, b);
+    write_entry((u64 *)((ulong)mapped_frame(mfn) + (ptr & (PAGE_SIZE - 1))), lo,
+                hi);
+    return 0;
+unusual:
+    return unusual_update(ureq, false);
+fault:
+    return -EFAULT;
 }
-#endif
 
 #define MMU_UPDATE_PREEMPTED    0x80000000u
 
@@ -1393,31 +1317,43 @@ static int check_owner(u16 dom)
            dom == DOMID_IO || dom == DOMID_XEN || !dom ? -EPERM : -ESRCH;
 }
 
-/* Frames of no memory, for which the domain has no right, or nothing */
-static int device_update(struct vcpu *v, ulong ureq)
+/* Those from *ureq to end; where it stops is in *ureq */
+static noinline int fetch_and_update_all(ulong *ureq, ulong end)
 {
-    struct req req;
+    ulong at = *ureq;
+    int ret = 0;
 
-    if (copy_from_guest(&req, ureq, sizeof(req))) {
-        return -EFAULT;
+    while (at != end) {
+        ret = fetch_and_update(at);
+        if (unlikely(ret)) {
+            break;
+        }
+        at += sizeof(struct mmu_update);
     }
-    if ((req.ptr & 7) != MMU_MACHPHYS_UPDATE && (req.val & PTE_P)) {
-        return guest_mfn_valid(PTE_MFN(req.val)) ? -EBUSY : -EPERM;
+    *ureq = at;
+    return ret;
+}
+
+/* The same with frames of no memory */
+static int device_updates(ulong *ureq, ulong end)
+{
+    int ret = 0;
+
+    while (*ureq != end && !(ret = unusual_update(*ureq, true))) {
+        *ureq += sizeof(struct mmu_update);
     }
-    return one_mmu_update(v, &req);
+    return ret;
 }
 
 /* count or domid are not the usual ones, or the count done is wanted */
 static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
 {
-    struct vcpu *v = current_vcpu();
-    struct batch batch = { ~0UL, ~0UL, NULL };
     u32 before = done_before(count, udone);
     bool device = (u16)dom == DOMID_IO;
-    ulong ureq, end, size;
+    ulong ureq = ureqs, end, size;
     int ret;
 
-    size = (ulong)(count & ~MMU_UPDATE_PREEMPTED) * sizeof(struct req);
+    size = (ulong)(count & ~MMU_UPDATE_PREEMPTED) * sizeof(struct mmu_update);
     if (!access_ok(ureqs, size) || (count & ~MMU_UPDATE_PREEMPTED) > ~0UL >> 4) {
         return -EFAULT;
     }
@@ -1426,73 +1362,25 @@ static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
     }
     ret = device ? 0 : check_owner(dom);
     end = ureqs + size;
-    for (ureq = ureqs; ureq != end && !ret;) {
-        const ulong most = PART_OF_BATCH * sizeof(struct req);
+    while (ureq != end && !ret) {
+        const ulong most = PART_OF_BATCH * sizeof(struct mmu_update);
         ulong part_end = end - ureq > most ? ureq + most : end;
 
-        for (; ureq != part_end; ureq += sizeof(struct req)) {
-            ret = likely(!device) ? batch_update(v, ureq, &batch)
-                                  : device_update(v, ureq);
-            if (unlikely(ret)) {
-                break;
-            }
-        }
+        ret = device ? device_updates(&ureq, part_end)
+                     : fetch_and_update_all(&ureq, part_end);
         if (unlikely(part_end != end)) {
             let_interrupts_in();
-            batch = (struct batch) { ~0UL, ~0UL, NULL };
         }
     }
-    tell_done(udone, before + (ureq - ureqs) / sizeof(struct req));
+    tell_done(udone, before + (ureq - ureqs) / sizeof(struct mmu_update));
     return ret;
 }
-
-#ifdef __x86_64__
-static inline int update_one(ulong ureq)
-{
-    return fetch_and_update(current_vcpu(), ureq);
-}
-#else
-static noinline __attribute__((cold)) int update_unusual(ulong ureq)
-{
-    return fetch_and_update(current_vcpu(), ureq);
-}
-
-/*
- * Of a level-1 table that is mapped, in halves. The value first, and no call on
- * the way, for want of registers.
- */
-static inline int update_one(ulong ureq)
-{
-    ulong ptr, lo, hi, mfn;
-
-    GET_GUEST(lo, ureq + 8, unusual);
-    GET_GUEST(hi, ureq + 12, unusual);
-    if (unlikely(!usual_l1(lo, hi))) {
-        goto unusual;
-    }
-    GET_GUEST(ptr, ureq, unusual);
-    GET_GUEST(mfn, ureq + 4, unusual);
-    mfn = mfn_of(ptr, mfn);
-    if (unlikely((ptr & 7) || !mfn_is_ram(mfn) ||
-                 FI_TYPE(frame_table[mfn]) != 1 ||
-                 !frame_is_mapped(mfn))) {
-        goto unusual;
-    }
-    if (likely(set_usual_halves((volatile ulong *)
-                                ((ulong)mapped_frame(mfn) +
-                                 (ptr & (PAGE_SIZE - 1))), lo, hi))) {
-        return 0;
-    }
-unusual:
-    return update_unusual(ureq);
-}
-#endif
 
 HYPERCALL(do_mmu_update)
 {
     if (likely(!((a2 ^ 1) | (a4 ^ DOMID_SELF) | a3) &&
-               access_ok(a1, sizeof(struct req)))) {
-        return update_one(a1);
+               access_ok(a1, sizeof(struct mmu_update)))) {
+        return fetch_and_update(a1);
     }
     return mmu_updates(a1, a2, a3, a4);
 }
@@ -1527,18 +1415,18 @@ static noinline int flush_after_update(ulong va, ulong flags)
     return flush_vcpus(current_vcpu(), who == UVMF_ALL ? ALL_VCPUS : who, what);
 }
 
-/* The value in halves on 32-bit; hi is not used on 64-bit */
 static noinline long update_unusual_va(ulong va, ulong lo, ulong hi,
                                        ulong flags)
 {
-    u64 val = WORD == 8 ? lo : lo | (u64)hi << 32;
-    u64 *entry = access_ok(va, 1) ? walk(current_vcpu(), va) : NULL;
-    long ret = entry ? check_l1(val) : -EINVAL;
+    u64 val = entry_value(lo, hi);
+    ulong table = access_ok(va, 1) ? find_l1_table(current_vcpu(), va, PTE_P)
+                                   : NO_FRAME;
+    long ret = table != NO_FRAME ? check_l1(&val) : -EINVAL;
 
     if (ret) {
         return ret;
     }
-    set_entry(entry, val);
+    write_u64(&entry_of(table, slot(va, 1)), val);
     return flush_after_update(va, flags);
 }
 
@@ -1549,17 +1437,7 @@ static inline long update_va_mapping(ulong va, ulong lo, ulong hi, ulong flags)
     if (unlikely(!access_ok(va, 1) || !usual_l1(lo, hi))) {
         goto unusual;
     }
-#ifdef __x86_64__
-    PUT_GUEST(entry, lo, unusual);
-#else
-    /* Its upper half stays the same, or there is no such entry */
-    asm goto("1: cmp %0, %1\n\t"
-             "jne %l[changes]\n\t"
-             EX_TABLE(1b, %l[changes])
-             : : "r" (hi), "m" (((volatile ulong *)entry)[1]) : "cc" : changes);
-set:
-    PUT_GUEST(entry, lo, unusual);
-#endif
+    PUT_GUEST_ENTRY(entry, lo, hi, unusual);
     if (likely(!flags)) {
         return 0;
     }
@@ -1568,16 +1446,6 @@ set:
         return 0;
     }
     return flush_after_update(va, flags);
-#ifndef __x86_64__
-changes:
-    if (unlikely((hi & HI_UNUSABLE) && (lo & PTE_P))) {
-        goto unusual;
-    }
-    /* Not present in between, so that no half of it is ever used */
-    PUT_GUEST(entry, 0UL, unusual);
-    ((volatile ulong *)entry)[1] = hi;
-    goto set;
-#endif
 unusual:
     return update_unusual_va(va, lo, hi, flags);
 }
@@ -1680,7 +1548,7 @@ bool map_granted(u64 addr, ulong mfn, u32 flags)
     if (!entry) {
         return false;
     }
-    set_entry(entry, (u64)mfn << 12 | nx | PTE_P | PTE_A | PTE_D |
+    write_u64(entry, (u64)mfn << 12 | nx | PTE_P | PTE_A | PTE_D |
                      (flags & GNTMAP_application_map ? PTE_US : 0) |
                      (flags & GNTMAP_readonly ? 0 : PTE_RW) |
                      (flags >> _GNTMAP_guest_avail0 & 7) << 9);
@@ -1690,6 +1558,8 @@ bool map_granted(u64 addr, ulong mfn, u32 flags)
 /* new_addr: where the mapping is that it is replaced by, which is no more then */
 bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr)
 {
+    bool read_only = flags & GNTMAP_readonly;
+    bool opened = read_only && is_opened(mfn);
     volatile u64 *entry;
     u64 old, new = 0;
 
@@ -1698,19 +1568,21 @@ bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr)
         if (!entry) {
             return false;
         }
-        new = *entry;
-        set_entry(entry, 0);
+        new = read_u64(entry);
+        while (!cmpxchg_u64(entry, &new, 0)) {
+        }
     }
     entry = granted_entry(addr, flags);
     if (!entry) {
         return false;
     }
-    old = *entry;
-    if (!(old & PTE_P) || PTE_MFN(old) != mfn ||
-        !(old & PTE_RW) != !!(flags & GNTMAP_readonly)) {
-        return false;
-    }
-    set_entry(entry, new);
+    old = read_u64(entry);
+    do {
+        if (!(old & PTE_P) || PTE_MFN(old) != mfn ||
+            (!(old & PTE_RW) != read_only && !opened)) {
+            return false;
+        }
+    } while (!cmpxchg_u64(entry, &old, new));
     flush_vcpus(current_vcpu(), ALL_VCPUS, FLUSH_ALL);
     return true;
 }
@@ -1874,7 +1746,6 @@ slow:
  * gives back are only remembered as released, and can be had again.
  */
 static ulong pool_next, nr_released;
-#define NO_FRAME    (~0UL)
 
 /*
  * 2^order frames in a row, aligned as Xen's allocator does, that the guest has

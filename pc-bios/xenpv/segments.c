@@ -222,12 +222,18 @@ bool fix_descriptor(u64 *desc)
 
 static int fix_frame(ulong mfn, unsigned entries)
 {
-    u64 *desc = frame(mfn);
+    volatile u64 *desc = frame(mfn);
 
     for (unsigned i = 0; i < entries; i++) {
-        if (!fix_descriptor(&desc[i])) {
-            return -EINVAL;
-        }
+        u64 old = desc[i], fixed;
+
+        /* A copy is looked at: the CPU and other vCPUs may be changing it */
+        do {
+            fixed = old;
+            if (!fix_descriptor(&fixed)) {
+                return -EINVAL;
+            }
+        } while (fixed != old && !cmpxchg_u64(&desc[i], &old, fixed));
     }
     return 0;
 }
@@ -357,7 +363,7 @@ HYPERCALL(do_update_descriptor)
         !fix_descriptor(&desc)) {
         return -EINVAL;
     }
-    ((volatile u64 *)frame(mfn))[((ulong)maddr & (PAGE_SIZE - 1)) / 8] = desc;
+    write_u64((u64 *)frame(mfn) + ((ulong)maddr & (PAGE_SIZE - 1)) / 8, desc);
     return 0;
 }
 

@@ -24,8 +24,6 @@
 #define X86_PF          14
 #define X86_MC          18
 
-#define DR6_BS          0x4000      /* a single step */
-
 /* #PF error code */
 #define PF_PRESENT      0x01
 #define PF_WRITE        0x02
@@ -389,10 +387,7 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
     /* The guest kernel writes to one of its page tables */
     if ((error & (PF_PRESENT | PF_WRITE | PF_USER | PF_RSVD)) ==
         (PF_PRESENT | PF_WRITE) &&
-        in_kernel(v, regs) && emulate_table_write(v, regs, cr2)) {
-        if (unlikely(regs->flags & EFL_TF)) {
-            debug_exception(v, regs, DR6_BS);
-        }
+        in_kernel(v, regs) && allow_table_write(v, cr2)) {
         return;
     }
 #ifdef __x86_64__
@@ -629,6 +624,7 @@ static void monitor_trap(struct regs *regs)
         asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
         return;
     case NR_EXCEPTIONS ... 255:
+        wake_up(v);
         do_interrupt(v, regs->vector);
         return;
     }

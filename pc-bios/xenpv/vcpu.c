@@ -114,7 +114,7 @@ static u32 ask_flush(struct vcpu *v, ulong what)
 /*
  * Flush what (FLUSH_ALL or a page's address) from the TLBs of the vCPUs in
  * mask, but not of this one; returns when it is done. Idle vCPUs are left to
- * do it before they go on.
+ * do it before they go on, or when a table goes: see flush_idle().
  */
 void flush_others(u64 mask, ulong what)
 {
@@ -144,6 +144,42 @@ void flush_others(u64 mask, ulong what)
                 wait_a_little();
             }
         }
+    }
+}
+
+/*
+ * A page table is going to be something else: who has been asked to flush, and was
+ * idle, has done it when this returns. The CPU may still be walking its tables.
+ */
+void flush_idle(void)
+{
+    struct vcpu *self = current_vcpu();
+
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        struct vcpu *v = vcpus[i];
+        u32 asked;
+
+        if (!v || v == self || likely(!flush_is_asked(v))) {
+            continue;
+        }
+        asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
+        kick_vcpu(v);
+        while ((int)(__atomic_load_n(&v->flush_done, __ATOMIC_SEQ_CST) -
+                     asked) < 0) {
+            wait_a_little();
+        }
+    }
+}
+
+/*
+ * An interrupt in halt(): its handler looks at the guest's memory, and so who
+ * asks for a flush from now on has to wait for it.
+ */
+void wake_up(struct vcpu *v)
+{
+    __atomic_store_n(&v->idle, false, __ATOMIC_SEQ_CST);
+    if (unlikely(flush_is_asked(v))) {
+        do_flush(v);
     }
 }
 
@@ -236,10 +272,7 @@ static void halt(struct vcpu *v)
             v->wait_start = 0;
         }
     }
-    __atomic_store_n(&v->idle, false, __ATOMIC_SEQ_CST);
-    if (unlikely(flush_is_asked(v))) {
-        do_flush(v);
-    }
+    wake_up(v);
     ask_again(v);
 }
 

@@ -3,9 +3,9 @@
  * are refused with Xen's error and change nothing.
  *
  * A PV kernel's tables are the ones that the CPU walks, and the kernel may not
- * write to them itself. What it asks for by hypercall, or by a write that is
- * emulated, must be in the table afterwards and, where it asked for a flush,
- * in the TLB; a frame in use as a page table must never be mapped writable.
+ * write to them itself. What it asks for by hypercall, or by a direct write that
+ * the assist allows, must be in the table afterwards and, where it asked for a
+ * flush, in the TLB; a frame in use as a page table must not be mapped writable.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -499,7 +499,7 @@ static void direct_writes(void)
     check(faults(do_write, TEST_VA), "and of RW leaves the page writable");
 
     update_va_mapping(TEST_VA, 0, UVMF_INVLPG);
-    if (IS_64BIT) {
+    if (IS_64BIT && reads_level_1()) {
         write_bad("writing an entry for a table, writable", TEST_VA, 1,
                   make_pte(virt_to_mfn((void *)start_info->pt_base),
                            PAGE_KERNEL));
@@ -510,6 +510,9 @@ static void direct_writes(void)
     check_ret(HYPERCALL(vm_assist, VMASST_CMD_disable,
                         VMASST_TYPE_writable_pagetables), 0,
               "vm_assist, disable");
+    if (!is_initdomain()) {
+        write_bad("an entry, without the assist again", TEST_VA, 1, a);
+    }
 }
 
 /* --- The other operations on frames --- */
