@@ -18,12 +18,11 @@ struct insn {
     u8 avail;               /* bytes that could be read */
     u8 rex;
     u8 op_size;             /* 2, 4 or 8 */
-    bool lock, rep, repne, two_byte;
+    bool rep, repne, two_byte;
     bool addr_prefix;
     u8 seg;                 /* a segment's prefix, or 0 */
     u8 opcode;
     u8 modrm;
-    ulong imm;
     u32 dr6;                /* breakpoints that it has hit */
 };
 
@@ -85,8 +84,7 @@ static bool decode_prefixes(struct insn *in, struct regs *regs)
         case 0x67:
             in->addr_prefix = true;
             continue;
-        case 0xf0:
-            in->lock = true;
+        case 0xf0:              /* a lock, which none of them takes */
             continue;
         case 0xf2:
             in->repne = true;

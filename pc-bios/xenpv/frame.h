@@ -143,6 +143,7 @@ static inline void write_entry(volatile u64 *p, ulong lo, ulong hi)
         (hi) = 0; \
     } while (0)
 #define PUT_GUEST_ENTRY(addr, lo, hi, label) PUT_GUEST(addr, lo, label)
+#define GET_GUEST_U64(val, addr, label) GET_GUEST(val, addr, label)
 #else
 static inline u64 entry_value(ulong lo, ulong hi)
 {
@@ -179,6 +180,16 @@ static inline void write_u64(volatile u64 *p, u64 val)
     do { \
         GET_GUEST(lo, addr, label); \
         GET_GUEST(hi, (addr) + 4, label); \
+    } while (0)
+/* Whole, and so from where it can be written, too */
+#define GET_GUEST_U64(val, addr, label) \
+    do { \
+        u64 val_ = 0; \
+        asm volatile goto("1: lock; cmpxchg8b (%1)\n\t" \
+                          EX_TABLE(1b, %l[label]) \
+                          : "+A" (val_) : "r" (addr), "b" (0), "c" (0) \
+                          : "memory", "cc" : label); \
+        (val) = val_; \
     } while (0)
 /* Go to the label if that faults */
 #define PUT_GUEST_ENTRY(addr, lo, hi, label) \

@@ -995,17 +995,10 @@ volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
 /* The value of the level-1 entry for addr, 0 if there is none */
 u64 read_l1_entry(ulong addr)
 {
-    ulong entry = (ulong)linear_entry(addr), lo;
-#ifdef __x86_64__
-    GET_GUEST(lo, entry, none);
-    return lo;
-#else
-    ulong hi;
+    u64 val;
 
-    GET_GUEST(lo, entry, none);
-    GET_GUEST(hi, entry + 4, none);
-    return lo | (u64)hi << 32;
-#endif
+    GET_GUEST_U64(val, (ulong)linear_entry(addr), none);
+    return val;
 none:
     return 0;
 }
