@@ -1,8 +1,8 @@
 /*
  * What a front end needs, for the qtests of the devices on the Xen bus
  *
- * xenstore without transactions or watches, grants, and event channels. Each
- * device takes its frames, grants and ports from its own numbers.
+ * xenstore without watches, grants, and event channels. Each device takes its
+ * frames, grants and ports from its own numbers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,44 +23,68 @@
 #define XS_RING(field)  (XENPV_QTEST_MFN_XENSTORE * XENPV_PAGE + \
                          offsetof(struct xenstore_domain_interface, field))
 
-/* xenstore: one request is in the ring at a time, so it always fits */
+/* xenstore: move bytes to or from the ring, as room or they come up */
 static inline void xs_move(QTestState *qts, bool out, void *buf, uint32_t len)
 {
     uint64_t ring = out ? XS_RING(req) : XS_RING(rsp);
     uint64_t index = out ? XS_RING(req_prod) : XS_RING(rsp_cons);
     gint64 end = g_get_monotonic_time() + TIMEOUT_US;
-    uint32_t at = qtest_readl(qts, index);
     uint8_t *p = buf;
 
-    for (uint32_t i = 0; i < len; i++, at++) {
-        while (!out && qtest_readl(qts, XS_RING(rsp_prod)) == at) {
+    while (len) {
+        uint32_t prod = qtest_readl(qts, out ? XS_RING(req_prod)
+                                             : XS_RING(rsp_prod));
+        uint32_t cons = qtest_readl(qts, out ? XS_RING(req_cons)
+                                             : XS_RING(rsp_cons));
+        uint32_t at = out ? prod : cons;
+        uint32_t n = out ? XENSTORE_RING_SIZE - (prod - cons) : prod - cons;
+
+        n = MIN(MIN(n, len), XENSTORE_RING_SIZE - MASK_XENSTORE_IDX(at));
+        if (!n) {
             g_assert_cmpint(g_get_monotonic_time(), <, end);
-            g_usleep(500);
+            g_usleep(200);
+            continue;
         }
         if (out) {
-            qtest_writeb(qts, ring + MASK_XENSTORE_IDX(at), p[i]);
+            qtest_memwrite(qts, ring + MASK_XENSTORE_IDX(at), p, n);
         } else {
-            p[i] = qtest_readb(qts, ring + MASK_XENSTORE_IDX(at));
+            qtest_memread(qts, ring + MASK_XENSTORE_IDX(at), p, n);
         }
+        qtest_writel(qts, index, at + n);
+        xenpv_send(qts, XENPV_QTEST_PORT_XENSTORE);
+        p += n;
+        len -= n;
     }
-    qtest_writel(qts, index, at);
-    xenpv_send(qts, XENPV_QTEST_PORT_XENSTORE);
 }
 
-/* The answer, with a 0 after it; NULL if it is an error */
-static inline char *xs_request(QTestState *qts, uint32_t type,
-                               const void *data, uint32_t len)
+/*
+ * The answer, with a 0 after it; NULL if it is an error. Events that come
+ * before it are dropped.
+ */
+static inline char *xs_request_in(QTestState *qts, uint32_t type, uint32_t tx,
+                                  const void *data, uint32_t len)
 {
-    struct xsd_sockmsg hdr = { .type = type, .req_id = 1, .len = len };
+    struct xsd_sockmsg hdr = {
+        .type = type, .req_id = 1, .tx_id = tx, .len = len
+    };
     g_autofree char *answer = NULL;
 
     xs_move(qts, true, &hdr, sizeof(hdr));
     xs_move(qts, true, (void *)data, len);
-    xs_move(qts, false, &hdr, sizeof(hdr));
-    g_assert_cmpuint(hdr.len, <=, XENSTORE_PAYLOAD_MAX);
-    answer = g_malloc0(hdr.len + 1);
-    xs_move(qts, false, answer, hdr.len);
+    do {
+        g_free(answer);
+        xs_move(qts, false, &hdr, sizeof(hdr));
+        g_assert_cmpuint(hdr.len, <=, XENSTORE_PAYLOAD_MAX);
+        answer = g_malloc0(hdr.len + 1);
+        xs_move(qts, false, answer, hdr.len);
+    } while (hdr.type == XS_WATCH_EVENT);
     return hdr.type == XS_ERROR ? NULL : g_steal_pointer(&answer);
+}
+
+static inline char *xs_request(QTestState *qts, uint32_t type,
+                               const void *data, uint32_t len)
+{
+    return xs_request_in(qts, type, 0, data, len);
 }
 
 static inline char * G_GNUC_PRINTF(2, 3)

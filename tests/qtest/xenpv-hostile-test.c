@@ -1,0 +1,407 @@
+/*
+ * QMP answers while a hostile guest does its worst, on the xenpv-kvm machine
+ *
+ * What a guest asks for is done under the big lock, which the monitor needs,
+ * too. So for each kind of work that a guest can make much of there is a case
+ * here: it makes as much of it as it can, while a thread asks QMP for the state
+ * of the machine, again and again, and each time takes how long that was. If
+ * one of them fails, a guest can keep its host from managing it.
+ *
+ * Time in which the host was busy with others is not QEMU's: what the kernel
+ * says that QEMU's main thread, and the one that asks, were ready to run and
+ * did not (/proc/.../schedstat) is taken off. So the limit holds on a busy
+ * machine, too. It is 20 times what one pass may take.
+ *
+ * A new kind is a function, and a line in the table.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "xenpv-frontend.h"
+#include "hw/xen/interface/sched.h"
+
+/* QMP's answer */
+#define LIMIT_MS        100
+/* CPU time of a request, on average: five times what one pass may take */
+#define REQUEST_MS      25
+#define NS_PER_MS       1000000
+
+#define HOME            "/local/domain/1"
+#define NR_WATCHES      128
+/* Nodes that fit into the store beside the machine's own */
+#define NR_NODES        800
+
+typedef struct Kind {
+    const char *name;
+    /* Of QEMU, besides the machine */
+    const char *args;
+    /* Returns how many requests it has made */
+    unsigned (*attack)(QTestState *qts);
+} Kind;
+
+/* ------------------------------------------------------------------------- */
+/* Measuring                                                                  */
+
+/* What a thread has run, and has waited to, in ns; 0 where that is not told */
+static void read_schedstat(const char *file, int64_t *ran, int64_t *waited)
+{
+    g_autofree char *text = NULL;
+
+    *ran = *waited = 0;
+    if (g_file_get_contents(file, &text, NULL, NULL)) {
+        sscanf(text, "%" SCNd64 " %" SCNd64, ran, waited);
+    }
+}
+
+typedef struct Monitor {
+    QTestState *qts;
+    char *main_thread;
+    bool stop;
+    int64_t worst;      /* ns */
+    unsigned asked;
+} Monitor;
+
+static int64_t waited(Monitor *m)
+{
+    int64_t ran, qemu, own;
+
+    read_schedstat(m->main_thread, &ran, &qemu);
+    read_schedstat("/proc/thread-self/schedstat", &ran, &own);
+    return qemu + own;
+}
+
+static void *ask(void *opaque)
+{
+    Monitor *m = opaque;
+
+    do {
+        int64_t waited_before = waited(m);
+        int64_t start = g_get_monotonic_time() * 1000, took;
+
+        qtest_qmp_assert_success(m->qts, "{ 'execute': 'query-status' }");
+        took = g_get_monotonic_time() * 1000 - start;
+        took -= waited(m) - waited_before;
+        m->worst = MAX(m->worst, took);
+        m->asked++;
+        g_usleep(500);
+    } while (!qatomic_read(&m->stop));
+    return NULL;
+}
+
+static void test_kind(const void *data)
+{
+    const Kind *kind = data;
+    Monitor m = {
+        .qts = qtest_initf("-M xenpv-kvm,vfb=on -m 32 -action panic=none %s "
+                           "2>/dev/null", kind->args),
+    };
+    int pid = qtest_pid(m.qts);
+    int64_t ran_before, ran, ignored;
+    unsigned requests;
+    GThread *thread;
+
+    m.main_thread = g_strdup_printf("/proc/%d/task/%d/schedstat", pid, pid);
+    read_schedstat(m.main_thread, &ran_before, &ignored);
+    thread = g_thread_new("monitor", ask, &m);
+    requests = kind->attack(m.qts);
+    qatomic_set(&m.stop, true);
+    g_thread_join(thread);
+    read_schedstat(m.main_thread, &ran, &ignored);
+
+    g_test_message("%s: QMP asked %u times, at worst %.1f ms; %.2f ms of CPU "
+                   "time for each of %u requests", kind->name, m.asked,
+                   m.worst / 1e6, (ran - ran_before) / 1e6 / requests,
+                   requests);
+    g_assert_cmpint(m.worst / NS_PER_MS, <, LIMIT_MS);
+    g_assert_cmpint((ran - ran_before) / requests / NS_PER_MS, <, REQUEST_MS);
+    g_free(m.main_thread);
+    qtest_quit(m.qts);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Kinds                                                                      */
+
+/* Lines of log without end, by both ways, and crashes */
+static unsigned attack_log(QTestState *qts)
+{
+    g_autofree char *text = g_malloc(4064);
+    unsigned n = 0;
+
+    for (int i = 0; i < 4064; i++) {
+        text[i] = i & 1 ? '\n' : 'x';
+    }
+    for (int i = 0; i < 200; i++, n += 4) {
+        g_autofree char *copy = g_memdup2(text, 4064);
+
+        xenpv_call(qts, XENPV_CALL_CRASH, 0, copy, 4064);
+        xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_crash, NULL, 0);
+        qtest_outb(qts, XENPV_IO_BASE + XENPV_IO_LOG, 'x');
+        qtest_outb(qts, XENPV_IO_BASE + XENPV_IO_LOG, '\n');
+    }
+    return n;
+}
+
+static void must(char *answer)
+{
+    g_assert_nonnull(answer);
+    g_free(answer);
+}
+
+static void xs_path(QTestState *qts, uint32_t type, uint32_t tx,
+                    const char *path)
+{
+    /* XS_WRITE: with no value */
+    g_free(xs_request_in(qts, type, tx, path, strlen(path) + 1));
+}
+
+static uint32_t xs_begin(QTestState *qts)
+{
+    g_autofree char *id = xs_request(qts, XS_TRANSACTION_START, "", 1);
+
+    g_assert_nonnull(id);
+    return strtoul(id, NULL, 10);
+}
+
+static void xs_end(QTestState *qts, uint32_t tx, bool commit)
+{
+    must(xs_request_in(qts, XS_TRANSACTION_END, tx, commit ? "T" : "F", 2));
+}
+
+static void watch_all(QTestState *qts)
+{
+    for (int i = 0; i < NR_WATCHES; i++) {
+        g_autoptr(GString) req = g_string_new("data");
+
+        g_string_append_c(req, 0);
+        g_string_append_printf(req, "%d", i);
+        must(xs_request(qts, XS_WATCH, req->str, req->len + 1));
+    }
+}
+
+static char *long_name(size_t len, char c)
+{
+    char *name = g_malloc(len + 1);
+
+    memset(name, c, len);
+    name[len] = 0;
+    return name;
+}
+
+/* A large transaction, of which many watches are to be told; all given up */
+static unsigned attack_queue(QTestState *qts)
+{
+    unsigned n = 0;
+
+    for (int round = 0; round < 3; round++) {
+        uint32_t tx = xs_begin(qts);
+
+        for (int i = 0; i < NR_NODES; i++, n++) {
+            g_autofree char *path = g_strdup_printf("data/x/%d", i);
+
+            xs_path(qts, XS_WRITE, tx, path);
+        }
+        watch_all(qts);
+        xs_end(qts, tx, true);
+        must(xs_request(qts, XS_RESET_WATCHES, "", 1));
+        xs_path(qts, XS_RM, 0, "data/x");
+        n += NR_WATCHES + 4;
+    }
+    return n;
+}
+
+/* Ever new names, which are watched */
+static unsigned attack_names(QTestState *qts)
+{
+    g_autofree char *name = long_name(900, 'd');
+    unsigned n = 0;
+
+    watch_all(qts);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < NR_NODES; i++, n++) {
+            g_autofree char *path = g_strdup_printf("data/%s/%d-%d", name,
+                                                    round, i);
+
+            xs_path(qts, XS_WRITE, 0, path);
+        }
+        xs_path(qts, XS_RM, 0, "data");
+    }
+    return n;
+}
+
+/* The deepest path there can be, of which a part is there */
+static unsigned attack_missing(QTestState *qts)
+{
+    g_autoptr(GString) path = g_string_new(HOME "/data");
+    unsigned n = 0;
+
+    while (path->len + 2 <= XENSTORE_ABS_PATH_MAX) {
+        g_string_append(path, "/d");
+        if (n++ == NR_NODES) {
+            xs_path(qts, XS_WRITE, 0, path->str);
+        }
+    }
+    for (n = 0; n < 50; n++) {
+        xs_path(qts, XS_READ, 0, path->str);
+    }
+    return n;
+}
+
+/* The deepest path that can be there */
+static unsigned attack_depth(QTestState *qts)
+{
+    g_autoptr(GString) path = g_string_new("data");
+    unsigned n = 0;
+
+    for (int i = 0; i < NR_NODES; i++) {
+        g_string_append(path, "/d");
+    }
+    xs_path(qts, XS_WRITE, 0, path->str);
+    must(xs_request(qts, XS_READ, path->str, path->len + 1));
+    for (int i = 0; i < 50; i++, n += 8) {
+        uint32_t tx = xs_begin(qts);
+
+        xs_path(qts, XS_WRITE, tx, path->str);
+        xs_path(qts, XS_RM, tx, "data/d");
+        xs_end(qts, tx, i & 1);
+        xs_path(qts, XS_MKDIR, 0, path->str);
+        xs_path(qts, XS_READ, 0, path->str);
+        g_string_append(path, "/none/none/none");
+        xs_path(qts, XS_READ, 0, path->str);
+        xs_path(qts, XS_DIRECTORY, 0, path->str);
+        g_string_truncate(path, strlen("data") + NR_NODES * 2);
+    }
+    return n;
+}
+
+/* The largest directory, of the longest names */
+static void make_width(QTestState *qts)
+{
+    g_autofree char *name = long_name(2900, 'w');
+
+    for (int i = 0; i < NR_NODES; i++) {
+        g_autofree char *path = g_strdup_printf(HOME "/data/w/%s%d", name, i);
+
+        xs_path(qts, XS_WRITE, 0, path);
+    }
+}
+
+static unsigned attack_directory(QTestState *qts)
+{
+    g_autoptr(GString) part = g_string_new(HOME "/data/w");
+    unsigned n = 0;
+
+    g_string_append_c(part, 0);
+    g_string_append_c(part, '0');
+    make_width(qts);
+    for (int i = 0; i < 200; i++, n += 2) {
+        xs_path(qts, XS_DIRECTORY, 0, HOME "/data/w");
+        g_free(xs_request(qts, XS_DIRECTORY_PART, part->str, part->len + 1));
+    }
+    return n;
+}
+
+static unsigned attack_copies(QTestState *qts)
+{
+    unsigned n = 0;
+
+    make_width(qts);
+    for (int i = 0; i < 50; i++, n += 5) {
+        uint32_t tx = xs_begin(qts);
+
+        xs_path(qts, XS_WRITE, tx, "data/w");
+        xs_path(qts, XS_WRITE, tx, "data/w/x");
+        xs_path(qts, XS_RM, tx, "data/w");
+        xs_end(qts, tx, false);
+    }
+    return n;
+}
+
+/* Back ends that watch a directory of the guest's, and one node */
+static unsigned attack_back_ends(QTestState *qts)
+{
+    static const char *const dirs[] = {
+        "device/vfb/0", "device/vkbd/0", "device/vbd/51712/state",
+    };
+    unsigned n = 0;
+
+    for (int i = 0; i < ARRAY_SIZE(dirs); i++) {
+        for (int round = 0; round < 2; round++) {
+            uint32_t tx = xs_begin(qts);
+
+            for (int j = 0; j < NR_NODES; j++, n++) {
+                g_autofree char *path = g_strdup_printf("%s/x/%d", dirs[i], j);
+
+                xs_path(qts, XS_WRITE, tx, path);
+            }
+            xs_end(qts, tx, true);
+            g_free(xs_request(qts, XS_DIRECTORY, dirs[i], strlen(dirs[i]) + 1));
+            xs_path(qts, XS_RM, 0, dirs[i]);
+            n += 4;
+        }
+    }
+    return n;
+}
+
+static bool is_open(QTestState *qts, uint32_t port)
+{
+    struct evtchn_status s = { .dom = DOMID_SELF, .port = port };
+
+    g_assert_cmpint(xenpv_call(qts, XENPV_CALL_EVTCHN, EVTCHNOP_status, &s,
+                               sizeof(s)), ==, 0);
+    return s.status != EVTCHNSTAT_closed;
+}
+
+/* A full store, then a reset; as a request that is, as it is the guest's */
+static unsigned attack_reset(QTestState *qts)
+{
+    unsigned n = 0;
+    uint32_t port;
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < NR_NODES; i++, n++) {
+            g_autofree char *path = g_strdup_printf("data/x/%d", i);
+
+            xs_path(qts, XS_WRITE, 0, path);
+        }
+        watch_all(qts);
+        xs_begin(qts);
+        xs_path(qts, XS_RM, 0, "device/vbd/51712");
+        port = xenpv_alloc_unbound(qts);
+        xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_reboot, NULL, 0);
+        /* Done when this is free again. The ring has to be left alone. */
+        while (is_open(qts, port)) {
+            g_usleep(1000);
+        }
+    }
+    return n;
+}
+
+static const Kind kinds[] = {
+    { "log", "", attack_log },
+    { "queue", "", attack_queue },
+    { "names", "", attack_names },
+    { "missing", "", attack_missing },
+    { "depth", "", attack_depth },
+    { "directory", "", attack_directory },
+    { "copies", "", attack_copies },
+    { "back-ends", "-blockdev driver=null-co,node-name=n,size=1048576,"
+                   "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
+      attack_back_ends },
+    { "reset", "-blockdev driver=null-co,node-name=n,size=1048576,"
+               "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
+      attack_reset },
+};
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        g_autofree char *path = g_strdup_printf("/xenpv/hostile/%s",
+                                                kinds[i].name);
+
+        qtest_add_data_func(path, &kinds[i], test_kind);
+    }
+    return g_test_run();
+}
