@@ -37,6 +37,7 @@
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
 #include "hw/xen/xen-block.h"
+#include "hw/xenpv/xenpv-messages.h"
 #include "system/reset.h"
 #include "system/runstate.h"
 #include "xenpv-blkif.h"
@@ -317,7 +318,11 @@ static void ring_bh(void *opaque)
 
 static bool ring_event(void *opaque)
 {
-    return run_ring(opaque);
+    XenBlockDataPlane *dp = opaque;
+
+    /* stop_bh() takes out the handler together with this */
+    assert(dp->running);
+    return run_ring(dp);
 }
 
 /* What an error has stopped is tried once more */
@@ -385,7 +390,8 @@ static void front_end_changed(XenBlockDataPlane *dp, enum xenbus_state state)
 
     XEN_DEVICE_GET_CLASS(xendev)->frontend_changed(xendev, state, &err);
     if (err) {
-        error_reportf_err(err, "frontend change error: ");
+        error_prepend(&err, "frontend change error: ");
+        xenpv_guest_error_err(err);
     }
 }
 

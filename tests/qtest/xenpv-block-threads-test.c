@@ -11,13 +11,15 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/syscall.h>
+#include "qemu/atomic.h"
 #include "qobject/qdict.h"
 #include "xenpv-disk.h"
 
 #define IN_IOTHREAD " -object iothread,id=io -global xen-disk.iothread=io"
 #define PERSISTENT  " -global xen-disk.feature-persistent=on"
 /* Requests that are on their way for some seconds, of which QEMU knows no end */
-#define SLOW        ",throttling.bps-total=262144"
+#define SLOW        ",throttling.bps-total=524288"
 #define NR_SLOW     30
 
 static const char *const threads[] = { "", IN_IOTHREAD };
@@ -66,18 +68,23 @@ static void assert_released(QTestState *qts)
  */
 static void test_close(void)
 {
-    static const enum xenbus_state then[] = {
-        XenbusStateClosed, XenbusStateInitialising, XenbusStateInitialised,
-        XenbusStateConnected,
+    static const struct {
+        enum xenbus_state then;
+        bool in_iothread;
+    } cases[] = {
+        { XenbusStateClosed, false }, { XenbusStateClosed, true },
+        { XenbusStateInitialising, true }, { XenbusStateInitialised, false },
+        { XenbusStateConnected, true },
     };
     char *path = image();
 
-    for (int i = 0; i < ARRAY_SIZE(then) * 2; i++) {
-        QTestState *qts = start_slow(path, threads[i & 1]);
-        enum xenbus_state last = then[i / 2];
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *options = threads[cases[i].in_iothread];
+        QTestState *qts = start_slow(path, options);
+        enum xenbus_state last = cases[i].then;
         Disk d;
 
-        g_test_message("closed, then %d%s", last, threads[i & 1]);
+        g_test_message("closed, then %d%s", last, options);
         connect_disk(&d, qts, "51712", false, 1);
         push_slow(&d);
         frontend_set_state(&d.f, XenbusStateClosed);
@@ -197,37 +204,164 @@ static void test_unplug(void)
 }
 
 /*
+ * Another vCPU, which sends to the disk's port all the time: as an ioeventfd
+ * does it, that is a write to an eventfd of QEMU's, without QEMU's locks. Ours
+ * is the one that QEMU has had since the front end has connected.
+ *
+ * A thief takes the event away again, and the eventfd blocks here. So the
+ * IOThread, which has seen that there is something, mostly waits in its handler
+ * for the next event: it can be there at any time, and for long.
+ */
+typedef struct Kicker {
+    GThread *sender, *thief;
+    int fd;
+    bool stop, stopped;
+} Kicker;
+
+static bool is_eventfd(pid_t pid, int fd)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", pid, fd);
+    g_autofree char *target = g_file_read_link(path, NULL);
+
+    return target && !strcmp(target, "anon_inode:[eventfd]");
+}
+
+/* A duplicate of the one that is not in known; -errno */
+static int steal_eventfd(pid_t pid, const bool *known, int nr_fds)
+{
+    int pidfd = syscall(SYS_pidfd_open, pid, 0), fd = -ENOENT;
+
+    if (pidfd < 0) {
+        return -errno;
+    }
+    for (int i = 0; i < nr_fds; i++) {
+        if (!known[i] && is_eventfd(pid, i)) {
+            fd = syscall(SYS_pidfd_getfd, pidfd, i, 0);
+            fd = fd < 0 ? -errno : fd;
+            break;
+        }
+    }
+    close(pidfd);
+    return fd;
+}
+
+static void *send_events(void *opaque)
+{
+    Kicker *k = opaque;
+    uint64_t one = 1;
+
+    for (unsigned i = 0; !qatomic_read(&k->stopped); i++) {
+        g_assert_cmpint(write(k->fd, &one, sizeof(one)), ==, sizeof(one));
+        g_usleep(20 + i * 37 % 100);
+    }
+    return NULL;
+}
+
+static void *steal_events(void *opaque)
+{
+    Kicker *k = opaque;
+    uint64_t nr;
+
+    for (unsigned i = 0; !qatomic_read(&k->stop); i++) {
+        GPollFD there = { .fd = k->fd, .events = G_IO_IN };
+
+        /* After the IOThread has seen it, and before it has taken it */
+        g_poll(&there, 1, -1);
+        for (gint64 end = g_get_monotonic_time() + i * 7 % 50;
+             g_get_monotonic_time() < end;) {
+        }
+        g_assert_cmpint(read(k->fd, &nr, sizeof(nr)), ==, sizeof(nr));
+    }
+    qatomic_set(&k->stopped, true);
+    return NULL;
+}
+
+static void start_kicker(Kicker *k)
+{
+    g_assert_cmpint(fcntl(k->fd, F_SETFL, 0), ==, 0);
+    k->stop = k->stopped = false;
+    k->sender = g_thread_new("sender", send_events, k);
+    k->thief = g_thread_new("thief", steal_events, k);
+}
+
+static void stop_kicker(Kicker *k)
+{
+    qatomic_set(&k->stop, true);
+    g_thread_join(k->thief);
+    g_thread_join(k->sender);
+    close(k->fd);
+}
+
+/* Many persistent grants, which take their time to be dropped */
+static void grant_many(QTestState *qts)
+{
+    struct xenpv_gnttab_setup s = { .dom = DOMID_SELF, .nr_frames = 4 };
+
+    g_assert_cmpint(xenpv_call(qts, XENPV_CALL_GNTTAB, GNTTABOP_setup_table,
+                               &s, sizeof(s)), ==, 0);
+    for (int i = 0; i < 4 * 256; i++) {
+        uint64_t at = (LIST_MFN + i / 256) * XENPV_PAGE + i % 256 * 8;
+
+        xenpv_grant(qts, 1000 + i, GTF_permit_access, DATA_MFN + i % NR_DATA);
+        qtest_writel(qts, at, 1000 + i);
+        qtest_writew(qts, at + 4, 7 << 8);
+    }
+    for (int i = 0; i < 4; i++) {
+        xenpv_grant(qts, 900 + i, GTF_permit_access, LIST_MFN + i);
+    }
+}
+
+/*
  * Front ends that tell the back end of requests at the very moment in which
  * they close. The IOThread that is told so must not find what the main thread
- * has freed, which is filled with other bytes here.
+ * has freed, which is filled with other bytes here: of such a kind that they
+ * are taken for an event, and its handler is called.
  */
 static void test_close_race(void)
 {
+    enum { NR_FDS = 256, ROUNDS = 100 };
     char *path = image();
+    bool known[NR_FDS];
     QTestState *qts;
     Disk d;
 
-    g_setenv("MALLOC_PERTURB_", "165", true);
-    qts = start(path, ONE_DISK IN_IOTHREAD);
+    g_setenv("MALLOC_PERTURB_", "90", true);
+    g_setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", true);
+    qts = start(path, ONE_DISK ",iothread=io -object iothread,id=io" PERSISTENT);
     g_unsetenv("MALLOC_PERTURB_");
-    for (int round = 0; round < 300; round++) {
-        Seg seg = { DATA_REF + 3, 0, 7 };
+    g_unsetenv("GLIBC_TUNABLES");
+    grant_many(qts);
+    for (int i = 0; i < NR_FDS; i++) {
+        known[i] = is_eventfd(qtest_pid(qts), i);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        Kicker k;
 
-        connect_disk(&d, qts, "51712", round & 1, 1);
-        for (int i = 0; i < round % 7; i++) {
-            put_request(&d, BLKIF_OP_READ, i * 8, 1, &seg, 0);
+        prepare(&d, qts, "51712", round & 1, 1);
+        xs_write(qts, d.f.dir, "feature-persistent", "1");
+        connect_prepared(&d);
+        for (int i = 0; i < 4; i++) {
+            put_indirect(&d, BLKIF_OP_READ, 0, 256, 900 + i);
         }
-        if (round % 7) {
-            push(&d);
+        push(&d);
+        for (int i = 0; i < 4; i++) {
+            g_assert_cmpint(answer(&d, BLKIF_OP_READ), ==, 0);
         }
-        g_usleep(round % 5 * 20);
-        frontend_set_state(&d.f, XenbusStateClosed);
-        for (int i = 0; i < 10; i++) {
-            xenpv_send(qts, d.port);
+        k.fd = steal_eventfd(qtest_pid(qts), known, NR_FDS);
+        if (k.fd < 0) {
+            g_test_skip("file descriptors cannot be had from another process");
+            disconnect_disk(&d);
+        } else {
+            start_kicker(&k);
+            frontend_set_state(&d.f, XenbusStateClosed);
+            frontend_wait(&d.f, XenbusStateClosed);
+            stop_kicker(&k);
         }
-        frontend_wait(&d.f, XenbusStateClosed);
         frontend_set_state(&d.f, XenbusStateInitialising);
         frontend_destroy(&d.f);
+        if (k.fd < 0) {
+            break;
+        }
     }
     connect_disk(&d, qts, "51712", false, 1);
     assert_works(&d);
