@@ -9,249 +9,10 @@
  */
 
 #include "qemu/osdep.h"
-#include <poll.h>
-#include "qemu/bswap.h"
-#include "qemu/sockets.h"
-#include "qobject/qdict.h"
-#include "xenpv-frontend.h"
-#include "hw/xen/interface/io/netif.h"
-
-#define RING_SLOTS      256
-
-/* Our own numbers */
-#define TX_MFN          XENPV_QTEST_MFN_FREE
-#define RX_MFN          (TX_MFN + 1)
-#define DATA_MFN        (RX_MFN + 1)
-#define NR_DATA         32
-#define TX_REF          8
-#define RX_REF          9
-#define DATA_REF        100
-#define READONLY_REF    (DATA_REF + NR_DATA)
-#define FREE_REF        (READONLY_REF + 1)
-#define NOT_RAM_REF     (FREE_REF + 1)
-
-#define DIR             "device/vif/0"
-
-/* In the ring's page: indexes, and the slots of requests and answers */
-enum { REQ_PROD = 0, REQ_EVENT = 4, RSP_PROD = 8, RSP_EVENT = 12, SLOTS = 64 };
-
-typedef struct Ring {
-    uint64_t gpa;
-    size_t slot_size;
-    uint32_t prod, cons;
-} Ring;
-
-typedef struct Nic {
-    Frontend f;
-    int fd;
-    uint32_t port;
-    Ring tx, rx;
-} Nic;
-
-static uint64_t slot(const Ring *r, uint32_t i)
-{
-    return r->gpa + SLOTS + (i % RING_SLOTS) * r->slot_size;
-}
-
-static uint64_t data(unsigned frame)
-{
-    return (DATA_MFN + frame) * XENPV_PAGE;
-}
-
-static QTestState *start(int *fd, const char *device)
-{
-    QTestState *qts;
-    int fds[2];
-
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), ==, 0);
-    qts = qtest_initf("-M xenpv-kvm -m 32 -nodefaults "
-                      "-netdev socket,id=n,fd=%d %s", fds[1], device);
-    close(fds[1]);
-    *fd = fds[0];
-    return qts;
-}
-
-#define ONE_NIC " -device xen-net-device,netdev=n,idx=0,id=nic," \
-                "mac=52:54:00:12:34:99"
-
-static void ring_init(QTestState *qts, Ring *r, uint32_t ref, uint32_t mfn,
-                      size_t slot_size)
-{
-    *r = (Ring) { .gpa = mfn * XENPV_PAGE, .slot_size = slot_size };
-    qtest_memset(qts, r->gpa, 0, XENPV_PAGE);
-    qtest_writel(qts, r->gpa + REQ_EVENT, 1);
-    qtest_writel(qts, r->gpa + RSP_EVENT, 1);
-    xenpv_grant(qts, ref, GTF_permit_access, mfn);
-}
-
-/* Everything up to telling the back end */
-static void prepare(Nic *n, QTestState *qts, int fd)
-{
-    frontend_init(&n->f, qts, DIR);
-    frontend_wait(&n->f, XenbusStateInitWait);
-    n->fd = fd;
-    ring_init(qts, &n->tx, TX_REF, TX_MFN, sizeof(union netif_tx_sring_entry));
-    ring_init(qts, &n->rx, RX_REF, RX_MFN, sizeof(union netif_rx_sring_entry));
-    for (int i = 0; i < NR_DATA; i++) {
-        xenpv_grant(qts, DATA_REF + i, GTF_permit_access, DATA_MFN + i);
-    }
-    xenpv_grant(qts, READONLY_REF, GTF_permit_access | GTF_readonly, DATA_MFN);
-    xenpv_grant(qts, NOT_RAM_REF, GTF_permit_access,
-                XENPV_CORE_GPA / XENPV_PAGE);
-    n->port = xenpv_alloc_unbound(qts);
-    xs_write(qts, DIR, "tx-ring-ref", "%u", TX_REF);
-    xs_write(qts, DIR, "rx-ring-ref", "%u", RX_REF);
-    xs_write(qts, DIR, "event-channel", "%u", n->port);
-    xs_write(qts, DIR, "request-rx-copy", "1");
-}
-
-static void connect_nic(Nic *n, QTestState *qts, int fd)
-{
-    prepare(n, qts, fd);
-    frontend_set_state(&n->f, XenbusStateConnected);
-    frontend_wait(&n->f, XenbusStateConnected);
-}
-
-static void put(Nic *n, Ring *r, const void *req, size_t len)
-{
-    qtest_memwrite(n->f.qts, slot(r, r->prod), req, len);
-    r->prod++;
-}
-
-static void push(Nic *n, Ring *r)
-{
-    qtest_writel(n->f.qts, r->gpa + REQ_PROD, r->prod);
-    xenpv_send(n->f.qts, n->port);
-}
-
-/* The next answer, which begins with the request's number */
-static void get(Nic *n, Ring *r, void *rsp, size_t len)
-{
-    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
-
-    while (qtest_readl(n->f.qts, r->gpa + RSP_PROD) == r->cons) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(500);
-    }
-    qtest_memread(n->f.qts, slot(r, r->cons), rsp, len);
-    g_assert_cmpuint(*(uint16_t *)rsp, ==, r->cons & 0xffff);
-    r->cons++;
-    qtest_writel(n->f.qts, r->gpa + RSP_EVENT, r->cons + 1);
-}
-
-static void put_tx(Nic *n, uint32_t ref, uint16_t offset, uint16_t flags,
-                   uint16_t size)
-{
-    netif_tx_request_t req = {
-        .gref = ref, .offset = offset, .flags = flags,
-        .id = n->tx.prod, .size = size,
-    };
-
-    put(n, &n->tx, &req, sizeof(req));
-}
-
-static int16_t tx_answer(Nic *n)
-{
-    netif_tx_response_t rsp;
-
-    get(n, &n->tx, &rsp, sizeof(rsp));
-    return rsp.status;
-}
-
-/* The wire: each packet has its length before it */
-static void wire_get(Nic *n, void *buf, size_t len)
-{
-    struct pollfd p = { .fd = n->fd, .events = POLLIN };
-
-    for (size_t got = 0; got < len; ) {
-        ssize_t r;
-
-        g_assert_cmpint(poll(&p, 1, TIMEOUT_US / 1000), ==, 1);
-        r = read(n->fd, (uint8_t *)buf + got, len - got);
-        g_assert_cmpint(r, >, 0);
-        got += r;
-    }
-}
-
-static void assert_wire(Nic *n, const uint8_t *packet, size_t len)
-{
-    g_autofree uint8_t *buf = g_malloc(len);
-    uint32_t size;
-
-    wire_get(n, &size, sizeof(size));
-    g_assert_cmpuint(be32_to_cpu(size), ==, len);
-    wire_get(n, buf, len);
-    g_assert_cmpmem(buf, len, packet, len);
-}
-
-static void assert_wire_silent(Nic *n)
-{
-    struct pollfd p = { .fd = n->fd, .events = POLLIN };
-
-    g_assert_cmpint(poll(&p, 1, 30), ==, 0);
-}
-
-static void wire_put(Nic *n, const uint8_t *packet, size_t len)
-{
-    uint32_t size = cpu_to_be32(len);
-
-    g_assert_cmpint(write(n->fd, &size, sizeof(size)), ==, sizeof(size));
-    g_assert_cmpint(write(n->fd, packet, len), ==, len);
-}
-
-static void make_packet(uint8_t *packet, size_t len, int seed)
-{
-    for (size_t i = 0; i < len; i++) {
-        packet[i] = i * 7 + seed;
-    }
-    memset(packet, 0xff, 6);
-}
-
-/* A buffer for a packet to come */
-static void put_rx(Nic *n, uint32_t ref)
-{
-    netif_rx_request_t req = { .id = n->rx.prod, .gref = ref };
-
-    put(n, &n->rx, &req, sizeof(req));
-}
-
-static netif_rx_response_t rx_answer(Nic *n)
-{
-    netif_rx_response_t rsp;
-
-    get(n, &n->rx, &rsp, sizeof(rsp));
-    return rsp;
-}
-
-static void assert_works(Nic *n)
-{
-    uint8_t packet[1514], buf[1514];
-    netif_rx_response_t rsp;
-
-    make_packet(packet, sizeof(packet), 3);
-    qtest_memwrite(n->f.qts, data(0) + 100, packet, sizeof(packet));
-    put_tx(n, DATA_REF, 100, 0, sizeof(packet));
-    push(n, &n->tx);
-    g_assert_cmpint(tx_answer(n), ==, NETIF_RSP_OKAY);
-    assert_wire(n, packet, sizeof(packet));
-
-    make_packet(packet, sizeof(packet), 5);
-    put_rx(n, DATA_REF + 1);
-    push(n, &n->rx);
-    wire_put(n, packet, sizeof(packet));
-    rsp = rx_answer(n);
-    g_assert_cmpint(rsp.status, ==, sizeof(packet));
-    g_assert_cmpuint(rsp.offset + rsp.status, <=, XENPV_PAGE);
-    qtest_memread(n->f.qts, data(1) + rsp.offset, buf, sizeof(buf));
-    g_assert_cmpmem(buf, sizeof(buf), packet, sizeof(packet));
-}
-
-static void finish(Nic *n)
-{
-    frontend_destroy(&n->f);
-    qtest_quit(n->f.qts);
-    close(n->fd);
-}
+#include <sys/mman.h>
+#include "qemu/atomic.h"
+#include "qobject/qjson.h"
+#include "xenpv-netif.h"
 
 static void test_nodes(void)
 {
@@ -548,6 +309,513 @@ static void test_reset(void)
     close(fd);
 }
 
+/*
+ * Extra slots that do not end, come twice or do not exist are taken for
+ * something; or the answers are not as many as the slots
+ */
+static void test_bad_extras(void)
+{
+    uint8_t packet[60];
+    netif_extra_info_t extra[2];
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    connect_nic(&n, qts, fd);
+    make_packet(packet, sizeof(packet), 1);
+    for (int i = 0; i < 4; i++) {
+        static const uint8_t types[4][2] = {
+            { 1, 1 }, { 2, 2 }, { 4, 0 }, { 77, 1 },
+        };
+
+        memset(extra, 0, sizeof(extra));
+        extra[0].type = types[i][0];
+        extra[1].type = types[i][1];
+        put_tx_frame(&n, packet, sizeof(packet), 1, 0, extra, 2);
+        assert_tx_answers(&n, 1, 2, NETIF_RSP_ERROR);
+    }
+    /* A hash is nothing to us, and no harm */
+    memset(extra, 0, sizeof(extra));
+    extra[0].type = XEN_NETIF_EXTRA_TYPE_HASH;
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, extra, 1);
+    assert_tx_answers(&n, 1, 1, NETIF_RSP_OKAY);
+    assert_wire(&n, packet, sizeof(packet));
+
+    /* All of the ring: extra slots, and then parts, each with one more */
+    for (int i = 0; i < 2; i++) {
+        unsigned begin = n.tx.cons;
+
+        put_tx(&n, DATA_REF, 0, i ? NETTXF_more_data : NETTXF_extra_info, 60);
+        for (int j = 1; j < RING_SLOTS; j++) {
+            if (i) {
+                put_tx(&n, DATA_REF, 0, NETTXF_more_data, 60);
+            } else {
+                extra[0].flags = XEN_NETIF_EXTRA_FLAG_MORE;
+                put(&n, &n.tx, extra, sizeof(extra[0]));
+            }
+        }
+        push(&n, &n.tx);
+        for (int j = 0; j < RING_SLOTS; j++) {
+            netif_tx_response_t rsp;
+
+            if (!j || i) {
+                g_assert_cmpint(tx_answer(&n), ==, NETIF_RSP_ERROR);
+                continue;
+            }
+            qtest_memread(qts, slot(&n.tx, n.tx.cons++), &rsp, sizeof(rsp));
+            g_assert_cmpint(rsp.status, ==, NETIF_RSP_NULL);
+        }
+        g_assert_cmpuint(qtest_readl(qts, n.tx.gpa + RSP_PROD), ==,
+                         begin + RING_SLOTS);
+    }
+    assert_wire_silent(&n);
+    assert_works(&n);
+    finish(&n);
+}
+
+static void mcast_frame(uint8_t *frame, unsigned nr)
+{
+    make_packet(frame, 60, nr);
+    memcpy(frame, "\x01\0\x5e\0\0", 5);
+    frame[5] = nr;
+}
+
+static int16_t mcast_request(Nic *n, uint8_t type, unsigned nr)
+{
+    uint8_t addr[60];
+    netif_extra_info_t extra = { .type = type };
+    int16_t status;
+
+    mcast_frame(addr, nr);
+    memcpy(extra.u.mcast.addr, addr, 6);
+    put_tx(n, 0, 0, NETTXF_extra_info, 0);
+    put(n, &n->tx, &extra, sizeof(extra));
+    push(n, &n->tx);
+    status = tx_answer(n);
+    n->tx.cons++;
+    return status;
+}
+
+static void assert_rx(Nic *n, const uint8_t *frame, size_t len)
+{
+    netif_rx_response_t rsp = rx_answer(n);
+    g_autofree uint8_t *got = g_malloc(len);
+
+    g_assert_cmpint(rsp.status, ==, len);
+    qtest_memread(n->f.qts, data((n->rx.cons - 1) % NR_DATA), got, len);
+    g_assert_cmpmem(got, len, frame, len);
+}
+
+static void fill_rx(Nic *n)
+{
+    while (n->rx.prod - n->rx.cons < NR_DATA) {
+        put_rx(n, DATA_REF + n->rx.prod % NR_DATA);
+    }
+    push(n, &n->rx);
+}
+
+/*
+ * Multicast that the guest has not asked for comes through, or what it has
+ * asked for does not; or it asks for more and more
+ */
+static void test_multicast(void)
+{
+    uint8_t frame[60], other[60];
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    prepare(&n, qts, fd);
+    xs_write(qts, DIR, "request-multicast-control", "1");
+    frontend_set_state(&n.f, XenbusStateConnected);
+    frontend_wait(&n.f, XenbusStateConnected);
+    fill_rx(&n);
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 64; i++) {
+            g_assert_cmpint(mcast_request(&n, XEN_NETIF_EXTRA_TYPE_MCAST_ADD,
+                                          i), ==, NETIF_RSP_OKAY);
+        }
+        /* Once more is no more; another one is one too many */
+        g_assert_cmpint(mcast_request(&n, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, 5),
+                        ==, NETIF_RSP_OKAY);
+        g_assert_cmpint(mcast_request(&n, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, 64),
+                        ==, NETIF_RSP_ERROR);
+        for (int i = 0; i < 66; i++) {
+            mcast_frame(frame, i);
+            wire_put(&n, frame, sizeof(frame));
+            if (i < 64) {
+                assert_rx(&n, frame, sizeof(frame));
+                fill_rx(&n);
+            }
+        }
+        /* Broadcast and unicast are not multicast */
+        make_packet(frame, sizeof(frame), 1);
+        wire_put(&n, frame, sizeof(frame));
+        assert_rx(&n, frame, sizeof(frame));
+        frame[0] = 2;
+        wire_put(&n, frame, sizeof(frame));
+        assert_rx(&n, frame, sizeof(frame));
+        for (int i = 0; i < 64; i++) {
+            g_assert_cmpint(mcast_request(&n, XEN_NETIF_EXTRA_TYPE_MCAST_DEL,
+                                          i), ==, NETIF_RSP_OKAY);
+        }
+        mcast_frame(other, 3);
+        wire_put(&n, other, sizeof(other));
+        wire_put(&n, frame, sizeof(frame));
+        assert_rx(&n, frame, sizeof(frame));
+        fill_rx(&n);
+    }
+    /* At any time */
+    xs_write(qts, DIR, "request-multicast-control", "0");
+    g_assert_cmpint(mcast_request(&n, XEN_NETIF_EXTRA_TYPE_MCAST_DEL, 1), ==,
+                    NETIF_RSP_OKAY);
+    wire_put(&n, other, sizeof(other));
+    assert_rx(&n, other, sizeof(other));
+    finish(&n);
+}
+
+/* Events of one way are told by the other's channel, or not at all */
+static void test_split_channels(void)
+{
+    uint8_t packet[60];
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    prepare(&n, qts, fd);
+    n.rx_port = xenpv_alloc_unbound(qts);
+    xs_write(qts, DIR, "event-channel", "x");
+    xs_write(qts, DIR, "event-channel-tx", "%u", n.port);
+    xs_write(qts, DIR, "event-channel-rx", "%u", n.rx_port);
+    frontend_set_state(&n.f, XenbusStateConnected);
+    frontend_wait(&n.f, XenbusStateConnected);
+    assert_works(&n);
+    xenpv_wait_event(qts, n.port);
+    xenpv_wait_event(qts, n.rx_port);
+
+    make_packet(packet, sizeof(packet), 1);
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
+    xenpv_wait_event(qts, n.port);
+    g_assert_false(xenpv_take_event(qts, n.rx_port));
+    assert_wire(&n, packet, sizeof(packet));
+    fill_rx(&n);
+    wire_put(&n, packet, sizeof(packet));
+    assert_rx(&n, packet, sizeof(packet));
+    xenpv_wait_event(qts, n.rx_port);
+    g_assert_false(xenpv_take_event(qts, n.port));
+    finish(&n);
+}
+
+#define NR_QUEUES       4
+#define QUEUE_MFN(q)    (DATA_MFN + NR_DATA + 2 * (q))
+#define QUEUE_REF(q)    (NOT_RAM_REF + 1 + 2 * (q))
+
+/* The nodes and rings of a front end with several queues */
+static void prepare_queues(Nic *queues, QTestState *qts, int fd)
+{
+    prepare(&queues[0], qts, fd);
+    for (int i = 0; i < NR_QUEUES; i++) {
+        Nic *q = &queues[i];
+        g_autofree char *dir = g_strdup_printf("%s/queue-%d", DIR, i);
+
+        *q = queues[0];
+        ring_init(qts, &q->tx, QUEUE_REF(i), QUEUE_MFN(i),
+                  sizeof(union netif_tx_sring_entry));
+        ring_init(qts, &q->rx, QUEUE_REF(i) + 1, QUEUE_MFN(i) + 1,
+                  sizeof(union netif_rx_sring_entry));
+        if (i) {
+            q->port = q->rx_port = xenpv_alloc_unbound(qts);
+        }
+        xs_write(qts, dir, "tx-ring-ref", "%u", QUEUE_REF(i));
+        xs_write(qts, dir, "rx-ring-ref", "%u", QUEUE_REF(i) + 1);
+        xs_write(qts, dir, "event-channel", "%u", q->port);
+    }
+    xs_write(qts, DIR, "multi-queue-num-queues", "%d", NR_QUEUES);
+}
+
+/*
+ * A queue does not work; or frames of one connection come by several, or all by
+ * one; or a front end gets queues that are not there
+ */
+static void test_queues(void)
+{
+    static const struct {
+        const char *node, *value;
+    } bad[] = {
+        { "multi-queue-num-queues", "0" }, { "multi-queue-num-queues", "5" },
+        { "multi-queue-num-queues", "4294967295" },
+        { "queue-3/tx-ring-ref", "132" }, { "queue-2/rx-ring-ref", "x" },
+        { "queue-3/event-channel", "4097" },
+    };
+    unsigned got[NR_QUEUES] = { 0 }, used = 0;
+    uint8_t packet[60] = { 0 };
+    Nic queues[NR_QUEUES];
+    QTestState *qts;
+    int fd;
+
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        qts = start(&fd, "-smp 4" ONE_NIC);
+        prepare_queues(queues, qts, fd);
+        xs_assert(qts, queues[0].f.back, "multi-queue-max-queues", "4");
+        xs_write(qts, DIR, bad[i].node, "%s", bad[i].value);
+        frontend_set_state(&queues[0].f, XenbusStateConnected);
+        frontend_wait(&queues[0].f, XenbusStateClosing);
+        for (int q = 0; q < NR_QUEUES; q++) {
+            g_assert_cmphex(xenpv_grant_flags(qts, QUEUE_REF(q)), ==,
+                            GTF_permit_access);
+            g_assert_cmphex(xenpv_grant_flags(qts, QUEUE_REF(q) + 1), ==,
+                            GTF_permit_access);
+        }
+        finish(&queues[0]);
+    }
+
+    qts = start(&fd, "-smp 4" ONE_NIC);
+    prepare_queues(queues, qts, fd);
+    frontend_set_state(&queues[0].f, XenbusStateConnected);
+    frontend_wait(&queues[0].f, XenbusStateConnected);
+    for (int i = 0; i < NR_QUEUES; i++) {
+        make_packet(packet, sizeof(packet), i);
+        put_tx_frame(&queues[i], packet, sizeof(packet), 1, 0, NULL, 0);
+        assert_tx_answers(&queues[i], 1, 0, NETIF_RSP_OKAY);
+        assert_wire(&queues[0], packet, sizeof(packet));
+        /* All pages are for one: nobody looks what is in them */
+        fill_rx(&queues[i]);
+    }
+    /* 16 connections, of 8 frames each */
+    memset(packet, 0, sizeof(packet));
+    memset(packet, 0xff, 6);
+    packet[12] = 8;
+    packet[14] = 0x45;
+    packet[23] = 17;
+    for (int i = 0; i < 16; i++) {
+        unsigned to = NR_QUEUES;
+
+        packet[35] = i;
+        for (int j = 0; j < 8; j++) {
+            unsigned now = 0;
+            gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+
+            packet[50] = j;
+            wire_put(&queues[0], packet, sizeof(packet));
+            while (qtest_readl(qts, queues[now].rx.gpa + RSP_PROD) ==
+                   queues[now].rx.cons) {
+                g_assert_cmpint(g_get_monotonic_time(), <, end);
+                now = (now + 1) % NR_QUEUES;
+            }
+            rx_answer(&queues[now]);
+            fill_rx(&queues[now]);
+            g_assert_true(to == NR_QUEUES || to == now);
+            to = now;
+        }
+        used += !got[to]++;
+    }
+    g_assert_cmpuint(used, >, 1);
+    finish(&queues[0]);
+}
+
+/* Frames go out of a machine that is stopped, or are lost when it goes on */
+static void test_stopped(void)
+{
+    uint8_t packet[60], in[60];
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    connect_nic(&n, qts, fd);
+    assert_works(&n);
+    fill_rx(&n);
+    qtest_qmp_assert_success(qts, "{'execute': 'stop'}");
+    make_packet(packet, sizeof(packet), 1);
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
+    make_packet(in, sizeof(in), 2);
+    wire_put(&n, in, sizeof(in));
+    assert_wire_silent(&n);
+    g_assert_cmpuint(qtest_readl(qts, n.tx.gpa + RSP_PROD), ==, n.tx.cons);
+    g_assert_cmpuint(qtest_readl(qts, n.rx.gpa + RSP_PROD), ==, n.rx.cons);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
+    assert_wire(&n, packet, sizeof(packet));
+    assert_rx(&n, in, sizeof(in));
+    finish(&n);
+}
+
+/* Frames go through a link that is down, or none when it is up again */
+static void test_link(void)
+{
+    uint8_t packet[60];
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    connect_nic(&n, qts, fd);
+    fill_rx(&n);
+    make_packet(packet, sizeof(packet), 1);
+    qtest_qmp_assert_success(qts, "{'execute': 'set_link', 'arguments': "
+                             "{'name': 'nic', 'up': false}}");
+    xs_assert(qts, n.f.back, "carrier", "0");
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
+    wire_put(&n, packet, sizeof(packet));
+    assert_wire_silent(&n);
+    g_assert_cmpuint(qtest_readl(qts, n.rx.gpa + RSP_PROD), ==, n.rx.cons);
+    qtest_qmp_assert_success(qts, "{'execute': 'set_link', 'arguments': "
+                             "{'name': 'nic', 'up': true}}");
+    xs_assert(qts, n.f.back, "carrier", "1");
+    wire_put(&n, packet, sizeof(packet));
+    assert_rx(&n, packet, sizeof(packet));
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
+    assert_wire(&n, packet, sizeof(packet));
+    finish(&n);
+}
+
+/*
+ * A kernel that starts anew (kexec, a crash) without a word of the old one's end
+ * is not served, or on the old one's rings
+ */
+static void test_new_front_end(void)
+{
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    for (int i = 0; i < 3; i++) {
+        connect_nic(&n, qts, fd);
+        assert_works(&n);
+        frontend_set_state(&n.f, XenbusStateInitialising);
+        frontend_wait(&n.f, XenbusStateInitWait);
+        g_assert_cmphex(xenpv_grant_flags(qts, TX_REF), ==, GTF_permit_access);
+        g_assert_cmphex(xenpv_grant_flags(qts, RX_REF), ==, GTF_permit_access);
+        frontend_destroy(&n.f);
+    }
+    qtest_quit(qts);
+    close(fd);
+}
+
+static void assert_refused(QTestState *qts, const char *properties,
+                           const char *why)
+{
+    g_autofree char *text = g_strdup_printf("{'driver': 'xen-net-device', %s}",
+                                            properties);
+    QDict *args = qdict_from_jsonf_nofail("%p", qobject_from_json(text, NULL));
+    QDict *rsp;
+
+    rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': %p}", args);
+    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(rsp, "error"),
+                                          "desc"), why));
+    qobject_unref(rsp);
+}
+
+/* Two cards share a number, or a property that cannot be is taken */
+static void test_properties(void)
+{
+    QTestState *qts;
+    Frontend f;
+    int fd;
+
+    qts = start(&fd, ONE_NIC ",mtu=9000,multi-queue-max-queues=7");
+    frontend_init(&f, qts, DIR);
+    xs_assert(qts, f.dir, "mtu", "9000");
+    xs_assert(qts, f.back, "multi-queue-max-queues", "7");
+    assert_refused(qts, "'idx': 0", "idx=0 is in use");
+    assert_refused(qts, "'idx': -2", "idx=-2 is no number");
+    assert_refused(qts, "'mtu': 67", "mtu=67 is not possible");
+    assert_refused(qts, "'multi-queue-max-queues': 65", "too many");
+    /* A guest that removes its side makes no room for a second one */
+    g_free(xs_request(qts, XS_RM, DIR, sizeof(DIR)));
+    assert_refused(qts, "'idx': 0", "idx=0 is in use");
+    frontend_destroy(&f);
+    qtest_quit(qts);
+    close(fd);
+}
+
+typedef struct Refill {
+    volatile uint32_t *ring;
+    bool stop;
+} Refill;
+
+/* The guest's other CPU: as soon as there are answers, there are requests */
+static gpointer refill(gpointer opaque)
+{
+    Refill *r = opaque;
+
+    while (!qatomic_read(&r->stop)) {
+        for (int i = 0; i < 10000; i++) {
+            qatomic_set(&r->ring[REQ_PROD / 4],
+                        qatomic_read(&r->ring[RSP_PROD / 4]) + 200);
+        }
+    }
+    return NULL;
+}
+
+/*
+ * A ring that another CPU refills keeps QEMU from everything else. With every
+ * slot a frame, and with one frame of nearly as many slots as there are.
+ */
+static void test_endless(void)
+{
+    g_autofree char *path = NULL;
+    int mem = g_file_open_tmp("xenpv-net-XXXXXX", &path, NULL);
+    g_autofree char *options = NULL;
+    Refill r = { 0 };
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    g_assert_cmpint(mem, >=, 0);
+    options = g_strdup_printf("-machine memory-backend=ram -object "
+                              "memory-backend-file,id=ram,size=32M,share=on,"
+                              "mem-path=%s -netdev user,id=h,restrict=on "
+                              "-device xen-net-device,netdev=h", path);
+    qts = start(&fd, options);
+    unlink(path);
+    connect_nic(&n, qts, fd);
+    r.ring = mmap(NULL, XENPV_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem,
+                  n.tx.gpa);
+    g_assert_true(r.ring != MAP_FAILED);
+    for (int i = 0; i < 3; i++) {
+        GThread *threads[2];
+
+        for (int j = 0; j < RING_SLOTS; j++) {
+            netif_tx_request_t req = {
+                .gref = i < 2 ? DATA_REF : FREE_REF, .size = 4096,
+                .flags = i == 1 && j % 100 ? NETTXF_more_data : 0,
+            };
+
+            put(&n, &n.tx, &req, sizeof(req));
+        }
+        r.stop = false;
+        for (int j = 0; j < 2; j++) {
+            threads[j] = g_thread_new("refill", refill, &r);
+        }
+        for (int j = 0; j < 30; j++) {
+            gint64 begin = g_get_monotonic_time();
+
+            xenpv_send(qts, n.port);
+            qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
+            /* Far more than it takes, as others may want the CPUs, too */
+            g_assert_cmpint(g_get_monotonic_time() - begin, <,
+                            2 * G_USEC_PER_SEC);
+        }
+        qatomic_set(&r.stop, true);
+        for (int j = 0; j < 2; j++) {
+            g_thread_join(threads[j]);
+        }
+        g_assert_cmpuint(qtest_readl(qts, n.tx.gpa + RSP_PROD), >, 200);
+    }
+    munmap((void *)r.ring, XENPV_PAGE);
+    close(mem);
+    finish(&n);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -558,5 +826,14 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/net/bad-connection", test_bad_connection);
     qtest_add_func("/xenpv/net/plug", test_plug);
     qtest_add_func("/xenpv/net/reset", test_reset);
+    qtest_add_func("/xenpv/net/bad-extras", test_bad_extras);
+    qtest_add_func("/xenpv/net/multicast", test_multicast);
+    qtest_add_func("/xenpv/net/split-channels", test_split_channels);
+    qtest_add_func("/xenpv/net/queues", test_queues);
+    qtest_add_func("/xenpv/net/stopped", test_stopped);
+    qtest_add_func("/xenpv/net/link", test_link);
+    qtest_add_func("/xenpv/net/new-front-end", test_new_front_end);
+    qtest_add_func("/xenpv/net/properties", test_properties);
+    qtest_add_func("/xenpv/net/endless", test_endless);
     return g_test_run();
 }

@@ -9,7 +9,9 @@ exits   VM exits for each request and each packet, counted by KVM, next to
 disk    fio: sequential and random, depths 1 and 32, with and without an
         IOThread; next to virtio-blk-pci on -M pc, since Debian's kernel finds
         no virtio device of a microvm under TCG
-net     iperf3 both ways through user networking, likewise
+net     iperf3 both ways, with one stream and with four, and pings; through
+        user networking and through a tap device; likewise. As often as
+        XENPV_BENCH_RUNS says [5], by turns
 kvm     both under KVM, next to -M microvm, with VM exits for each request and
         packet. The disk is no file but what forgets all, as a nested KVM's
         disk is not one to measure with
@@ -21,13 +23,17 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
+import time
 
 from . import bench, guests, paths
 from .place import Host
+from .program import UNSHARE
 
 SIZE = 256                  # MiB, of the disk that is measured
 SECONDS = 4                 # for each figure
+RUNS = int(os.environ.get('XENPV_BENCH_RUNS', '5'))     # of networks
 
 # name: fio's options
 LOADS = {
@@ -55,7 +61,7 @@ class Guest:
     """One that has the disk, the tools' image as a second one, and a card"""
 
     def __init__(self, place, kind, disk, iothread=False, tools=None,
-                 more=()):
+                 more=(), netdev='user,id=n'):
         machine, console, driver, self.prefix, card = MACHINES[kind]
         options = ['-m', '512M', '-kernel', place.file(guests.linux('6.1')),
                    '-initrd', place.file(guests.device_initramfs('6.1')),
@@ -63,7 +69,7 @@ class Guest:
                    '-object', 'iothread,id=io', '-drive', disk + ',id=d0',
                    '-device', '%s,drive=d0%s'
                    % (driver, ',iothread=io' if iothread else ''),
-                   '-netdev', 'user,id=n', '-device', card + ',netdev=n',
+                   '-netdev', netdev, '-device', card + ',netdev=n',
                    *more]
         if tools:
             options += ['-drive', 'if=none,format=raw,readonly=on,file=%s,'
@@ -230,40 +236,98 @@ def host_iperf(tools):
     return directory
 
 
+# name: iperf3's options, and which figure of what it tells
+STREAMS = {
+    'TCP from the guest': ('', 'sum_received'),
+    'TCP from it, 4 streams': ('-P 4', 'sum_received'),
+    'TCP to the guest': ('-R', 'sum_received'),
+    'TCP to it, 4 streams': ('-P 4 -R', 'sum_received'),
+}
+PINGS = 400
+TAP = ('ip link set lo up && ip tuntap add tap0 mode tap && '
+       'ip addr add 192.0.2.1/24 dev tap0 && ip link set tap0 up && exec "$@"')
+
+
+class NetGuest:
+    """A guest, and an iperf3 that it talks to"""
+
+    def __init__(self, place, kind, network, tools, directory):
+        self.address = '10.0.2.2' if network == 'user' else '192.0.2.1'
+        inside = []
+        netdev = 'user,id=n'
+        if network == 'tap':
+            place.wrapper = [*UNSHARE, '--net', 'sh', '-c', TAP, 'sh']
+            netdev = 'tap,id=n,ifname=tap0,script=no,downscript=no'
+        try:
+            self.guest = Guest(place, kind, 'if=none,driver=null-co,size=1M',
+                               False, tools, netdev=netdev)
+        finally:
+            place.wrapper = []
+        if network == 'tap':
+            inside = ['nsenter', '-t', str(self.guest.process.popen.pid), '-n',
+                      *([] if os.geteuid() == 0 else
+                        ['-U', '--preserve-credentials'])]
+            self.guest.shell('ip addr add 192.0.2.2/24 dev eth0; '
+                             'ip link set eth0 up')
+        else:
+            self.guest.network()
+        with socket.create_server(('127.0.0.1', 0)) as s:
+            self.port = s.getsockname()[1]
+        self.server = subprocess.Popen(
+            [*inside, os.path.join(directory, 'iperf3'), '-s', '-B',
+             '192.0.2.1' if inside else '127.0.0.1', '-p', str(self.port)],
+            env=dict(os.environ, LD_LIBRARY_PATH=directory),
+            stdout=subprocess.DEVNULL)
+
+    def measure(self, name):
+        """Mbit/s, or pings a second"""
+        if name not in STREAMS:
+            begin = time.monotonic()
+            self.guest.shell('ping -A -q -c %d %s >/dev/null'
+                             % (PINGS, self.address), 120)
+            return PINGS / (time.monotonic() - begin)
+        options, figure = STREAMS[name]
+        output = self.guest.shell(
+            'chroot /mnt iperf3 -J -c %s -p %d -t %d %s'
+            % (self.address, self.port, SECONDS, options), 120)
+        result = json.loads(output[output.index('{'):])
+        return result['end'][figure]['bits_per_second'] / 1e6
+
+    def close(self):
+        if hasattr(self, 'server'):
+            self.server.kill()
+            self.server.wait()
+        self.guest.close()
+
+
 def bench_net(place, out):
     tools = paths.asset('debian-12-bench.ext4')
     directory = host_iperf(tools)
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        port = s.getsockname()[1]
-    server = subprocess.Popen([os.path.join(directory, 'iperf3'), '-s', '-B',
-                               '127.0.0.1', '-p', str(port)],
-                              env={'LD_LIBRARY_PATH': directory},
-                              stdout=subprocess.DEVNULL)
-    disk = 'if=none,driver=null-co,size=1M'
-    rows = {'from the guest': [], 'to the guest': []}
-    try:
-        for kind in ('xen', 'virtio'):
-            guest = Guest(place, kind, disk, False, tools)
-            try:
-                guest.network()
-                for name, option in (('from the guest', ''),
-                                     ('to the guest', '-R')):
-                    output = guest.shell(
-                        'chroot /mnt iperf3 -J -c 10.0.2.2 -p %d -t %d %s'
-                        % (port, SECONDS, option), 60)
-                    result = json.loads(output[output.index('{'):])
-                    rows[name].append(result['end']['sum_received']
-                                      ['bits_per_second'] / 1e6)
-            finally:
+    kinds = ('xen', 'virtio')
+    for network in ('user', 'tap'):
+        guests = []
+        rows = {name: ([], []) for name in [*STREAMS, 'pings a second']}
+        try:
+            for kind in kinds:
+                guests.append(NetGuest(place, kind, network, tools, directory))
+            # By turns, as this machine may have other things to do
+            for _ in range(RUNS):
+                for name, row in rows.items():
+                    for figures, guest in zip(row, guests):
+                        figures.append(guest.measure(name))
+        finally:
+            for guest in guests:
                 guest.close()
-    finally:
-        server.kill()
-        server.wait()
-    out('TCP by iperf3 through user networking, Mbit/s, %s' % place.accel)
-    out('%-24s %10s %10s' % ('', 'xen', 'virtio'))
-    for name, row in rows.items():
-        out('%-24s %10.0f %10.0f' % (name, *row))
-    out()
+        out('Network (-netdev %s), Mbit/s, %s: the median of %d (least, most)'
+            % (network, place.accel, RUNS))
+        out('%-24s %24s %24s %6s' % ('', *kinds, 'ratio'))
+        for name, row in rows.items():
+            medians = [statistics.median(r) for r in row]
+            out('%-24s' % name + ''.join(
+                ' %10.0f (%5.0f,%6.0f)' % (m, min(r), max(r))
+                for m, r in zip(medians, row)) +
+                ' %6.2f' % (medians[0] / medians[1]))
+        out()
 
 
 # --- Both under KVM ----------------------------------------------------------
