@@ -61,7 +61,7 @@ typedef struct Console {
     void *opaque;
 
     Fifo8 queue;
-    uint64_t lost;          /* bytes that would come after what is in the queue */
+    uint64_t lost;          /* bytes that would come after the queue */
 
     QEMUBH *bh;
     guint watch;            /* for the character device to take more */

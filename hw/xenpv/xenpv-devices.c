@@ -177,9 +177,7 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
     xen_bus_init();
     create_console(d, cfg->domid);
     if (cfg->vfb) {
-        xenpv_fb_create(cfg->domid);
-        /* Their devices are made now: they cannot be hotplugged */
-        xenpv_xenstore_flush(d->xenstore);
+        xenpv_vkbd_create(xenpv_vfb_create());
     }
     xenpv_standins_create(attach_console, d);
     return d;

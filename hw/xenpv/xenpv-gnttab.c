@@ -710,40 +710,6 @@ static struct gnttab_backend_ops gnttab_ops = {
     .unmap = be_unmap,
 };
 
-static void *be_foreign_map(uint32_t dom, void *addr, int prot, size_t pages,
-                            xen_pfn_t *pfns, int *errs)
-{
-    g_autofree uint64_t *mfns = NULL;
-    void *start;
-
-    if (dom != gnttab->domid || addr || !pages || pages > UINT32_MAX) {
-        errno = EINVAL;
-        return NULL;
-    }
-    mfns = g_new(uint64_t, pages);
-    for (size_t i = 0; i < pages; i++) {
-        mfns[i] = pfns[i];
-        if (errs) {
-            errs[i] = 0;
-        }
-    }
-    QEMU_LOCK_GUARD(&gnttab->lock);
-    start = map_frames(gnttab, mfns, pages, prot);
-    return start;
-}
-
-static int be_foreign_unmap(void *addr, size_t pages)
-{
-    QEMU_LOCK_GUARD(&gnttab->lock);
-    unmap_frames(gnttab, addr);
-    return 0;
-}
-
-static struct foreignmem_backend_ops foreignmem_ops = {
-    .map = be_foreign_map,
-    .unmap = be_foreign_unmap,
-};
-
 /* ------------------------------------------------------------------------- */
 /* For the guest                                                              */
 
@@ -1332,7 +1298,6 @@ static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
         gnttab_ops.features |= XEN_GNTTAB_OP_FEATURE_MAP_MULTIPLE;
     }
     xen_gnttab_ops = &gnttab_ops;
-    xen_foreignmem_ops = &foreignmem_ops;
 }
 
 static const Property xenpv_gnttab_properties[] = {

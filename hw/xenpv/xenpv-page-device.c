@@ -98,7 +98,7 @@ static const char *connect_front_end(XenPVPageDevice *s)
     if (wrong) {
         return wrong;
     }
-    wrong = pc->connect(s);
+    wrong = pc->connect ? pc->connect(s) : NULL;
     if (wrong) {
         unmap_page(s);
         return wrong;
@@ -178,6 +178,16 @@ static void page_device_frontend_changed(XenDevice *xendev,
                                      XenbusStateInitWait : XenbusStateClosed);
         break;
     }
+}
+
+DeviceState *xenpv_page_device_create(const char *type)
+{
+    DeviceState *dev = qdev_new(type);
+    Object *bus = object_resolve_path_type("", TYPE_XEN_BUS, NULL);
+
+    object_property_add_child(qdev_get_machine(), type, OBJECT(dev));
+    qdev_realize_and_unref(dev, BUS(bus), &error_fatal);
+    return dev;
 }
 
 static void page_device_unrealize(XenDevice *xendev)

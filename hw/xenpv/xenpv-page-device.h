@@ -32,7 +32,7 @@ struct XenPVPageDeviceClass {
 
     /*
      * There is a page: connect, and return NULL; or say what is wrong with what
-     * the front end says, and leave nothing behind.
+     * the front end says, and leave nothing behind. Optional.
      */
     const char *(*connect)(XenPVPageDevice *s);
     /*
@@ -46,6 +46,8 @@ struct XenPVPageDeviceClass {
     bool (*event)(XenPVPageDevice *s);
 };
 
+/* The machine's own one, for good */
+DeviceState *xenpv_page_device_create(const char *type);
 /* For unrealize() of a class that has one of its own */
 void xenpv_page_device_disconnect(XenPVPageDevice *s);
 /* Send the front end an event */

@@ -121,8 +121,12 @@ bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp);
 typedef bool XenPVConsoleAttachFn(void *opaque, Chardev *chr, Error **errp);
 void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque);
 
-/* The framebuffer, keyboard and pointer: once, after xen_bus_init() */
-void xenpv_fb_create(uint16_t domid);
+/*
+ * The framebuffer, and the keyboard with the pointer on it: once, after
+ * xen_bus_init()
+ */
+QemuConsole *xenpv_vfb_create(void);
+void xenpv_vkbd_create(QemuConsole *con);
 
 /*
  * Send a vector to a vCPU's local APIC. From any thread. (accel/xenpv)

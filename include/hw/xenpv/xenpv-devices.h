@@ -12,12 +12,13 @@
  *
  *   xenpv-call.c         I/O ports, mailboxes, shutdown
  *   xenpv-evtchn.c       event channels
- *   xenpv-gnttab.c       grant tables, foreign memory
+ *   xenpv-gnttab.c       grant tables
  *   xenpv-xenstore.c     xenstore: its ring, its tree, and what back ends see
  *   xenpv-page-device.c  what back ends of one page have in common
  *   xenpv-console.c      consoles, console_io
  *   xenpv-block.c        disks' rings
- *   xenpv-fb.c           framebuffer, keyboard and pointer
+ *   xenpv-vfb.c          the framebuffer
+ *   xenpv-vkbd.c         keyboard and pointer
  *   xenpv-devices.c      makes them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

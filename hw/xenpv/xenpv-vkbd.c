@@ -1,0 +1,284 @@
+/*
+ * The paravirtual keyboard and pointer, vkbd
+ *
+ * In the place of that of hw/display/xenfb.c. Events go one way, into the ring
+ * of the front end's page, within its bounds whatever its indexes say. Those
+ * that find no room are dropped: what waits anywhere else is no input any more.
+ *
+ * All of it runs under the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qapi/error.h"
+#include "hw/xen/interface/io/kbdif.h"
+#include "standard-headers/linux/input.h"
+#include "ui/console.h"
+#include "ui/input.h"
+#include "xenpv-page-device.h"
+#include "trace.h"
+
+#define TYPE_XENPV_VKBD     "xenpv-vkbd"
+OBJECT_DECLARE_SIMPLE_TYPE(XenPVVkbd, XENPV_VKBD)
+
+struct XenPVVkbd {
+    XenPVPageDevice parent_obj;
+
+    QemuConsole *con;           /* the vfb's: absolute positions are of it */
+    QemuInputHandlerState *keyboard, *pointer;  /* NULL: not connected */
+    bool absolute;
+    bool raw;                   /* positions are not of the picture */
+    int position[INPUT_AXIS__MAX];      /* or motion, if not absolute */
+    int wheel;
+};
+
+static void send_event(XenPVVkbd *s, const union xenkbd_in_event *event)
+{
+    XenPVPageDevice *d = XENPV_PAGE_DEVICE(s);
+    struct xenkbd_page *page = d->page;
+    uint32_t prod = qatomic_read(&page->in_prod);
+    uint32_t cons = qatomic_read(&page->in_cons);
+
+    if (prod - cons >= XENKBD_IN_RING_LEN) {
+        trace_xenpv_vkbd_full();
+        return;
+    }
+    /* The guest has read what is going to be overwritten */
+    smp_mb();
+    XENKBD_IN_RING_REF(page, prod) = *event;
+    /* The event before its index */
+    smp_wmb();
+    qatomic_set(&page->in_prod, prod + 1);
+    xenpv_page_device_notify(d);
+}
+
+static void send_key(XenPVVkbd *s, uint32_t code, bool down)
+{
+    union xenkbd_in_event event = { };
+
+    event.key.type = XENKBD_TYPE_KEY;
+    event.key.pressed = down;
+    event.key.keycode = code;
+    send_event(s, &event);
+}
+
+static void keyboard_event(DeviceState *dev, QemuConsole *src,
+                           InputEvent *evt)
+{
+    InputKeyEvent *key = evt->u.key.data;
+    unsigned qcode = qemu_input_key_value_to_qcode(key->key);
+    uint32_t code = qcode < qemu_input_map_qcode_to_linux_len ?
+                    qemu_input_map_qcode_to_linux[qcode] : 0;
+
+    if (code) {
+        send_key(XENPV_VKBD(dev), code, key->down);
+    }
+}
+
+static void button_event(XenPVVkbd *s, InputBtnEvent *button)
+{
+    static const uint16_t codes[INPUT_BUTTON__MAX] = {
+        [INPUT_BUTTON_LEFT] = BTN_LEFT,
+        [INPUT_BUTTON_RIGHT] = BTN_RIGHT,
+        [INPUT_BUTTON_MIDDLE] = BTN_MIDDLE,
+        [INPUT_BUTTON_SIDE] = BTN_SIDE,
+        [INPUT_BUTTON_EXTRA] = BTN_EXTRA,
+    };
+
+    if (codes[button->button]) {
+        send_key(s, codes[button->button], button->down);
+    } else if (button->down && button->button == INPUT_BUTTON_WHEEL_UP) {
+        s->wheel--;
+    } else if (button->down && button->button == INPUT_BUTTON_WHEEL_DOWN) {
+        s->wheel++;
+    }
+}
+
+/* What of the picture is there where the pointer is */
+static int scale(XenPVVkbd *s, InputAxis axis, int value)
+{
+    DisplaySurface *surface = qemu_console_surface(s->con);
+    int size;
+
+    if (s->raw || !surface) {
+        return value;
+    }
+    size = axis == INPUT_AXIS_X ? surface_width(surface)
+                                : surface_height(surface);
+    return (int64_t)value * (size - 1) / INPUT_EVENT_ABS_MAX;
+}
+
+static void pointer_event(DeviceState *dev, QemuConsole *src, InputEvent *evt)
+{
+    XenPVVkbd *s = XENPV_VKBD(dev);
+    InputMoveEvent *move;
+
+    switch (evt->type) {
+    case INPUT_EVENT_KIND_BTN:
+        button_event(s, evt->u.btn.data);
+        break;
+    case INPUT_EVENT_KIND_ABS:
+        move = evt->u.abs.data;
+        s->position[move->axis] = scale(s, move->axis, move->value);
+        break;
+    case INPUT_EVENT_KIND_REL:
+        move = evt->u.rel.data;
+        s->position[move->axis] += (int16_t)move->value;
+        break;
+    default:
+        break;
+    }
+}
+
+/* All that belongs together has been said */
+static void pointer_sync(DeviceState *dev)
+{
+    XenPVVkbd *s = XENPV_VKBD(dev);
+    union xenkbd_in_event event = { };
+
+    if (s->absolute) {
+        event.pos.type = XENKBD_TYPE_POS;
+        event.pos.abs_x = s->position[INPUT_AXIS_X];
+        event.pos.abs_y = s->position[INPUT_AXIS_Y];
+        event.pos.rel_z = s->wheel;
+    } else {
+        event.motion.type = XENKBD_TYPE_MOTION;
+        event.motion.rel_x = s->position[INPUT_AXIS_X];
+        event.motion.rel_y = s->position[INPUT_AXIS_Y];
+        event.motion.rel_z = s->wheel;
+        memset(s->position, 0, sizeof(s->position));
+    }
+    s->wheel = 0;
+    send_event(s, &event);
+}
+
+static const QemuInputHandler keyboard_handler = {
+    .name = "Xen PV Keyboard",
+    .mask = INPUT_EVENT_MASK_KEY,
+    .event = keyboard_event,
+};
+
+static const QemuInputHandler absolute_handler = {
+    .name = "Xen PV Pointer",
+    .mask = INPUT_EVENT_MASK_BTN | INPUT_EVENT_MASK_ABS,
+    .event = pointer_event,
+    .sync = pointer_sync,
+};
+
+static const QemuInputHandler relative_handler = {
+    .name = "Xen PV Pointer",
+    .mask = INPUT_EVENT_MASK_BTN | INPUT_EVENT_MASK_REL,
+    .event = pointer_event,
+    .sync = pointer_sync,
+};
+
+static void unregister(QemuInputHandlerState **handler)
+{
+    if (*handler) {
+        qemu_input_handler_unregister(*handler);
+        *handler = NULL;
+    }
+}
+
+static bool is_requested(XenPVPageDevice *d, const char *node)
+{
+    uint64_t value;
+
+    return xenpv_frontend_number(XEN_DEVICE(d), node, UINT32_MAX, &value) &&
+           value;
+}
+
+static void vkbd_disconnect(XenPVPageDevice *d)
+{
+    XenPVVkbd *s = XENPV_VKBD(d);
+
+    unregister(&s->keyboard);
+    unregister(&s->pointer);
+}
+
+/* Linux writes what it requests after the page, at the latest with its state */
+static void vkbd_connected(XenPVPageDevice *d)
+{
+    XenPVVkbd *s = XENPV_VKBD(d);
+
+    vkbd_disconnect(d);
+    memset(s->position, 0, sizeof(s->position));
+    s->wheel = 0;
+    s->absolute = is_requested(d, "request-abs-pointer");
+    s->raw = is_requested(d, "request-raw-pointer");
+    trace_xenpv_vkbd_connected(s->absolute, s->raw);
+    s->keyboard = qemu_input_handler_register(DEVICE(s), &keyboard_handler);
+    s->pointer = qemu_input_handler_register(DEVICE(s), s->absolute ?
+                                             &absolute_handler :
+                                             &relative_handler);
+}
+
+/* There are no events from a front end */
+static bool vkbd_event(XenPVPageDevice *d)
+{
+    struct xenkbd_page *page = d->page;
+    uint32_t prod = qatomic_read(&page->out_prod);
+
+    if (prod == qatomic_read(&page->out_cons)) {
+        return false;
+    }
+    qatomic_set(&page->out_cons, prod);
+    xenpv_page_device_notify(d);
+    return true;
+}
+
+static void vkbd_realize(XenDevice *xendev, Error **errp)
+{
+    xen_device_backend_printf(xendev, "feature-abs-pointer", "1");
+    xen_device_backend_printf(xendev, "feature-raw-pointer", "1");
+}
+
+/* There is one */
+static char *vkbd_get_name(XenDevice *xendev, Error **errp)
+{
+    return g_strdup("0");
+}
+
+static void vkbd_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);
+    XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_CLASS(klass);
+
+    dc->desc = "Keyboard and pointer of a Xen PV guest";
+    /* They are there by the machine's "vfb", and stay */
+    dc->user_creatable = false;
+    dc->hotpluggable = false;
+    set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
+    xc->backend = "vkbd";
+    xc->device = "vkbd";
+    xc->get_name = vkbd_get_name;
+    xc->realize = vkbd_realize;
+    pc->page_node = "page-ref";
+    pc->page_is_frame = true;
+    pc->port_node = "event-channel";
+    pc->connected = vkbd_connected;
+    pc->disconnect = vkbd_disconnect;
+    pc->event = vkbd_event;
+}
+
+static const TypeInfo vkbd_info = {
+    .name = TYPE_XENPV_VKBD,
+    .parent = TYPE_XENPV_PAGE_DEVICE,
+    .instance_size = sizeof(XenPVVkbd),
+    .class_init = vkbd_class_init,
+};
+
+static void vkbd_register_types(void)
+{
+    type_register_static(&vkbd_info);
+}
+
+type_init(vkbd_register_types)
+
+void xenpv_vkbd_create(QemuConsole *con)
+{
+    XENPV_VKBD(xenpv_page_device_create(TYPE_XENPV_VKBD))->con = con;
+}
