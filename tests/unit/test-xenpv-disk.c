@@ -80,7 +80,7 @@ static void add(Disk *d, uint64_t at, const void *data, size_t len)
     d->pieces[d->nr_pieces++] = (Piece) { at, len, data };
 }
 
-/* Looks into it; it must have something to find fault with, and little to read */
+/* Looks into it: there must be something to find fault with, and little read */
 static void check(Disk *d, const char *expected)
 {
     GuestDiskReader reader = {

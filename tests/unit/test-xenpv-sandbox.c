@@ -215,7 +215,8 @@ static void test_thread(void)
 
 static void run_forever(void *opaque, FILE *out)
 {
-    for (volatile int i = 0; ; i++) {
+    for (;;) {
+        getpid();
     }
 }
 
@@ -229,12 +230,14 @@ static void run_sleep(void *opaque, FILE *out)
     }
 }
 
+#ifndef QEMU_SANITIZE_ADDRESS
 static void run_memory(void *opaque, FILE *out)
 {
     for (int i = 0; i < 1024; i++) {
         memset(g_malloc(1024 * 1024), 1, 1024 * 1024);
     }
 }
+#endif
 
 static void run_words(void *opaque, FILE *out)
 {
@@ -291,8 +294,10 @@ static void test_line_length(void)
 /* What a child that fails leaves is told, but never as if it were well */
 static void test_fault(void)
 {
-    assert_ends(run_fault, &usual, "ended by signal");
-    assert_ends(run_exit, &usual, "ended with status 3: a library's last words");
+    /* By a signal, or, where a sanitizer takes that, with a status */
+    assert_ends(run_fault, &usual, "the process that looked into it ended ");
+    assert_ends(run_exit, &usual,
+                "ended with status 3: a library's last words");
 }
 
 int main(int argc, char **argv)

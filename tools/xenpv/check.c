@@ -133,8 +133,8 @@ static bool open_image(Check *c)
             c->fd = fd;
         }
     }
-    if (c->fd < 0 || fstat(c->fd, &st) < 0 ||
-        (size = lseek(c->fd, 0, SEEK_END)) < 0) {
+    size = c->fd < 0 ? -1 : lseek(c->fd, 0, SEEK_END);
+    if (size < 0 || fstat(c->fd, &st) < 0) {
         text = g_strdup_printf("it cannot be opened: %s", strerror(errno));
         finding(c, 0, text);
         return false;

@@ -25,7 +25,7 @@
 #define MAX_GROUPS      16
 /*
  * Reading in all. What takes most is an initrd in blocks of 1 KiB, with as many
- * again for the file system's own tables; damaged ones can be followed for ever.
+ * again for the file system's own tables; damaged ones may have no end.
  */
 #define MAX_READS       (1024 * 1024)
 #define MAX_READ_BYTES  (4ULL * 1024 * 1024 * 1024)
