@@ -9,7 +9,8 @@
  * needs no virtual machine.
  *
  *   xenpv_kernel_load()    once: find, unpack and check the kernel
- *                          (hw/xenpv/xenpv-elf.c)
+ *                          (hw/xenpv/xenpv-kernel.c, by xenpv-unpack.c and
+ *                          xenpv-elf.c)
  *   xenpv_domain_build()   at each reset: lay out and write the domain
  *                          (hw/xenpv/xenpv-domain-builder.c)
  *
