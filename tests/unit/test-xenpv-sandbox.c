@@ -21,6 +21,8 @@
 #include "qapi/error.h"
 #include "../../tools/xenpv/sandbox.h"
 
+#define CHILD   "--child"
+
 static const SandboxLimits usual = {
     .memory = 256 * 1024 * 1024,
     .cpu_seconds = 60,
@@ -36,27 +38,29 @@ static bool take_line(void *opaque, const char *text)
     return text[0] == '-';
 }
 
-/* What run() writes; @errp as of sandbox_run() */
-static GString *run_with(void (*run)(void *opaque, FILE *out), int fd,
-                         const SandboxLimits *limits, Error **errp)
+/* What the child writes that runs @name; @errp as of sandbox_run() */
+static GString *run_with(const char *name, int fd, const SandboxLimits *limits,
+                         Error **errp)
 {
     GString *lines = g_string_new(NULL);
+    const char *const args[] = { "test-xenpv-sandbox", CHILD, name, NULL };
     SandboxJob job = {
-        .fd = fd, .run = run, .line = take_line, .opaque = lines,
+        .args = args, .fd = fd, .limits = limits, .line = take_line,
+        .opaque = lines,
     };
     Error *err = NULL;
-    bool well = sandbox_run(&job, limits, &err);
+    bool well = sandbox_run(&job, &err);
 
     g_assert_cmpint(well, ==, !err);
     error_propagate(errp, err);
     return lines;
 }
 
-static void assert_ends(void (*run)(void *opaque, FILE *out),
-                        const SandboxLimits *limits, const char *reason)
+static void assert_ends(const char *name, const SandboxLimits *limits,
+                        const char *reason)
 {
     Error *err = NULL;
-    GString *lines = run_with(run, -1, limits, &err);
+    GString *lines = run_with(name, -1, limits, &err);
 
     g_assert_nonnull(err);
     if (!strstr(error_get_pretty(err), reason)) {
@@ -68,31 +72,29 @@ static void assert_ends(void (*run)(void *opaque, FILE *out),
     g_string_free(lines, true);
 }
 
-static void run_well(void *opaque, FILE *out)
+static void run_well(void)
 {
-    fprintf(out, "- one\n- two\n-");
+    printf("- one\n- two\n-");
 }
 
 static void test_well(void)
 {
-    GString *lines = run_with(run_well, -1, &usual, &error_abort);
+    GString *lines = run_with("well", -1, &usual, &error_abort);
 
     g_assert_cmpstr(lines->str, ==, "- one\n- two\n-\n");
     g_string_free(lines, true);
 }
 
-static int given_fd;
-
-static void try(FILE *out, const char *what, long result)
+static void try(const char *what, long result)
 {
     if (result != -1) {
-        fprintf(out, "- %s: it can, %ld\n", what, result);
+        printf("- %s: it can, %ld\n", what, result);
     } else if (errno != EPERM) {
-        fprintf(out, "- %s: %s\n", what, strerror(errno));
+        printf("- %s: %s\n", what, strerror(errno));
     }
 }
 
-static void run_attempts(void *opaque, FILE *out)
+static void run_attempts(void)
 {
     struct rlimit more = { .rlim_cur = 1 << 20, .rlim_max = 1 << 20 };
     char *const argv[] = { (char *)"true", NULL };
@@ -101,45 +103,45 @@ static void run_attempts(void *opaque, FILE *out)
     void *p;
 
     /* The one thing that it is for */
-    if (pread(given_fd, &byte, 1, 0) != 1 || byte != 'x') {
-        fprintf(out, "- the file that it was given cannot be read\n");
+    if (pread(SANDBOX_FD, &byte, 1, 0) != 1 || byte != 'x') {
+        printf("- the file that it was given cannot be read\n");
     }
-    try(out, "write to it", write(given_fd, "y", 1) == 1 ? 1 : (errno = EPERM,
+    try("write to it", write(SANDBOX_FD, "y", 1) == 1 ? 1 : (errno = EPERM,
                                                                  -1));
-    try(out, "open", open("/etc/passwd", O_RDONLY));
-    try(out, "openat2", syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0));
-    try(out, "create", open("/tmp/xenpv-sandbox", O_CREAT | O_RDWR, 0600));
-    try(out, "stat", access("/etc/passwd", F_OK));
-    try(out, "unlink", unlink("/tmp/xenpv-sandbox"));
-    try(out, "socket", socket(AF_INET, SOCK_STREAM, 0));
-    try(out, "socket", socket(AF_UNIX, SOCK_STREAM, 0));
-    try(out, "socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]) { 0 }));
-    try(out, "memfd", memfd_create("x", 0));
-    try(out, "dup", dup(given_fd));
-    try(out, "io_uring", syscall(SYS_io_uring_setup, 1, NULL));
-    try(out, "fork", syscall(SYS_fork));
-    try(out, "vfork", syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
-    try(out, "execve", execve("/bin/true", argv, argv));
-    try(out, "kill", kill(parent, 0));
-    try(out, "kill all", kill(-1, 0));
-    try(out, "pidfd", syscall(SYS_pidfd_open, parent, 0));
-    try(out, "ptrace", ptrace(PTRACE_ATTACH, parent, NULL, NULL));
-    try(out, "process_vm_readv",
+    try("open", open("/etc/passwd", O_RDONLY));
+    try("openat2", syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0));
+    try("create", open("/tmp/xenpv-sandbox", O_CREAT | O_RDWR, 0600));
+    try("stat", access("/etc/passwd", F_OK));
+    try("unlink", unlink("/tmp/xenpv-sandbox"));
+    try("socket", socket(AF_INET, SOCK_STREAM, 0));
+    try("socket", socket(AF_UNIX, SOCK_STREAM, 0));
+    try("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]) { 0 }));
+    try("memfd", memfd_create("x", 0));
+    try("dup", dup(SANDBOX_FD));
+    try("io_uring", syscall(SYS_io_uring_setup, 1, NULL));
+    try("fork", syscall(SYS_fork));
+    try("vfork", syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
+    try("execve", execve("/bin/true", argv, argv));
+    try("kill", kill(parent, 0));
+    try("kill all", kill(-1, 0));
+    try("pidfd", syscall(SYS_pidfd_open, parent, 0));
+    try("ptrace", ptrace(PTRACE_ATTACH, parent, NULL, NULL));
+    try("process_vm_readv",
         syscall(SYS_process_vm_readv, parent, NULL, 0, NULL, 0, 0));
-    try(out, "setuid", setuid(0));
-    try(out, "setrlimit", setrlimit(RLIMIT_AS, &more));
-    try(out, "prctl", prctl(PR_SET_DUMPABLE, 1));
-    try(out, "mount", syscall(SYS_mount, "x", "/", "tmpfs", 0, NULL));
-    try(out, "unshare", syscall(SYS_unshare, CLONE_NEWUSER));
-    try(out, "bpf", syscall(SYS_bpf, 0, NULL, 0));
-    try(out, "userfaultfd", syscall(SYS_userfaultfd, 0));
+    try("setuid", setuid(0));
+    try("setrlimit", setrlimit(RLIMIT_AS, &more));
+    try("prctl", prctl(PR_SET_DUMPABLE, 1));
+    try("mount", syscall(SYS_mount, "x", "/", "tmpfs", 0, NULL));
+    try("unshare", syscall(SYS_unshare, CLONE_NEWUSER));
+    try("bpf", syscall(SYS_bpf, 0, NULL, 0));
+    try("userfaultfd", syscall(SYS_userfaultfd, 0));
     p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
              -1, 0);
-    try(out, "code", p == MAP_FAILED ? -1 : 0);
+    try("code", p == MAP_FAILED ? -1 : 0);
     p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
              -1, 0);
-    try(out, "code", mprotect(p, 4096, PROT_READ | PROT_EXEC));
-    try(out, "ioctl", ioctl(given_fd, 0x1234));
+    try("code", mprotect(p, 4096, PROT_READ | PROT_EXEC));
+    try("ioctl", ioctl(SANDBOX_FD, 0x1234));
 }
 
 /* Each of these has to fail, with EPERM */
@@ -147,26 +149,27 @@ static void test_rights(void)
 {
     g_autofree char *name = NULL;
     GString *lines;
+    int fd = g_file_open_tmp("xenpv-sandbox-XXXXXX", &name, NULL);
 
-    given_fd = g_file_open_tmp("xenpv-sandbox-XXXXXX", &name, NULL);
-    g_assert_cmpint(given_fd, >, 2);
-    g_assert_cmpint(write(given_fd, "x", 1), ==, 1);
-    close(given_fd);
-    given_fd = open(name, O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(write(fd, "x", 1), ==, 1);
+    close(fd);
+    fd = open(name, O_RDONLY | O_CLOEXEC);
     unlink(name);
-    lines = run_with(run_attempts, given_fd, &usual, &error_abort);
+    lines = run_with("attempts", fd, &usual, &error_abort);
     g_assert_cmpstr(lines->str, ==, "");
     g_string_free(lines, true);
-    close(given_fd);
+    close(fd);
 }
 
-static void run_files(void *opaque, FILE *out)
+static void run_files(void)
 {
     for (int fd = 3; fd < 100; fd++) {
         char byte;
 
-        if (fd != given_fd && (pread(fd, &byte, 1, 0) == 1 || errno != EBADF)) {
-            fprintf(out, "- %d is open\n", fd);
+        /* What the libraries of this process have open is no file */
+        if (pread(fd, &byte, 1, 0) == 1) {
+            printf("- %d is open\n", fd);
         }
     }
 }
@@ -180,8 +183,13 @@ static void test_files(void)
     for (int i = 0; i < ARRAY_SIZE(fds); i++) {
         fds[i] = open("/proc/self/maps", O_RDONLY);
     }
-    given_fd = fds[5];
-    lines = run_with(run_files, given_fd, &usual, &error_abort);
+    /* Each of these is below SANDBOX_FD, at it, or above it */
+    for (int i = 0; i < ARRAY_SIZE(fds); i++) {
+        lines = run_with("files", fds[i], &usual, &error_abort);
+        g_assert_cmpstr(lines->str, ==, "- 3 is open\n");
+        g_string_free(lines, true);
+    }
+    lines = run_with("files", -1, &usual, &error_abort);
     g_assert_cmpstr(lines->str, ==, "");
     g_string_free(lines, true);
     for (int i = 0; i < ARRAY_SIZE(fds); i++) {
@@ -195,32 +203,32 @@ static void *thread(void *opaque)
     return NULL;
 }
 
-static void run_thread(void *opaque, FILE *out)
+static void run_thread(void)
 {
     int error = 0;
 
     g_thread_join(g_thread_new("x", thread, &error));
-    fprintf(out, "- %d\n", error);
+    printf("- %d\n", error);
 }
 
 /* Threads, which the block layer decompresses in, have no more rights */
 static void test_thread(void)
 {
-    GString *lines = run_with(run_thread, -1, &usual, &error_abort);
+    GString *lines = run_with("thread", -1, &usual, &error_abort);
     g_autofree char *expected = g_strdup_printf("- %d\n", EPERM);
 
     g_assert_cmpstr(lines->str, ==, expected);
     g_string_free(lines, true);
 }
 
-static void run_forever(void *opaque, FILE *out)
+static void run_forever(void)
 {
     for (;;) {
         getpid();
     }
 }
 
-static void run_sleep(void *opaque, FILE *out)
+static void run_sleep(void)
 {
     /* As if it were at its end */
     close(STDOUT_FILENO);
@@ -231,7 +239,7 @@ static void run_sleep(void *opaque, FILE *out)
 }
 
 #ifndef QEMU_SANITIZE_ADDRESS
-static void run_memory(void *opaque, FILE *out)
+static void run_memory(void)
 {
     for (int i = 0; i < 1024; i++) {
         memset(g_malloc(1024 * 1024), 1, 1024 * 1024);
@@ -239,29 +247,29 @@ static void run_memory(void *opaque, FILE *out)
 }
 #endif
 
-static void run_words(void *opaque, FILE *out)
+static void run_words(void)
 {
     for (;;) {
-        fprintf(out, "- and so on\n");
+        printf("- and so on\n");
     }
 }
 
-static void run_long_line(void *opaque, FILE *out)
+static void run_long_line(void)
 {
     for (int i = 0; i < 10000; i++) {
-        fprintf(out, "-");
+        printf("-");
     }
-    fprintf(out, "\n- next\n");
+    printf("\n- next\n");
 }
 
-static void run_fault(void *opaque, FILE *out)
+static void run_fault(void)
 {
     raise(SIGSEGV);
     kill(getpid(), SIGSEGV);
     abort();
 }
 
-static void run_exit(void *opaque, FILE *out)
+static void run_exit(void)
 {
     fprintf(stderr, "a library's last words\n");
     _exit(3);
@@ -273,19 +281,19 @@ static void test_limits(void)
     SandboxLimits short_limits = usual;
 
     short_limits.cpu_seconds = 1;
-    assert_ends(run_forever, &short_limits, "more than 1 seconds of CPU time");
+    assert_ends("forever", &short_limits, "more than 1 seconds of CPU time");
     short_limits = usual;
     short_limits.seconds = 1;
-    assert_ends(run_sleep, &short_limits, "longer than 1 seconds");
+    assert_ends("sleep", &short_limits, "longer than 1 seconds");
 #ifndef QEMU_SANITIZE_ADDRESS
-    assert_ends(run_memory, &usual, "no more than 256 MiB of memory");
+    assert_ends("memory", &usual, "no more than 256 MiB of memory");
 #endif
-    assert_ends(run_words, &usual, "too much to say");
+    assert_ends("words", &usual, "too much to say");
 }
 
 static void test_line_length(void)
 {
-    GString *lines = run_with(run_long_line, -1, &usual, &error_abort);
+    GString *lines = run_with("long-line", -1, &usual, &error_abort);
 
     g_assert_cmpuint(lines->len, ==, SANDBOX_LINE_MAX + 1 + strlen("- next\n"));
     g_string_free(lines, true);
@@ -295,13 +303,60 @@ static void test_line_length(void)
 static void test_fault(void)
 {
     /* By a signal, or, where a sanitizer takes that, with a status */
-    assert_ends(run_fault, &usual, "the process that looked into it ended ");
-    assert_ends(run_exit, &usual,
+    assert_ends("fault", &usual, "the process that looked into it ended ");
+    assert_ends("exit", &usual,
                 "ended with status 3: a library's last words");
+}
+
+/* Those of the thread that there is, before it enters the sandbox */
+static void check_capabilities(void)
+{
+    g_autofree char *status = NULL;
+
+    if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL) ||
+        !strstr(status, "CapEff:\t0000000000000000") ||
+        !strstr(status, "CapPrm:\t0000000000000000") ||
+        !strstr(status, "NoNewPrivs:\t1")) {
+        printf("- it has capabilities\n");
+    }
+}
+
+static int child(const char *name)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+        unsigned cpu_seconds;
+    } children[] = {
+        { "well", run_well }, { "attempts", run_attempts },
+        { "files", run_files }, { "thread", run_thread },
+        { "forever", run_forever, 1 }, { "sleep", run_sleep },
+#ifndef QEMU_SANITIZE_ADDRESS
+        { "memory", run_memory },
+#endif
+        { "words", run_words }, { "long-line", run_long_line },
+        { "fault", run_fault }, { "exit", run_exit },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(children); i++) {
+        if (!strcmp(name, children[i].name)) {
+            SandboxLimits limits = usual;
+
+            limits.cpu_seconds = children[i].cpu_seconds ?: limits.cpu_seconds;
+            check_capabilities();
+            sandbox_enter(&limits);
+            children[i].run();
+            _exit(fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS);
+        }
+    }
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && !strcmp(argv[1], CHILD)) {
+        return child(argv[2]);
+    }
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/xenpv/sandbox/well", test_well);
     g_test_add_func("/xenpv/sandbox/rights", test_rights);

@@ -11,7 +11,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "qemu/rcu.h"
 #include "qapi/error.h"
 #include "hw/xenpv/xenpv-text.h"
 #include "check.h"
@@ -35,7 +34,6 @@ typedef struct Check {
     const char *name, *format;
     int fd;
     uint64_t size;
-    FILE *out;              /* in the child */
     bool bad;
 } Check;
 
@@ -43,18 +41,16 @@ typedef struct Check {
 
 static void write_finding(void *opaque, int line, const char *text)
 {
-    Check *c = opaque;
     g_autofree char *plain = xenpv_text_line(text);
 
-    fprintf(c->out, "F%d %s\n", line, plain);
+    printf("F%d %s\n", line, plain);
 }
 
 static void write_fact(void *opaque, const char *text)
 {
-    Check *c = opaque;
     g_autofree char *plain = xenpv_text_line(text);
 
-    fprintf(c->out, "I %s\n", plain);
+    printf("I %s\n", plain);
 }
 
 static bool read_image(void *opaque, uint64_t offset, void *buf, uint64_t len)
@@ -62,29 +58,29 @@ static bool read_image(void *opaque, uint64_t offset, void *buf, uint64_t len)
     return image_read(offset, buf, len);
 }
 
-static void prepare(void *opaque)
+int check_child(const char *size, const char *format)
 {
-    image_init();
-}
-
-static void look_into(void *opaque, FILE *out)
-{
-    Check *c = opaque;
     GuestDiskReader reader = {
         .read = read_image, .finding = write_finding, .fact = write_fact,
-        .opaque = c,
     };
     Error *err = NULL;
-    int64_t size;
+    uint64_t bytes;
+    int64_t length;
 
-    c->out = out;
-    size = image_open(c->fd, c->size, c->format, &err);
-    if (size < 0) {
-        write_finding(c, 0, error_get_pretty(err));
-        return;
+    if (qemu_strtou64(size, NULL, 10, &bytes) < 0) {
+        return EXIT_FAILURE;
     }
-    reader.size = size;
-    disk_check(&reader);
+    image_init();
+    sandbox_enter(&limits);
+    length = image_open(SANDBOX_FD, bytes, format[0] ? format : NULL, &err);
+    if (length < 0) {
+        write_finding(NULL, 0, error_get_pretty(err));
+    } else {
+        reader.size = length;
+        disk_check(&reader);
+    }
+    /* Without what libraries do at a program's end, and may not do here */
+    _exit(fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 /* --- In the parent ------------------------------------------------------- */
@@ -126,12 +122,6 @@ static bool open_image(Check *c)
             return false;
         }
         c->fd = open(c->name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (c->fd >= 0 && c->fd <= STDERR_FILENO) {
-            int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-
-            close(c->fd);
-            c->fd = fd;
-        }
     }
     size = c->fd < 0 ? -1 : lseek(c->fd, 0, SEEK_END);
     if (size < 0 || fstat(c->fd, &st) < 0) {
@@ -150,14 +140,19 @@ static bool open_image(Check *c)
 static bool check_image(const char *name, const char *format)
 {
     Check c = { .name = name, .format = format, .fd = -1 };
-    SandboxJob job = {
-        .prepare = prepare, .run = look_into, .line = take_line, .opaque = &c,
-    };
     Error *err = NULL;
 
     if (open_image(&c)) {
-        job.fd = c.fd;
-        if (!sandbox_run(&job, &limits, &err)) {
+        g_autofree char *size = g_strdup_printf("%" PRIu64, c.size);
+        const char *const args[] = {
+            "xenpv-convert", CHECK_CHILD, size, c.format ?: "", NULL,
+        };
+        SandboxJob job = {
+            .args = args, .fd = c.fd, .limits = &limits, .line = take_line,
+            .opaque = &c,
+        };
+
+        if (!sandbox_run(&job, &err)) {
             finding(&c, 0, error_get_pretty(err));
             error_free(err);
         }
@@ -172,8 +167,6 @@ int check_images(char **images, const char *format)
 {
     bool good = true;
 
-    /* A child has no other threads: rights are given up by each for itself */
-    rcu_disable_atfork();
     for (; *images; images++) {
         if (check_image(*images, format)) {
             say(stdout, "%s: nothing found that would keep it from booting",

@@ -13,4 +13,13 @@
  */
 int check_images(char **images, const char *format);
 
+/*
+ * The program's first argument where it is the process that check_images() has
+ * for an image; the others are those of check_child(), its only job.
+ */
+#define CHECK_CHILD "--check-child"
+
+/* @format: "" if it is to be told by the content. Returns an exit status. */
+int check_child(const char *size, const char *format);
+
 #endif

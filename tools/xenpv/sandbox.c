@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include "qapi/error.h"
+#include "qemu/rcu.h"
 #include "sandbox.h"
 
 /* The child's exit status where it could not give up its rights */
@@ -42,14 +43,17 @@ static void limit(int resource, const char *what, uint64_t value,
     }
 }
 
-/* Only what is needed stays open; standard output and error are the pipe */
+/* Only what is needed stays open; both @fd and @pipe_fd are above SANDBOX_FD */
 static void keep_files(int pipe_fd, int fd)
 {
-    int kept[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, fd };
-    int null = open("/dev/null", O_RDWR);
+    static const int kept[] = {
+        STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, SANDBOX_FD,
+    };
+    int null = open("/dev/null", O_RDONLY);
 
     if (dup2(pipe_fd, STDOUT_FILENO) < 0 || dup2(pipe_fd, STDERR_FILENO) < 0 ||
-        null < 0 || dup2(null, STDIN_FILENO) < 0) {
+        null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        (fd >= 0 && dup2(fd, SANDBOX_FD) < 0)) {
         give_up("files", errno);
     }
     qemu_close_all_open_fd(kept, ARRAY_SIZE(kept) - (fd < 0));
@@ -139,27 +143,26 @@ static void filter_system_calls(void)
     seccomp_release(ctx);
 }
 
-static void G_GNUC_NORETURN child(const SandboxJob *job,
-                                  const SandboxLimits *limits, int pipe_fd)
+void sandbox_enter(const SandboxLimits *limits)
 {
-    FILE *out;
-
-    /* With the parent nobody is left to watch it */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0);
-    keep_files(pipe_fd, job->fd);
-    drop_capabilities();
-    if (job->prepare) {
-        job->prepare(job->opaque);
-    }
-    out = fdopen(STDOUT_FILENO, "w");
-    if (!out) {
-        give_up("files", errno);
-    }
     set_limits(limits);
     filter_system_calls();
-    job->run(job->opaque, out);
-    _exit(fflush(out) ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+/* After fork(), so without memory or locks: up to the new program */
+static void G_GNUC_NORETURN start(const SandboxJob *job, int pipe_fd)
+{
+    /* With the parent nobody is left to watch it */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    keep_files(pipe_fd, job->fd);
+    /* Else root's would be back with the new program */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        give_up("no_new_privs", errno);
+    }
+    drop_capabilities();
+    execv("/proc/self/exe", (char **)job->args);
+    give_up("/proc/self/exe", errno);
 }
 
 /* --- In the parent ------------------------------------------------------- */
@@ -168,7 +171,7 @@ typedef struct Reader {
     const SandboxJob *job;
     char line[SANDBOX_LINE_MAX + 1];
     size_t used;
-    char *last_words;       /* the last line that run() did not write */
+    char *last_words;       /* the last line that is none of a child's own */
 } Reader;
 
 static void take_line(Reader *r)
@@ -280,34 +283,53 @@ static bool child_was_well(const Reader *r, const SandboxLimits *limits,
     return false;
 }
 
-bool sandbox_run(const SandboxJob *job, const SandboxLimits *limits,
-                 Error **errp)
+/* A descriptor that is none of those that the child gets; closes @fd */
+static int move_up(int fd)
 {
+    int moved = fd > SANDBOX_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC,
+                                             SANDBOX_FD + 1);
+
+    if (moved != fd) {
+        close(fd);
+    }
+    return moved;
+}
+
+bool sandbox_run(const SandboxJob *job, Error **errp)
+{
+    const SandboxLimits *limits = job->limits;
     Reader r = { .job = job };
     int64_t end = g_get_monotonic_time() +
                   limits->seconds * (int64_t)G_USEC_PER_SEC;
+    SandboxJob moved = *job;
     int fds[2], status = 0;
     bool well;
     pid_t pid;
-
-    assert(job->fd < 0 || job->fd > STDERR_FILENO);
 
     if (!g_unix_open_pipe(fds, FD_CLOEXEC, NULL)) {
         error_setg_errno(errp, errno, "a pipe cannot be made");
         return false;
     }
-    fflush(NULL);
+    fds[1] = move_up(fds[1]);
+    if (job->fd >= 0) {
+        moved.fd = fcntl(job->fd, F_DUPFD_CLOEXEC, SANDBOX_FD + 1);
+    }
+    /* No thread of QEMU's for the child, which is a new program at once */
+    rcu_disable_atfork();
     pid = fork();
+    if (!pid) {
+        start(&moved, fds[1]);
+    }
+    rcu_enable_atfork();
+    close(fds[1]);
+    if (moved.fd >= 0) {
+        close(moved.fd);
+    }
     if (pid < 0) {
         error_setg_errno(errp, errno, "a process cannot be made");
         close(fds[0]);
-        close(fds[1]);
         return false;
     }
-    if (!pid) {
-        child(job, limits, fds[1]);
-    }
-    close(fds[1]);
     well = listen_to(&r, fds[0], end, limits, errp) &&
            wait_for(pid, &status, end, limits, errp);
     close(fds[0]);

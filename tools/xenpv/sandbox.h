@@ -20,6 +20,8 @@
 
 /* The longest line that a child can say; of a longer one the rest is lost */
 #define SANDBOX_LINE_MAX    2000
+/* What the child has open beside its pipe, which is standard output and error */
+#define SANDBOX_FD          3
 
 typedef struct SandboxLimits {
     uint64_t memory;        /* bytes */
@@ -29,30 +31,34 @@ typedef struct SandboxLimits {
 } SandboxLimits;
 
 typedef struct SandboxJob {
-    /* It stays open in the child; none of the first three. -1: there is none */
-    int fd;
+    /* The child is this program, with these arguments, and NULL */
+    const char *const *args;
+    int fd;                 /* to be SANDBOX_FD; -1: nothing */
+    const SandboxLimits *limits;
     /*
-     * In the child: prepare() with all rights, to set up libraries, and run()
-     * without, to be done when it returns. Lines are written to @out.
-     */
-    void (*prepare)(void *opaque);      /* may be NULL */
-    void (*run)(void *opaque, FILE *out);
-    /*
-     * In the parent: a line of the child's, without its end. False if it is
-     * none that run() writes; libraries write such lines when they give up.
+     * A line of the child's, without its end. False if it is none that a child
+     * writes; libraries write such lines when they give up.
      */
     bool (*line)(void *opaque, const char *text);
     void *opaque;
 } SandboxJob;
 
 /*
- * sandbox_run: do the job in a child, and wait for its end.
+ * sandbox_run: start the child, and wait for its end.
  *
- * Returns true if run() returned. Else @errp is set: the child was killed for
- * one of the limits, or a fault, or there was none, since a right could not be
- * given up. Without a sandbox nothing is done.
+ * It is a new program, and no copy of this one, whose threads may hold a lock.
+ * Returns true if it exited with status 0. Else @errp is set: it was killed for
+ * one of the limits, or a fault, or it could not give up a right.
  */
-bool sandbox_run(const SandboxJob *job, const SandboxLimits *limits,
-                 Error **errp);
+bool sandbox_run(const SandboxJob *job, Error **errp);
+
+/*
+ * sandbox_enter: give up all rights, in the child.
+ *
+ * To be called once libraries are set up, and before the first byte is read
+ * from SANDBOX_FD. Capabilities are gone already. If something cannot be given
+ * up, it does not return.
+ */
+void sandbox_enter(const SandboxLimits *limits);
 
 #endif

@@ -99,6 +99,9 @@ int main(int argc, char **argv)
     g_autoptr(GOptionContext) ctx = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
 
+    if (argc == 4 && !strcmp(argv[1], CHECK_CHILD)) {
+        return check_child(argv[2], argv[3]);
+    }
     say_init();
     g_option_context_set_strict_posix(ctx, true);
     g_option_context_set_description(ctx, description);
