@@ -29,7 +29,7 @@ else
 fi
 flags="$arch $pic -std=gnu11 -O2 -g -Wall -Werror -ffreestanding -fno-builtin-printf
     -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer
-    -fcf-protection=none -mno-red-zone -mgeneral-regs-only
+    -fcf-protection=none -mno-red-zone -mgeneral-regs-only -fno-jump-tables
     -fno-strict-aliasing -I$src -I$include"
 
 mkdir -p "$work"
@@ -46,4 +46,9 @@ done
 "$@" -E -P -xc -DCORE_VIRT=$base "$src/xenpv.lds" -o "$work/xenpv.lds"
 ld -m $ld -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
     -T "$work/xenpv.lds" -o "$output.elf" $objects
+# See dispatch.S. There is none that would have to be one, and so no thunks
+if objdump -d "$output.elf" | grep -E '\b(call|jmp) +\*'; then
+    echo "$output: ring 0 has indirect branches" >&2
+    exit 1
+fi
 objcopy -O binary "$output.elf" "$output"

@@ -255,10 +255,7 @@ hypercall_entry:
     push $0
     SAVE_REGS
     MONITOR_SEGMENTS ebp
-    cmp $NR_HYPERCALLS, %eax
-    jae unknown_hypercall
-    call *hypercall_table(, %eax, 4)
-hypercall_done:
+    call dispatch_hypercall
     mov %eax, 6 * 4(%esp)
     mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
     movzwl (%eax), %eax
@@ -267,20 +264,16 @@ hypercall_done:
     ja 2b
     jmp 3b
 
-unknown_hypercall:
-    push %eax
-    call unknown_hypercall_trace
-    add $4, %esp
-    jmp hypercall_done
-
     /*
-     * HYPERVISOR_iret, called from the table above: eax, eip, cs, eflags and,
+     * HYPERVISOR_iret, reached by dispatch_hypercall: eax, eip, cs, eflags and,
      * for another ring, esp and ss are on the guest's stack.
      */
     .globl do_iret
     .align 16
 do_iret:
     add $4, %esp
+    cmpb $0, iret_does_more
+    jne iret_and_more
     /* A handler's return address if an iret is to follow it */
     .globl iret_follows
 iret_follows:
@@ -301,16 +294,13 @@ iret_follows:
     mov %esi, V(FRAME_CS + 2)(%esp)
     or $1, %ecx                 /* ring 0 is not the guest's */
 5:  mov %ecx, V(FRAME_CS)(%esp)
-    mov %edx, %eax
+    mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
+    bt $9, %edx
+    setnc 1(%eax)               /* the new upcall mask: !IF */
     and $~EFL_IOPL, %edx
     or $EFL_IF | 2, %edx
     mov %edx, V(FRAME_CS + 1)(%esp)
-    mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %edx
-    shr $9, %eax
-    not %eax
-    and $1, %eax                /* the new upcall mask: !IF */
-    mov %al, 1(%edx)
-    movzwl (%edx), %eax
+    movzwl (%eax), %eax
     jmp ret_to_guest_checked
     /* to user mode: the stack, too */
 7:  mov 16(%esi), %eax
@@ -321,6 +311,10 @@ iret_follows:
     .irp l, 1b, 2b, 3b, 4b, 7b, 8b
     EX \l, bad_iret_stack
     .endr
+
+iret_and_more:
+    call before_iret
+    jmp iret_follows
 
     /* As Xen's 64-bit hypervisor, which cannot do it: a #GP at the target */
 iret_to_vm86:
@@ -349,13 +343,12 @@ enter_guest:
     cld
     jmp ret_to_guest
 
-    /* run_on_stack(function, stack) */
-    .globl run_on_stack
-run_on_stack:
-    mov 4(%esp), %eax
-    mov 8(%esp), %esp
+    /* run_first_on(stack) */
+    .globl run_first_on
+run_first_on:
+    mov 4(%esp), %esp
     xor %ebp, %ebp
-    call *%eax
+    call run_first
     ud2
 
     /* Where the double-fault task starts */

@@ -417,15 +417,20 @@ double_fault_entry:
 
     /*
      * SYSCALL. The stub, copied into each vCPU's area, finds the stack
-     * without a register to spare: it addresses the area relative to itself.
+     * without a register to spare: it addresses the area relative to itself. The
+     * jump that it ends with is made to fit by who copies it, see copy_stub().
      */
+    .macro FAR_JUMP to          /* jmp, in any case with 32 bits */
+    .byte 0xe9
+    .long \to - . - 4
+    .endm
     .globl syscall_stub, syscall_stub_end
     .align 16
 syscall_stub:
     .set stub_vcpu, syscall_stub + (AREA_VCPU - AREA_STUB) * 4096
     mov %rsp, stub_vcpu + V(V_SCRATCH)(%rip)
     lea stub_vcpu(%rip), %rsp
-    jmp *stub_vcpu + V(V_SYSCALL_ENTRY)(%rip)
+    FAR_JUMP syscall_entry
 syscall_stub_end:
 
     /* SYSCALL from a compatibility-mode program: a trap with a made-up vector */
@@ -442,10 +447,7 @@ syscall32_stub:
     push %rcx
     push $0
     movl $VECTOR_SYSCALL32, 4(%rsp)
-    push %rax
-    movabs $trap_entry, %rax
-    xchg %rax, (%rsp)
-    ret
+    FAR_JUMP trap_entry
 syscall32_stub_end:
 
     /*
@@ -484,12 +486,8 @@ syscall_entry:
     push %r10
     push %r8
     push %r9
-    cmp $NR_HYPERCALLS, %rax
-    jae unknown_hypercall
     mov %r10, %rcx
-    lea hypercall_table(%rip), %r11
-    call *(%r11, %rax, 8)
-hypercall_done:
+    call dispatch_hypercall
     pop %r9
     pop %r8
     pop %r10
@@ -504,11 +502,6 @@ hypercall_done:
 iret_hypercall:
     iretq
     EX iret_hypercall, bad_iret
-
-unknown_hypercall:
-    mov %rax, %rdi
-    call unknown_hypercall_trace
-    jmp hypercall_done
 
     /*
      * An event is deliverable after a hypercall, whose caller has lost RCX and
@@ -554,14 +547,16 @@ hypercall_events:
     jmp upcall
 
     /*
-     * HYPERVISOR_iret, struct iret_context on the guest's stack. Called from
-     * the table above, does not return there. Only rax, rcx, r11, and rdx
-     * and r10 (which are saved) may be used.
+     * HYPERVISOR_iret, struct iret_context on the guest's stack. Reached by
+     * dispatch_hypercall, whose caller it does not return to. Only rax, rcx, r11,
+     * and rdx and r10 (which are saved) may be used.
      */
     .globl do_iret
     .align 16
 do_iret:
     add $8, %rsp                /* 48(%rsp): the frame, 88(%rsp): the vCPU */
+    cmpb $0, iret_does_more(%rip)
+    jne iret_and_more
 iret_as_called:
     mov 72(%rsp), %rcx
 1:  mov 40(%rcx), %rax          /* cs */
@@ -570,15 +565,12 @@ iret_as_called:
     mov %r11, 48(%rsp)          /* rip */
 4:  mov 56(%rcx), %r11
     mov %r11, 72(%rsp)          /* rsp */
-    mov %edx, %r10d
-    not %r10d
-    shr $9, %r10d
-    and $1, %r10d               /* the new upcall mask: !IF */
+    mov 88 + V(V_VCPU_INFO)(%rsp), %r11
+    bt $9, %edx
+    setnc 1(%r11)               /* the new upcall mask: !IF */
     and $~(EFL_IOPL | EFL_VM), %edx
     or $EFL_IF, %edx
     mov %rdx, 64(%rsp)          /* rflags */
-    mov 88 + V(V_VCPU_INFO)(%rsp), %r11
-    mov %r10b, 1(%r11)
     movzwl (%r11), %r10d
     not %eax
     test $3, %al
@@ -665,6 +657,8 @@ bad_kernel_stack:
 1:  xor %edi, %edi
     call domain_crash
 
+iret_and_more:
+    call before_iret
     /* A handler's return address if an iret is to follow it */
     .globl iret_follows
 iret_follows:
@@ -740,12 +734,12 @@ enter_guest:
     AREA_TO_RBX
     jmp ret_to_guest
 
-    /* run_on_stack(function, stack) */
-    .globl run_on_stack
-run_on_stack:
-    mov %rsi, %rsp
+    /* run_first_on(stack) */
+    .globl run_first_on
+run_first_on:
+    mov %rdi, %rsp
     xor %ebp, %ebp
-    call *%rdi
+    call run_first
     ud2
 
     .section .rodata

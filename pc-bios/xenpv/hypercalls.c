@@ -8,12 +8,10 @@
 #include "hw/xen/interface/version.h"
 #include "hw/xen/interface/features.h"
 
-/* Numbers that QEMU's copy of public/xen.h does not have */
-#define HYPERVISOR_xenpmu_op    40
-
 #define CONSOLEIO_write     0
 
-long unknown_hypercall_trace(ulong nr)
+/* For dispatch.S, when none of its numbers was the right one */
+BY_REGISTER long unknown_hypercall(ulong nr)
 {
     if (boot_info->flags & XENPV_BOOT_TRACE) {
         printk("unknown hypercall %lu\n", nr);
@@ -21,16 +19,8 @@ long unknown_hypercall_trace(ulong nr)
     return -ENOSYS;
 }
 
-static HYPERCALL(do_nothing)
-{
-    if (boot_info->flags & XENPV_BOOT_TRACE) {
-        printk("hypercall that is not there: %lx %lx %lx\n", a1, a2, a3);
-    }
-    return -ENOSYS;
-}
-
 /* What an unprivileged domain may not do */
-static HYPERCALL(do_denied)
+HYPERCALL(do_kexec_op)
 {
     return -EPERM;
 }
@@ -49,23 +39,23 @@ static long denied_tool(ulong arg, ulong size, u32 version)
     return op[1] == version ? -EPERM : -EACCES;
 }
 
-static HYPERCALL(do_platform_op)
+HYPERCALL(do_platform_op)
 {
     return denied_tool(a1, 136, 0x03000000);
 }
 
-static HYPERCALL(do_sysctl)
+HYPERCALL(do_sysctl)
 {
     return denied_tool(a1, 136, 0x15);
 }
 
-static HYPERCALL(do_domctl)
+HYPERCALL(do_domctl)
 {
     return denied_tool(a1, 144, 0x15);
 }
 
 /* What Xen has, but not for this domain: profiling */
-static HYPERCALL(do_unsupported)
+HYPERCALL(do_xenpmu_op)
 {
     return -EOPNOTSUPP;
 }
@@ -87,7 +77,7 @@ static HYPERCALL(do_unsupported)
  * For HVM domains, which neither this nor domain 0 is, but for what asks or tells
  * Xen something. There are no other domains.
  */
-static HYPERCALL(do_hvm_op)
+HYPERCALL(do_hvm_op)
 {
     struct {
         u16 domid;
@@ -202,7 +192,7 @@ static noinline long xen_version(u32 cmd, ulong a2)
     return -ENOSYS;
 }
 
-static HYPERCALL(do_xen_version)
+HYPERCALL(do_xen_version)
 {
     /* Linux asks for this when all it wants is its events */
     if (likely((u32)a1 == XENVER_version)) {
@@ -211,7 +201,7 @@ static HYPERCALL(do_xen_version)
     return xen_version(a1, a2);
 }
 
-static HYPERCALL(do_console_io)
+HYPERCALL(do_console_io)
 {
     char buf[1024];
 
@@ -236,13 +226,19 @@ static HYPERCALL(do_console_io)
     return -EPERM;          /* whatever it is */
 }
 
-/*
- * An iret that does more than return: while there is something for it to do,
- * the table below has it instead of the usual one, which costs that nothing.
- */
+/* Is there something for an iret to do, on any vCPU, but return? See do_iret */
+u8 iret_does_more;
 static struct spinlock iret_lock;
 static unsigned nr_in_nmi;          /* vCPUs */
-static void set_iret_by(int more_in_nmi);
+
+/* That many vCPUs more are in an NMI */
+static void set_iret_by(int more_in_nmi)
+{
+    spin_lock(&iret_lock);
+    nr_in_nmi += more_in_nmi;
+    iret_does_more = architectural_iopl() || nr_in_nmi;
+    spin_unlock(&iret_lock);
+}
 
 /* The guest's stack has its flags: the IOPL is one of them */
 static void take_iopl(struct vcpu *v)
@@ -254,8 +250,10 @@ static void take_iopl(struct vcpu *v)
     }
 }
 
-static void before_iret(struct vcpu *v)
+void before_iret(void)
 {
+    struct vcpu *v = current_vcpu();
+
     if (architectural_iopl()) {
         take_iopl(v);
     }
@@ -268,28 +266,6 @@ static void before_iret(struct vcpu *v)
     }
 }
 
-/* For the table below, to go on with the iret that they are before */
-extern char iret_follows[];
-
-static HYPERCALL(do_iret_and_more)
-{
-    struct vcpu *v = current_vcpu();
-
-    before_iret(v);
-    ((ulong *)v)[-HYPERCALL_RETURN] = (ulong)iret_follows;
-    return 0;
-}
-
-/* That many vCPUs more are in an NMI */
-static void set_iret_by(int more_in_nmi)
-{
-    spin_lock(&iret_lock);
-    nr_in_nmi += more_in_nmi;
-    hypercall_table[__HYPERVISOR_iret] = architectural_iopl() || nr_in_nmi ?
-                                         do_iret_and_more : do_iret;
-    spin_unlock(&iret_lock);
-}
-
 /* There is no other NMI until an iret */
 void enter_nmi(struct vcpu *v)
 {
@@ -297,53 +273,73 @@ void enter_nmi(struct vcpu *v)
     set_iret_by(1);
 }
 
-/* The same table, with others for an iret and a multicall in a multicall */
-static hypercall_fn *multicall_table[NR_HYPERCALLS];
-
-static HYPERCALL(do_nested_multicall)
-{
-    return -EINVAL;
-}
-
 /*
  * An iret in a multicall is its last call, whatever follows it in the list.
  * The multicall's handler does not return to its caller but to the iret.
  */
-static HYPERCALL(do_iret_in_multicall)
+static long iret_in_multicall(void)
 {
     struct vcpu *v = current_vcpu();
     ulong *stack_end = (ulong *)v, ax;
 
-    before_iret(v);
+    before_iret();
     *v->multicall_end = 0;
+    v->multicall_end = NULL;
     stack_end[-HYPERCALL_RETURN] = (ulong)iret_follows;
     /* The iret itself crashes the domain if that cannot be read */
     return copy_from_guest(&ax, stack_end[-2], sizeof(ax)) ? 0 : ax;
 }
 
-void init_hypercalls(void)
+/* A call of a multicall, but for the one that most of them are made for */
+static noinline long call_in_multicall(ulong nr, ulong a1, ulong a2, ulong a3,
+                                       ulong a4, ulong a5)
 {
-    for (unsigned i = 0; i < NR_HYPERCALLS; i++) {
-        multicall_table[i] = hypercall_table[i];
+    switch (nr) {
+    case __HYPERVISOR_iret:
+        return iret_in_multicall();
+    case __HYPERVISOR_multicall:
+        return -EINVAL;
     }
-    multicall_table[__HYPERVISOR_iret] = do_iret_in_multicall;
-    multicall_table[__HYPERVISOR_multicall] = do_nested_multicall;
+    return call_hypercall(a1, a2, a3, a4, a5, nr);
+}
+
+static noinline long long_multicall(ulong list, u32 nr)
+{
+    struct vcpu *v = current_vcpu();
+
+    if (nr > ~0UL / sizeof(struct multicall_entry) ||
+        !access_ok(list, nr * sizeof(struct multicall_entry))) {
+        return -EFAULT;
+    }
+    for (;;) {
+        u32 part = nr < PART_OF_BATCH ? nr : PART_OF_BATCH;
+        long ret = do_multicall(list, part, 0, 0, 0);
+
+        nr -= part;
+        if (ret || !nr || !v->multicall_end) {
+            return ret;
+        }
+        let_interrupts_in();
+        list += part * sizeof(struct multicall_entry);
+    }
 }
 
 /* The arguments, which are the guest's registers, stay as they are for an iret */
-static HYPERCALL(do_multicall)
+HYPERCALL(do_multicall)
 {
     struct multicall_entry *call = (void *)a1;
     ulong end = a1 + (u32)a2 * sizeof(*call);
 
-    if (unlikely((u32)a2 > ~0UL / sizeof(*call) || end < a1 ||
-                 !access_ok(a1, end - a1))) {
+    if (unlikely((u32)a2 > PART_OF_BATCH)) {
+        return long_multicall(a1, a2);
+    }
+    if (unlikely(end < a1 || !access_ok(a1, end - a1))) {
         return -EFAULT;
     }
     current_vcpu()->multicall_end = &end;
     for (; (ulong)call < end; call++) {
         ulong op, b1, b2, b3, b4, b5;
-        long ret = -ENOSYS;
+        long ret;
 
         GET_GUEST(op, &call->op, fault);
         GET_GUEST(b1, &call->args[0], fault);
@@ -351,9 +347,9 @@ static HYPERCALL(do_multicall)
         GET_GUEST(b3, &call->args[2], fault);
         GET_GUEST(b4, &call->args[3], fault);
         GET_GUEST(b5, &call->args[4], fault);
-        if (likely(op < NR_HYPERCALLS)) {
-            ret = multicall_table[op](b1, b2, b3, b4, b5);
-        }
+        ret = likely(op == __HYPERVISOR_update_va_mapping)
+              ? do_update_va_mapping(b1, b2, b3, b4, b5)
+              : call_in_multicall(op, b1, b2, b3, b4, b5);
         PUT_GUEST(&call->result, ret, fault);
     }
     return 0;
@@ -376,7 +372,7 @@ void take_assists(struct vcpu *v)
     set_trap_gate(v, 0x80);
 }
 
-static HYPERCALL(do_vm_assist)
+HYPERCALL(do_vm_assist)
 {
     const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
                         1UL << VMASST_TYPE_4gb_segments_notify |
@@ -411,44 +407,3 @@ static HYPERCALL(do_vm_assist)
     }
     return 0;
 }
-
-hypercall_fn *hypercall_table[NR_HYPERCALLS] = {
-    [0 ... NR_HYPERCALLS - 1] = do_nothing,
-    [__HYPERVISOR_set_trap_table] = do_set_trap_table,
-    [__HYPERVISOR_mmu_update] = do_mmu_update,
-    [__HYPERVISOR_set_gdt] = do_set_gdt,
-    [__HYPERVISOR_stack_switch] = do_stack_switch,
-    [__HYPERVISOR_set_callbacks] = do_set_callbacks,
-    [__HYPERVISOR_fpu_taskswitch] = do_fpu_taskswitch,
-    [__HYPERVISOR_sched_op_compat] = do_sched_op_compat,
-    [__HYPERVISOR_platform_op] = do_platform_op,
-    [__HYPERVISOR_set_debugreg] = do_set_debugreg,
-    [__HYPERVISOR_get_debugreg] = do_get_debugreg,
-    [__HYPERVISOR_update_descriptor] = do_update_descriptor,
-    [__HYPERVISOR_memory_op] = do_memory_op,
-    [__HYPERVISOR_multicall] = do_multicall,
-    [__HYPERVISOR_update_va_mapping] = do_update_va_mapping,
-    [__HYPERVISOR_set_timer_op] = do_set_timer_op,
-    [__HYPERVISOR_event_channel_op_compat] = do_event_channel_op_compat,
-    [__HYPERVISOR_xen_version] = do_xen_version,
-    [__HYPERVISOR_console_io] = do_console_io,
-    [__HYPERVISOR_physdev_op_compat] = do_physdev_op_compat,
-    [__HYPERVISOR_grant_table_op] = do_grant_table_op,
-    [__HYPERVISOR_vm_assist] = do_vm_assist,
-    [__HYPERVISOR_update_va_mapping_otherdomain] =
-        do_update_va_mapping_otherdomain,
-    [__HYPERVISOR_iret] = do_iret,
-    [__HYPERVISOR_vcpu_op] = do_vcpu_op,
-    [__HYPERVISOR_set_segment_base] = do_set_segment_base,
-    [__HYPERVISOR_mmuext_op] = do_mmuext_op,
-    [__HYPERVISOR_nmi_op] = do_nmi_op,
-    [__HYPERVISOR_sched_op] = do_sched_op,
-    [__HYPERVISOR_callback_op] = do_callback_op,
-    [__HYPERVISOR_event_channel_op] = do_event_channel_op,
-    [__HYPERVISOR_physdev_op] = do_physdev_op,
-    [__HYPERVISOR_hvm_op] = do_hvm_op,
-    [__HYPERVISOR_sysctl] = do_sysctl,
-    [__HYPERVISOR_domctl] = do_domctl,
-    [__HYPERVISOR_kexec_op] = do_denied,
-    [HYPERVISOR_xenpmu_op] = do_unsupported,
-};

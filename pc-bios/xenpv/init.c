@@ -13,8 +13,6 @@
 
 struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
-void run_on_stack(void (*fn)(void), ulong stack) __attribute__((noreturn));
-
 /* Of vCPUs beyond shared_info's, until the guest has placed its own */
 static struct vcpu_info no_vcpu_info;
 
@@ -71,7 +69,7 @@ static void init_cpu(struct vcpu *v)
     take_incoming(v);
 }
 
-static void __attribute__((noreturn)) run_first(void)
+void run_first(void)
 {
     struct vcpu *v = current_vcpu();
     struct regs regs;
@@ -122,14 +120,13 @@ void start_monitor(void)
 {
     extern u8 monitor_started;      /* entry-*.S: the others may go on */
 
-    init_hypercalls();
     init_page_tables();
     init_memory_map();
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         vcpu_create(i);
     }
     __atomic_store_n(&monitor_started, 1, __ATOMIC_SEQ_CST);
-    run_on_stack(run_first, VCPU_VIRT + STACK_TOP);
+    run_first_on(VCPU_VIRT + STACK_TOP);
 }
 
 void start_secondary(void)

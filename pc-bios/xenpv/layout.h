@@ -46,7 +46,6 @@
 /* struct vcpu: offsets of what assembly uses, in longs */
 #define V_SCRATCH           0
 #define V_KERNEL_SP         1
-#define V_SYSCALL_ENTRY     2
 #define V_KERNEL_CR3        3
 #define V_USER_CR3          4
 #define V_VCPU_INFO         5
@@ -123,8 +122,6 @@
 #define EFL_RF              0x10000
 #define EFL_VM              0x20000
 #define EFL_AC              0x40000
-
-#define NR_HYPERCALLS       64
 
 /* Entries that have no IDT vector */
 #define VECTOR_SYSCALL32    0x100

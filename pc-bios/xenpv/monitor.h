@@ -25,6 +25,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int32_t s32;
 typedef int64_t s64;
 typedef unsigned long ulong;
 
@@ -102,7 +103,7 @@ struct callback {
 struct vcpu {
     ulong scratch;
     ulong kernel_sp;            /* stack_switch: where traps from user go */
-    ulong syscall_entry;
+    ulong unused;
     ulong kernel_cr3;           /* what CR3 holds in guest-kernel mode */
     ulong user_cr3;             /* 64-bit: ... in guest-user mode, or 0 */
     struct vcpu_info *vcpu_info;
@@ -159,7 +160,8 @@ struct vcpu {
     u64 debugctl;
 
     struct callback failsafe, syscall32;
-    ulong *multicall_end;       /* where a multicall keeps its list's end */
+    ulong *multicall_end;       /* where a multicall keeps its list's end; NULL:
+                                   it has come to an iret */
 
     u64 timer_deadline;         /* system time in ns, 0: none */
     u64 timer_set;              /* likewise: when the APIC's timer interrupts */
@@ -466,6 +468,8 @@ long machine_call(u32 op, u32 cmd, void *data, u32 size);
 /* init.c */
 void start_monitor(void) __attribute__((noreturn));
 void start_secondary(void) __attribute__((noreturn));
+void run_first(void) __attribute__((noreturn));
+void run_first_on(ulong stack) __attribute__((noreturn));   /* entry-*.S */
 extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
 /* traps.c */
@@ -591,17 +595,26 @@ void init_apic(struct vcpu *v);
 void set_periodic_timer(struct vcpu *v, u64 ns);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
-/* hypercalls.c: the table, then the handlers by file */
-typedef long hypercall_fn(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5);
+/* dispatch.S: the hypercall of a number, one whose handler returns */
+long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
+
+/* hypercalls.c, then the handlers by file */
+#ifdef __x86_64__
+#define BY_REGISTER
+#else
+#define BY_REGISTER __attribute__((regparm(1)))
+#endif
+BY_REGISTER long unknown_hypercall(ulong nr);
+extern u8 iret_does_more;           /* than return: then before_iret() is it */
+void before_iret(void);
+extern char iret_follows[];         /* entry-*.S: a handler's way to an iret */
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 static inline bool architectural_iopl(void)
 {
     return vm_assists & 1UL << VMASST_TYPE_architectural_iopl;
 }
 void take_assists(struct vcpu *v);   /* on the vCPU itself */
-void init_hypercalls(void);
 void enter_nmi(struct vcpu *v);
-extern hypercall_fn *hypercall_table[NR_HYPERCALLS];
 
 #define HYPERCALL(name) \
     long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
@@ -638,7 +651,16 @@ HYPERCALL(do_vcpu_op);
 /* physdev.c */
 HYPERCALL(do_physdev_op);
 HYPERCALL(do_physdev_op_compat);
-/* entry-*.S */
-HYPERCALL(do_iret);
+/* hypercalls.c */
+HYPERCALL(do_platform_op);
+HYPERCALL(do_multicall);
+HYPERCALL(do_xen_version);
+HYPERCALL(do_console_io);
+HYPERCALL(do_vm_assist);
+HYPERCALL(do_hvm_op);
+HYPERCALL(do_sysctl);
+HYPERCALL(do_domctl);
+HYPERCALL(do_kexec_op);
+HYPERCALL(do_xenpmu_op);
 
 #endif

@@ -1710,15 +1710,15 @@ HYPERCALL(do_mmuext_op)
     if (likely(!((a2 ^ 1) | a3 | (a4 ^ DOMID_SELF)) &&
                access_ok(a1, sizeof(struct mmuext_op)))) {
         GET_GUEST32(cmd, a1, slow);
-        if (cmd == MMUEXT_TLB_FLUSH_LOCAL) {
-            flush_tlb();
-            return 0;
-        }
         GET_GUEST(arg1, a1 + offsetof(struct mmuext_op, arg1), slow);
         if (cmd == MMUEXT_INVLPG_LOCAL) {
             if (access_ok(arg1, 1)) {
                 invlpg(arg1);
             }
+            return 0;
+        }
+        if (cmd == MMUEXT_TLB_FLUSH_LOCAL) {
+            flush_tlb();
             return 0;
         }
         if (cmd == MMUEXT_NEW_BASEPTR) {

@@ -126,6 +126,23 @@ void set_ldt_holes(struct vcpu *v, bool holes)
 #endif
 }
 
+#ifdef __x86_64__
+/*
+ * Code of entry-64.S that addresses the vCPU's area relative to itself and ends
+ * with a jump out of it: the jump's distance is another one here
+ */
+static void copy_stub(char *to, const char *stub, const char *end)
+{
+    ulong size = end - stub;
+    s32 *distance = (s32 *)(to + size - sizeof(*distance));
+
+    memcpy(to, stub, size);
+    *distance -= to - stub;
+}
+_Static_assert(VCPU_VIRT + XENPV_MAX_VCPUS * VCPU_AREA_SIZE - CORE_VIRT <
+               0x7fffffff, "");
+#endif
+
 void init_idt(struct vcpu *v)
 {
     for (int i = 0; i < 256; i++) {
@@ -133,15 +150,13 @@ void init_idt(struct vcpu *v)
     }
 #ifdef __x86_64__
     {
-        extern char syscall_stub[], syscall_stub_end[], syscall_entry[];
+        extern char syscall_stub[], syscall_stub_end[];
         extern char syscall32_stub[], syscall32_stub_end[];
         char *stub = (char *)v - VCPU_OFFSET + AREA_STUB * PAGE_SIZE;
 
-        memcpy(stub, syscall_stub, syscall_stub_end - syscall_stub);
-        memcpy(stub + SYSCALL32_STUB, syscall32_stub,
-               syscall32_stub_end - syscall32_stub);
+        copy_stub(stub, syscall_stub, syscall_stub_end);
+        copy_stub(stub + SYSCALL32_STUB, syscall32_stub, syscall32_stub_end);
         map_area_page(v, AREA_STUB, v->area_l1[AREA_STUB] & ~PTE_RW);
-        v->syscall_entry = (ulong)syscall_entry;
     }
 #else
     {

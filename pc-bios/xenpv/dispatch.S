@@ -1,0 +1,119 @@
+/*
+ * Which hypercall: from its number to its handler, by direct jumps alone
+ *
+ * A program can teach the CPU where an indirect branch of ring 0 goes next, and
+ * have it run there ahead of time, with our rights (Spectre v2). So there is no
+ * table of functions, as there is none in Xen: comparisons lead to the handler.
+ * Those that a kernel makes most come first, the others are halved.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#define __XEN_INTERFACE_VERSION__ 0x00040e00
+#include "hw/xen/interface/xen.h"
+#include "layout.h"
+
+#ifdef __x86_64__
+#define NR  %rax
+#else
+#define NR  %eax
+#endif
+
+#define IS(name)    cmp $__HYPERVISOR_##name, NR; je do_##name
+
+    /*
+     * The number in rax or eax, the arguments where a C function has them. Called,
+     * and jumps to the handler, whose return address is then HYPERCALL_RETURN; or
+     * to do_iret, which does not return.
+     */
+    .text
+    .globl dispatch_hypercall
+    .align 16
+dispatch_hypercall:
+    IS(mmu_update)
+    IS(mmuext_op)
+#ifdef __x86_64__
+    IS(set_segment_base)
+    IS(xen_version)
+    IS(event_channel_op)
+#else
+    IS(event_channel_op)
+    IS(xen_version)
+#endif
+#ifdef __x86_64__
+    cmp $__HYPERVISOR_xen_version, NR
+#endif
+    ja .Labove_17
+
+    /* 0 to 16 */
+    IS(stack_switch)
+#ifdef __x86_64__
+    IS(fpu_taskswitch)
+    IS(update_va_mapping)
+    IS(multicall)
+#else
+    IS(update_va_mapping)
+    IS(multicall)
+    IS(fpu_taskswitch)
+#endif
+    cmp $__HYPERVISOR_platform_op, NR
+    ja .Labove_7
+    IS(set_trap_table)
+    IS(set_gdt)
+    IS(set_callbacks)
+    IS(sched_op_compat)
+    IS(platform_op)
+    jmp .Lunknown
+.Labove_7:
+    IS(update_descriptor)
+    IS(memory_op)
+    IS(set_timer_op)
+    IS(set_debugreg)
+    IS(get_debugreg)
+    IS(event_channel_op_compat)
+    jmp .Lunknown
+
+.Labove_17:
+    IS(iret)
+    IS(sched_op)
+    cmp $__HYPERVISOR_vcpu_op, NR
+    ja .Labove_24
+    IS(vcpu_op)
+    IS(grant_table_op)
+    IS(console_io)
+    IS(physdev_op_compat)
+    IS(vm_assist)
+    IS(update_va_mapping_otherdomain)
+    jmp .Lunknown
+.Labove_24:
+    IS(physdev_op)
+    IS(callback_op)
+    IS(nmi_op)
+    IS(hvm_op)
+    IS(sysctl)
+    IS(domctl)
+    IS(kexec_op)
+    IS(xenpmu_op)
+#ifndef __x86_64__
+    IS(set_segment_base)
+#endif
+    jmp .Lunknown
+
+.Lunknown:
+#ifdef __x86_64__
+    mov %rax, %rdi
+#endif
+    jmp unknown_hypercall
+
+    /* long call_hypercall(ulong a1, ..., ulong a5, ulong nr) */
+    .globl call_hypercall
+    .align 16
+call_hypercall:
+#ifdef __x86_64__
+    mov %r9, %rax
+#else
+    mov 24(%esp), %eax
+#endif
+    jmp dispatch_hypercall
+
+    .section .note.GNU-stack, "", @progbits
