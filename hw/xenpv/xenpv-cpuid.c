@@ -27,20 +27,24 @@ typedef struct {
 /*
  * The features that Xen's public/arch-x86/cpufeatureset.h grants to all
  * guests, without those that need MSRs the monitor does not have: machine
- * check, thermal control, speculation control, breakpoint extensions, AMX.
+ * check, thermal control, breakpoint extensions, AMX. What bounds speculation,
+ * or says that there is no need, is offered as far as the CPU model has it, on
+ * AMD's CPUs, too: see the monitor's speculation.c.
  */
 static const PVFeatures pv_features[] = {
     { 0x00000001, 0, R_EDX, 0x1f898975 },
     { 0x00000001, 0, R_ECX, 0xf6d83203 },
     { 0x00000007, 0, R_EBX, 0xf1af0b29 },
     { 0x00000007, 0, R_ECX, 0x02405f42 },
-    { 0x00000007, 0, R_EDX, 0x00804410 },
+    { 0x00000007, 0, R_EDX, 0xac804410 },
     { 0x00000007, 1, R_EAX, 0x00801c37 },
+    { 0x00000007, 2, R_EDX, 0x00000037 },
     { 0x0000000d, 1, R_EAX, 0x00000007 },
     { 0x80000001, 0, R_EDX, 0xea500800 },
     { 0x80000001, 0, R_ECX, 0x002109e3 },
     { 0x80000007, 0, R_EDX, 0x00000100 },   /* the TSC is invariant */
-    { 0x80000008, 0, R_EBX, 0x00000005 },
+    { 0x80000008, 0, R_EBX, 0x750fd005 },
+    { 0x80000021, 0, R_EAX, 0x78000044 },
 };
 
 static void add(struct xenpv_cpuid *table, unsigned *n, uint32_t leaf,
@@ -103,10 +107,12 @@ static void restrict_features(X86CPU *cpu, uint32_t leaf, uint32_t subleaf,
     case 0x14:              /* processor trace */
     case 0x8000000a:        /* SVM */
     case 0x8000001f:        /* memory encryption */
-    case 0x80000021:
         for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
             regs[order[i]] = 0;
         }
+        break;
+    case 0x80000021:
+        regs[R_EBX] = regs[R_ECX] = regs[R_EDX] = 0;
         break;
     case 0x80000008:        /* no 5-level paging */
         regs[R_EAX] = (regs[R_EAX] & ~0xff00) |

@@ -337,6 +337,9 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
         *val = 0;
         return true;
     }
+    if (read_speculation_msr(v, msr, val)) {
+        return true;
+    }
     if (boot_info->flags & XENPV_BOOT_TRACE) {
         printk("rdmsr %x\n", msr);
     }
@@ -379,6 +382,9 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
     case MSR_APIC_BASE:
     case MSR_TSC:
     case MSR_MISC_ENABLE:
+        return true;
+    }
+    if (write_speculation_msr(v, msr, val)) {
         return true;
     }
     if (boot_info->flags & XENPV_BOOT_TRACE) {

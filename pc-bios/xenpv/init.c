@@ -64,6 +64,7 @@ static void init_cpu(struct vcpu *v)
     write_cr4(read_cr4() | 0x600);      /* OSFXSR, OSXMMEXCPT */
     v->cr4 = 0x620;
     v->xcr0 = 1;
+    init_speculation(v);
     init_apic(v);
     /* What came before the local APIC was enabled had no vector */
     take_incoming(v);

@@ -158,6 +158,7 @@ struct vcpu {
     u16 user_gs;                /* unused on 32-bit */
     u64 debugreg[8];
     u64 debugctl;
+    u32 spec_ctrl;              /* the guest's MSR_SPEC_CTRL */
 
     struct callback failsafe, syscall32;
     ulong *multicall_end;       /* where a multicall keeps its list's end; NULL:
@@ -549,6 +550,11 @@ struct segment {
 #define SEG_G           0x00800000
 };
 bool read_segment(struct vcpu *v, u16 sel, struct segment *seg);
+
+/* speculation.c. False: there is no such MSR, or it cannot have this value */
+void init_speculation(struct vcpu *v);
+bool read_speculation_msr(struct vcpu *v, u32 msr, u64 *val);
+bool write_speculation_msr(struct vcpu *v, u32 msr, u64 val);
 
 /* physdev.c */
 void set_iopl(struct vcpu *v, unsigned iopl);
