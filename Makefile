@@ -16,6 +16,10 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 CACHE := .cache
 PARTS := unit qtest guest functional kvm
+# With sanitizers, from build/asan, as the fuzzers are
+SANITIZED := sanitized-unit sanitized-qtest sanitized-guest
+TARGET ?=
+TIME ?= 60
 
 libdir = $(DESTDIR)$(PREFIX)/lib/xenpv-kvm
 datadir = $(DESTDIR)$(PREFIX)/share/xenpv-kvm
@@ -42,6 +46,10 @@ help:
 ##   make check-guest          tiny PV kernels of our own, under TCG
 ##   make check-functional     real guests, under TCG
 ##   make check-kvm            real guests, under real KVM (nested where needed)
+##   make check-fuzz           each fuzz target's corpus, and a few inputs more
+## make check-sanitizers   tests with address and undefined-behaviour sanitizers
+## make check-all          make check and make check-sanitizers, as CI runs them
+## make fuzz [TARGET=name] [TIME=seconds]   look for new inputs
 ## make bench              what each operation costs a guest
 ## make bench-devices      disks and networks next to virtio
 ## make assets             fetch real guests into .cache/assets
@@ -81,12 +89,28 @@ tests: deps-check
 demo: emulators-demo
 	@scripts/demo $(ARCH)
 
-.PHONY: check $(PARTS:%=check-%) bench bench-devices
-check: tests assets
-	@scripts/run-tests $(PARTS)
+.PHONY: check check-sanitizers check-all $(PARTS:%=check-%) bench bench-devices
+check: tests fuzzers assets
+	@scripts/run-tests $(PARTS) fuzz
+check-sanitizers: fuzzers
+	@scripts/run-tests fuzz $(SANITIZED)
+check-all: tests fuzzers assets
+	@scripts/run-tests $(PARTS) fuzz $(SANITIZED)
 check-guest check-functional check-kvm bench bench-devices: assets
 $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
+# The build with sanitizers, which the fuzzers are a part of
+.PHONY: fuzzers check-fuzz fuzz
+build/asan/build.ninja:
+	./configure --build-dir=build/asan --cc=clang-14 --enable-sanitizers \
+	    --enable-fuzzing
+fuzzers: deps-check
+	@$(MAKE) --no-print-directory build/asan/build.ninja
+	@BUILD=$(CURDIR)/build/asan scripts/build emulators tests fuzzers
+check-fuzz: fuzzers
+	@scripts/run-tests fuzz
+fuzz: fuzzers
+	@TIME=$(TIME) scripts/fuzz $(TARGET)
 bench: tests
 	@tests/guest/bench
 	@$(PYTHON) tests/functional/run.py bench-linux
@@ -141,7 +165,7 @@ uninstall:
 .PHONY: clean distclean
 clean:
 	@if [ -f build/build.ninja ]; then ninja -C build -t clean; fi
-	rm -rf build/results build/guest build/demo build/deb build/html \
+	rm -rf build/asan build/tsan build/results build/guest build/demo build/deb build/html \
 	    build/man build/docs-*
 distclean:
 	rm -rf build $(CACHE)

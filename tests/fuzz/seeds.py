@@ -1,0 +1,372 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+seeds.py DIR: writes a few well-formed inputs of those fuzz targets whose inputs
+have a form that a fuzzer would not find soon, each into DIR/TARGET/. They are
+where tests/fuzz/corpus began; it is not needed to run the fuzzers.
+"""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+TOP = sys.argv[1]
+
+
+def put(target, name, data):
+    path = os.path.join(TOP, target)
+    os.makedirs(path, exist_ok=True)
+    with open(os.path.join(path, name), 'wb') as f:
+        f.write(data.encode() if isinstance(data, str) else data)
+
+
+# --- Kernels ----------------------------------------------------------------
+
+def note(kind, desc):
+    pad = b'\0' * (-len(desc) % 4)
+    return struct.pack('<III', 4, len(desc), kind) + b'Xen\0' + desc + pad
+
+
+def elf(is_64bit, symbols=False):
+    """A kernel of one page at its base, with notes in a segment"""
+    base = 0xffffffff80000000 if is_64bit else 0xc0000000
+    addr = '<Q' if is_64bit else '<I'
+    notes = b''.join(
+        [note(6, b'linux\0'), note(5, b'xen-3.0\0'), note(8, b'generic\0'),
+         note(3, struct.pack(addr, base)), note(4, struct.pack(addr, 0)),
+         note(1, struct.pack(addr, base)), note(9, b'yes\0'),
+         note(2, struct.pack(addr, base)), note(16, struct.pack('<I', 1)),
+         note(10, b'!writable_page_tables|pae_pgdir_above_4gb\0'),
+         note(15, struct.pack(addr, base + 0x40000000)) if is_64bit else
+         note(12, struct.pack(addr, 0xf5800000)), note(14, b'\1\0\0\0')] +
+        ([note(11, b'yes\0')] if symbols else []))
+    text = b'\x90' * 64
+    ehsize, phsize, shsize = (64, 56, 64) if is_64bit else (52, 32, 40)
+    at = ehsize + 2 * phsize
+    strtab = b'\0.symtab\0.strtab\0'
+    sym_at = at + len(text) + len(notes)
+    sh_at = sym_at + 24 + len(strtab)
+    head = b'\x7fELF' + bytes([2 if is_64bit else 1, 1, 1]) + b'\0' * 9
+    head += struct.pack('<HHI' + 3 * addr[1] + 'IHHHHHH', 2,
+                        62 if is_64bit else 3, 1, base, ehsize, sh_at, 0,
+                        ehsize, phsize, 2, shsize, 3 if symbols else 0,
+                        2 if symbols else 0)
+
+    def phdr(kind, offset, vaddr, filesz, memsz):
+        if is_64bit:
+            return struct.pack('<IIQQQQQQ', kind, 7, offset, vaddr,
+                               vaddr - base if vaddr else 0, filesz, memsz, 4096)
+        return struct.pack('<IIIIIIII', kind, offset, vaddr,
+                           vaddr - base if vaddr else 0, filesz, memsz, 7, 4096)
+
+    def shdr(name, kind, offset, size, link, entsize):
+        if is_64bit:
+            return struct.pack('<IIQQQQIIQQ', name, kind, 0, 0, offset, size,
+                               link, 0, 1, entsize)
+        return struct.pack('<IIIIIIIIII', name, kind, 0, 0, offset, size, link,
+                           0, 1, entsize)
+
+    data = head + phdr(1, at, base, len(text), 4096)
+    data += phdr(4, at + len(text), 0, len(notes), len(notes))
+    data += text + notes + b'\1' * 24 + strtab
+    if symbols:
+        data += shdr(0, 0, 0, 0, 0, 0) + shdr(1, 2, sym_at, 24, 2, 24)
+        data += shdr(9, 3, sym_at + 24, len(strtab), 0, 0)
+    return data
+
+
+def bzimage(payload):
+    head = bytearray(2048)
+    head[0x1f1] = 1
+    head[0x1fe:0x200] = b'\x55\xaa'
+    head[0x202:0x206] = b'HdrS'
+    struct.pack_into('<H', head, 0x206, 0x209)
+    struct.pack_into('<II', head, 0x248, 1024, len(payload))
+    return bytes(head) + payload
+
+
+config = struct.pack('<HHHB', 600, 0, 5000, 1)
+config_hole = struct.pack('<HHHB', 600, 100, 0, 1)
+for width in (32, 64):
+    image = elf(width == 64)
+    put('kernel', 'elf%u' % width, config + image)
+    put('kernel', 'elf%u-hole' % width, config_hole + image)
+    put('kernel', 'elf%u-symbols' % width, config + elf(width == 64, True))
+    put('kernel', 'elf%u-gzip' % width, config + gzip.compress(image, mtime=0))
+    put('kernel', 'bzimage%u' % width,
+        config + bzimage(gzip.compress(image, mtime=0)))
+for tool in (['xz', '--check=crc32'], ['bzip2'], ['lzma'], ['zstd'],
+             ['lz4', '-l'], ['lz4'], ['lzop']):
+    try:
+        out = subprocess.run(tool + ['-c'], input=elf(True), check=True,
+                             stdout=subprocess.PIPE).stdout
+        put('kernel', ''.join(tool).replace('--check=crc32', ''), config + out)
+    except (OSError, subprocess.CalledProcessError):
+        print('no ' + tool[0])
+info = b'GUEST_OS=linux,XEN_VER=xen-3.0,VIRT_BASE=0xC0000000,PAE=yes,LOADER=generic'
+put('kernel', 'guest-info', config + elf(False).replace(b'Xen\0', b'xEN\0') +
+    b'__xen_guest\0' + info)
+
+# --- GRUB's memory disk -----------------------------------------------------
+
+tar = bytearray(512)
+tar[0:8] = b'grub.cfg'
+tar[124:135] = b'%011o' % 100
+tar[257:262] = b'ustar'
+put('grub', 'tar', struct.pack('<H', 90) + b'image' + bytes(tar) +
+    b'search\n'.ljust(512, b'#') + bytes(2048))
+
+# --- Disks ------------------------------------------------------------------
+
+
+def pieces(disk):
+    """The form of the target "disk": what is not zeros"""
+    out = struct.pack('<H', len(disk) // 512)
+    i = 0
+    while i < len(disk):
+        if not disk[i]:
+            i += 1
+            continue
+        end = i
+        while end < len(disk) and any(disk[end:end + 16]):
+            end += 16
+        out += struct.pack('<IH', i, min(end, len(disk)) - i)[:3]
+        out += struct.pack('<H', min(end, len(disk)) - i) + disk[i:end]
+        i = end
+    return out
+
+
+def ext2(args):
+    with tempfile.TemporaryDirectory() as d:
+        root = os.path.join(d, 'root')
+        for name, text in (
+                ('etc/fstab', '/dev/sda1 / ext3 defaults 0 1\n'),
+                ('etc/inittab', 'co:2345:respawn:/sbin/getty xvc0 9600\n'),
+                ('boot/grub/menu.lst', 'default 0\ntitle x\nroot (hd0,0)\n'
+                 'kernel /boot/vmlinuz root=/dev/sda1\ninitrd /boot/initrd\n'),
+                ('boot/grub/grub.cfg', 'menuentry x {\nlinux /boot/vmlinuz '
+                 'root=/dev/xvda1\ninitrd /boot/initrd\n}\n'),
+                ('boot/vmlinuz', 'MZ'), ('boot/initrd', '070701')):
+            path = os.path.join(root, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, 'w', encoding='ascii') as f:
+                f.write(text)
+        image = os.path.join(d, 'image')
+        subprocess.run(['mke2fs', '-q', '-b', '1024', '-N', '24', '-m', '0',
+                        '-E', 'root_owner=0:0,hash_seed=' + 8 * '0' + '-0000-0000-0000-' + 12 * '0',
+                        '-U', 'clear', '-d', root] + args + [image, '96'],
+                       check=True)
+        with open(image, 'rb') as f:
+            return f.read()
+
+
+def crc(data):
+    return ~zlib.crc32(data, 0xf597a6cf ^ 0xffffffff) & 0xffffffff
+
+
+LVM_TEXT = '''vg0 {
+id = "x"
+status = ["READ", "WRITE"]
+extent_size = 64
+physical_volumes {
+pv0 { id = "abcdef-ghij-klmn-opqr-stuv-wxyz-ABCDEF"
+pe_start = 64
+pe_count = 8 } }
+logical_volumes {
+root { segment_count = 2
+segment1 { start_extent = 0
+extent_count = 3
+type = "striped"
+stripe_count = 1
+stripes = [ "pv0", 1 ] }
+segment2 { start_extent = 3
+extent_count = 1
+type = "linear"
+stripe_count = 1
+stripes = [ "pv0", 0 ] } } }
+}
+# Generated by hand
+'''
+
+
+def lvm(content):
+    """A physical volume; its first volume's first extents have the content"""
+    text = LVM_TEXT.encode() + b'\0'
+    size = 32768 * 9
+    disk = bytearray(size)
+    sector = b'abcdefghijklmnopqrstuvwxyzABCDEF' + struct.pack(
+        '<QQQQQQQQQ', size, 32768, 0, 0, 0, 4096, 8192, 0, 0)
+    label = struct.pack('<I', 32) + b'LVM2 001' + sector
+    label = label.ljust(492, b'\0')
+    disk[512:1024] = b'LABELONE' + struct.pack('<QI', 1, crc(label)) + label
+    area = b'\x20LVM2\x20x[5A%r0N*>' + struct.pack(
+        '<IQQQQII', 1, 4096, 8192, 512, len(text), crc(text), 0)
+    area = area.ljust(508, b'\0')
+    disk[4096:4608] = struct.pack('<I', crc(area)) + area
+    disk[4608:4608 + len(text)] = text
+    at = 32768 * 2
+    disk[at:at + len(content)] = content
+    return bytes(disk)
+
+
+fs = ext2(['-t', 'ext2', '-O', '^resize_inode,^dir_index'])
+put('disk', 'ext2', pieces(fs))
+put('disk', 'ext4', pieces(ext2(['-t', 'ext4', '-O', '^has_journal'])))
+mbr = bytearray(512)
+mbr[446 + 4] = 0x83
+struct.pack_into('<II', mbr, 446 + 8, 8, len(fs) // 512)
+mbr[462 + 4] = 0x05
+struct.pack_into('<II', mbr, 462 + 8, 4, 100)
+mbr[510:512] = b'\x55\xaa'
+put('disk', 'mbr', pieces(bytes(mbr).ljust(4096, b'\0') + fs))
+gpt = bytearray(4096)
+gpt[446 + 4] = 0xee
+gpt[510:512] = b'\x55\xaa'
+gpt[512:520] = b'EFI PART'
+struct.pack_into('<QII', gpt, 512 + 72, 2, 4, 128)
+struct.pack_into('<QQ', gpt, 1024 + 32, 8, 8 + len(fs) // 512)
+put('disk', 'gpt', pieces(bytes(gpt) + fs))
+put('disk', 'lvm', pieces(lvm(fs)))
+put('lvm', 'disk', b'\2' + lvm(b'')[:12288])
+put('lvm', 'text', b'\1' + struct.pack('<Q', 32768 * 9)[:5] + LVM_TEXT.encode())
+
+# --- Configurations ---------------------------------------------------------
+
+put('xl', 'xl', '''# a guest
+name = "guest"
+kernel = '/boot/vmlinuz'
+ramdisk = "/boot/initrd"
+extra = "console=hvc0" + " root=/dev/xvda1"
+memory = 512
+maxmem = 1024
+vcpus = 2
+disk = [ 'phy:/dev/vg/root,xvda1,w', 'file:/img,hdc:cdrom,r',
+         'format=qcow2, vdev=xvdb, access=rw, target=/a b' ]
+vif = [ 'mac=00:16:3e:00:00:01,bridge=br0,model=e1000', '' ]
+vfb = [ 'type=vnc,vnclisten=0.0.0.0:1,vncpasswd=x,keymap=de' ]
+on_crash = 'restart'
+on_reboot = 'destroy'
+bootloader = 'pygrub'
+pci = [ '01:00.0' ]
+''')
+put('xl', 'xm', '''import os
+def f():
+    return 1
+arch = os.uname()[4]
+if arch == "x86_64":
+    kernel = "/boot/%s" % arch
+else:
+    kernel = '/boot/' + 'i386'
+vm = 3
+for i in range(2):
+    vm = vm + i
+memory = 64 * 2
+name = """x"""
+root = "/dev/sda1 ro"
+disk = [ "phy:%s,xvda,w" % ("/dev/x",) ]
+builder = "linux"
+''')
+put('xml', 'xml', '''<?xml version="1.0"?>
+<!-- a guest -->
+<domain type='xen'>
+<name>g&amp;h</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>
+<memory unit='KiB'>524288</memory><vcpu>2</vcpu>
+<bootloader>/usr/bin/pygrub</bootloader>
+<os><type arch='x86_64' machine='xenpv'>linux</type>
+<kernel>/k</kernel><initrd>/i</initrd><cmdline>root=/dev/xvda1 &#x41;</cmdline></os>
+<on_crash>restart</on_crash>
+<devices>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
+<source file='/img'/><target dev='xvda' bus='xen'/><readonly/></disk>
+<disk type='block' device='disk'><source dev='/dev/x'/><target dev='xvdb'/></disk>
+<interface type='bridge'><mac address='00:16:3e:5d:c7:9e'/>
+<source bridge='br0'/><script path='vif-bridge'/></interface>
+<graphics type='vnc' port='-1' autoport='yes' listen='0.0.0.0' passwd='x'/>
+<console type='pty'><target type='xen' port='0'/></console>
+<![CDATA[ x ]]>
+</devices></domain>
+''')
+put('xml', 'xl', 'name = "x"\nkernel = "/k"\n')
+put('xml', 'command', '#!/bin/sh\nxenner -m 64 -kernel /k \\\n -append "a b"\n')
+put('xenner', 'all', '\n'.join(
+    ['-m', '128', '-smp', '2', '-name', 'x', '-uuid',
+     '4dea22b3-1d52-d8f3-2516-782e98ab3fa0', '-kernel', '/k', '-initrd', '/i',
+     '-append', 'root=/dev/xvda1', '-hda', '/img', '--hdb', '/a.qcow2',
+     '-network', '00:16:3e:5d:c7:9e,br0', '-vnc', '127.0.0.1:1', '-boot', 'c',
+     '-nographic']))
+
+# --- Machines ---------------------------------------------------------------
+# The numbers of the operations are those of the table in machine.c.
+
+WRITE, WRITE32, CORE, GRANT, SEND, CALL, PORT, PUMP, NODE, STATE, XENSTORE, \
+    CONNECT, REQUEST, HOST, STOP, RESET = range(16)
+
+
+def node(n, value):
+    """The front end's node N gets a number of one byte"""
+    return bytes([NODE, n, 0x20, 0, value])
+
+
+def closed():
+    return bytes([STATE, 5, STATE, 6, PUMP, STATE, 1, PUMP])
+
+
+def segment(n):
+    return bytes([n, 0x70])
+
+
+for target in ('block', 'block-iothread'):
+    for how in range(16):
+        read = bytes([REQUEST, 1, 0, 2, 8, 0]) + segment(1) + segment(2)
+        read += bytes([1, 1, 16, 0]) + segment(3)
+        rest = bytes([REQUEST, 3, 3, 0, 0, 0, 5, 0, 1, 0, 8, 0,
+                      6, 4, 0, 0]) + segment(1) + segment(2) + segment(3)
+        rest += segment(4) + bytes([2, 1, 1, 1]) + segment(5)
+        connect = bytes([CONNECT, how])
+        put(target, 'requests-%u' % how, connect + read + bytes([PUMP]) + rest)
+        put(target, 'again-%u' % how,
+            connect + read + closed() + connect + rest + bytes([STOP]) + read +
+            bytes([STOP, RESET]) + connect + read)
+for how in range(8):
+    tx = bytes([REQUEST, 6, 1, 0, 0, 0, 60, 0, 2, 4, 0, 0, 200, 0, 3, 0, 0, 0,
+                90, 0, 4, 0, 0, 0, 64, 0])
+    rx = bytes([REQUEST, 7, 1, 2, 3, 4])
+    packet = bytes([HOST, 60, 0, 4, 1, 2, 3, 4])
+    connect = bytes([CONNECT, how])
+    tx += bytes([REQUEST, 4, 5, 13, 0, 0, 200, 3, 1, 0, 100, 2, 1, 6, 5, 0, 0, 0,
+                 2, 7, 0, 0, 0, 0, 100, 0])
+    if how & 4:
+        connect = bytes([CONNECT, how | 0x70])
+        rx += bytes([REQUEST, 0x17, 1, 2, 3, 4])
+        tx += bytes([REQUEST, 0x10, 1, 0, 0, 0, 60, 0])
+    put('net', 'both-%u' % how, connect + tx + rx + packet + packet + closed() +
+        connect + rx + packet + bytes([STOP]) + tx + bytes([STOP, RESET]))
+for limit in (0, 1, 255):
+    put('console', 'limit-%u' % limit,
+        node(3, limit) + bytes([CONNECT, 1, REQUEST, 1, 100, 0, PUMP, REQUEST,
+                                0, 0, 4, HOST, 0, 3, 65, 66, 67, HOST, 1, 2, 68,
+                                69]) + closed() + bytes([CONNECT, 0, RESET]))
+for how in range(8):
+    look = bytes([HOST, 0])
+    put('fb', 'picture-%u' % how,
+        bytes([CONNECT, 100, 0, 20, 144, 1, 0, 32, 0, how % 4, how]) + look +
+        bytes([REQUEST, 2, 0, 0, 0, 0, 10, 0, 10, 0]) + look +
+        bytes([REQUEST, 3, 50, 0, 20, 0, 200, 0, 16, 0]) + look +
+        bytes([HOST, 5, 30, HOST, 2, 5, HOST, 7, 100, 1]) + closed() + look)
+put('evtchn', 'calls', bytes([CONNECT, HOST, 2, 0]) + b''.join(
+    bytes([REQUEST, 0x80 * event + op, 0x83, 3 * n, 1 + 3 * n, 1])
+    for op in range(14) for n in (1, 3) for event in (0, 1)) + bytes([RESET]))
+put('call', 'calls', b''.join(
+    bytes([REQUEST, op, cmd, 4, 0, 65, 66, 10, 0])
+    for op in range(7) for cmd in range(6)) +
+    bytes([PORT, 8, 0, 65, PORT, 8, 0, 10, PORT, 4, 2, 1, 0, 0, 0]))
+path = bytes([3, 0, 10, 11])
+put('xenstore', 'requests', b''.join(
+    bytes([REQUEST, kind, 0]) + path + bytes([3, 1, 2, 3])
+    for kind in (9, 8, 3, 11, 1, 0, 2, 10, 4, 12)) +
+    bytes([REQUEST, 5, 0, REQUEST, 8, 1]) + path + bytes([2, 1, 2]) +
+    bytes([REQUEST, 10, 1]) + path + bytes([REQUEST, 6, 1, 1, RESET]))
