@@ -21,6 +21,9 @@
  * used, each time anew. What there is to save of a console is its queue, and
  * how much is lost.
  *
+ * While the machine is stopped the ring is left alone: where it then goes on, the
+ * ring in memory says what has been written and read, and nothing else does.
+ *
  * All of it runs under the BQL, in the main loop or in a vCPU's thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -43,6 +46,8 @@
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/xen-backend.h"
 #include "hw/xen/xen-bus-helper.h"
+#include "migration/vmstate.h"
+#include "system/runstate.h"
 #include "xenpv-page-device.h"
 #include "xenpv-platform.h"
 #include "trace.h"
@@ -64,6 +69,7 @@ typedef struct Console {
     uint64_t lost;          /* bytes that would come after the queue */
 
     QEMUBH *bh;
+    VMChangeStateEntry *vm_change;
     guint watch;            /* for the character device to take more */
     bool was_full;          /* it waits to give us more */
 } Console;
@@ -195,6 +201,7 @@ static bool send_ring(Console *c)
         /* We have read what the guest may overwrite now */
         smp_mb();
         qatomic_set(&c->ring->out_cons, cpu_to_le32(cons));
+        xenpv_memory_written(c->ring, sizeof(*c->ring));
         any = true;
     }
     if (any) {
@@ -215,7 +222,7 @@ static void pump(Console *c)
             return;
         }
     }
-    if (c->ring) {
+    if (c->ring && runstate_is_running()) {
         send_ring(c);
     }
 }
@@ -232,7 +239,7 @@ static uint32_t input_room(Console *c, uint32_t *prod)
 {
     uint32_t cons;
 
-    if (!c->ring) {
+    if (!c->ring || !runstate_is_running()) {
         return 0;
     }
     cons = le32_to_cpu(qatomic_read(&c->ring->in_cons));
@@ -269,6 +276,7 @@ static void console_receive(void *opaque, const uint8_t *buf, int size)
     /* The text before its index */
     smp_wmb();
     qatomic_set(&c->ring->in_prod, cpu_to_le32(prod + len));
+    xenpv_memory_written(c->ring, sizeof(*c->ring));
     trace_xenpv_console_input(len);
     c->notify(c->opaque);
 }
@@ -296,6 +304,27 @@ static void console_set_handlers(Console *c)
                              console_chr_event, NULL, c, NULL, true);
 }
 
+static void console_vm_changed(void *opaque, bool running, RunState state)
+{
+    Console *c = opaque;
+
+    if (running) {
+        qemu_bh_schedule(c->bh);
+        qemu_chr_fe_accept_input(c->chr);
+    }
+}
+
+static const VMStateDescription vmstate_console = {
+    .name = "xenpv-console/engine",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_FIFO8(queue, Console),
+        VMSTATE_UINT64(lost, Console),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static void console_init(Console *c, DeviceState *dev, CharBackend *chr,
                          void (*notify)(void *opaque))
 {
@@ -304,12 +333,14 @@ static void console_init(Console *c, DeviceState *dev, CharBackend *chr,
     c->opaque = dev;
     c->bh = qemu_bh_new_guarded(pump_bh, c, &dev->mem_reentrancy_guard);
     fifo8_create(&c->queue, QUEUE_SIZE);
+    c->vm_change = qdev_add_vm_change_state_handler(dev, console_vm_changed, c);
     console_set_handlers(c);
 }
 
 static void console_cleanup(Console *c)
 {
     stop_watching(c);
+    qemu_del_vm_change_state_handler(c->vm_change);
     qemu_chr_fe_deinit(c->chr, false);
     qemu_bh_delete(c->bh);
     fifo8_destroy(&c->queue);
@@ -367,6 +398,10 @@ struct XenPVConsoleState {
     Console console;
     struct xenevtchn_handle *eh;
     int port;
+
+    /* Where the domain's builder has put the ring, and the guest's end */
+    uint64_t ring_mfn;
+    uint32_t guest_port;
 };
 
 static void primary_notify(void *opaque)
@@ -414,19 +449,63 @@ void xenpv_console_reset(XenPVConsoleState *s)
     }
 }
 
-void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port)
+static bool primary_bind(XenPVConsoleState *s)
 {
-    struct xencons_interface *ring = xenpv_frame_to_host(mfn);
+    struct xencons_interface *ring = xenpv_frame_to_host(s->ring_mfn);
 
-    s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port);
+    s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, s->guest_port);
     if (!ring || s->port < 0) {
-        warn_report("the console cannot be bound to the guest's frame 0x%"
-                    PRIx64 " and port %u", mfn, port);
         s->port = MAX(s->port, 0);
-        return;
+        return false;
     }
     console_start(&s->console, ring);
+    return true;
 }
+
+void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port)
+{
+    s->ring_mfn = mfn;
+    s->guest_port = port;
+    if (!primary_bind(s)) {
+        warn_report("the console cannot be bound to the guest's frame 0x%"
+                    PRIx64 " and port %u", mfn, port);
+    }
+}
+
+static int primary_pre_load(void *opaque)
+{
+    XenPVConsoleState *s = opaque;
+
+    /* What the domain that was built here has said is not part of it */
+    xenpv_console_reset(s);
+    return 0;
+}
+
+static int primary_post_load(void *opaque, int version_id)
+{
+    XenPVConsoleState *s = opaque;
+
+    if (!primary_bind(s)) {
+        error_report("the console cannot be bound to the guest's frame 0x%"
+                     PRIx64 " and port %u", s->ring_mfn, s->guest_port);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static const VMStateDescription vmstate_primary = {
+    .name = TYPE_XENPV_CONSOLE,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_load = primary_pre_load,
+    .post_load = primary_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(ring_mfn, XenPVConsoleState),
+        VMSTATE_UINT32(guest_port, XenPVConsoleState),
+        VMSTATE_STRUCT(console, XenPVConsoleState, 1, vmstate_console, Console),
+        VMSTATE_END_OF_LIST()
+    }
+};
 
 bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp)
 {
@@ -472,6 +551,7 @@ static void xenpv_console_class_init(ObjectClass *klass, void *data)
 
     dc->desc = "Primary console of the xenpv-kvm machine";
     dc->realize = xenpv_console_realize;
+    dc->vmsd = &vmstate_primary;
     device_class_set_props(dc, xenpv_console_properties);
     set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
 }
@@ -583,6 +663,16 @@ static void further_unrealize(XenDevice *xendev)
     }
 }
 
+static const VMStateDescription vmstate_further = {
+    .name = TYPE_XEN_CONSOLE,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_STRUCT(console, XenConsole, 1, vmstate_console, Console),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static const Property further_properties[] = {
     DEFINE_PROP_CHR("chardev", XenConsole, chr),
     DEFINE_PROP_INT32("idx", XenConsole, idx, -1),
@@ -595,6 +685,7 @@ static void further_class_init(ObjectClass *klass, void *data)
     XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_CLASS(klass);
 
     dc->desc = "Further console of a Xen guest";
+    dc->vmsd = &vmstate_further;
     set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
     xc->backend = "console";
     xc->device = "console";

@@ -221,14 +221,15 @@ static bool connect_queue(XenPVNetQueue *q, const char *dir, Error **errp)
         error_prepend(errp, "%stx-ring-ref: ", dir);
         return false;
     }
-    BACK_RING_INIT(&q->tx, txs, XEN_PAGE_SIZE);
+    /* Where a back end before this one has left off: 0 in a new ring */
+    BACK_RING_ATTACH(&q->tx, txs, qatomic_read(&txs->rsp_prod), XEN_PAGE_SIZE);
     rxs = xen_device_map_grant_refs(xendev, &q->rx_ring_ref, 1,
                                     PROT_READ | PROT_WRITE, errp);
     if (!rxs) {
         error_prepend(errp, "%srx-ring-ref: ", dir);
         return false;
     }
-    BACK_RING_INIT(&q->rx, rxs, XEN_PAGE_SIZE);
+    BACK_RING_ATTACH(&q->rx, rxs, qatomic_read(&rxs->rsp_prod), XEN_PAGE_SIZE);
     QEMU_BUILD_BUG_ON(__CONST_RING_SIZE(netif_tx, XEN_PAGE_SIZE) !=
                       XENPV_NET_RING_SLOTS);
     QEMU_BUILD_BUG_ON(__CONST_RING_SIZE(netif_rx, XEN_PAGE_SIZE) !=
