@@ -1108,9 +1108,9 @@ static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val,
 }
 
 /*
- * 32-bit: whoever uses a top-level table has a copy of it, and the CPU may use
- * what is in there even while it is idle. The lock is held, and what was in the
- * table is still a table.
+ * 32-bit: whoever uses a top-level table has a copy of it, which is made anew
+ * before what was in the table is let go: see put_table_locked() for a vCPU that
+ * is idle.
  */
 static void update_copies(ulong mfn, unsigned level)
 {
@@ -1133,7 +1133,6 @@ static void update_copies(ulong mfn, unsigned level)
         flush_tlb();
     }
     flush_others(mask, FLUSH_ALL);
-    flush_idle();
 #endif
 }
 
@@ -1353,17 +1352,21 @@ static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
     if (dom >> 16 && (dom >> 16) - 1 != boot_info->domid) {
         return dom >> 16 == 1 ? -EPERM : -ESRCH;
     }
-    ret = device ? 0 : check_owner(dom);
+    ret = likely(!device) ? check_owner(dom) : 0;
     end = ureqs + size;
-    while (ureq != end && !ret) {
+    while (likely(!ret)) {
         const ulong most = PART_OF_BATCH * sizeof(struct mmu_update);
-        ulong part_end = end - ureq > most ? ureq + most : end;
+        ulong part_end = end;
 
-        ret = device ? device_updates(&ureq, part_end)
-                     : fetch_and_update_all(&ureq, part_end);
-        if (unlikely(part_end != end)) {
-            let_interrupts_in();
+        if (unlikely(end - ureq > most)) {
+            part_end = ureq + most;
         }
+        ret = likely(!device) ? fetch_and_update_all(&ureq, part_end)
+                              : device_updates(&ureq, part_end);
+        if (likely(ureq == end)) {
+            break;
+        }
+        let_interrupts_in();
     }
     tell_done(udone, before + (ureq - ureqs) / sizeof(struct mmu_update));
     return ret;
