@@ -1,15 +1,17 @@
 /*
  * What a CPU does ahead of time, and the MSRs that bound it
  *
- * The monitor has no indirect branches (see dispatch.S), and nothing of its own to
- * hide from the guest kernel; but a program must not be able to steer its returns,
- * or the kernel's branches. Where the CPU keeps predictions of programs away from
- * rings 0 to 2 once it is told so, it is told at the start of each vCPU. Where it
- * has to be told at each entry, what that costs is not paid here.
+ * The monitor has no indirect branches (see dispatch.S), and nothing of its own
+ * to hide from the guest kernel; but a program must not be able to steer its
+ * returns, or the kernel's branches. Where the CPU keeps predictions of
+ * programs away from rings 0 to 2 once it is told so, it is told at the start
+ * of each vCPU. Where it has to be told at each entry, what that costs is not
+ * paid here.
  *
  * The guest's kernel has these MSRs as Xen's PV guests do, as far as its CPUID
  * offers them: a write is trapped, checked, and done at once. Rings 0 and 1 are
- * one to the predictors, so what the kernel sets is in force in the monitor, too.
+ * one to the predictors, so what the kernel sets is in force in the monitor,
+ * too.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,8 +35,8 @@
 #define EFER_AIBRSE         (1 << 21)
 
 /*
- * What a CPU says of itself in MSR_ARCH_CAPS: all but the bits that tell of other
- * MSRs, which the guest has not
+ * What a CPU says of itself in MSR_ARCH_CAPS: all but the bits that tell of
+ * other MSRs, which the guest has not
  */
 #define ARCH_CAPS_SHOWN     0x1d1ae17fULL
 

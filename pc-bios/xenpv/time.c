@@ -153,9 +153,13 @@ void vcpu_info_moved(struct vcpu *v)
 void copy_time(struct vcpu *v)
 {
     struct vcpu_time_info t;
-    u32 version;
+    u32 version, tries = 0;
 
+    /* The guest may write there, too: a bounded number of times */
     do {
+        if (tries++ == 100) {
+            return;
+        }
         t = v->vcpu_info->time;
         barrier();
         version = v->vcpu_info->time.version;

@@ -617,7 +617,8 @@ static bool is_spurious(ulong addr, u32 error)
            access_allowed(addr, error & PF_WRITE);
 }
 
-static void monitor_trap(struct regs *regs)
+/* border: it came with user mode's tables, which are not in use now */
+static void monitor_trap(struct regs *regs, bool border)
 {
     struct vcpu *v = current_vcpu();
     ulong fixup, addr;
@@ -652,7 +653,8 @@ static void monitor_trap(struct regs *regs)
     if (!fixup) {
         monitor_crash(regs, "unexpected exception");
     }
-    if (regs->vector == X86_PF && is_spurious(addr, regs->error_code)) {
+    if (regs->vector == X86_PF && !border &&
+        is_spurious(addr, regs->error_code)) {
         return;
     }
     regs->ip = fixup;
@@ -671,12 +673,12 @@ void do_monitor_trap(struct regs *regs)
      */
     if (unlikely(cr3 != v->kernel_cr3 && v->kernel_cr3)) {
         write_cr3(v->kernel_cr3);
-        monitor_trap(regs);
+        monitor_trap(regs, true);
         write_cr3(cr3);
         return;
     }
 #endif
-    monitor_trap(regs);
+    monitor_trap(regs, false);
 }
 
 /* Hypercalls */

@@ -1,10 +1,10 @@
 /*
- * An NMI from outside reaches a kernel that has asked for NMIs, whatever its vCPU
- * does.
+ * An NMI from outside reaches a kernel that has asked for NMIs, whatever its
+ * vCPU does.
  *
- * A host sends one to have a kernel dump itself that has stopped to answer; most
- * likely its vCPUs wait, in the hypervisor, or are on their way in or out of it.
- * One that is lost there was the only one.
+ * A host sends one to have a kernel dump itself that has stopped to answer;
+ * most likely its vCPUs wait, in the hypervisor, or are on their way in or out
+ * of it. One that is lost there was the only one.
  *
  * The hypervisor's local APIC, whose page is at a known place for a kernel that
  * looks for it, plays the host.

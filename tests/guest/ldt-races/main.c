@@ -3,9 +3,9 @@
  *
  * Threads share an LDT, and modify_ldt() or set_thread_area() of one change it
  * while the others run: any selector that is in a register may have become
- * invalid whenever the hypervisor loads it, at a return to the program, at one to
- * itself, or at that of a trap within a trap. None of them may end the domain:
- * the program gets an exception, or its kernel the failsafe callback.
+ * invalid whenever the hypervisor loads it, at a return to the program, at one
+ * to itself, or at that of a trap within a trap. None of them may end the
+ * domain: the program gets an exception, or its kernel the failsafe callback.
  *
  * vCPUs: 2
  *
@@ -25,9 +25,15 @@ static uint8_t stack[16384] __attribute__((aligned(4096)));
 #define DESC_P      (1ULL << 47)
 
 /* user_data[0]: what the other vCPU is to do, [1]: that it has done it */
-enum { WAIT, TAKE_AWAY, CHANGE };
+enum { WAIT, TAKE_AWAY, CHANGE, CHANGE_RETURN };
 static volatile uint32_t *const flags = (void *)user_data;
 static volatile uint32_t changes;
+
+/* What a far return pops, at the end of a stack for what it raises */
+#define SEL_HOLE    0x1007      /* in a page of the LDT that is not there */
+static uint8_t return_stack[16384] __attribute__((aligned(4096)));
+static volatile ulong *const far_return =
+    (void *)(return_stack + sizeof(return_stack) - 64);
 
 static void set_entry(uint64_t desc)
 {
@@ -46,6 +52,9 @@ static void __attribute__((noreturn, used)) secondary(void)
         case CHANGE:
             set_entry(n & 3 ? LDT_DATA : n & 4 ? LDT_DATA & ~DESC_P : 0);
             changes++;
+            break;
+        case CHANGE_RETURN:
+            far_return[1] = n & 1 ? SEL_HOLE : FLAT_USER_CS;
             break;
         default:
             asm volatile("pause");
@@ -147,11 +156,49 @@ static void change(ulong rounds)
     check(seen, "the program never noticed");
 }
 
+/*
+ * A 64-bit kernel's far return to ring 3, where it knows itself, is emulated:
+ * by a selector that need not be the one any more which the CPU has seen.
+ */
+#ifdef __x86_64__
+static void do_far_return(void *unused)
+{
+    asm volatile("mov %%rsp, %%rbx\n\t"
+                 "lea 1f(%%rip), %%rax\n\t"
+                 "mov %%rax, (%0)\n\t"
+                 "mov %0, %%rsp\n\t"
+                 "lretq\n\t"
+                 "1: mov %%rbx, %%rsp"
+                 : : "r" (far_return) : "rax", "rbx", "memory");
+}
+
+static void far_returns(ulong rounds)
+{
+    ulong caught = 0;
+
+    flags[0] = CHANGE_RETURN;
+    for (ulong i = 0; i < rounds; i++) {
+        struct trap t;
+
+        if (catch_exception(&t, do_far_return, NULL)) {
+            caught++;
+            if (t.vector != X86_PF && t.vector != X86_GP) {
+                error("a far return: %s at %lx", trap_name(t.vector), t.ip);
+            }
+        }
+    }
+    flags[0] = WAIT;
+    printk("%lu far returns, %lu of them to a hole\n", rounds, caught);
+}
+#endif
+
 void test_main(void)
 {
     user_init();
     make_readonly(ldt);
-    check_ret(mmuext_op(MMUEXT_SET_LDT, (ulong)ldt, 512), 0, "SET_LDT");
+    make_tables(TEST_VA, 1);
+    map_page(TEST_VA, make_pte(virt_to_mfn(ldt), PAGE_KERNEL_RO));
+    check_ret(mmuext_op(MMUEXT_SET_LDT, TEST_VA, 1024), 0, "SET_LDT");
     kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
     check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
               "initialise");
@@ -159,6 +206,8 @@ void test_main(void)
     unmask_upcalls();
 #ifdef __i386__
     taken_away();
+#else
+    far_returns(option_number("rounds", 20000));
 #endif
     change(option_number("rounds", 20000));
 }

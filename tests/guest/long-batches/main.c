@@ -1,10 +1,11 @@
 /*
- * Long lists of operations in one hypercall are done to their end, in order, and
- * do not make another vCPU wait for it.
+ * Long lists of operations in one hypercall are done to their end, in order,
+ * and do not make another vCPU wait for it.
  *
  * A hypervisor that has interrupts off meanwhile answers no other vCPU, whose
- * flush of the TLB then takes as long; so it does such a list in parts, of which
- * none may be left out or done twice, nor anything behind an error or an iret.
+ * flush of the TLB then takes as long; so it does such a list in parts, of
+ * which none may be left out or done twice, nor anything behind an error or an
+ * iret.
  *
  * vCPUs: 2
  *

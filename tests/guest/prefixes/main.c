@@ -1,10 +1,11 @@
 /*
  * An instruction with too many prefixes is a #GP, for whoever runs it.
  *
- * That is what the CPU says of more than 15 bytes; and a #GP is when a hypervisor
- * looks whether there is something to emulate. One that reads on until there is
- * no prefix any more never comes back, with interrupts off: and then not only
- * this vCPU is lost, but each other that waits for it to flush its TLB.
+ * That is what the CPU says of more than 15 bytes; and a #GP is when a
+ * hypervisor looks whether there is something to emulate. One that reads on
+ * until there is no prefix any more never comes back, with interrupts off: and
+ * then not only this vCPU is lost, but each other that waits for it to flush
+ * its TLB.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -3,8 +3,8 @@
  *
  * A hypervisor that enters the address that it has, which is 0, runs in ring 1
  * what the program has mapped there: then the program is the kernel. The same
- * goes for a handler that is taken back, for each way to do so, and for programs
- * of 32 bits. (Those of a 32-bit kernel have no such instruction.)
+ * goes for a handler that is taken back, for each way to do so, and for
+ * programs of 32 bits. (Those of a 32-bit kernel have no such instruction.)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -3,9 +3,9 @@
  * it, a grant and the table's version, the gate of a program's system call.
  *
  * A hypervisor that keeps the same fact in two places, or changes one in parts,
- * loses events that a vCPU waits for, a page that stays marked as in use, or the
- * ring that a system call enters. Afterwards all of it has to work as before.
- * (Page tables and descriptors have tests of their own.)
+ * loses events that a vCPU waits for, a page that stays marked as in use, or
+ * the ring that a system call enters. Afterwards all of it has to work as
+ * before. (Page tables and descriptors have tests of their own.)
  *
  * vCPUs: 2
  *
