@@ -4,8 +4,7 @@
  *
  * A hypervisor that has interrupts off meanwhile answers no other vCPU, whose
  * flush of the TLB then takes as long; so it does such a list in parts, of
- * which none may be left out or done twice, nor anything behind an error or an
- * iret.
+ * which none may be left out or done twice, nor anything behind an error.
  *
  * vCPUs: 2
  *

@@ -167,23 +167,27 @@ asm("iret_to_kernel:\n"
     "mov $" STR(__HYPERVISOR_multicall) ", %eax; int $0x82; ud2\n");
 #endif
 
-static struct multicall_entry *list_with_iret(void)
-{
-    static struct multicall_entry m[3];
+/* Of some length, which the iret may be anywhere in */
+#define LIST_LENGTH 600
 
-    m[0].op = m[2].op = __HYPERVISOR_xen_version;
-    m[1].op = __HYPERVISOR_iret;
-    m[0].result = m[1].result = m[2].result = 0x5555;
+static struct multicall_entry *list_with_iret(unsigned at)
+{
+    static struct multicall_entry m[LIST_LENGTH];
+
+    for (unsigned i = 0; i < LIST_LENGTH; i++) {
+        m[i].op = i == at ? __HYPERVISOR_iret : __HYPERVISOR_xen_version;
+        m[i].result = 0x5555;
+    }
     return m;
 }
 
-static void iret_in_kernel(void)
+static void iret_in_kernel(unsigned at, ulong length)
 {
-    struct multicall_entry *m = list_with_iret();
+    struct multicall_entry *m = list_with_iret(at);
 
     for (unsigned masked = 0; masked < 2; masked++) {
         memset(&after, 0, sizeof(after));
-        iret_to_kernel(m, 3, masked ? 2 : X86_EFLAGS_IF | 2);
+        iret_to_kernel(m, length, masked ? 2 : X86_EFLAGS_IF | 2);
         check_eq(vcpu_info()->evtchn_upcall_mask, masked, "the upcall mask");
         check_eq(after.ax, 0x103, "AX");
         check_eq(after.bx, IS_64BIT ? 0x104 : (ulong)m, "BX");
@@ -193,7 +197,7 @@ static void iret_in_kernel(void)
         check_eq(after.cx, 0x101, "RCX");
         check_eq(after.r11, 0x102, "R11");
         check_eq(after.di, (ulong)m, "RDI");
-        check_eq(after.si, 3, "RSI");
+        check_eq(after.si, length, "RSI");
         check_eq(after.r8, 0x10b, "R8");
         check_eq(after.r9, 0x10c, "R9");
         check_eq(after.r10, 0x10d, "R10");
@@ -202,14 +206,15 @@ static void iret_in_kernel(void)
         check_eq(after.r14, 0x108, "R14");
         check_eq(after.r15, 0x109, "R15");
 #else
-        check_eq(after.cx, 3, "ECX");
+        check_eq(after.cx, length, "ECX");
         check_eq(after.si, 0x104, "ESI");
         check_eq(after.di, 0x106, "EDI");
 #endif
-        check(m[0].result > 0, "the call before the iret returned %ld",
-              m[0].result);
-        check_eq(m[1].result, 0x103, "the iret's result");
-        check_eq(m[2].result, 0x5555, "the result of what is behind it");
+        check(m[at - 1].result > 0 && m[at - 1].result != 0x5555,
+              "the call before the iret returned %ld", m[at - 1].result);
+        check_eq(m[at].result, 0x103, "the iret's result");
+        check_eq(m[at + 1].result, 0x5555, "the result of what is behind it");
+        check_eq(m[LIST_LENGTH - 1].result, 0x5555, "the last result");
     }
     check_ret(HYPERCALL(multicall, m, 1), 0, "a multicall after that");
     mask_upcalls();
@@ -225,7 +230,7 @@ static void iret_in_user(void)
 {
     struct user_entry entry = {
         { user_address(user_int), FLAT_USER_CS, X86_EFLAGS_IF, USER_STACK - 64,
-          FLAT_USER_SS }, list_with_iret(), 3
+          FLAT_USER_SS }, list_with_iret(1), 3
     };
     struct trap t;
 
@@ -242,6 +247,10 @@ void test_main(void)
     user_init();
     results();
     refused();
-    iret_in_kernel();
+    iret_in_kernel(1, 3);
+    /* The hypervisor may do long ones in parts */
+    for (unsigned at = 1; at < LIST_LENGTH - 1; at++) {
+        iret_in_kernel(at, LIST_LENGTH);
+    }
     iret_in_user();
 }
