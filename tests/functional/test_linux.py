@@ -131,6 +131,25 @@ class Linux61(LinuxEnds):
         self.assertLessEqual(b - a, real + 0.5)
 
     @only('functional')
+    def test_speculation(self):
+        """A kernel does not find what bounds speculation, of a CPU that has it,
+        and leaves one program's predictions to the next"""
+        guest = self.boot('-cpu', 'max,x-force-features=on,'
+                          'vendor=GenuineIntel,spec-ctrl=on,stibp=on,ssbd=on,'
+                          'arch-capabilities=on,md-clear=on')
+        self.check(guest, 'grep -m1 ^flags /proc/cpuinfo | tr " " "\\n" | '
+                   'grep -xE "ibrs|ibpb|stibp|ssbd|arch_capabilities|md_clear" '
+                   '| sort | tr "\\n" " "',
+                   '^arch_capabilities ibpb ibrs md_clear ssbd stibp')
+        for name, state in (('spectre_v2', 'IBPB: conditional'),
+                            ('spec_store_bypass', 'via prctl'),
+                            ('mds', 'Clear CPU buffers')):
+            self.check(guest, 'cat /sys/devices/system/cpu/vulnerabilities/'
+                       + name, state)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
     def test_panic_pause(self):
         """-action panic=pause does not keep a panicked guest for a debugger"""
         guest = self.boot('-action', 'panic=pause')
