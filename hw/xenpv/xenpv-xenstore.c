@@ -699,6 +699,21 @@ static void close_front_ends(XenPVXenstoreState *s)
     xenpv_xenstore_flush(s);
 }
 
+/* Those that it was given, or those of its parent, which has its own again */
+static void restore_perms(XenPVXenstoreState *s, const char *path, Node *node)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    GList *inherited = NULL;
+
+    if (!node->perms) {
+        xs_impl_get_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, parent,
+                          &inherited);
+    }
+    set_perms_in_store(s, XENPV_BACKEND_DOMID, XBT_NULL, path,
+                       node->perms ?: inherited);
+    g_list_free_full(inherited, g_free);
+}
+
 static void restore_tree(XenPVXenstoreState *s)
 {
     g_autoptr(GHashTable) keep = toolstacks_paths(s);
@@ -717,10 +732,7 @@ static void restore_tree(XenPVXenstoreState *s)
             write_store(s, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
                         node->value);
         }
-        if (node->perms) {
-            set_perms_in_store(s, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
-                               node->perms);
-        }
+        restore_perms(s, l->data, node);
     }
     g_list_free(paths);
     xenpv_xenstore_flush(s);

@@ -1,0 +1,174 @@
+/*
+ * The Xen bus of the xenpv-kvm machine: resets, and the numbers of devices
+ *
+ * A guest writes what it likes into the directories of its front ends, or
+ * removes them. Nothing of that may outlive a reset, or what the next kernel
+ * boots from is not served; and two devices must never share a number, or each
+ * gets the other's requests.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/xen/interface/io/ring.h"
+#include "qobject/qdict.h"
+#include "xenpv-frontend.h"
+
+#define RING_MFN    XENPV_QTEST_MFN_FREE
+#define RING_REF    20
+
+static QTestState *start(void)
+{
+    QTestState *qts = qtest_init("-M xenpv-kvm -m 32");
+
+    for (int i = 0; i < 4; i++) {
+        qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-add',"
+            " 'arguments': { 'driver': 'null-co', 'node-name': %s,"
+            " 'size': 1048576, 'read-zeroes': true } }",
+            (const char *[]){ "n0", "n1", "n2", "n3" }[i]);
+    }
+    return qts;
+}
+
+static void connect_disk(QTestState *qts, Frontend *f, const char *dir)
+{
+    frontend_init(f, qts, dir);
+    frontend_wait(f, XenbusStateInitWait);
+    qtest_memset(qts, RING_MFN * XENPV_PAGE, 0, XENPV_PAGE);
+    qtest_writel(qts, RING_MFN * XENPV_PAGE + 4, 1);     /* req_event */
+    qtest_writel(qts, RING_MFN * XENPV_PAGE + 12, 1);    /* rsp_event */
+    xenpv_grant(qts, RING_REF, GTF_permit_access, RING_MFN);
+    xs_write(qts, dir, "ring-ref", "%d", RING_REF);
+    xs_write(qts, dir, "event-channel", "%u", xenpv_alloc_unbound(qts));
+    frontend_set_state(f, XenbusStateInitialised);
+    frontend_wait(f, XenbusStateConnected);
+}
+
+static void remove_node(QTestState *qts, const char *path)
+{
+    g_autofree char *answer = xs_request(qts, XS_RM, path, strlen(path) + 1);
+
+    g_assert_cmpstr(answer, ==, "OK");
+}
+
+/* Whatever a front end writes before it: the next kernel's disk is served */
+static void test_reset(void)
+{
+    static const char *const last_words[] = {
+        "1", "2", "3", "4", "5", "6", "7", "0", "", "x", NULL
+    };
+    QTestState *qts = start();
+
+    qtest_qmp_device_add(qts, "xen-disk", "disk",
+                         "{ 'drive': 'n0', 'vdev': 'xvda' }");
+    for (int i = 0; i <= ARRAY_SIZE(last_words); i++) {
+        Frontend f;
+
+        connect_disk(qts, &f, "device/vbd/51712");
+        if (i == ARRAY_SIZE(last_words)) {
+            remove_node(qts, "device/vbd/51712");
+        } else if (last_words[i]) {
+            xs_write(qts, f.dir, "state", "%s", last_words[i]);
+        } else {
+            remove_node(qts, "device/vbd/51712/state");
+        }
+        qtest_system_reset(qts);
+        /* Nothing of the old domain is mapped, and its nodes are gone */
+        g_assert_cmphex(xenpv_grant_flags(qts, RING_REF) &
+                        (GTF_reading | GTF_writing), ==, 0);
+        xs_assert(qts, f.dir, "state", "1");
+        xs_assert(qts, f.dir, "ring-ref", NULL);
+        frontend_destroy(&f);
+    }
+    qtest_quit(qts);
+}
+
+/* A front end that was never there is not closed by a reset */
+static void test_reset_new(void)
+{
+    QTestState *qts = start();
+    Frontend f;
+
+    qtest_qmp_device_add(qts, "xen-disk", "disk",
+                         "{ 'drive': 'n0', 'vdev': 'xvda' }");
+    for (int i = 0; i < 3; i++) {
+        qtest_system_reset(qts);
+        frontend_init(&f, qts, "device/vbd/51712");
+        g_assert_cmpint(frontend_back_state(&f), ==, XenbusStateInitWait);
+        xs_assert(qts, f.dir, "state", "1");
+        frontend_destroy(&f);
+    }
+    qtest_quit(qts);
+}
+
+/* Numbers are taken, though the guest has removed what says so */
+static void test_numbers(void)
+{
+    QTestState *qts = start();
+    Frontend f;
+
+    qtest_qmp_device_add(qts, "xen-disk", "d0", "{ 'drive': 'n0' }");
+    remove_node(qts, "device/vbd/51712");
+    qtest_qmp_device_add(qts, "xen-disk", "d1", "{ 'drive': 'n1' }");
+    remove_node(qts, "device/vbd/51728");
+    qtest_qmp_device_add(qts, "xen-disk", "d2", "{ 'drive': 'n2' }");
+    frontend_init(&f, qts, "device/vbd/51744");
+    g_assert_true(g_str_has_suffix(f.back, "/51744"));
+    frontend_destroy(&f);
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *value = xs_read(qts, "device/vbd/%d/state",
+                                         51712 + i * 16);
+
+        g_assert_null(value);
+    }
+    /* They are back after a reset, and each has its own */
+    qtest_system_reset(qts);
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *dir = g_strdup_printf("device/vbd/%d", 51712 + i * 16);
+
+        connect_disk(qts, &f, dir);
+        frontend_destroy(&f);
+    }
+    qtest_quit(qts);
+}
+
+/* The same number twice: one error, and the first device is as it was */
+static void test_twice(void)
+{
+    QTestState *qts = start();
+    QDict *error;
+    Frontend f;
+
+    qtest_qmp_device_add(qts, "xen-disk", "d0",
+                         "{ 'drive': 'n0', 'vdev': 'xvda' }");
+    connect_disk(qts, &f, "device/vbd/51712");
+    error = qtest_qmp_assert_failure_ref(qts, "{ 'execute': 'device_add',"
+        " 'arguments': { 'driver': 'xen-disk', 'id': 'd1', 'drive': 'n1',"
+        " 'vdev': 'xvda' } }");
+    g_test_message("%s", qdict_get_str(error, "desc"));
+    qobject_unref(error);
+    g_assert_cmpint(frontend_back_state(&f), ==, XenbusStateConnected);
+    xs_assert(qts, f.back, "frontend", "/local/domain/1/device/vbd/51712");
+    frontend_destroy(&f);
+    /* The number is free again when the first one is gone */
+    qtest_system_reset(qts);
+    frontend_init(&f, qts, "device/vbd/51712");
+    frontend_set_state(&f, XenbusStateClosed);
+    qtest_qmp_device_del(qts, "d0");
+    frontend_destroy(&f);
+    qtest_qmp_device_add(qts, "xen-disk", "d1",
+                         "{ 'drive': 'n1', 'vdev': 'xvda' }");
+    connect_disk(qts, &f, "device/vbd/51712");
+    frontend_destroy(&f);
+    qtest_quit(qts);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/xenpv/bus/reset", test_reset);
+    qtest_add_func("/xenpv/bus/reset-new", test_reset_new);
+    qtest_add_func("/xenpv/bus/numbers", test_numbers);
+    qtest_add_func("/xenpv/bus/twice", test_twice);
+    return g_test_run();
+}
