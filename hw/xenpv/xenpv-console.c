@@ -32,7 +32,6 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
-#include "qemu/error-report.h"
 #include "qemu/fifo8.h"
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
@@ -46,6 +45,7 @@
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/xen-backend.h"
 #include "hw/xen/xen-bus-helper.h"
+#include "hw/xenpv/xenpv-messages.h"
 #include "migration/vmstate.h"
 #include "system/runstate.h"
 #include "xenpv-page-device.h"
@@ -467,8 +467,8 @@ void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port)
     s->ring_mfn = mfn;
     s->guest_port = port;
     if (!primary_bind(s)) {
-        warn_report("the console cannot be bound to the guest's frame 0x%"
-                    PRIx64 " and port %u", mfn, port);
+        xenpv_guest_warning("the console cannot be bound to the guest's frame "
+                            "0x%" PRIx64 " and port %u", mfn, port);
     }
 }
 
