@@ -49,10 +49,11 @@
  */
 #define RUN_US_MAX          1000
 /*
- * How long after the ring was used it is looked at once more. Linux's xb_write()
- * has no barrier between its store of req_prod and its look at req_cons: it may
- * take the ring for not empty, and send no event, while ours cannot see what it
- * added. xenstored looks at all rings again before it sleeps, which hides that.
+ * How long after the ring was used it is looked at once more. Linux's
+ * xb_write() has no barrier between its store of req_prod and its look at
+ * req_cons: it may take the ring for not empty, and send no event, while ours
+ * cannot see what it added. xenstored looks at all rings again before it
+ * sleeps, which hides that.
  */
 #define LOOK_AGAIN_MS       1
 /* Where the back ends of all kinds are, a directory for each device */

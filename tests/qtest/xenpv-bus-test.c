@@ -19,13 +19,13 @@
 
 static QTestState *start(void)
 {
+    static const char *const names[] = { "n0", "n1", "n2" };
     QTestState *qts = qtest_init("-M xenpv-kvm -m 32");
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
         qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-add',"
             " 'arguments': { 'driver': 'null-co', 'node-name': %s,"
-            " 'size': 1048576, 'read-zeroes': true } }",
-            (const char *[]){ "n0", "n1", "n2", "n3" }[i]);
+            " 'size': 1048576, 'read-zeroes': true } }", names[i]);
     }
     return qts;
 }

@@ -3,9 +3,9 @@
  *
  * Sources needed beside this file: hw/xenpv/xenpv-watch.c.
  *
- * The engine is QEMU's, as this tree changes it. A broken one leaks what a guest
- * removes, or counts its nodes wrong, so that the quota ends nothing. Broken
- * watches lose an event, grow without a bound, or tell one that is gone.
+ * The engine is QEMU's, as this tree changes it. A broken one leaks what a
+ * guest removes, or counts its nodes wrong, so that the quota ends nothing.
+ * Broken watches lose an event, grow without a bound, or tell one that is gone.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
