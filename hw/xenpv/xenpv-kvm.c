@@ -541,6 +541,15 @@ static void xenpv_machine_init(MachineState *machine)
         object_register_sugar_prop(max, "family", "6", false);
         object_register_sugar_prop(max, "model", "6", false);
         object_register_sugar_prop(max, "stepping", "1", false);
+        /*
+         * These say that REP MOVSB and STOSB are the fastest way to copy and to
+         * clear. TCG does them a byte at a time: a page takes eight times as
+         * long as with the quadwords that kernels and C libraries use else.
+         */
+        object_register_sugar_prop(max, "erms", "off", false);
+        object_register_sugar_prop(max, "fsrm", "off", false);
+        object_register_sugar_prop(max, "fzrm", "off", false);
+        object_register_sugar_prop(max, "fsrs", "off", false);
     }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
     if (kvm_enabled()) {
