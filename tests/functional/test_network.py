@@ -87,21 +87,24 @@ class Network(LinuxTest):
 
     @only('functional')
     def test_tap(self):
-        """A tap device: packets are lost in a flood of pings, or what goes
-        through TCP is lost or changed"""
+        """A tap device, and two queues: packets are lost in a flood of pings, or
+        what goes through TCP is lost or changed, or in small segments"""
         # A network namespace of QEMU's own, with nothing in it but this
         script = ('ip link set lo up && ip tuntap add tap0 mode tap && '
                   'ip addr add 192.0.2.1/24 dev tap0 && '
                   'ip link set tap0 up && exec "$@"')
         self.place.wrapper = [*UNSHARE, '--net', 'sh', '-c', script, 'sh']
         self.addCleanup(setattr, self.place, 'wrapper', [])
-        guest = self.boot('-nic', 'tap,ifname=tap0,script=no,downscript=no,'
-                          'mac=' + MAC)
+        guest = self.boot('-smp', '2', '-netdev', 'tap,id=n,ifname=tap0,'
+                          'script=no,downscript=no', '-device',
+                          'xen-net-device,netdev=n,id=nic,mac=' + MAC)
         inside = ['nsenter', '-t', str(guest.popen.pid), '-n',
                   *([] if os.geteuid() == 0 else
                     ['-U', '--preserve-credentials'])]
         ports = self.start_peer('192.0.2.1', inside)
         self.wait_for_eth0(guest)
+        self.check(guest, 'ls /sys/class/net/eth0/queues',
+                   r'rx-0\s+rx-1\s+tx-0\s+tx-1')
         self.check(guest, 'ip addr add 192.0.2.2/24 dev eth0; '
                    'ip link set eth0 up')
         for size in (0, 56, 1472):
@@ -111,10 +114,27 @@ class Network(LinuxTest):
                 [*inside, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  '3000', str(size)], stdout=subprocess.PIPE,
                 timeout=90).stdout.decode(), '3000 0\n')
+        before = self.counters(guest)
         self.transfer(guest, '192.0.2.1', ports, MEGABYTES)
+        # As the kernels at both ends cut them, frames are larger than Ethernet's
+        for way in ('tx', 'rx'):
+            frames, size = [b - a for a, b in zip(before[way],
+                                                  self.counters(guest)[way])]
+            self.assertGreater(size, MEGABYTES << 20)
+            self.assertGreater(size / frames, 1600, way)
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
         self.assertEqual(guest.stderr(), '')
+
+    def counters(self, guest):
+        """Frames and bytes, and that none was bad or lost"""
+        def get(name):
+            return guest.qmp.command('qom-get', path='/machine/peripheral/nic',
+                                     property=name)
+
+        self.assertEqual([get('tx-errors'), get('rx-errors')], [0, 0])
+        return {way: [get(way + '-frames'), get(way + '-bytes')]
+                for way in ('tx', 'rx')}
 
     @only('functional')
     def test_plug(self):
