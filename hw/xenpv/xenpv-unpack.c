@@ -3,9 +3,9 @@
  *
  * For the domain builder (see xenpv-domain-builder.h), and for xenpv-convert
  * --check, which looks into the initrds of strangers: nothing in the input is
- * trusted. A file and what comes out of it have sizes that the caller limits;
- * the limits below are those of time, and of a decoder's own memory. Each format
- * is unpacked by its library.
+ * trusted. Each format is unpacked by its library. The caller limits the sizes
+ * of a file and of what comes out of it; the limits below are those of time, and
+ * of the memory that a decoder takes for itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,7 +1,8 @@
 /*
  * Unit test of the engine below xenpv-convert and xenner
  *
- * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/parse-xl.c,
+ * Sources needed beside this file: tools/xenpv/guest.c,
+ * tools/xenpv/xl-language.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and

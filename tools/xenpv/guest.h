@@ -5,7 +5,8 @@
  * one form each of it. Neither knows of the others, and nothing here starts a
  * process, opens a disk image or writes a file: so all of it has a unit test.
  *
- *   guest_parse_xl()       xl's and xm's configuration files  (parse-xl.c)
+ *   guest_parse_xl()       xl's and xm's configuration files  (parse-xl.c,
+ *                                                              xl-language.c)
  *   guest_parse_xml()      libvirt's XML for its Xen driver   (parse-xml.c)
  *   guest_parse_xenner()   a xenner command line              (parse-xenner.c)
  *   guest_parse()          any of the three, by its looks     (guest.c)

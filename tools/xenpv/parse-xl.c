@@ -1,577 +1,21 @@
 /*
- * Reads xl's and xm's configuration files
- *
- * xm's were Python programs, most of them nothing but assignments; xl's look
- * the same. Both are read here as data, never executed: values are numbers,
- * strings (put together by + or by standing side by side), None, True, False,
- * lists and tuples of these, and variables that have been assigned before. All
- * else in Python is an error where it would matter and a note where not.
+ * Reads xl's and xm's configuration files: what their settings mean
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "guest.h"
+#include "xl-language.h"
 
-#define MAX_NESTING 8
-/*
- * Values, and bytes in strings, that are made in all. Variables are copied
- * where they are used, so that a few lines can double as often.
- */
-#define MAX_VALUES  65536
-#define MAX_BYTES   (4 * GUEST_TEXT_MAX)
-
-typedef enum ValueType {
-    VALUE_NONE,
-    VALUE_NUMBER,
-    VALUE_STRING,
-    VALUE_LIST,
-    VALUE_UNKNOWN,      /* an expression that is not read here */
-} ValueType;
-
-typedef struct Value {
-    ValueType type;
-    int line;
-    int64_t number;
-    char *string;       /* of VALUE_UNKNOWN: what stands there */
-    GPtrArray *list;
-    unsigned depth;     /* of lists in each other */
-} Value;
-
-typedef struct Parser {
-    Guest *g;
-    const char *p;
-    int line;
-    unsigned nesting;       /* of brackets: newlines do not count in them */
-    unsigned values;        /* of MAX_VALUES, and of MAX_BYTES: */
-    size_t bytes;
-    GHashTable *vars;       /* name -> Value */
-    GPtrArray *order;       /* names, in the order of the file */
-} Parser;
-
-static void value_free(gpointer p)
-{
-    Value *v = p;
-
-    if (v) {
-        g_free(v->string);
-        if (v->list) {
-            g_ptr_array_unref(v->list);
-        }
-        g_free(v);
-    }
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Value, value_free)
-
-/* One more value, with @bytes of text; NULL if there are too many */
-static Value *value_new(Parser *s, ValueType type, int line, size_t bytes,
-                        Error **errp)
-{
-    Value *v;
-
-    if (++s->values > MAX_VALUES || bytes > MAX_BYTES - s->bytes) {
-        guest_error(s->g, line, errp, "there are too many values, or too long "
-                    "ones");
-        return NULL;
-    }
-    s->bytes += bytes;
-    v = g_new0(Value, 1);
-    v->type = type;
-    v->line = line;
-    if (type == VALUE_LIST) {
-        v->list = g_ptr_array_new_with_free_func(value_free);
-    }
-    return v;
-}
-
-static Value *value_copy(Parser *s, const Value *from, int line, Error **errp);
-
-/* Adds copies of what is in the list @from */
-static bool list_append(Parser *s, Value *v, const Value *from, Error **errp)
-{
-    for (int i = 0; i < from->list->len; i++) {
-        Value *item = from->list->pdata[i];
-
-        item = value_copy(s, item, item->line, errp);
-        if (!item) {
-            return false;
-        }
-        g_ptr_array_add(v->list, item);
-    }
-    v->depth = MAX(v->depth, from->depth);
-    return true;
-}
-
-static Value *value_copy(Parser *s, const Value *from, int line, Error **errp)
-{
-    g_autoptr(Value) v = value_new(s, from->type, line, from->string ?
-                                   strlen(from->string) : 0, errp);
-
-    if (!v) {
-        return NULL;
-    }
-    v->number = from->number;
-    v->string = g_strdup(from->string);
-    v->depth = from->depth;
-    return !from->list || list_append(s, v, from, errp) ? g_steal_pointer(&v)
-                                                       : NULL;
-}
-
-/* Puts the two strings together in @v */
-static bool string_prepend(Parser *s, Value *v, const char *before,
-                           Error **errp)
-{
-    size_t len = strlen(before);
-    char *joined;
-
-    if (len > MAX_BYTES - s->bytes) {
-        guest_error(s->g, v->line, errp, "there are too many values, or too "
-                    "long ones");
-        return false;
-    }
-    s->bytes += len;
-    joined = g_strconcat(before, v->string, NULL);
-    g_free(v->string);
-    v->string = joined;
-    return true;
-}
-
-/* Blanks, comments and continued lines; newlines only within brackets */
-static void skip_blanks(Parser *s)
-{
-    for (;;) {
-        if (*s->p == ' ' || *s->p == '\t' || *s->p == '\r' || *s->p == '\f') {
-            s->p++;
-        } else if (*s->p == '#') {
-            s->p += strcspn(s->p, "\n");
-        } else if (*s->p == '\\' && s->p[1] == '\n') {
-            s->p += 2;
-            s->line++;
-        } else if (*s->p == '\\' && s->p[1] == '\r' && s->p[2] == '\n') {
-            s->p += 3;
-            s->line++;
-        } else if (*s->p == '\n' && s->nesting) {
-            s->p++;
-            s->line++;
-        } else {
-            return;
-        }
-    }
-}
-
-static bool is_name_char(char c, bool first)
-{
-    return g_ascii_isalpha(c) || c == '_' || (!first && g_ascii_isdigit(c));
-}
-
-static char *read_name(Parser *s)
-{
-    const char *start = s->p;
-
-    while (is_name_char(*s->p, s->p == start)) {
-        s->p++;
-    }
-    return g_strndup(start, s->p - start);
-}
-
-static Value *read_string(Parser *s, Error **errp)
-{
-    g_autoptr(GString) out = g_string_new(NULL);
-    int line = s->line;
-    char quote = *s->p;
-    bool triple = s->p[1] == quote && s->p[2] == quote;
-    Value *v;
-
-    s->p += triple ? 3 : 1;
-    while (*s->p != quote ||
-           (triple && (s->p[1] != quote || s->p[2] != quote))) {
-        char c = *s->p;
-
-        if (!c || (c == '\n' && !triple)) {
-            guest_error(s->g, line, errp, "the string that begins here is not "
-                        "closed");
-            return NULL;
-        }
-        s->p++;
-        if (c == '\n') {
-            s->line++;
-        } else if (c == '\\') {
-            c = *s->p ? *s->p++ : '\\';
-            switch (c) {
-            case 'n':
-                c = '\n';
-                break;
-            case 't':
-                c = '\t';
-                break;
-            case 'r':
-                c = '\r';
-                break;
-            case '\n':
-                s->line++;
-                continue;
-            case '\\': case '\'': case '"':
-                break;
-            default:
-                /* Not an escape in Python either */
-                g_string_append_c(out, '\\');
-                break;
-            }
-        }
-        g_string_append_c(out, c);
-    }
-    s->p += triple ? 3 : 1;
-    v = value_new(s, VALUE_STRING, line, out->len, errp);
-    if (v) {
-        v->string = g_string_free(g_steal_pointer(&out), false);
-    }
-    return v;
-}
-
-static Value *read_number(Parser *s, Error **errp)
-{
-    g_autoptr(Value) v = value_new(s, VALUE_NUMBER, s->line, 0, errp);
-    const char *end;
-
-    if (!v) {
-        return NULL;
-    }
-    if (qemu_strtoi64(s->p, &end, 0, &v->number) < 0 ||
-        is_name_char(*end, true) || *end == '.') {
-        guest_error(s->g, s->line, errp, "'%.*s' is not a number that can be "
-                    "read", (int)MIN(strcspn(s->p, " \t\r\n,;)]#"), 40), s->p);
-        return NULL;
-    }
-    s->p = end;
-    return g_steal_pointer(&v);
-}
-
-static Value *read_value(Parser *s, Error **errp);
-
-static Value *read_list(Parser *s, Error **errp)
-{
-    g_autoptr(Value) v = value_new(s, VALUE_LIST, s->line, 0, errp);
-    char close = *s->p == '[' ? ']' : ')';
-    int line = s->line;
-    bool comma = false;
-
-    if (!v) {
-        return NULL;
-    }
-    if (++s->nesting > MAX_NESTING) {
-        guest_error(s->g, line, errp, "brackets are nested too deeply");
-        return NULL;
-    }
-    s->p++;
-    for (;;) {
-        Value *item;
-
-        skip_blanks(s);
-        if (*s->p == close) {
-            break;
-        }
-        if (!*s->p) {
-            guest_error(s->g, line, errp, "the '%c' that is opened here is not "
-                        "closed", close == ']' ? '[' : '(');
-            return NULL;
-        }
-        if (v->list->len && !comma) {
-            guest_error(s->g, s->line, errp, "a comma is missing in the list "
-                        "that begins in line %d", line);
-            return NULL;
-        }
-        item = read_value(s, errp);
-        if (!item) {
-            return NULL;
-        }
-        g_ptr_array_add(v->list, item);
-        /* Variables may be lists, too */
-        v->depth = MAX(v->depth, item->depth + 1);
-        if (v->depth > MAX_NESTING) {
-            guest_error(s->g, line, errp, "brackets are nested too deeply");
-            return NULL;
-        }
-        skip_blanks(s);
-        comma = *s->p == ',';
-        if (comma) {
-            s->p++;
-        }
-    }
-    s->p++;
-    s->nesting--;
-    if (close == ')' && v->list->len == 1 && !comma) {
-        /* Only brackets */
-        return g_ptr_array_steal_index(v->list, 0);
-    }
-    return g_steal_pointer(&v);
-}
-
-/*
- * What is not read: up to the end of the value. Brackets and strings in it are
- * followed, so that it is known where that is.
- */
-static Value *skip_unknown(Parser *s, const char *start, int line, Error **errp)
-{
-    unsigned depth = 0;
-    Value *v;
-
-    for (;; s->p++) {
-        char c = *s->p;
-
-        if (c == '\'' || c == '"') {
-            g_autoptr(Value) string = read_string(s, errp);
-
-            if (!string) {
-                return NULL;
-            }
-            s->p--;
-        } else if (c == '(' || c == '[' || c == '{') {
-            depth++;
-        } else if (depth && (c == ')' || c == ']' || c == '}')) {
-            depth--;
-        } else if (!c || (!depth && (c == ',' || c == ';' || c == ')' ||
-                                     c == ']' || c == '#')) ||
-                   (c == '\n' && !depth && !s->nesting)) {
-            break;
-        } else if (c == '\n') {
-            s->line++;
-        }
-    }
-    if (depth) {
-        guest_error(s->g, line, errp, "a bracket that is opened here is not "
-                    "closed");
-        return NULL;
-    }
-    v = value_new(s, VALUE_UNKNOWN, line, 60, errp);
-    if (!v) {
-        return NULL;
-    }
-    v->string = g_strndup(start, MIN(s->p - start, 60));
-    g_strdelimit(v->string, "\r\n\t", ' ');
-    g_strchomp(v->string);
-    return v;
-}
-
-static Value *read_atom(Parser *s, Error **errp)
-{
-    const char *start = s->p;
-    int line = s->line;
-    g_autofree char *name = NULL;
-    Value *v;
-
-    if (*s->p == '\'' || *s->p == '"') {
-        return read_string(s, errp);
-    }
-    if (*s->p == '[' || *s->p == '(') {
-        return read_list(s, errp);
-    }
-    if (g_ascii_isdigit(*s->p) || (*s->p == '-' && g_ascii_isdigit(s->p[1]))) {
-        return read_number(s, errp);
-    }
-    if (!is_name_char(*s->p, true)) {
-        if (!*s->p || strchr("\n,;)]", *s->p)) {
-            guest_error(s->g, s->line, errp, "a value is missing");
-            return NULL;
-        }
-        return skip_unknown(s, start, line, errp);
-    }
-    name = read_name(s);
-    if (*s->p == '.' || *s->p == '(' || *s->p == '[' || *s->p == '\'' ||
-        *s->p == '"') {
-        return skip_unknown(s, start, line, errp);
-    }
-    if (!strcmp(name, "None")) {
-        return value_new(s, VALUE_NONE, line, 0, errp);
-    }
-    if (!strcmp(name, "True") || !strcmp(name, "False")) {
-        v = value_new(s, VALUE_NUMBER, line, 0, errp);
-        if (v) {
-            v->number = name[0] == 'T';
-        }
-        return v;
-    }
-    v = g_hash_table_lookup(s->vars, name);
-    if (!v) {
-        return skip_unknown(s, start, line, errp);
-    }
-    return value_copy(s, v, line, errp);
-}
-
-/* One value: atoms put together by + or, strings, by nothing at all */
-static Value *read_value(Parser *s, Error **errp)
-{
-    const char *start;
-    int line;
-    g_autoptr(Value) v = NULL;
-
-    skip_blanks(s);
-    start = s->p;
-    line = s->line;
-    v = read_atom(s, errp);
-    while (v) {
-        g_autoptr(Value) next = NULL;
-        Value *swap;
-
-        skip_blanks(s);
-        if (!*s->p || strchr("\n,;)]0123456789", *s->p)) {
-            break;
-        }
-        if (*s->p == '+') {
-            s->p++;
-            skip_blanks(s);
-        } else if (v->type != VALUE_STRING ||
-                   (*s->p != '\'' && *s->p != '"')) {
-            return skip_unknown(s, start, line, errp);
-        }
-        next = read_atom(s, errp);
-        if (!next) {
-            return NULL;
-        }
-        if (next->type != v->type || v->type == VALUE_NONE) {
-            next->type = VALUE_UNKNOWN;
-        }
-        switch (next->type) {
-        case VALUE_STRING:
-            if (!string_prepend(s, next, v->string, errp)) {
-                return NULL;
-            }
-            swap = v;
-            v = next;
-            next = swap;
-            v->line = next->line;
-            break;
-        case VALUE_NUMBER:
-            if (__builtin_add_overflow(v->number, next->number, &v->number)) {
-                guest_error(s->g, line, errp, "the number is too large");
-                return NULL;
-            }
-            break;
-        case VALUE_LIST:
-            if (!list_append(s, v, next, errp)) {
-                return NULL;
-            }
-            break;
-        default:
-            return skip_unknown(s, start, line, errp);
-        }
-    }
-    return g_steal_pointer(&v);
-}
-
-static bool read_statement(Parser *s, Error **errp)
-{
-    static const char *const harmless[] = { "import", "from", "pass" };
-    static const char *const control[] = {
-        "if", "elif", "else", "for", "while", "def", "class", "try", "except",
-        "finally", "with", "return", "exec", "del", "global", "raise", "print",
-    };
-    g_autofree char *name = NULL;
-    g_autoptr(Value) v = NULL;
-    Value *old;
-    int line = s->line;
-    bool append;
-
-    if (!is_name_char(*s->p, true)) {
-        guest_error(s->g, line, errp, "'%.*s' is not the beginning of a "
-                    "setting", (int)MIN(strcspn(s->p, " \t\r\n="), 40), s->p);
-        return false;
-    }
-    name = read_name(s);
-    for (int i = 0; i < ARRAY_SIZE(harmless); i++) {
-        if (!strcmp(name, harmless[i])) {
-            s->p += strcspn(s->p, "\n");
-            return true;
-        }
-    }
-    for (int i = 0; i < ARRAY_SIZE(control); i++) {
-        if (!strcmp(name, control[i])) {
-            guest_error(s->g, line, errp, "Python's '%s' is not run: write "
-                        "down what comes out of it", name);
-            return false;
-        }
-    }
-    skip_blanks(s);
-    append = s->p[0] == '+' && s->p[1] == '=';
-    s->p += append;
-    if (*s->p != '=' || s->p[1] == '=') {
-        guest_error(s->g, line, errp, "after '%s' there is no '='", name);
-        return false;
-    }
-    s->p++;
-    v = read_value(s, errp);
-    if (!v) {
-        return false;
-    }
-    v->line = line;
-    skip_blanks(s);
-    if (*s->p == ',' || (*s->p && *s->p != '\n' && *s->p != ';')) {
-        guest_error(s->g, s->line, errp, "there is more behind the value of "
-                    "'%s'", name);
-        return false;
-    }
-    old = g_hash_table_lookup(s->vars, name);
-    if (append && old) {
-        if (old->type != v->type ||
-            (v->type != VALUE_LIST && v->type != VALUE_STRING)) {
-            guest_error(s->g, line, errp, "'%s' is not of the kind that it was "
-                        "in line %d", name, old->line);
-            return false;
-        }
-        if (v->type == VALUE_STRING) {
-            if (!string_prepend(s, v, old->string, errp)) {
-                return false;
-            }
-        } else {
-            g_autoptr(Value) added = g_steal_pointer(&v);
-
-            v = value_copy(s, old, line, errp);
-            if (!v || !list_append(s, v, added, errp)) {
-                return false;
-            }
-        }
-    }
-    if (!old) {
-        g_ptr_array_add(s->order, g_strdup(name));
-    }
-    g_hash_table_replace(s->vars, g_steal_pointer(&name), g_steal_pointer(&v));
-    return true;
-}
-
-static bool read_file(Parser *s, Error **errp)
-{
-    while (*s->p) {
-        skip_blanks(s);
-        if (*s->p == '\n') {
-            s->line++;
-            s->p++;
-        } else if (*s->p == ';') {
-            s->p++;
-        } else if ((*s->p == '\'' || *s->p == '"')) {
-            /* A string by itself: Python's way to comment a file */
-            g_autoptr(Value) v = read_string(s, errp);
-
-            if (!v) {
-                return false;
-            }
-        } else if (*s->p && !read_statement(s, errp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* --- What the settings mean ---------------------------------------------- */
-
-static bool want(Guest *g, const char *name, const Value *v, ValueType type,
+static bool want(Guest *g, const char *name, const XlValue *v, XlType type,
                  Error **errp)
 {
     static const char *const kinds[] = {
         "nothing", "a number", "a string", "a list", "",
     };
 
-    if (v->type == VALUE_UNKNOWN) {
+    if (v->type == XL_UNKNOWN) {
         guest_error(g, v->line, errp, "%s: '%s' is Python that would have to "
                     "be run: write down what comes out of it", name, v->string);
         return false;
@@ -584,10 +28,10 @@ static bool want(Guest *g, const char *name, const Value *v, ValueType type,
     return true;
 }
 
-static const char *want_string(Guest *g, const char *name, const Value *v,
+static const char *want_string(Guest *g, const char *name, const XlValue *v,
                                Error **errp)
 {
-    if (!want(g, name, v, VALUE_STRING, errp)) {
+    if (!want(g, name, v, XL_STRING, errp)) {
         return NULL;
     }
     if (strpbrk(v->string, "\n\r")) {
@@ -598,10 +42,10 @@ static const char *want_string(Guest *g, const char *name, const Value *v,
 }
 
 /* xm took numbers in strings, too */
-static bool want_number(Guest *g, const char *name, const Value *v,
+static bool want_number(Guest *g, const char *name, const XlValue *v,
                         uint64_t *n, Error **errp)
 {
-    if (v->type == VALUE_STRING) {
+    if (v->type == XL_STRING) {
         if (qemu_strtou64(v->string, NULL, 0, n) < 0 || v->string[0] == '-') {
             guest_error(g, v->line, errp, "%s: '%s' is not a number", name,
                         v->string);
@@ -609,7 +53,7 @@ static bool want_number(Guest *g, const char *name, const Value *v,
         }
         return true;
     }
-    if (!want(g, name, v, VALUE_NUMBER, errp)) {
+    if (!want(g, name, v, XL_NUMBER, errp)) {
         return false;
     }
     if (v->number < 0) {
@@ -730,7 +174,7 @@ static bool set_source(Guest *g, GuestDisk *disk, const char *source,
  * Both syntaxes of a disk at once: xm's "SOURCE,VDEV[:cdrom],MODE" and xl's
  * "TARGET,FORMAT,VDEV,ACCESS" with "KEY=VALUE" in any place.
  */
-static bool parse_disk(Guest *g, const Value *v, Error **errp)
+static bool parse_disk(Guest *g, const XlValue *v, Error **errp)
 {
     const char *text = want_string(g, "disk", v, errp);
     g_auto(GStrv) words = NULL;
@@ -849,7 +293,7 @@ static bool parse_disk(Guest *g, const Value *v, Error **errp)
     return true;
 }
 
-static bool parse_vif(Guest *g, const Value *v, Error **errp)
+static bool parse_vif(Guest *g, const XlValue *v, Error **errp)
 {
     const char *text = want_string(g, "vif", v, errp);
     g_auto(GStrv) words = NULL;
@@ -905,7 +349,7 @@ static bool parse_vif(Guest *g, const Value *v, Error **errp)
     return true;
 }
 
-static bool parse_vfb(Guest *g, const Value *v, Error **errp)
+static bool parse_vfb(Guest *g, const XlValue *v, Error **errp)
 {
     const char *text = want_string(g, "vfb", v, errp);
     g_auto(GStrv) words = NULL;
@@ -983,20 +427,20 @@ static bool parse_vfb(Guest *g, const Value *v, Error **errp)
     return true;
 }
 
-static bool each(Guest *g, const char *name, const Value *v,
-                 bool (*parse)(Guest *g, const Value *v, Error **errp),
+static bool each(Guest *g, const char *name, const XlValue *v,
+                 bool (*parse)(Guest *g, const XlValue *v, Error **errp),
                  Error **errp)
 {
-    if (v->type == VALUE_NONE) {
+    if (v->type == XL_NONE) {
         return true;
     }
-    if (v->type == VALUE_STRING && v->string[0]) {
+    if (v->type == XL_STRING && v->string[0]) {
         return parse(g, v, errp);
     }
-    if (v->type == VALUE_STRING) {
+    if (v->type == XL_STRING) {
         return true;
     }
-    if (!want(g, name, v, VALUE_LIST, errp)) {
+    if (!want(g, name, v, XL_LIST, errp)) {
         return false;
     }
     for (int i = 0; i < v->list->len; i++) {
@@ -1007,26 +451,26 @@ static bool each(Guest *g, const char *name, const Value *v,
     return true;
 }
 
-static const Value *look_up(Parser *s, const char *name)
+static const XlValue *look_up(XlSettings *s, const char *name)
 {
-    const Value *v = g_hash_table_lookup(s->vars, name);
+    const XlValue *v = g_hash_table_lookup(s->vars, name);
 
-    if (v && (v->type == VALUE_NONE ||
-              (v->type == VALUE_STRING && !v->string[0]))) {
+    if (v && (v->type == XL_NONE ||
+              (v->type == XL_STRING && !v->string[0]))) {
         return NULL;
     }
     return v;
 }
 
 /* root=, ip= and so on, as xm and xl put them together */
-static bool parse_cmdline(Parser *s, Error **errp)
+static bool parse_cmdline(XlSettings *s, Error **errp)
 {
     static const struct {
         const char *name, *prefix;
     } parts[] = {
         { "ip", "ip=" }, { "root", "root=" }, { "extra", "" },
     };
-    const Value *whole = look_up(s, "cmdline"), *v;
+    const XlValue *whole = look_up(s, "cmdline"), *v;
     g_autoptr(GString) out = g_string_new(NULL);
     Guest *g = s->g;
     const char *text;
@@ -1062,7 +506,7 @@ static bool parse_cmdline(Parser *s, Error **errp)
 }
 
 /* The kind of guest: only PV ones can be had here */
-static bool check_kind(Parser *s, Error **errp)
+static bool check_kind(XlSettings *s, Error **errp)
 {
     static const struct {
         const char *name, *pv[4];
@@ -1072,7 +516,7 @@ static bool check_kind(Parser *s, Error **errp)
     };
 
     for (int i = 0; i < ARRAY_SIZE(kinds); i++) {
-        const Value *v = look_up(s, kinds[i].name);
+        const XlValue *v = look_up(s, kinds[i].name);
         const char *text;
         bool pv = false;
 
@@ -1096,7 +540,7 @@ static bool check_kind(Parser *s, Error **errp)
     return true;
 }
 
-static bool parse_setting(Parser *s, const char *name, const Value *v,
+static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
                           Error **errp)
 {
     /* Those that have their place elsewhere, or none that is missed */
@@ -1117,8 +561,8 @@ static bool parse_setting(Parser *s, const char *name, const Value *v,
     const char *text;
     uint64_t n;
 
-    if (v->type == VALUE_NONE ||
-        (v->type == VALUE_STRING && !v->string[0])) {
+    if (v->type == XL_NONE ||
+        (v->type == XL_STRING && !v->string[0])) {
         return true;
     }
     if (!strcmp(name, "name") || !strcmp(name, "uuid") ||
@@ -1159,7 +603,7 @@ static bool parse_setting(Parser *s, const char *name, const Value *v,
     }
     for (int i = 0; i < ARRAY_SIZE(in_words); i++) {
         if (!strcmp(name, in_words[i]) &&
-            !(v->type == VALUE_NUMBER && !v->number)) {
+            !(v->type == XL_NUMBER && !v->number)) {
             guest_note(g, v->line, "'%s' is not carried", name);
             return true;
         }
@@ -1169,17 +613,17 @@ static bool parse_setting(Parser *s, const char *name, const Value *v,
             return true;
         }
     }
-    if (v->type != VALUE_UNKNOWN) {
+    if (v->type != XL_UNKNOWN) {
         guest_note(g, v->line, "'%s' is not carried", name);
     }
     return true;
 }
 
-static bool parse_kernel(Parser *s, Error **errp)
+static bool parse_kernel(XlSettings *s, Error **errp)
 {
-    const Value *kernel = look_up(s, "kernel");
-    const Value *ramdisk = look_up(s, "ramdisk");
-    const Value *loader = look_up(s, "bootloader");
+    const XlValue *kernel = look_up(s, "kernel");
+    const XlValue *ramdisk = look_up(s, "ramdisk");
+    const XlValue *loader = look_up(s, "bootloader");
     const char *text;
     Guest *g = s->g;
 
@@ -1220,10 +664,10 @@ static bool parse_kernel(Parser *s, Error **errp)
     return true;
 }
 
-static bool parse_settings(Parser *s, Error **errp)
+static bool parse_settings(XlSettings *s, Error **errp)
 {
     Guest *g = s->g;
-    const Value *v;
+    const XlValue *v;
     uint64_t n;
 
     if (!check_kind(s, errp) || !parse_kernel(s, errp)) {
@@ -1277,14 +721,10 @@ static bool parse_settings(Parser *s, Error **errp)
 Guest *guest_parse_xl(const char *file, const char *text, Error **errp)
 {
     g_autoptr(Guest) g = guest_new(file);
-    Parser s = { .g = g, .p = text, .line = 1 };
-    bool ok;
+    XlSettings s = { .g = g };
+    bool ok = xl_read(&s, text, errp) && parse_settings(&s, errp) &&
+              guest_check(g, errp);
 
-    s.vars = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, value_free);
-    s.order = g_ptr_array_new_with_free_func(g_free);
-    ok = read_file(&s, errp) && parse_settings(&s, errp) &&
-         guest_check(g, errp);
-    g_hash_table_unref(s.vars);
-    g_ptr_array_unref(s.order);
+    xl_settings_clear(&s);
     return ok ? g_steal_pointer(&g) : NULL;
 }

@@ -20,7 +20,7 @@
 
 /* The longest line that a child can say; of a longer one the rest is lost */
 #define SANDBOX_LINE_MAX    2000
-/* What the child has open beside its pipe, which is standard output and error */
+/* The file of the child; standard output and error are its pipe */
 #define SANDBOX_FD          3
 
 typedef struct SandboxLimits {

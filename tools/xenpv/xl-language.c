@@ -1,0 +1,560 @@
+/*
+ * The language of xl's and xm's configuration files
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "xl-language.h"
+
+#define MAX_NESTING 8
+/*
+ * Values, and bytes in strings, that are made in all. Variables are copied
+ * where they are used, so that a few lines can double as often.
+ */
+#define MAX_VALUES  65536
+#define MAX_BYTES   (4 * GUEST_TEXT_MAX)
+
+typedef struct Parser {
+    Guest *g;
+    const char *p;
+    int line;
+    unsigned nesting;       /* of brackets: newlines do not count in them */
+    unsigned values;        /* of MAX_VALUES, and of MAX_BYTES: */
+    size_t bytes;
+    XlSettings *out;
+} Parser;
+
+static void xl_value_free(gpointer p)
+{
+    XlValue *v = p;
+
+    if (v) {
+        g_free(v->string);
+        if (v->list) {
+            g_ptr_array_unref(v->list);
+        }
+        g_free(v);
+    }
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(XlValue, xl_value_free)
+
+/* One more value, with @bytes of text; NULL if there are too many */
+static XlValue *value_new(Parser *s, XlType type, int line, size_t bytes,
+                          Error **errp)
+{
+    XlValue *v;
+
+    if (++s->values > MAX_VALUES || bytes > MAX_BYTES - s->bytes) {
+        guest_error(s->g, line, errp, "there are too many values, or too long "
+                    "ones");
+        return NULL;
+    }
+    s->bytes += bytes;
+    v = g_new0(XlValue, 1);
+    v->type = type;
+    v->line = line;
+    if (type == XL_LIST) {
+        v->list = g_ptr_array_new_with_free_func(xl_value_free);
+    }
+    return v;
+}
+
+static XlValue *value_copy(Parser *s, const XlValue *from, int line,
+                           Error **errp);
+
+/* Adds copies of what is in the list @from */
+static bool list_append(Parser *s, XlValue *v, const XlValue *from,
+                        Error **errp)
+{
+    for (int i = 0; i < from->list->len; i++) {
+        XlValue *item = from->list->pdata[i];
+
+        item = value_copy(s, item, item->line, errp);
+        if (!item) {
+            return false;
+        }
+        g_ptr_array_add(v->list, item);
+    }
+    v->depth = MAX(v->depth, from->depth);
+    return true;
+}
+
+static XlValue *value_copy(Parser *s, const XlValue *from, int line,
+                           Error **errp)
+{
+    g_autoptr(XlValue) v = value_new(s, from->type, line, from->string ?
+                                     strlen(from->string) : 0, errp);
+
+    if (!v) {
+        return NULL;
+    }
+    v->number = from->number;
+    v->string = g_strdup(from->string);
+    v->depth = from->depth;
+    return !from->list || list_append(s, v, from, errp) ? g_steal_pointer(&v)
+                                                       : NULL;
+}
+
+/* Puts the two strings together in @v */
+static bool string_prepend(Parser *s, XlValue *v, const char *before,
+                           Error **errp)
+{
+    size_t len = strlen(before);
+    char *joined;
+
+    if (len > MAX_BYTES - s->bytes) {
+        guest_error(s->g, v->line, errp, "there are too many values, or too "
+                    "long ones");
+        return false;
+    }
+    s->bytes += len;
+    joined = g_strconcat(before, v->string, NULL);
+    g_free(v->string);
+    v->string = joined;
+    return true;
+}
+
+/* Blanks, comments and continued lines; newlines only within brackets */
+static void skip_blanks(Parser *s)
+{
+    for (;;) {
+        if (*s->p == ' ' || *s->p == '\t' || *s->p == '\r' || *s->p == '\f') {
+            s->p++;
+        } else if (*s->p == '#') {
+            s->p += strcspn(s->p, "\n");
+        } else if (*s->p == '\\' && s->p[1] == '\n') {
+            s->p += 2;
+            s->line++;
+        } else if (*s->p == '\\' && s->p[1] == '\r' && s->p[2] == '\n') {
+            s->p += 3;
+            s->line++;
+        } else if (*s->p == '\n' && s->nesting) {
+            s->p++;
+            s->line++;
+        } else {
+            return;
+        }
+    }
+}
+
+static bool is_name_char(char c, bool first)
+{
+    return g_ascii_isalpha(c) || c == '_' || (!first && g_ascii_isdigit(c));
+}
+
+static char *read_name(Parser *s)
+{
+    const char *start = s->p;
+
+    while (is_name_char(*s->p, s->p == start)) {
+        s->p++;
+    }
+    return g_strndup(start, s->p - start);
+}
+
+static XlValue *read_string(Parser *s, Error **errp)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    int line = s->line;
+    char quote = *s->p;
+    bool triple = s->p[1] == quote && s->p[2] == quote;
+    XlValue *v;
+
+    s->p += triple ? 3 : 1;
+    while (*s->p != quote ||
+           (triple && (s->p[1] != quote || s->p[2] != quote))) {
+        char c = *s->p;
+
+        if (!c || (c == '\n' && !triple)) {
+            guest_error(s->g, line, errp, "the string that begins here is not "
+                        "closed");
+            return NULL;
+        }
+        s->p++;
+        if (c == '\n') {
+            s->line++;
+        } else if (c == '\\') {
+            c = *s->p ? *s->p++ : '\\';
+            switch (c) {
+            case 'n':
+                c = '\n';
+                break;
+            case 't':
+                c = '\t';
+                break;
+            case 'r':
+                c = '\r';
+                break;
+            case '\n':
+                s->line++;
+                continue;
+            case '\\': case '\'': case '"':
+                break;
+            default:
+                /* Not an escape in Python either */
+                g_string_append_c(out, '\\');
+                break;
+            }
+        }
+        g_string_append_c(out, c);
+    }
+    s->p += triple ? 3 : 1;
+    v = value_new(s, XL_STRING, line, out->len, errp);
+    if (v) {
+        v->string = g_string_free(g_steal_pointer(&out), false);
+    }
+    return v;
+}
+
+static XlValue *read_number(Parser *s, Error **errp)
+{
+    g_autoptr(XlValue) v = value_new(s, XL_NUMBER, s->line, 0, errp);
+    const char *end;
+
+    if (!v) {
+        return NULL;
+    }
+    if (qemu_strtoi64(s->p, &end, 0, &v->number) < 0 ||
+        is_name_char(*end, true) || *end == '.') {
+        guest_error(s->g, s->line, errp, "'%.*s' is not a number that can be "
+                    "read", (int)MIN(strcspn(s->p, " \t\r\n,;)]#"), 40), s->p);
+        return NULL;
+    }
+    s->p = end;
+    return g_steal_pointer(&v);
+}
+
+static XlValue *read_value(Parser *s, Error **errp);
+
+static XlValue *read_list(Parser *s, Error **errp)
+{
+    g_autoptr(XlValue) v = value_new(s, XL_LIST, s->line, 0, errp);
+    char close = *s->p == '[' ? ']' : ')';
+    int line = s->line;
+    bool comma = false;
+
+    if (!v) {
+        return NULL;
+    }
+    if (++s->nesting > MAX_NESTING) {
+        guest_error(s->g, line, errp, "brackets are nested too deeply");
+        return NULL;
+    }
+    s->p++;
+    for (;;) {
+        XlValue *item;
+
+        skip_blanks(s);
+        if (*s->p == close) {
+            break;
+        }
+        if (!*s->p) {
+            guest_error(s->g, line, errp, "the '%c' that is opened here is not "
+                        "closed", close == ']' ? '[' : '(');
+            return NULL;
+        }
+        if (v->list->len && !comma) {
+            guest_error(s->g, s->line, errp, "a comma is missing in the list "
+                        "that begins in line %d", line);
+            return NULL;
+        }
+        item = read_value(s, errp);
+        if (!item) {
+            return NULL;
+        }
+        g_ptr_array_add(v->list, item);
+        /* Variables may be lists, too */
+        v->depth = MAX(v->depth, item->depth + 1);
+        if (v->depth > MAX_NESTING) {
+            guest_error(s->g, line, errp, "brackets are nested too deeply");
+            return NULL;
+        }
+        skip_blanks(s);
+        comma = *s->p == ',';
+        if (comma) {
+            s->p++;
+        }
+    }
+    s->p++;
+    s->nesting--;
+    if (close == ')' && v->list->len == 1 && !comma) {
+        /* Only brackets */
+        return g_ptr_array_steal_index(v->list, 0);
+    }
+    return g_steal_pointer(&v);
+}
+
+/*
+ * What is not read: up to the end of the value. Brackets and strings in it are
+ * followed, so that it is known where that is.
+ */
+static XlValue *skip_unknown(Parser *s, const char *start, int line,
+                             Error **errp)
+{
+    unsigned depth = 0;
+    XlValue *v;
+
+    for (;; s->p++) {
+        char c = *s->p;
+
+        if (c == '\'' || c == '"') {
+            g_autoptr(XlValue) string = read_string(s, errp);
+
+            if (!string) {
+                return NULL;
+            }
+            s->p--;
+        } else if (c == '(' || c == '[' || c == '{') {
+            depth++;
+        } else if (depth && (c == ')' || c == ']' || c == '}')) {
+            depth--;
+        } else if (!c || (!depth && (c == ',' || c == ';' || c == ')' ||
+                                     c == ']' || c == '#')) ||
+                   (c == '\n' && !depth && !s->nesting)) {
+            break;
+        } else if (c == '\n') {
+            s->line++;
+        }
+    }
+    if (depth) {
+        guest_error(s->g, line, errp, "a bracket that is opened here is not "
+                    "closed");
+        return NULL;
+    }
+    v = value_new(s, XL_UNKNOWN, line, 60, errp);
+    if (!v) {
+        return NULL;
+    }
+    v->string = g_strndup(start, MIN(s->p - start, 60));
+    g_strdelimit(v->string, "\r\n\t", ' ');
+    g_strchomp(v->string);
+    return v;
+}
+
+static XlValue *read_atom(Parser *s, Error **errp)
+{
+    const char *start = s->p;
+    int line = s->line;
+    g_autofree char *name = NULL;
+    XlValue *v;
+
+    if (*s->p == '\'' || *s->p == '"') {
+        return read_string(s, errp);
+    }
+    if (*s->p == '[' || *s->p == '(') {
+        return read_list(s, errp);
+    }
+    if (g_ascii_isdigit(*s->p) || (*s->p == '-' && g_ascii_isdigit(s->p[1]))) {
+        return read_number(s, errp);
+    }
+    if (!is_name_char(*s->p, true)) {
+        if (!*s->p || strchr("\n,;)]", *s->p)) {
+            guest_error(s->g, s->line, errp, "a value is missing");
+            return NULL;
+        }
+        return skip_unknown(s, start, line, errp);
+    }
+    name = read_name(s);
+    if (*s->p == '.' || *s->p == '(' || *s->p == '[' || *s->p == '\'' ||
+        *s->p == '"') {
+        return skip_unknown(s, start, line, errp);
+    }
+    if (!strcmp(name, "None")) {
+        return value_new(s, XL_NONE, line, 0, errp);
+    }
+    if (!strcmp(name, "True") || !strcmp(name, "False")) {
+        v = value_new(s, XL_NUMBER, line, 0, errp);
+        if (v) {
+            v->number = name[0] == 'T';
+        }
+        return v;
+    }
+    v = g_hash_table_lookup(s->out->vars, name);
+    if (!v) {
+        return skip_unknown(s, start, line, errp);
+    }
+    return value_copy(s, v, line, errp);
+}
+
+/* One value: atoms put together by + or, strings, by nothing at all */
+static XlValue *read_value(Parser *s, Error **errp)
+{
+    const char *start;
+    int line;
+    g_autoptr(XlValue) v = NULL;
+
+    skip_blanks(s);
+    start = s->p;
+    line = s->line;
+    v = read_atom(s, errp);
+    while (v) {
+        g_autoptr(XlValue) next = NULL;
+        XlValue *swap;
+
+        skip_blanks(s);
+        if (!*s->p || strchr("\n,;)]0123456789", *s->p)) {
+            break;
+        }
+        if (*s->p == '+') {
+            s->p++;
+            skip_blanks(s);
+        } else if (v->type != XL_STRING ||
+                   (*s->p != '\'' && *s->p != '"')) {
+            return skip_unknown(s, start, line, errp);
+        }
+        next = read_atom(s, errp);
+        if (!next) {
+            return NULL;
+        }
+        if (next->type != v->type || v->type == XL_NONE) {
+            next->type = XL_UNKNOWN;
+        }
+        switch (next->type) {
+        case XL_STRING:
+            if (!string_prepend(s, next, v->string, errp)) {
+                return NULL;
+            }
+            swap = v;
+            v = next;
+            next = swap;
+            v->line = next->line;
+            break;
+        case XL_NUMBER:
+            if (__builtin_add_overflow(v->number, next->number, &v->number)) {
+                guest_error(s->g, line, errp, "the number is too large");
+                return NULL;
+            }
+            break;
+        case XL_LIST:
+            if (!list_append(s, v, next, errp)) {
+                return NULL;
+            }
+            break;
+        default:
+            return skip_unknown(s, start, line, errp);
+        }
+    }
+    return g_steal_pointer(&v);
+}
+
+static bool read_statement(Parser *s, Error **errp)
+{
+    static const char *const harmless[] = { "import", "from", "pass" };
+    static const char *const control[] = {
+        "if", "elif", "else", "for", "while", "def", "class", "try", "except",
+        "finally", "with", "return", "exec", "del", "global", "raise", "print",
+    };
+    g_autofree char *name = NULL;
+    g_autoptr(XlValue) v = NULL;
+    XlValue *old;
+    int line = s->line;
+    bool append;
+
+    if (!is_name_char(*s->p, true)) {
+        guest_error(s->g, line, errp, "'%.*s' is not the beginning of a "
+                    "setting", (int)MIN(strcspn(s->p, " \t\r\n="), 40), s->p);
+        return false;
+    }
+    name = read_name(s);
+    for (int i = 0; i < ARRAY_SIZE(harmless); i++) {
+        if (!strcmp(name, harmless[i])) {
+            s->p += strcspn(s->p, "\n");
+            return true;
+        }
+    }
+    for (int i = 0; i < ARRAY_SIZE(control); i++) {
+        if (!strcmp(name, control[i])) {
+            guest_error(s->g, line, errp, "Python's '%s' is not run: write "
+                        "down what comes out of it", name);
+            return false;
+        }
+    }
+    skip_blanks(s);
+    append = s->p[0] == '+' && s->p[1] == '=';
+    s->p += append;
+    if (*s->p != '=' || s->p[1] == '=') {
+        guest_error(s->g, line, errp, "after '%s' there is no '='", name);
+        return false;
+    }
+    s->p++;
+    v = read_value(s, errp);
+    if (!v) {
+        return false;
+    }
+    v->line = line;
+    skip_blanks(s);
+    if (*s->p == ',' || (*s->p && *s->p != '\n' && *s->p != ';')) {
+        guest_error(s->g, s->line, errp, "there is more behind the value of "
+                    "'%s'", name);
+        return false;
+    }
+    old = g_hash_table_lookup(s->out->vars, name);
+    if (append && old) {
+        if (old->type != v->type ||
+            (v->type != XL_LIST && v->type != XL_STRING)) {
+            guest_error(s->g, line, errp, "'%s' is not of the kind that it was "
+                        "in line %d", name, old->line);
+            return false;
+        }
+        if (v->type == XL_STRING) {
+            if (!string_prepend(s, v, old->string, errp)) {
+                return false;
+            }
+        } else {
+            g_autoptr(XlValue) added = g_steal_pointer(&v);
+
+            v = value_copy(s, old, line, errp);
+            if (!v || !list_append(s, v, added, errp)) {
+                return false;
+            }
+        }
+    }
+    if (!old) {
+        g_ptr_array_add(s->out->order, g_strdup(name));
+    }
+    g_hash_table_replace(s->out->vars, g_steal_pointer(&name),
+                         g_steal_pointer(&v));
+    return true;
+}
+
+static bool read_file(Parser *s, Error **errp)
+{
+    while (*s->p) {
+        skip_blanks(s);
+        if (*s->p == '\n') {
+            s->line++;
+            s->p++;
+        } else if (*s->p == ';') {
+            s->p++;
+        } else if ((*s->p == '\'' || *s->p == '"')) {
+            /* A string by itself: Python's way to comment a file */
+            g_autoptr(XlValue) v = read_string(s, errp);
+
+            if (!v) {
+                return false;
+            }
+        } else if (*s->p && !read_statement(s, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool xl_read(XlSettings *s, const char *text, Error **errp)
+{
+    Parser parser = { .g = s->g, .p = text, .line = 1, .out = s };
+
+    s->vars = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                    xl_value_free);
+    s->order = g_ptr_array_new_with_free_func(g_free);
+    return read_file(&parser, errp);
+}
+
+void xl_settings_clear(XlSettings *s)
+{
+    g_hash_table_unref(s->vars);
+    g_ptr_array_unref(s->order);
+}

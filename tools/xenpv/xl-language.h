@@ -1,0 +1,50 @@
+/*
+ * The language of xl's and xm's configuration files
+ *
+ * xm's were Python programs, most of them nothing but assignments; xl's look
+ * the same. Both are read as data, never executed: values are numbers, strings
+ * (put together by + or by standing side by side), None, True, False, lists and
+ * tuples of these, and variables that have been assigned before. All else in
+ * Python is a value of type XL_UNKNOWN, which is an error where it would matter
+ * and a note where not. What the settings mean is in parse-xl.c.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef TOOLS_XENPV_XL_LANGUAGE_H
+#define TOOLS_XENPV_XL_LANGUAGE_H
+
+#include "guest.h"
+
+typedef enum XlType {
+    XL_NONE,
+    XL_NUMBER,
+    XL_STRING,
+    XL_LIST,
+    XL_UNKNOWN,      /* an expression that is not read here */
+} XlType;
+
+typedef struct XlValue {
+    XlType type;
+    int line;
+    int64_t number;
+    char *string;       /* of XL_UNKNOWN: what stands there */
+    GPtrArray *list;
+    unsigned depth;     /* of lists in each other */
+} XlValue;
+
+/* What a file assigns, each name with its last value */
+typedef struct XlSettings {
+    Guest *g;               /* whose file it is, for messages */
+    GHashTable *vars;       /* name -> XlValue */
+    GPtrArray *order;       /* names, in the order of the file */
+} XlSettings;
+
+/*
+ * Reads @text. @s is to be empty but for .g, and to be cleared by
+ * xl_settings_clear() in any case.
+ */
+bool xl_read(XlSettings *s, const char *text, Error **errp);
+void xl_settings_clear(XlSettings *s);
+
+#endif
