@@ -43,7 +43,8 @@ static const char usage[] =
 static bool check_file(Guest *g, int line, const char *path, Error **errp)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY);
+    /* A pipe would be waited for here, too */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         guest_error(g, line, errp, "%s: %s", path, strerror(errno));
