@@ -316,7 +316,7 @@ static void test_malformed(void)
             .type = XS_READ, .req_id = 7, .len = 5
         };
 
-        put(qts, i < 16 ? (char *)&hdr + i : "name" + i - 16, 1);
+        put(qts, i < 16 ? (char *)&hdr + i : "name" + (i - 16), 1);
     }
     get_message(qts, &m);
     g_assert_cmpuint(m.hdr.req_id, ==, 7);
