@@ -82,12 +82,15 @@ static void free_request(BlkifRequest *req)
 static void complete(BlkifRequest *req, int16_t status)
 {
     XenBlockDataPlane *dp = req->dp;
-    blkif_response_t *rsp =
-        xenpv_blkif_response(dp, dp->rings.common.rsp_prod_pvt);
+    blkif_x86_32_response_t *rsp =
+        (void *)xenpv_blkif_response(dp, dp->rings.common.rsp_prod_pvt);
     Error *err = NULL;
     int notify;
 
-    /* All layouts have these members at the same offsets */
+    /*
+     * All layouts have these members at the same offsets; that of 32 bits has
+     * them at multiples of four bytes only
+     */
     QEMU_BUILD_BUG_ON(offsetof(blkif_x86_32_response_t, status) !=
                       offsetof(blkif_response_t, status));
     trace_xenpv_block_complete(req->id, req->op, status);

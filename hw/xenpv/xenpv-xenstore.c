@@ -1626,9 +1626,8 @@ static GList *toolstacks_names(XenPVXenstoreState *s, const char *dir)
  * Of the guest's tree a back end sees what domain 0 has made: by that it tells
  * which numbers of devices are free, and the guest may have removed some.
  *
- * The caller frees the list and, if it is xen-block, each name in it. The
- * others leave the names, as libxenstore has them in the list's own block;
- * but what is freed by itself has to be allocated so.
+ * As libxenstore's, the list has its names behind it, in the one block that the
+ * caller frees.
  */
 static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
                            const char *path, unsigned int *num)
@@ -1637,7 +1636,8 @@ static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
     GList *items = NULL;
     unsigned n = 0;
     int err = 0;
-    char **list;
+    size_t size = 0;
+    char **list, *at;
 
     if (!abspath) {
         return NULL;
@@ -1652,12 +1652,20 @@ static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
     if (!set_errno(err)) {
         return NULL;
     }
-    list = g_new0(char *, g_list_length(items) + 1);
     for (GList *l = items; l; l = l->next) {
-        list[n++] = l->data;
+        size += sizeof(char *) + strlen(l->data) + 1;
+        n++;
     }
-    g_list_free(items);
+    /* Not NULL, which is an error, if there are none */
+    list = g_malloc(size + 1);
+    at = (char *)(list + n);
     *num = n;
+    n = 0;
+    for (GList *l = items; l; l = l->next) {
+        list[n++] = at;
+        at = stpcpy(at, l->data) + 1;
+    }
+    g_list_free_full(items, g_free);
     return list;
 }
 
