@@ -13,6 +13,15 @@
  * vCPU has not been told yet. Masks, pending bits and the choice between them
  * are the monitor's, as IPIs, VIRQs and sends to oneself are.
  *
+ * Threads. The tables are changed with the BQL and .lock, so that either is
+ * enough to read them; the guest's operations have the BQL, on any vCPU. Of a
+ * back end's operations open, bind, unbind and close want the BQL. Its handle is
+ * one thread's at a time, which may be an IOThread: that calls notify and
+ * pending, and nobody unbinds or closes the handle until it has stopped to do
+ * so (xenpv-block.c says how). What the guest does to its end meanwhile, closing
+ * it and binding it anew included, only touches .guest_port of the handle, with
+ * .lock, as notify reads it; and it never touches the handle's descriptor.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -684,10 +693,18 @@ static int guest_close(XenPVEvtchnState *s, uint32_t port)
 /* All of the guest's ends. The back ends keep theirs until they unbind them */
 static void close_all_ports(XenPVEvtchnState *s)
 {
+    /* The few that have an eventfd, and then the many, without a lock for each */
     for (uint32_t port = 1; port < s->valid_ports; port++) {
-        guest_close(s, port);
+        if (s->ports[port].be) {
+            guest_close(s, port);
+        }
     }
     QEMU_LOCK_GUARD(&s->lock);
+    for (uint32_t port = 1; port < s->valid_ports; port++) {
+        if (s->ports[port].state != XENPV_EVTCHN_FREE) {
+            close_port(s, port);
+        }
+    }
     use_2l(s);
 }
 

@@ -15,7 +15,14 @@
  * frames as one range need RAM that is shared and has a file descriptor, to
  * be mapped a second time, unless they happen to be contiguous.
  *
- * Back ends call from their IOThreads, without the BQL.
+ * Threads. Back ends call from their IOThreads, without the BQL: .lock is what
+ * guards the pins, the version and size of the table, and the maps of all back
+ * ends. The guest's operations take it, too, on any vCPU. The entries themselves
+ * are the guest's, which writes them at any time: each is read once, by one
+ * atomic operation, and marked as in use by another that fails if it has changed
+ * (version 1), or is followed by a second look (version 2). Data is copied
+ * without the lock, for as long as it is pinned; what is mapped or in use stays
+ * so until its back end says otherwise, whatever the guest does.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -260,6 +267,11 @@ static int pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref, bool write,
     ret = GNTST_general_error;
     if (p->readers && (p->domid != domid || (use == PIN_MAP && p->sub_page))) {
         why = "in use otherwise";
+        goto refuse;
+    }
+    if (p->readers == UINT32_MAX) {
+        why = "in use too often";
+        ret = GNTST_no_space;
         goto refuse;
     }
     if (p->writers || (p->readers && !write)) {

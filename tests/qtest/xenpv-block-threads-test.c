@@ -548,6 +548,24 @@ static void test_fixed_iothread(void)
     remove_image(path);
 }
 
+/* A ring's order that QEMU could not allocate is not offered at all */
+static void test_ring_order(void)
+{
+    char *path = image();
+    QTestState *qts = qtest_initf("-M xenpv-kvm -m 32 -blockdev driver=file,"
+                                  "filename=%s,node-name=d", path);
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': "
+                           "{'driver': 'xen-disk', 'drive': 'd', "
+                           "'vdev': 'xvda', 'max-ring-page-order': 31}}");
+
+    g_assert_true(qdict_haskey(rsp, "error"));
+    qobject_unref(rsp);
+    qtest_qmp_device_add(qts, "xen-disk", "disk", "{'drive': 'd', "
+                         "'vdev': 'xvda', 'max-ring-page-order': 8}");
+    qtest_quit(qts);
+    remove_image(path);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -558,5 +576,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block-threads/retry", test_retry);
     qtest_add_func("/xenpv/block-threads/resize", test_resize);
     qtest_add_func("/xenpv/block-threads/fixed-iothread", test_fixed_iothread);
+    qtest_add_func("/xenpv/block-threads/ring-order", test_ring_order);
     return g_test_run();
 }
