@@ -105,7 +105,7 @@ struct XenBlockDataPlane {
     unsigned refs;
 
     /* Of both */
-    bool drained;                       /* the main thread sets it */
+    bool drained, paused;               /* the main thread sets them */
     bool quiet;                         /* quiet_bh() will come, or has */
     Stat64 sectors;                     /* likewise, of sector_size */
 };

@@ -14,7 +14,8 @@
  *    IDLE there is nothing in dp->ctx that knows of dp, and everything is the
  *    main thread's. While RUNNING and STOPPING the ring, the requests, their
  *    grants and the event channel are dp->ctx's, and the main thread does not
- *    touch them; it sets .drained and .sectors, schedules BHs, and that is all.
+ *    touch them; it sets .drained, .paused and .sectors, schedules BHs, and that
+ *    is all.
  *  - start() makes all of it, and the last thing that it does is to install the
  *    event channel's handler. Nothing but stop_bh(), in dp->ctx, takes that out
  *    again: so it is not running then, and does not run any more. (In a drained
@@ -258,7 +259,8 @@ static bool run_ring(XenBlockDataPlane *dp)
     bool batch, any = false;
     int more;
 
-    if (!dp->running || qatomic_read(&dp->drained)) {
+    if (!dp->running || qatomic_read(&dp->drained) ||
+        qatomic_read(&dp->paused)) {
         return false;
     }
     cons = dp->rings.common.req_cons;
@@ -460,8 +462,14 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     XenBlockDataPlane *dp = opaque;
 
+    /*
+     * From here on nothing is taken from the ring, and then QEMU drains what
+     * was: the disk of a machine that is stopped is at rest.
+     */
+    qatomic_set(&dp->paused, !running);
     if (running && dp->phase == PHASE_RUNNING) {
         qemu_bh_schedule(dp->retry_bh);
+        qemu_bh_schedule(dp->ring_bh);
     }
 }
 
@@ -522,6 +530,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
         dp->ctx = qemu_get_aio_context();
     }
     set_sectors(dp);
+    dp->paused = !runstate_is_running();
     dp->ring_bh = aio_bh_new_guarded(dp->ctx, ring_bh, dp,
                                      &DEVICE(xendev)->mem_reentrancy_guard);
     dp->retry_bh = aio_bh_new(dp->ctx, retry_bh, dp);

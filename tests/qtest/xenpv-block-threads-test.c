@@ -548,6 +548,44 @@ static void test_fixed_iothread(void)
     remove_image(path);
 }
 
+/*
+ * A machine that is stopped does nothing to its disk, though requests are in the
+ * ring and something drains the disk: they are served when it goes on.
+ */
+static void test_stopped_machine(void)
+{
+    char *path = image();
+
+    for (int i = 0; i < ARRAY_SIZE(threads); i++) {
+        g_autofree char *options = g_strdup_printf(ONE_DISK "%s", threads[i]);
+        QTestState *qts = start(path, options);
+        Seg seg = { DATA_REF, 0, 7 };
+        uint8_t byte;
+        Disk d;
+
+        connect_disk(&d, qts, "51712", false, 1);
+        assert_works(&d);
+        qtest_qmp_assert_success(qts, "{'execute': 'stop'}");
+        fill(qts, 0, 0xd0 + i);
+        put_request(&d, BLKIF_OP_WRITE, 80, 1, &seg, 0);
+        push(&d);
+        qtest_qmp_assert_success(qts, "{'execute': 'block_resize', "
+                                 "'arguments': {'device': 'd', 'size': %d}}",
+                                 SECTORS * SECTOR);
+        g_usleep(50 * 1000);
+        g_assert_cmpuint(nr_answers(&d), ==, d.cons);
+        image_read(path, &byte, 80 * SECTOR, 1);
+        g_assert_cmphex(byte, !=, 0xd0 + i);
+        qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+        g_assert_cmpint(answer(&d, BLKIF_OP_WRITE), ==, 0);
+        image_read(path, &byte, 80 * SECTOR, 1);
+        g_assert_cmphex(byte, ==, 0xd0 + i);
+        frontend_destroy(&d.f);
+        qtest_quit(qts);
+    }
+    remove_image(path);
+}
+
 /* A ring's order that QEMU could not allocate is not offered at all */
 static void test_ring_order(void)
 {
@@ -576,6 +614,8 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block-threads/retry", test_retry);
     qtest_add_func("/xenpv/block-threads/resize", test_resize);
     qtest_add_func("/xenpv/block-threads/fixed-iothread", test_fixed_iothread);
+    qtest_add_func("/xenpv/block-threads/stopped-machine",
+                   test_stopped_machine);
     qtest_add_func("/xenpv/block-threads/ring-order", test_ring_order);
     return g_test_run();
 }
