@@ -62,7 +62,7 @@
 typedef struct Console {
     CharBackend *chr;
     struct xencons_interface *ring;     /* NULL: the guest is not there */
-    void (*notify)(void *opaque);       /* the guest, of a change in the ring */
+    void (*notify)(void *opaque);       /* send the guest an event */
     void *opaque;
 
     Fifo8 queue;
@@ -78,6 +78,13 @@ typedef struct Console {
 /* Output                                                                     */
 
 static void pump(Console *c);
+
+/* Of a change in the ring */
+static void tell_guest(Console *c)
+{
+    xenpv_memory_written(c->ring, sizeof(*c->ring));
+    c->notify(c->opaque);
+}
 
 static gboolean can_take_more(void *unused, GIOCondition cond, void *opaque)
 {
@@ -201,11 +208,10 @@ static bool send_ring(Console *c)
         /* We have read what the guest may overwrite now */
         smp_mb();
         qatomic_set(&c->ring->out_cons, cpu_to_le32(cons));
-        xenpv_memory_written(c->ring, sizeof(*c->ring));
         any = true;
     }
     if (any) {
-        c->notify(c->opaque);
+        tell_guest(c);
     }
     return any;
 }
@@ -276,9 +282,8 @@ static void console_receive(void *opaque, const uint8_t *buf, int size)
     /* The text before its index */
     smp_wmb();
     qatomic_set(&c->ring->in_prod, cpu_to_le32(prod + len));
-    xenpv_memory_written(c->ring, sizeof(*c->ring));
     trace_xenpv_console_input(len);
-    c->notify(c->opaque);
+    tell_guest(c);
 }
 
 /* ------------------------------------------------------------------------- */

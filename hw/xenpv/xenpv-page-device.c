@@ -130,10 +130,7 @@ void xenpv_page_device_disconnect(XenPVPageDevice *s)
 
 void xenpv_page_device_notify(XenPVPageDevice *s)
 {
-    /* A grant that is mapped counts as written anyway */
-    if (s->page && XENPV_PAGE_DEVICE_GET_CLASS(s)->page_is_frame) {
-        xenpv_memory_written(s->page, XEN_PAGE_SIZE);
-    }
+    xenpv_memory_written(s->page, XEN_PAGE_SIZE);
     /* While connect() runs there is no channel, yet */
     if (s->channel) {
         xen_device_notify_event_channel(XEN_DEVICE(s), s->channel, NULL);

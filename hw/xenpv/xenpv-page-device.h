@@ -50,7 +50,7 @@ struct XenPVPageDeviceClass {
 DeviceState *xenpv_page_device_create(const char *type);
 /* For unrealize() of a class that has one of its own */
 void xenpv_page_device_disconnect(XenPVPageDevice *s);
-/* Send the front end an event */
+/* The page has been written to: send the front end an event */
 void xenpv_page_device_notify(XenPVPageDevice *s);
 
 /*
