@@ -1411,8 +1411,8 @@ static noinline int flush_after_update(ulong va, ulong flags)
     return flush_vcpus(current_vcpu(), who == UVMF_ALL ? ALL_VCPUS : who, what);
 }
 
-static noinline long update_unusual_va(ulong va, ulong lo, ulong hi,
-                                       ulong flags)
+static noinline __attribute__((cold)) long
+update_unusual_va(ulong va, ulong lo, ulong hi, ulong flags)
 {
     u64 val = entry_value(lo, hi);
     ulong table = access_ok(va, 1) ? find_l1_table(current_vcpu(), va, PTE_P)
