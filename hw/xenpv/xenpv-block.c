@@ -548,6 +548,9 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     if (XEN_BLOCK_DEVICE(xendev)->props.feature_persistent) {
         xen_device_backend_printf(xendev, "feature-persistent", "%u", 1);
     }
+    /* A front end may have been faster than this */
+    dp->front_end_waits = true;
+    qemu_bh_schedule(dp->quiet_bh);
     return dp;
 }
 
@@ -646,9 +649,14 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
                                Error **errp)
 {
     size_t size = (size_t)nr_ring_ref * XEN_PAGE_SIZE;
-    unsigned persistent;
+    unsigned persistent = 0;
     ERRP_GUARD();
 
+    if (!dp) {
+        /* create() waits for others, and will look at the front end after it */
+        error_setg(errp, "the disk is not ready yet");
+        return;
+    }
     if (dp->phase != PHASE_IDLE || dp->dying) {
         error_setg(errp, dp->dying ? "the disk is being unplugged"
                                    : "the ring is connected already");

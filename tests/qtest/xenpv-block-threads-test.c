@@ -260,6 +260,7 @@ static void *send_events(void *opaque)
 static void *steal_events(void *opaque)
 {
     Kicker *k = opaque;
+    gint64 now, end;
     uint64_t nr;
 
     for (unsigned i = 0; !qatomic_read(&k->stop); i++) {
@@ -267,9 +268,10 @@ static void *steal_events(void *opaque)
 
         /* After the IOThread has seen it, and before it has taken it */
         g_poll(&there, 1, -1);
-        for (gint64 end = g_get_monotonic_time() + i * 7 % 50;
-             g_get_monotonic_time() < end;) {
-        }
+        end = g_get_monotonic_time() + i * 7 % 50;
+        do {
+            now = g_get_monotonic_time();
+        } while (now < end);
         g_assert_cmpint(read(k->fd, &nr, sizeof(nr)), ==, sizeof(nr));
     }
     qatomic_set(&k->stopped, true);
