@@ -46,13 +46,14 @@ dispatch_hypercall:
     ja .Labove_17
 
     /* 0 to 16 */
-    IS(stack_switch)
 #ifdef __x86_64__
+    IS(stack_switch)
     IS(fpu_taskswitch)
     IS(update_va_mapping)
     IS(multicall)
 #else
     IS(update_va_mapping)
+    IS(stack_switch)
     IS(multicall)
     IS(fpu_taskswitch)
 #endif

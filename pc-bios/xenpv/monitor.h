@@ -531,7 +531,7 @@ void init_gdt(struct vcpu *v);
 int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
 int set_ldt(struct vcpu *v, ulong base, ulong ents);
 bool fix_descriptor(u64 *desc);
-void set_kernel_stack(struct vcpu *v);      /* 32-bit */
+void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp);      /* 32-bit */
 bool ldt_fault(struct vcpu *v, ulong *addr);
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
 u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size);

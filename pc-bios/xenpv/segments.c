@@ -368,14 +368,16 @@ HYPERCALL(do_update_descriptor)
 }
 
 #ifndef __x86_64__
-/* .kernel_ss and .kernel_sp: gates may lead from user mode straight to ring 1 */
-void set_kernel_stack(struct vcpu *v)
+/* In the TSS, too: gates may lead from user mode straight to ring 1 */
+void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp)
 {
-    if (!(v->kernel_ss & 3)) {
-        v->kernel_ss |= 1;
+    struct tss *tss = v->tss;
+
+    if (!(ss & 3)) {
+        ss |= 1;
     }
-    v->tss->ss1 = v->kernel_ss;
-    v->tss->esp1 = v->kernel_sp;
+    v->kernel_ss = tss->ss1 = ss;
+    v->kernel_sp = tss->esp1 = sp;
 }
 #endif
 
@@ -383,10 +385,11 @@ HYPERCALL(do_stack_switch)
 {
     struct vcpu *v = current_vcpu();
 
+#ifdef __x86_64__
     v->kernel_ss = a1;
     v->kernel_sp = a2;
-#ifndef __x86_64__
-    set_kernel_stack(v);
+#else
+    set_kernel_stack(v, a1, a2);
 #endif
     return 0;
 }

@@ -565,7 +565,7 @@ static long initialise(struct vcpu *v, ulong arg)
     st->regs.es = user.es;
     st->regs.cs = user.cs & 3 ? user.cs : user.cs | 1;
     st->regs.ss = user.ss & 3 ? user.ss : user.ss | 1;
-    set_kernel_stack(v);
+    set_kernel_stack(v, kernel_stack[0], kernel_stack[1]);
     v->event.cs = callbacks[0] & 3 ? callbacks[0] : callbacks[0] | 1;
     v->event.ip = callbacks[1];
     v->failsafe.cs = callbacks[2] & 3 ? callbacks[2] : callbacks[2] | 1;
