@@ -48,6 +48,7 @@ help:
 ##   make check-kvm            real guests, under real KVM (nested where needed)
 ##   make check-fuzz           each fuzz target's corpus, and a few inputs more
 ## make check-sanitizers   tests with address and undefined-behaviour sanitizers
+## make check-tsan         disks in IOThreads, with ThreadSanitizer
 ## make check-all          make check and make check-sanitizers, as CI runs them
 ## make fuzz [TARGET=name] [TIME=seconds]   look for new inputs
 ## make bench              what each operation costs a guest
@@ -107,6 +108,13 @@ build/asan/build.ninja:
 fuzzers: deps-check
 	@$(MAKE) --no-print-directory build/asan/build.ninja
 	@BUILD=$(CURDIR)/build/asan scripts/build emulators tests fuzzers
+build/tsan/build.ninja:
+	./configure --build-dir=build/tsan --cc=clang-14 --enable-tsan
+.PHONY: check-tsan
+check-tsan: deps-check
+	@$(MAKE) --no-print-directory build/tsan/build.ninja
+	@BUILD=$(CURDIR)/build/tsan scripts/build emulators tests
+	@scripts/run-tests tsan
 check-fuzz: fuzzers
 	@scripts/run-tests fuzz
 fuzz: fuzzers

@@ -24,7 +24,7 @@ say()
 }
 
 # What a build with sanitizers does when it finds something: it ends. "leaks":
-# they are looked for, too; not in a machine, which is not taken apart at its end.
+# they are looked for, too; not at the end of an emulator, which leaves all.
 sanitizer_options()
 {
     ASAN_OPTIONS=detect_leaks=0
