@@ -675,6 +675,8 @@ static const struct {
       "f:2: Element 'b' was closed, but the currently open element is 'a'" },
     { "xml-other", "<network>\n</network>\n",
       "f:1: <network> is not a domain of libvirt's" },
+    { "xml-nothing", "<?xml version='1.0'?>\n<!-- a guest -->\n",
+      "f:1: there is no element in it" },
     { "xml-kvm", "\n<domain type='kvm'/>\n",
       "f:2: <domain>: its type is 'kvm', not 'xen'" },
     { "xml-hvm", "<domain type='xen'>\n<os>\n<type>hvm</type></os></domain>",

@@ -521,6 +521,9 @@ Guest *guest_parse_xml(const char *file, const char *text, size_t len,
             reason = strstr(reason, ": ") + 2;
         }
         guest_error(g, r.line, errp, "%s", reason);
+    } else if (!r.root) {
+        /* Comments and declarations alone are a document to GLib */
+        guest_error(g, 1, errp, "there is no element in it");
     } else {
         ok = read_domain(g, r.root, errp) && guest_check(g, errp);
     }
