@@ -640,6 +640,8 @@ static const struct {
       "f:2: bootloader: 'lilo' is not known here (pygrub and pvgrub are)" },
     { "disk-kind", K "disk = ['nbd:host,xvda,w']\n",
       "f:3: disk: 'nbd:' is not a known kind of source" },
+    { "disk-target-twice", K "disk = ['/a, vdev=xvda, target=/b']\n",
+      "f:3: disk: its target is named twice" },
     { "disk-vdev", K "disk = ['file:/a,vda,w']\n",
       "f:3: disk: 'vda' is not a name for a guest's disk (xvda, xvda1, hda, "
       "sda1, ...), nor Xen's number of one" },

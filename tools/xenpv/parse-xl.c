@@ -155,6 +155,10 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
 static bool set_source(Guest *g, GuestDisk *disk, const char *source,
                        bool *had_prefix, Error **errp)
 {
+    if (disk->source) {
+        guest_error(g, disk->line, errp, "disk: its target is named twice");
+        return false;
+    }
     if (!parse_prefix(g, disk, &source, had_prefix, errp)) {
         return false;
     }
