@@ -103,6 +103,8 @@ struct XenBlockDataPlane {
     unsigned waiting;                   /* stop()s that do */
     bool dying;
     unsigned refs;
+    BlkifRequest *loaded;               /* stopped ones, saved or to be loaded */
+    int32_t nr_loaded;
 
     /* Of both */
     bool drained, paused;               /* the main thread sets them */

@@ -38,6 +38,7 @@
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
 #include "hw/xen/xen-block.h"
+#include "migration/vmstate.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "system/reset.h"
 #include "system/runstate.h"
@@ -47,6 +48,8 @@
 
 /* Of so many segments requests are taken before others have their turn */
 #define MAX_SEGS_AT_ONCE    8192
+/* As many as the largest ring has: 256 pages of the smallest requests */
+#define MAX_LOADED          32768
 /* From so many in flight on, what is submitted at once goes as a batch */
 #define BATCH_FROM          2
 
@@ -458,6 +461,10 @@ static void unref(XenBlockDataPlane *dp)
     g_free(dp);
 }
 
+static void nothing(void *opaque)
+{
+}
+
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     XenBlockDataPlane *dp = opaque;
@@ -467,11 +474,158 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
      * was: the disk of a machine that is stopped is at rest.
      */
     qatomic_set(&dp->paused, !running);
+    if (!running && dp->iothread) {
+        /* Who had not seen it yet is done after this */
+        aio_wait_bh_oneshot(dp->ctx, nothing, NULL);
+    }
     if (running && dp->phase == PHASE_RUNNING) {
         qemu_bh_schedule(dp->retry_bh);
         qemu_bh_schedule(dp->ring_bh);
     }
 }
+
+/* ------------------------------------------------------------------------- */
+/*
+ * Migration. A disk of a machine that is stopped is at rest, and the ring in
+ * memory says all, but for the requests that an error has stopped: they have
+ * been taken from the ring, have no answer yet, and go on with the machine.
+ */
+
+static void drop_loaded(XenBlockDataPlane *dp)
+{
+    g_clear_pointer(&dp->loaded, g_free);
+    dp->nr_loaded = 0;
+}
+
+/* The machine is stopped, so that nobody is in the list */
+static int block_pre_save(void *opaque)
+{
+    XenBlockDataPlane *dp = opaque;
+    BlkifRequest *req;
+
+    drop_loaded(dp);
+    QTAILQ_FOREACH(req, &dp->stopped, next) {
+        dp->nr_loaded++;
+    }
+    dp->loaded = g_new0(BlkifRequest, dp->nr_loaded);
+    dp->nr_loaded = 0;
+    QTAILQ_FOREACH(req, &dp->stopped, next) {
+        BlkifRequest *copy = &dp->loaded[dp->nr_loaded++];
+
+        *copy = *req;
+        if (req->op == BLKIF_OP_DISCARD) {
+            /* What is left of it */
+            copy->sector = req->offset / dp->sector_size;
+        }
+    }
+    return 0;
+}
+
+static int block_post_save(void *opaque)
+{
+    drop_loaded(opaque);
+    return 0;
+}
+
+static int block_pre_load(void *opaque)
+{
+    drop_loaded(opaque);
+    return 0;
+}
+
+static bool loaded_fit(void *opaque, int version_id)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    return dp->nr_loaded >= 0 && dp->nr_loaded <= MAX_LOADED;
+}
+
+static bool segs_fit(void *opaque, int version_id)
+{
+    BlkifRequest *req = opaque;
+
+    return req->nr_segs <= XENPV_BLKIF_MAX_SEGS;
+}
+
+static const VMStateDescription vmstate_seg = {
+    .name = "xenpv-block/segment",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(gref, struct blkif_request_segment),
+        VMSTATE_UINT8(first_sect, struct blkif_request_segment),
+        VMSTATE_UINT8(last_sect, struct blkif_request_segment),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static const VMStateDescription vmstate_request = {
+    .name = "xenpv-block/request",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(id, BlkifRequest),
+        VMSTATE_UINT8(ring_op, BlkifRequest),
+        VMSTATE_UINT8(op, BlkifRequest),
+        VMSTATE_UINT64(sector, BlkifRequest),
+        VMSTATE_UINT64(nr_sectors, BlkifRequest),
+        VMSTATE_UINT32(nr_segs, BlkifRequest),
+        VMSTATE_VALIDATE("the number of segments", segs_fit),
+        VMSTATE_STRUCT_VARRAY_UINT32(segs, BlkifRequest, nr_segs, 1,
+                                     vmstate_seg, struct blkif_request_segment),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static const VMStateDescription vmstate_block = {
+    .name = "xenpv-block",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = block_pre_save,
+    .post_save = block_post_save,
+    .pre_load = block_pre_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_INT32(nr_loaded, XenBlockDataPlane),
+        VMSTATE_VALIDATE("the number of requests", loaded_fit),
+        VMSTATE_STRUCT_VARRAY_ALLOC(loaded, XenBlockDataPlane, nr_loaded, 1,
+                                    vmstate_request, BlkifRequest),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+/* The requests that were stopped where the domain comes from are stopped here */
+static void take_loaded(XenBlockDataPlane *dp)
+{
+    for (int32_t i = 0; i < dp->nr_loaded; i++) {
+        BlkifRequest *from = &dp->loaded[i], *req = new_request(dp);
+        const char *why;
+
+        req->id = from->id;
+        req->ring_op = from->ring_op;
+        req->op = from->op;
+        req->sector = from->sector;
+        req->nr_sectors = from->nr_sectors;
+        req->nr_segs = from->nr_segs;
+        memcpy(req->segs, from->segs, sizeof(req->segs));
+        dp->rings.common.req_cons++;
+        why = xenpv_blkif_check_request(dp, req);
+        if (why) {
+            reject(req, why);
+            continue;
+        }
+        if (req->op == BLKIF_OP_WRITE_BARRIER) {
+            dp->barrier = true;
+        }
+        if (req->size && !xenpv_blkif_map_data(req)) {
+            complete(req, BLKIF_RSP_ERROR);
+            continue;
+        }
+        QTAILQ_INSERT_TAIL(&dp->stopped, req, next);
+    }
+    drop_loaded(dp);
+}
+
+/* ------------------------------------------------------------------------- */
 
 static void set_sectors(XenBlockDataPlane *dp)
 {
@@ -498,6 +652,7 @@ static void reset(void *opaque)
     XenBlockDataPlane *dp = opaque;
 
     xen_block_dataplane_stop(dp);
+    drop_loaded(dp);
     dp->front_end_waits = false;
     dp->front_end_closed = false;
 }
@@ -542,6 +697,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     blk_iostatus_enable(blk);
     dp->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
                                                      vm_state_changed, dp);
+    vmstate_register(VMSTATE_IF(xendev), 0, &vmstate_block, dp);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
                               XENPV_BLKIF_MAX_SEGS);
     xen_device_backend_printf(xendev, "feature-barrier", "%u", 1);
@@ -561,6 +717,8 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
     }
     dp->dying = true;
     xen_block_dataplane_stop(dp);
+    vmstate_unregister(VMSTATE_IF(dp->xendev), &vmstate_block, dp);
+    drop_loaded(dp);
     qemu_unregister_reset(reset, dp);
     qemu_del_vm_change_state_handler(dp->vm_change);
     /* Who calls these from another thread is done when that has drained it */
@@ -650,6 +808,7 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
 {
     size_t size = (size_t)nr_ring_ref * XEN_PAGE_SIZE;
     unsigned persistent = 0;
+    RING_IDX at;
     ERRP_GUARD();
 
     if (!dp) {
@@ -679,19 +838,22 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
     if (*errp) {
         goto fail;
     }
+    /* Where a back end before this one has left off: 0 in a new ring */
+    at = qatomic_read(&((blkif_sring_t *)dp->sring)->rsp_prod);
     switch (protocol) {
     case BLKIF_PROTOCOL_X86_32:
-        BACK_RING_INIT(&dp->rings.x86_32_part,
-                       (blkif_x86_32_sring_t *)dp->sring, size);
+        BACK_RING_ATTACH(&dp->rings.x86_32_part,
+                         (blkif_x86_32_sring_t *)dp->sring, at, size);
         dp->fields = offsetof(blkif_x86_32_request_t, id);
         break;
     case BLKIF_PROTOCOL_X86_64:
-        BACK_RING_INIT(&dp->rings.x86_64_part,
-                       (blkif_x86_64_sring_t *)dp->sring, size);
+        BACK_RING_ATTACH(&dp->rings.x86_64_part,
+                         (blkif_x86_64_sring_t *)dp->sring, at, size);
         dp->fields = offsetof(blkif_x86_64_request_t, id);
         break;
     default:
-        BACK_RING_INIT(&dp->rings.native, (blkif_sring_t *)dp->sring, size);
+        BACK_RING_ATTACH(&dp->rings.native, (blkif_sring_t *)dp->sring, at,
+                         size);
         dp->fields = offsetof(blkif_request_t, id);
         break;
     }
@@ -708,6 +870,7 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
     dp->quiet = false;
     dp->stalled = false;
     dp->running = true;
+    take_loaded(dp);
     xen_device_set_event_channel_context(dp->xendev, dp->channel, dp->ctx,
                                          &error_abort);
     qemu_bh_schedule(dp->ring_bh);

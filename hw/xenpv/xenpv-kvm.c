@@ -36,7 +36,6 @@
 #include "system/tcg.h"
 #include "hw/boards.h"
 #include "hw/loader.h"
-#include "migration/blocker.h"
 #include "cpu.h"
 #include "hw/i386/kvm/clock.h"
 #include "kvm/kvm_i386.h"
@@ -78,7 +77,6 @@ struct XenPVKVMState {
 
     XenPVDevices *devices;
     XenPVTraits traits;
-    Error *migration_blocker;
 
     /* For the rate of the TSC under TCG: when the machine was made */
     int64_t start_ticks, start_ns;
@@ -568,10 +566,6 @@ static void xenpv_machine_init(MachineState *machine)
     cfg.vfb = s->vfb;
     s->devices = xenpv_devices_create(&cfg);
     xenpv_migration_init(&s->traits, s->devices);
-
-    error_setg(&s->migration_blocker,
-               "the xenpv-kvm machine cannot be migrated or saved yet");
-    migrate_add_blocker(&s->migration_blocker, &error_fatal);
 
     if (s->kernel) {
         /* What does not fit is said now, and not when the guest resets */
