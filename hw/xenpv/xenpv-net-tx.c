@@ -397,8 +397,8 @@ static void tx_frame(XenPVNetQueue *q, unsigned available)
 bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
 {
     XenPVNet *net = q->net;
-    bool any = false;
-    int more, notify;
+    bool any = false, notify = false;
+    int more;
 
     if (!runstate_is_running()) {
         return false;               /* when it goes on, net->bh comes */
@@ -428,14 +428,17 @@ bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
         }
         tx_frame(q, available);
         any = true;
+        /*
+         * The answer is shown at once: a front end frees what is answered when
+         * it sends the next frame, and until then its sockets' room is used up.
+         * The event can wait until the pass is over.
+         */
+        RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&q->tx, more);
+        notify |= more;
     }
-    if (any) {
-        RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&q->tx, notify);
-        if (notify) {
-            /* Fails if the front end has closed its end */
-            xen_device_notify_event_channel(XEN_DEVICE(net), q->tx_channel,
-                                            NULL);
-        }
+    if (notify) {
+        /* Fails if the front end has closed its end */
+        xen_device_notify_event_channel(XEN_DEVICE(net), q->tx_channel, NULL);
     }
     return any;
 }

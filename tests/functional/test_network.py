@@ -110,10 +110,17 @@ class Network(LinuxTest):
         for size in (0, 56, 1472):
             self.check(guest, 'ping -A -q -c 300 -w 60 -s %d 192.0.2.1' % size,
                        '300 packets transmitted, 300 packets received', 90)
-            self.assertEqual(subprocess.run(
+            # Linux drops an answer of its own if its socket has no room, as
+            # frames are freed only when a softirq of another kind has its turn
+            before = self.discards(guest)
+            received, damaged = subprocess.run(
                 [*inside, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  '3000', str(size)], stdout=subprocess.PIPE,
-                timeout=90).stdout.decode(), '3000 0\n')
+                timeout=90).stdout.decode().split()
+            self.assertEqual(int(received) + self.discards(guest) - before,
+                             3000)
+            self.assertGreater(int(received), 2000)
+            self.assertEqual(damaged, '0')
         before = self.counters(guest)
         self.transfer(guest, '192.0.2.1', ports, MEGABYTES)
         # As the kernels at both ends cut them, frames are larger than Ethernet's
@@ -125,6 +132,11 @@ class Network(LinuxTest):
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
         self.assertEqual(guest.stderr(), '')
+
+    def discards(self, guest):
+        """Frames that the guest did not send for want of room"""
+        return int(self.check(guest, "awk '/^Ip:/ { n++; if (n == 2) print $12 "
+                              "}' /proc/net/snmp"))
 
     def counters(self, guest):
         """Frames and bytes, and that none was bad or lost"""

@@ -10,7 +10,8 @@ other sends it as many bytes of noise as its first line says. For each
 connection a line tells "BYTES MD5 SECONDS".
 
 A flood is of pings, as ping -f does it with a preload: 32 are on their way
-at a time. It tells "RECEIVED DAMAGED".
+at a time. One without an answer for two seconds is lost. It tells "RECEIVED
+DAMAGED".
 
 By itself, so that it can run in another network namespace than the tests do.
 """
@@ -89,19 +90,21 @@ def flood(address, count, size):
     payload = os.urandom(size & ~1)
     ping = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     ping.connect((address, 0))
-    sent, damaged, missing = 0, 0, set()
+    sent, damaged, lost, missing = 0, 0, 0, set()
     while sent < count or missing:
         while sent < count and len(missing) < 32:
             missing.add(sent)
             ping.send(request(sent))
             sent += 1
-        if not select.select([ping], [], [], 20)[0]:
-            break
+        if not select.select([ping], [], [], 2)[0]:
+            lost += len(missing)
+            missing.clear()
+            continue
         reply = ping.recv(65536)[20:]
         if reply[0] == 0:
             missing.discard(struct.unpack('!H', reply[6:8])[0])
             damaged += reply[8:] != payload
-    print(sent - len(missing), damaged, flush=True)
+    print(sent - lost, damaged, flush=True)
 
 
 if __name__ == '__main__':
