@@ -1,6 +1,8 @@
 /*
- * The state of xenstore, for its own files: xenpv-xenstore.c, and
- * xenpv-xenstore-state.c, which saves and loads it
+ * xenstore among its own files, which xenpv-xenstore.c lists
+ *
+ * All of it runs with the BQL, and so needs no lock. Functions that return an
+ * int return a positive errno, as xenstore_impl.h's do.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,6 +28,13 @@
 #define GUEST_CHANGES_MAX   (2 * TX_CHANGES_MAX)
 /* Permissions in a request: more than the store takes for a node */
 #define PERMS_MAX           15
+
+/*
+ * How long the guest's requests and events, or those of the back ends, are
+ * worked on before others get their turn. One request, or one event, is begun
+ * within that time; none takes more than a few milliseconds.
+ */
+#define RUN_US_MAX          1000
 
 #define HEADER_SIZE         sizeof(struct xsd_sockmsg)
 
@@ -95,17 +104,112 @@ struct XenPVXenstoreState {
     uint32_t saved_len;
 };
 
-/* A node of the toolstack's: see xenpv_xenstore_reset(). Takes @value, @perms. */
-void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
-                             GByteArray *value, GList *perms);
-/* All that the guest has in flight is gone, watches and transactions too */
-void xenpv_xenstore_reset_connection(XenPVXenstoreState *s);
+/* A request of the guest's, and the answer to it */
+typedef struct Request {
+    uint32_t type;
+    uint32_t req_id;
+    xs_transaction_t tx_id;
+    uint32_t len;
+    const char *data;       /* len bytes, and a 0 after them */
+    GByteArray *reply;
+} Request;
+
+static inline int64_t xenpv_xenstore_run_until(void)
+{
+    return g_get_monotonic_time() + RUN_US_MAX;
+}
+
+static inline bool xenpv_xenstore_is_late(int64_t until)
+{
+    return g_get_monotonic_time() >= until;
+}
+
+/* --- xenpv-xenstore.c: the store, for the guest's requests and for domain 0 */
+
 /* The absolute form of a path, NULL if it is not valid; special: @... */
 char *xenpv_xenstore_path(unsigned domid, const char *path, bool special);
+/* Is path dir, or a node below it? */
+bool xenpv_xenstore_below(const char *path, const char *dir);
+
+/*
+ * Change the store, and note it for those who watch. In a transaction of the
+ * guest's, ENOSPC if it has changed TX_CHANGES_MAX nodes.
+ */
+int xenpv_xenstore_write(XenPVXenstoreState *s, unsigned domid,
+                         xs_transaction_t tx, const char *path,
+                         GByteArray *value);
+int xenpv_xenstore_rm(XenPVXenstoreState *s, unsigned domid,
+                      xs_transaction_t tx, const char *path);
+int xenpv_xenstore_set_perms(XenPVXenstoreState *s, unsigned domid,
+                             xs_transaction_t tx, const char *path,
+                             GList *perms);
+
+/* By which transaction of the engine this one reads */
+xs_transaction_t xenpv_xenstore_reads_by(XenPVXenstoreState *s,
+                                         xs_transaction_t t);
+int xenpv_xenstore_transaction_start(XenPVXenstoreState *s, unsigned domid,
+                                     xs_transaction_t *t);
+/* It is gone then, unless it is not the domain's (ENOENT) */
+int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
+                                   xs_transaction_t t, bool commit);
+void xenpv_xenstore_end_guest_transactions(XenPVXenstoreState *s);
 /* A transaction that was open when the domain was saved */
 void xenpv_xenstore_add_doomed(XenPVXenstoreState *s, xs_transaction_t t);
+/* A step of noting what a transaction has changed: is there more? */
+bool xenpv_xenstore_note_committed(XenPVXenstoreState *s);
+
+/* NULL, and a positive errno in err, if it cannot be */
+XenPVWatch *xenpv_xenstore_add_watch(XenPVXenstoreState *s, XenPVWatches *ws,
+                                     unsigned domid, const char *path,
+                                     int *err);
+void xenpv_xenstore_remove_guest_watches(XenPVXenstoreState *s);
+
+/* --- xenpv-xenstore-tree.c: the toolstack's tree */
+
+/* What libxl makes for a PV guest: once, for realize */
+void xenpv_xenstore_make_tree(XenPVXenstoreState *s);
+/* Close the front ends, and make the guest's home what the toolstack made */
+void xenpv_xenstore_restore_tree(XenPVXenstoreState *s);
+
+/*
+ * Change the store as domain 0, and remember it if it is below the guest's
+ * home. What is changed in a transaction is not remembered.
+ */
+int xenpv_xenstore_write_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                              const char *path, const void *data, size_t len);
+int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
+                                  const char *path, unsigned owner,
+                                  unsigned domid, unsigned perms);
+int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                           const char *path);
+/* Only remember it. Takes @value, @perms. */
+void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
+                             GByteArray *value, GList *perms);
+/* The names in a directory of what is remembered, sorted; the caller's */
+GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir);
+/* For the hash table of what is remembered: a Node */
+void xenpv_xenstore_free_node(void *opaque);
+
+/* --- xenpv-xenstore-requests.c */
+
+/* What a request asks for; ENOSYS, if there is none of its type */
+int xenpv_xenstore_request(XenPVXenstoreState *s, Request *req);
+
+/* --- xenpv-xenstore-ring.c */
+
+/* Once, for realize, when .eh is open */
+void xenpv_xenstore_init_ring(XenPVXenstoreState *s);
 /* Bind the guest's ring; false, if it cannot be */
 bool xenpv_xenstore_bind(XenPVXenstoreState *s, uint64_t mfn, uint32_t port);
+/* All that the guest has in flight is gone, watches and transactions too */
+void xenpv_xenstore_reset_connection(XenPVXenstoreState *s);
+
+/* --- xenpv-xenstore-backend.c */
+
+/* Once, for realize: false, if there is another */
+bool xenpv_xenstore_serve_backends(XenPVXenstoreState *s, Error **errp);
+
+/* --- xenpv-xenstore-state.c */
 
 extern const VMStateDescription xenpv_vmstate_xenstore;
 

@@ -1,0 +1,367 @@
+/*
+ * xenstore: the guest's ring
+ *
+ * The wire protocol of xenstored on the guest's shared page, of which nothing
+ * is trusted: docs/misc/xenstore-ring.txt of Xen. Each byte is copied once, and
+ * each index is read once for each use. A guest that violates the protocol is
+ * told so on the ring, and then ignored until it connects anew.
+ *
+ * Woken by the guest's event, by a bottom half, and by a timer; all of it in
+ * the main loop, with the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "block/aio.h"
+#include "hw/xenpv/xenpv-messages.h"
+#include "xenpv-xenstore.h"
+#include "trace.h"
+
+/*
+ * How long after the ring was used it is looked at once more. Linux's
+ * xb_write() has no barrier between its store of req_prod and its look at
+ * req_cons: it may take the ring for not empty, and send no event, while ours
+ * cannot see what it added. xenstored looks at all rings again before it
+ * sleeps, which hides that.
+ */
+#define LOOK_AGAIN_MS       1
+
+static void put_message(XenPVXenstoreState *s, uint32_t type, uint32_t req_id,
+                        xs_transaction_t tx_id, const void *data, size_t len)
+{
+    struct xsd_sockmsg hdr = {
+        .type = cpu_to_le32(type),
+        .req_id = cpu_to_le32(req_id),
+        .tx_id = cpu_to_le32(tx_id),
+        .len = cpu_to_le32(len),
+    };
+
+    assert(len <= XENSTORE_PAYLOAD_MAX);
+    memcpy(s->out, &hdr, HEADER_SIZE);
+    if (len) {
+        memcpy(s->out + HEADER_SIZE, data, len);
+    }
+    s->out_len = HEADER_SIZE + len;
+    s->out_sent = 0;
+    trace_xenpv_xenstore_reply(type, req_id, len);
+}
+
+static void handle_request(XenPVXenstoreState *s)
+{
+    g_autoptr(GByteArray) reply = g_byte_array_new();
+    struct xsd_sockmsg hdr;
+    Request req = { .reply = reply };
+    int err;
+
+    memcpy(&hdr, s->in, HEADER_SIZE);
+    req.type = le32_to_cpu(hdr.type);
+    req.req_id = le32_to_cpu(hdr.req_id);
+    req.tx_id = le32_to_cpu(hdr.tx_id);
+    req.len = le32_to_cpu(hdr.len);
+    req.data = (const char *)s->in + HEADER_SIZE;
+    s->in[HEADER_SIZE + req.len] = 0;
+    trace_xenpv_xenstore_request(req.type, req.req_id, req.tx_id, req.len,
+                                 req.data);
+
+    err = xenpv_xenstore_request(s, &req);
+    s->in_len = 0;
+    if (err) {
+        const char *name = xsd_errors[0].errstring;     /* EINVAL */
+
+        for (int i = 0; i < ARRAY_SIZE(xsd_errors); i++) {
+            if (xsd_errors[i].errnum == err) {
+                name = xsd_errors[i].errstring;
+            }
+        }
+        trace_xenpv_xenstore_error(req.req_id, name);
+        put_message(s, XS_ERROR, req.req_id, req.tx_id, name,
+                    strlen(name) + 1);
+    } else {
+        put_message(s, req.type, req.req_id, req.tx_id, reply->data,
+                    reply->len);
+    }
+}
+
+/*
+ * A step of telling the guest, out of which a message may come: is there more
+ * to tell? What is too long for a message is left out.
+ */
+static bool put_event(XenPVXenstoreState *s)
+{
+    g_autofree char *path = NULL;
+    XenPVWatch *w = xenpv_watches_next(&s->guest_watches, &path);
+
+    if (w) {
+        const char *name = path + w->prefix;
+        size_t name_size = strlen(name) + 1;
+        size_t token_size = strlen(w->token) + 1;
+
+        if (name_size + token_size <= XENSTORE_PAYLOAD_MAX) {
+            g_autofree char *data = g_malloc(name_size + token_size);
+
+            memcpy(data, name, name_size);
+            memcpy(data + name_size, w->token, token_size);
+            put_message(s, XS_WATCH_EVENT, 0, 0, data,
+                        name_size + token_size);
+            trace_xenpv_xenstore_event(name, w->token);
+        }
+        return true;
+    }
+    return xenpv_watches_pending(&s->guest_watches);
+}
+
+static void violation(XenPVXenstoreState *s, uint32_t error)
+{
+    trace_xenpv_xenstore_fatal(error);
+    s->ignored = true;
+    qatomic_set(&s->ring->error, cpu_to_le32(error));
+}
+
+/*
+ * Copy to the ring what fits of what is waiting: the number of bytes.
+ *
+ * A guest only says that it has taken something if it saw the ring full; and
+ * likewise in the other direction, if it saw the ring empty when it added
+ * something. So the other index is read once more after ours is visible, and
+ * by run_ring() yet again a little later.
+ */
+static uint32_t ring_put(XenPVXenstoreState *s)
+{
+    uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->rsp_prod));
+    uint32_t len, put = 0;
+
+    do {
+        uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->rsp_cons));
+
+        if (prod - cons > XENSTORE_RING_SIZE) {
+            violation(s, XENSTORE_ERROR_RINGIDX);
+            return put;
+        }
+        /* The guest has read what we are going to overwrite */
+        smp_mb();
+        len = MIN(XENSTORE_RING_SIZE - (prod - cons), s->out_len - s->out_sent);
+        for (uint32_t i = 0; i < len; i++) {
+            s->ring->rsp[MASK_XENSTORE_IDX(prod + i)] = s->out[s->out_sent + i];
+        }
+        /* The bytes before their index */
+        smp_wmb();
+        prod += len;
+        qatomic_set(&s->ring->rsp_prod, cpu_to_le32(prod));
+        /* Our index before the guest's is read again */
+        smp_mb();
+        s->out_sent += len;
+        put += len;
+    } while (len && s->out_sent < s->out_len);
+    if (s->out_sent == s->out_len) {
+        s->out_len = 0;
+        s->out_sent = 0;
+    }
+    return put;
+}
+
+/* How much a message that has begun to come in still wants */
+static uint32_t wanted(XenPVXenstoreState *s)
+{
+    struct xsd_sockmsg hdr;
+
+    if (s->in_len < HEADER_SIZE) {
+        return HEADER_SIZE - s->in_len;
+    }
+    memcpy(&hdr, s->in, HEADER_SIZE);
+    return HEADER_SIZE + le32_to_cpu(hdr.len) - s->in_len;
+}
+
+/*
+ * Take from the ring what is there of one message: the number of bytes. See
+ * ring_put() for why the guest's index is read again.
+ */
+static uint32_t ring_get(XenPVXenstoreState *s)
+{
+    uint32_t cons = le32_to_cpu(qatomic_read(&s->ring->req_cons));
+    uint32_t got = 0, before;
+
+    do {
+        uint32_t prod = le32_to_cpu(qatomic_read(&s->ring->req_prod));
+
+        before = got;
+        if (prod - cons > XENSTORE_RING_SIZE) {
+            violation(s, XENSTORE_ERROR_RINGIDX);
+            return got;
+        }
+        /* The bytes were there before the index said so */
+        smp_rmb();
+        while (prod != cons && wanted(s)) {
+            s->in[s->in_len++] = s->ring->req[MASK_XENSTORE_IDX(cons)];
+            cons++;
+            got++;
+            if (s->in_len == HEADER_SIZE) {
+                struct xsd_sockmsg hdr;
+
+                memcpy(&hdr, s->in, HEADER_SIZE);
+                if (le32_to_cpu(hdr.len) > XENSTORE_PAYLOAD_MAX) {
+                    violation(s, XENSTORE_ERROR_PROTO);
+                    break;
+                }
+            }
+        }
+        if (got != before) {
+            /* We have read what the guest may overwrite now */
+            smp_mb();
+            qatomic_set(&s->ring->req_cons, cpu_to_le32(cons));
+            /* Our index before the guest's is read again */
+            smp_mb();
+        }
+    } while (got != before && !s->ignored && wanted(s));
+    return got;
+}
+
+/* The guest asks for a new start, as after a kexec */
+static void reconnect(XenPVXenstoreState *s)
+{
+    trace_xenpv_xenstore_reconnect();
+    xenpv_xenstore_reset_connection(s);
+    s->ring->req_cons = s->ring->req_prod = 0;
+    s->ring->rsp_cons = s->ring->rsp_prod = 0;
+    s->ring->error = cpu_to_le32(XENSTORE_ERROR_NONE);
+    /* The new indexes before the word that they are */
+    smp_wmb();
+    qatomic_set(&s->ring->connection, cpu_to_le32(XENSTORE_CONNECTED));
+}
+
+/* Have the back ends been told of what the guest has done? */
+static bool back_ends_know(XenPVXenstoreState *s)
+{
+    s->ring_waits = xenpv_watches_pending(&s->be_watches) || s->delivering;
+    return !s->ring_waits;
+}
+
+/*
+ * An answer has to go before the next request is looked at, which bounds what
+ * a guest that never reads can have waiting for it. Events come after answers:
+ * some guests expect none between a request and its answer.
+ */
+static void run_ring(XenPVXenstoreState *s)
+{
+    int64_t until = xenpv_xenstore_run_until();
+    bool notify = false;
+
+    if (!s->ring) {
+        return;
+    }
+    if (le32_to_cpu(qatomic_read(&s->ring->connection)) ==
+        XENSTORE_RECONNECT) {
+        reconnect(s);
+        notify = true;
+    }
+    while (!s->ignored) {
+        if (s->out_len) {
+            notify |= ring_put(s) > 0;
+            if (s->out_len) {
+                break;
+            }
+        }
+        if (xenpv_xenstore_is_late(until)) {
+            qemu_bh_schedule(s->ring_bh);
+            break;
+        }
+        if (xenpv_xenstore_note_committed(s)) {
+            continue;
+        }
+        if (back_ends_know(s)) {
+            notify |= ring_get(s) > 0;
+            if (s->ignored) {
+                notify = true;
+                break;
+            }
+            if (s->in_len >= HEADER_SIZE && !wanted(s)) {
+                handle_request(s);
+                continue;
+            }
+        }
+        if (!put_event(s)) {
+            break;
+        }
+    }
+    /* What was read has moved an index, too */
+    xenpv_memory_written(s->ring, sizeof(*s->ring));
+    if (notify) {
+        timer_mod(s->ring_timer,
+                  qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + LOOK_AGAIN_MS);
+        if (s->port) {
+            qemu_xen_evtchn_notify(s->eh, s->port);
+        }
+    }
+}
+
+/* Also the timer's */
+static void ring_bh(void *opaque)
+{
+    run_ring(opaque);
+}
+
+static void ring_event(void *opaque)
+{
+    XenPVXenstoreState *s = opaque;
+
+    if (qemu_xen_evtchn_pending(s->eh) == s->port && s->port) {
+        qemu_xen_evtchn_unmask(s->eh, s->port);
+        run_ring(s);
+    }
+}
+
+void xenpv_xenstore_init_ring(XenPVXenstoreState *s)
+{
+    /* In the same context as .be_bh, for the same reason */
+    s->ring_bh = aio_bh_new(iohandler_get_aio_context(), ring_bh, s);
+    s->ring_timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, ring_bh, s);
+    qemu_set_fd_handler(qemu_xen_evtchn_fd(s->eh), ring_event, NULL, s);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Connections                                                                */
+
+void xenpv_xenstore_reset_connection(XenPVXenstoreState *s)
+{
+    xenpv_xenstore_end_guest_transactions(s);
+    xenpv_xenstore_remove_guest_watches(s);
+    s->ignored = false;
+    s->in_len = 0;
+    s->out_len = 0;
+    s->out_sent = 0;
+}
+
+bool xenpv_xenstore_bind(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
+{
+    if (s->port > 0) {
+        qemu_xen_evtchn_unbind(s->eh, s->port);
+    }
+    s->ring = xenpv_frame_to_host(mfn);
+    s->ring_mfn = mfn;
+    s->guest_port = port;
+    s->port = s->ring ? qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, port)
+                      : -1;
+    if (s->port < 0) {
+        s->port = 0;
+        return false;
+    }
+    return true;
+}
+
+void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
+{
+    xenpv_xenstore_printf(s, "store/ring-ref", "%" PRIu64, mfn);
+    xenpv_xenstore_printf(s, "store/port", "%u", port);
+    if (!xenpv_xenstore_bind(s, mfn, port)) {
+        xenpv_guest_warning("xenstore cannot be bound to the guest's port %u",
+                            port);
+    }
+    if (s->ring) {
+        s->ring->server_features =
+            cpu_to_le32(XENSTORE_SERVER_FEATURE_RECONNECTION |
+                        XENSTORE_SERVER_FEATURE_ERROR);
+    }
+}

@@ -1,0 +1,390 @@
+/*
+ * xenstore: the toolstack's tree, and the way back to it
+ *
+ * What a toolstack makes for a new domain is made here, when the device is
+ * realized. What domain 0, which is QEMU's back ends and the machine, writes
+ * below the guest's home is remembered, in XenPVXenstoreState.toolstack; a
+ * reset makes the guest's home that again, whatever the guest has made of it.
+ *
+ * Called by the device, by the back ends' operations, and by loading; all of it
+ * with the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "xenpv-xenstore.h"
+
+void xenpv_xenstore_free_node(void *opaque)
+{
+    Node *node = opaque;
+
+    g_byte_array_unref(node->value);
+    g_list_free_full(node->perms, g_free);
+    g_free(node);
+}
+
+static Node *remember(XenPVXenstoreState *s, const char *path)
+{
+    Node *node;
+
+    if (!xenpv_xenstore_below(path, s->home)) {
+        return NULL;
+    }
+    node = g_hash_table_lookup(s->toolstack, path);
+    if (!node) {
+        node = g_new0(Node, 1);
+        node->value = g_byte_array_new();
+        g_hash_table_insert(s->toolstack, g_strdup(path), node);
+    }
+    return node;
+}
+
+void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
+                             GByteArray *value, GList *perms)
+{
+    Node *node = remember(s, path);
+
+    if (!node) {
+        g_byte_array_unref(value);
+        g_list_free_full(perms, g_free);
+        return;
+    }
+    g_byte_array_unref(node->value);
+    node->value = value;
+    g_list_free_full(node->perms, g_free);
+    node->perms = perms;
+}
+
+int xenpv_xenstore_write_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                              const char *path, const void *data, size_t len)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    Node *node;
+    int err;
+
+    g_byte_array_append(value, data, len);
+    err = xenpv_xenstore_write(s, XENPV_BACKEND_DOMID, tx, path, value);
+    if (!err && tx == XBT_NULL) {
+        node = remember(s, path);
+        if (node) {
+            g_byte_array_unref(node->value);
+            node->value = g_byte_array_ref(value);
+        }
+    }
+    return err;
+}
+
+int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
+                                  const char *path, unsigned owner,
+                                  unsigned domid, unsigned perms)
+{
+    GList *list = NULL;
+    Node *node;
+    int err;
+
+    list = g_list_append(list, xs_perm_as_string(XS_PERM_NONE, owner));
+    if (domid != owner) {
+        list = g_list_append(list, xs_perm_as_string(perms, domid));
+    }
+    err = xenpv_xenstore_set_perms(s, XENPV_BACKEND_DOMID, tx, path, list);
+    node = !err && tx == XBT_NULL ? remember(s, path) : NULL;
+    if (node) {
+        g_list_free_full(node->perms, g_free);
+        node->perms = list;
+    } else {
+        g_list_free_full(list, g_free);
+    }
+    return err;
+}
+
+int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                           const char *path)
+{
+    int err = xenpv_xenstore_rm(s, XENPV_BACKEND_DOMID, tx, path);
+    GHashTableIter iter;
+    void *key;
+
+    if (!err && tx == XBT_NULL && xenpv_xenstore_below(path, s->home)) {
+        g_hash_table_iter_init(&iter, s->toolstack);
+        while (g_hash_table_iter_next(&iter, &key, NULL)) {
+            if (xenpv_xenstore_below(key, path)) {
+                g_hash_table_iter_remove(&iter);
+            }
+        }
+    }
+    return err;
+}
+
+void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
+                           const char *fmt, ...)
+{
+    g_autofree char *abspath = g_strdup_printf("%s/%s", s->home, path);
+    g_autofree char *value = NULL;
+    va_list ap;
+    int err;
+
+    va_start(ap, fmt);
+    value = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    err = xenpv_xenstore_write_node(s, XBT_NULL, abspath, value, strlen(value));
+    assert(!err);
+}
+
+/* A node that the guest may read, or that is its own */
+static void G_GNUC_PRINTF(4, 5) make_node(XenPVXenstoreState *s,
+                                          const char *path, bool writable,
+                                          const char *fmt, ...)
+{
+    g_autofree char *abspath = path[0] == '/' ? g_strdup(path) :
+                               path[0] ? g_strdup_printf("%s/%s", s->home, path)
+                                       : g_strdup(s->home);
+    g_autofree char *value = NULL;
+    va_list ap;
+    int err;
+
+    va_start(ap, fmt);
+    value = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    err = xenpv_xenstore_write_node(s, XBT_NULL, abspath, value, strlen(value));
+    assert(!err);
+    err = xenpv_xenstore_set_node_perms(s, XBT_NULL, abspath,
+                                        writable ? s->domid
+                                                 : XENPV_BACKEND_DOMID,
+                                        s->domid, XS_PERM_READ);
+    assert(!err);
+}
+
+void xenpv_xenstore_make_tree(XenPVXenstoreState *s)
+{
+    static const char *const own[] = {
+        "device/suspend/event-channel", "control/shutdown",
+        "control/feature-suspend", "control/feature-poweroff",
+        "control/feature-reboot", "control/sysrq", "data", "drivers",
+        "feature", "attr", "error",
+    };
+    g_autofree char *uuid = qemu_uuid_unparse_strdup(&s->uuid);
+    g_autofree char *vm = g_strdup_printf("/vm/%s", uuid);
+    g_autofree char *vm_name = g_strdup_printf("%s/name", vm);
+    g_autofree char *vm_uuid = g_strdup_printf("%s/uuid", vm);
+    static const char dom0_name[] = "Domain-0";
+
+    xenpv_xenstore_write_node(s, XBT_NULL, "/tool/xenstored", "", 0);
+    xenpv_xenstore_write_node(s, XBT_NULL, "/local/domain/0/domid", "0", 1);
+    xenpv_xenstore_write_node(s, XBT_NULL, "/local/domain/0/name", dom0_name,
+                              strlen(dom0_name));
+
+    make_node(s, vm, false, "%s", "");
+    make_node(s, vm_name, false, "%s", s->name);
+    make_node(s, vm_uuid, false, "%s", uuid);
+
+    make_node(s, "", false, "%s", "");
+    make_node(s, "vm", false, "%s", vm);
+    make_node(s, "name", false, "%s", s->name);
+    make_node(s, "domid", false, "%u", s->domid);
+    make_node(s, "cpu", false, "%s", "");
+    for (uint32_t i = 0; i < s->nr_vcpus; i++) {
+        g_autofree char *path = g_strdup_printf("cpu/%u/availability", i);
+
+        make_node(s, path, false, "online");
+    }
+    make_node(s, "memory", false, "%s", "");
+    make_node(s, "memory/static-max", false, "%" PRIu64, s->ram_size / KiB);
+    make_node(s, "memory/target", false, "%" PRIu64, s->ram_size / KiB);
+    make_node(s, "memory/videomem", false, "0");
+    make_node(s, "device", false, "%s", "");
+    make_node(s, "control", false, "%s", "");
+    make_node(s, "control/platform-feature-multiprocessor-suspend", false,
+              "1");
+    make_node(s, "control/platform-feature-xs_reset_watches", false, "1");
+    make_node(s, "store", false, "%s", "");
+    make_node(s, "console", false, "%s", "");
+    for (int i = 0; i < ARRAY_SIZE(own); i++) {
+        make_node(s, own[i], true, "%s", "");
+    }
+}
+
+GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir)
+{
+    size_t len = strlen(dir) + 1;
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal,
+                                                        g_free, NULL);
+    GHashTableIter iter;
+    GList *list = NULL;
+    void *key;
+
+    g_hash_table_iter_init(&iter, s->toolstack);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        const char *path = key;
+
+        if (xenpv_xenstore_below(path, dir) && path[len - 1]) {
+            g_hash_table_add(names, g_strndup(path + len,
+                                              strcspn(path + len, "/")));
+        }
+    }
+    g_hash_table_iter_init(&iter, names);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        list = g_list_prepend(list, g_strdup(key));
+    }
+    return g_list_sort(list, (GCompareFunc)strcmp);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Back to it: reset                                                          */
+
+static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value = g_byte_array_new();
+
+    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
+        g_byte_array_unref(value);
+        return NULL;
+    }
+    return value;
+}
+
+/* The nodes of the toolstack, and the directories in which they are */
+static GHashTable *toolstacks_paths(XenPVXenstoreState *s)
+{
+    GHashTable *paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                              NULL);
+    GHashTableIter iter;
+    void *key;
+
+    g_hash_table_iter_init(&iter, s->toolstack);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        char *path = g_strdup(key);
+
+        while (!g_hash_table_contains(paths, path)) {
+            char *parent = g_path_get_dirname(path);
+
+            g_hash_table_add(paths, path);
+            path = parent;
+        }
+        g_free(path);
+    }
+    return paths;
+}
+
+static void remove_guests_nodes(XenPVXenstoreState *s, GHashTable *keep,
+                                const char *dir)
+{
+    GList *names = NULL;
+
+    xs_impl_directory(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, dir, NULL,
+                      &names);
+    for (GList *l = names; l; l = l->next) {
+        g_autofree char *path = g_strdup_printf("%s/%s", dir, (char *)l->data);
+
+        if (g_hash_table_contains(keep, path)) {
+            remove_guests_nodes(s, keep, path);
+        } else {
+            xenpv_xenstore_rm(s, XENPV_BACKEND_DOMID, XBT_NULL, path);
+        }
+    }
+    g_list_free_full(names, g_free);
+}
+
+static bool node_is(XenPVXenstoreState *s, const char *path,
+                    enum xenbus_state state)
+{
+    g_autoptr(GByteArray) value = read_node(s, path);
+
+    return value && value->len == 1 && value->data[0] == '0' + state;
+}
+
+/*
+ * Is what a front end with this state node has told to its back end nothing
+ * yet? That is a question to the back end. The front end may have written
+ * anything since, or have removed its directory.
+ */
+static bool is_new(XenPVXenstoreState *s, const char *front_state)
+{
+    g_autofree char *dir = g_path_get_dirname(front_state);
+    g_autofree char *backend = g_strdup_printf("%s/backend", dir);
+    g_autofree char *back_state = NULL;
+    Node *node = g_hash_table_lookup(s->toolstack, backend);
+
+    if (!node) {
+        return false;
+    }
+    back_state = g_strdup_printf("%.*s/state", (int)node->value->len,
+                                 node->value->data);
+    return node_is(s, front_state, XenbusStateInitialising) &&
+           (node_is(s, back_state, XenbusStateInitialising) ||
+            node_is(s, back_state, XenbusStateInitWait));
+}
+
+/* The front ends are gone, without having said so */
+static void close_front_ends(XenPVXenstoreState *s)
+{
+    g_autofree char *devices = g_strdup_printf("%s/device", s->home);
+    g_autoptr(GByteArray) closed = g_byte_array_new();
+    g_autoptr(GPtrArray) states = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter iter;
+    void *key;
+
+    g_byte_array_append(closed, (const uint8_t *)"6", 1);
+    g_hash_table_iter_init(&iter, s->toolstack);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (xenpv_xenstore_below(key, devices) &&
+            g_str_has_suffix(key, "/state")) {
+            g_ptr_array_add(states, g_strdup(key));
+        }
+    }
+    for (guint i = 0; i < states->len; i++) {
+        const char *path = g_ptr_array_index(states, i);
+
+        if (!is_new(s, path)) {
+            xenpv_xenstore_write(s, XENPV_BACKEND_DOMID, XBT_NULL, path,
+                                 closed);
+        }
+    }
+    xenpv_xenstore_flush(s);
+}
+
+/* Those that it was given, or those of its parent, which has its own again */
+static void restore_perms(XenPVXenstoreState *s, const char *path, Node *node)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    GList *inherited = NULL;
+
+    if (!node->perms) {
+        xs_impl_get_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, parent,
+                          &inherited);
+    }
+    xenpv_xenstore_set_perms(s, XENPV_BACKEND_DOMID, XBT_NULL, path,
+                             node->perms ?: inherited);
+    g_list_free_full(inherited, g_free);
+}
+
+static void restore_nodes(XenPVXenstoreState *s)
+{
+    g_autoptr(GHashTable) keep = toolstacks_paths(s);
+    GList *paths = g_hash_table_get_keys(s->toolstack);
+
+    remove_guests_nodes(s, keep, s->home);
+    /* A directory comes before what is in it */
+    paths = g_list_sort(paths, (GCompareFunc)strcmp);
+    for (GList *l = paths; l; l = l->next) {
+        Node *node = g_hash_table_lookup(s->toolstack, l->data);
+        g_autoptr(GByteArray) value = read_node(s, l->data);
+
+        if (!value || value->len != node->value->len ||
+            (value->len && memcmp(value->data, node->value->data,
+                                  value->len))) {
+            xenpv_xenstore_write(s, XENPV_BACKEND_DOMID, XBT_NULL, l->data,
+                                 node->value);
+        }
+        restore_perms(s, l->data, node);
+    }
+    g_list_free(paths);
+    xenpv_xenstore_flush(s);
+}
+
+void xenpv_xenstore_restore_tree(XenPVXenstoreState *s)
+{
+    close_front_ends(s);
+    restore_nodes(s);
+}
