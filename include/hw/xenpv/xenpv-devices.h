@@ -8,18 +8,7 @@
  *   ...                     the domain builder writes the guest's memory
  *   xenpv_devices_start()   the rings are where the builder has put them
  *
- * The devices' own files:
- *
- *   xenpv-call.c         I/O ports, mailboxes, shutdown
- *   xenpv-evtchn.c       event channels
- *   xenpv-gnttab.c       grant tables
- *   xenpv-xenstore.c     xenstore: its ring, its tree, and what back ends see
- *   xenpv-page-device.c  what back ends of one page have in common
- *   xenpv-console.c      consoles, console_io
- *   xenpv-block.c        disks' rings
- *   xenpv-vfb.c          the framebuffer
- *   xenpv-vkbd.c         keyboard and pointer
- *   xenpv-devices.c      makes them
+ * hw/xenpv/README says which file has what.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
