@@ -50,6 +50,7 @@ help:
 ## make check-sanitizers   tests with address and undefined-behaviour sanitizers
 ## make check-tsan         disks in IOThreads, with ThreadSanitizer
 ## make check-all          make check and make check-sanitizers, as CI runs them
+## make lint               checkpatch.pl, clang-tidy and cppcheck on our C files
 ## make fuzz [TARGET=name] [TIME=seconds]   look for new inputs
 ## make bench              what each operation costs a guest
 ## make bench-devices      disks and networks next to virtio
@@ -65,7 +66,7 @@ help:
 
 # --- What has to be there ----------------------------------------------------
 
-.PHONY: deps deps-demo deps-check deps-docs assets
+.PHONY: deps deps-demo deps-check deps-docs deps-lint assets
 deps-docs:
 	@scripts/packages --install build docs
 deps: deps-check
@@ -73,6 +74,8 @@ deps-demo:
 	@scripts/packages --install build demo
 deps-check:
 	@scripts/packages --install build check
+deps-lint:
+	@scripts/packages --install build lint
 assets: deps-check
 	@scripts/assets
 
@@ -119,6 +122,9 @@ check-fuzz: fuzzers
 	@scripts/run-tests fuzz
 fuzz: fuzzers
 	@TIME=$(TIME) scripts/fuzz $(TARGET)
+.PHONY: lint
+lint: deps-lint all
+	@scripts/lint
 bench: tests
 	@tests/guest/bench
 	@$(PYTHON) tests/functional/run.py bench-linux

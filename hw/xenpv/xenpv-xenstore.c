@@ -334,6 +334,7 @@ int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
     if (commit && !err) {
         /* The guest's come one by one, but domain 0 does not wait */
         while (xenpv_xenstore_note_committed(s)) {
+            continue;
         }
         xenpv_changes_move(&s->committed, &tx->changes);
         qemu_bh_schedule(s->be_bh);

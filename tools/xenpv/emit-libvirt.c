@@ -33,7 +33,7 @@ static bool is_whole_xvd(const char *vdev)
 /* A name for libvirt that no other disk has */
 static char *free_target(Guest *g, GHashTable *taken)
 {
-    for (char c = 'a'; c <= 'z'; c++) {
+    for (int c = 'a'; c <= 'z'; c++) {
         g_autofree char *name = g_strdup_printf("xvd%c", c);
 
         if (!g_hash_table_contains(taken, name)) {

@@ -365,6 +365,7 @@ LvmGroup *lvm_parse(const char *text, size_t len, const char *uuid,
     }
     /* The group is the only section at the top */
     for (vg = root; vg && !vg->children; vg = vg->next) {
+        continue;
     }
     if (!vg) {
         error_setg(errp, "the metadata has no group");
@@ -495,6 +496,7 @@ LvmGroup *lvm_read(LvmRead *read, void *opaque, uint64_t size, Error **errp)
     memcpy(uuid, p, UUID_LEN);
     /* Two lists of places and sizes: of the extents, and of metadata */
     for (p += UUID_LEN + 8; end - p >= 16 && ldq_le_p(p); p += 16) {
+        continue;
     }
     p += 16;
     if (end - p < 16 || !ldq_le_p(p)) {
