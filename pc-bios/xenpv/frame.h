@@ -28,7 +28,7 @@ typedef u32 frame_info_t;
 
 #define NO_FRAME        (~0UL)
 
-/* A frame becomes a table, or stops being one, under this: page_tables.c */
+/* A frame becomes a table, or stops being one, under this: frames.c */
 extern struct spinlock tables_lock;
 ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights);    /* or NO_FRAME */
 

@@ -9,8 +9,72 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "frame.h"
+#include "page_tables.h"
 #include "hw/xen/interface/grant_table.h"
+
+/* addr: virtual, or of the entry itself */
+static volatile u64 *granted_entry(u64 addr, u32 flags)
+{
+    ulong mfn = addr >> 12;
+
+    if (flags & GNTMAP_contains_pte) {
+        return (addr & 7) || mfn != addr >> 12 || table_level(mfn) != 1 ?
+               NULL : &entry_of(mfn, ((ulong)addr & (PAGE_SIZE - 1)) / 8);
+    }
+    if (addr != (ulong)addr || !access_ok(addr, 1)) {
+        return NULL;
+    }
+    mfn = find_l1_table(current_vcpu(), addr, PTE_P);
+    return mfn == NO_FRAME ? NULL : &entry_of(mfn, slot(addr, 1));
+}
+
+/* A grant's entry, with GNTMAP_* flags. False: it cannot be, or is not, there */
+static bool map_granted(u64 addr, ulong mfn, u32 flags)
+{
+    volatile u64 *entry = granted_entry(addr, flags);
+
+    if (!entry) {
+        return false;
+    }
+    write_u64(entry, (u64)mfn << 12 | nx | PTE_P | PTE_A | PTE_D |
+                     (flags & GNTMAP_application_map ? PTE_US : 0) |
+                     (flags & GNTMAP_readonly ? 0 : PTE_RW) |
+                     (flags >> _GNTMAP_guest_avail0 & 7) << 9);
+    return true;
+}
+
+/* new_addr: where the mapping is that it is replaced by, which is no more then */
+static bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr)
+{
+    bool read_only = flags & GNTMAP_readonly;
+    bool opened = read_only && is_opened(mfn);
+    volatile u64 *entry;
+    u64 old, new = 0;
+
+    if (new_addr) {
+        entry = flags & GNTMAP_contains_pte ? NULL : granted_entry(new_addr, 0);
+        if (!entry) {
+            return false;
+        }
+        new = read_u64(entry);
+        while (!cmpxchg_u64(entry, &new, 0)) {
+        }
+    }
+    entry = granted_entry(addr, flags);
+    if (!entry) {
+        return false;
+    }
+    old = read_u64(entry);
+    do {
+        if (!(old & PTE_P) || PTE_MFN(old) != mfn ||
+            (!(old & PTE_RW) != read_only && !opened)) {
+            return false;
+        }
+    } while (!cmpxchg_u64(entry, &old, new));
+    flush_tlb();
+    flush_others(~0ULL, FLUSH_ALL);
+    return true;
+}
 
 /* What is mapped, by handle. Taken and put back by its flags, without a lock */
 static struct mapping {

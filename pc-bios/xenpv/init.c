@@ -29,7 +29,6 @@ static void vcpu_create(u32 id)
         AREA_VCPU + 3, AREA_TSS, AREA_IDT, AREA_DF_STACK, AREA_NMI_STACK,
         AREA_DB_STACK, AREA_PDPT, AREA_STUB,
     };
-    extern void map_vcpu_area(u32 id, u64 *l1);
 
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
         l1[pages[i]] = core_gpa(alloc_page()) | PTE_P | PTE_RW | PTE_A | PTE_D;
@@ -88,11 +87,7 @@ void run_first(void)
         monitor_crash(NULL, "the domain's page tables are malformed");
     }
     /* Xen's domain builder pins the top-level table */
-    {
-        extern void pin_boot_table(ulong mfn);
-
-        pin_boot_table(boot_info->top_table_mfn);
-    }
+    pin_boot_table(boot_info->top_table_mfn);
 
     memset(&regs, 0, sizeof(regs));
     regs.ip = boot_info->entry;
@@ -119,8 +114,6 @@ void run_first(void)
 
 void start_monitor(void)
 {
-    extern u8 monitor_started;      /* entry-*.S: the others may go on */
-
     init_page_tables();
     init_memory_map();
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {

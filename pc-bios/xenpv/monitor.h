@@ -330,7 +330,7 @@ static inline void outb(u16 port, u8 val)
     asm volatile("outb %0, %1" : : "a" (val), "Nd" (port) : "memory");
 }
 
-/* uaccess.c: guest virtual memory, at the guest kernel's rights */
+/* lib.c: guest virtual memory, at the guest kernel's rights */
 static inline bool access_ok(ulong addr, ulong size)
 {
     /* No sums, so that a constant size makes constant limits */
@@ -466,6 +466,11 @@ void monitor_crash(const struct regs *regs, const char *why)
 /* A call to the machine: data goes both ways */
 long machine_call(u32 op, u32 cmd, void *data, u32 size);
 
+/* xenpv.lds: where the image's parts end; entry-*.S: the tables that it boots with */
+extern char text_end[], rodata_end[];
+extern u64 boot_l4[], boot_hv_l2[];
+extern u8 monitor_started;          /* the other vCPUs may go on */
+
 /* init.c */
 void start_monitor(void) __attribute__((noreturn));
 void start_secondary(void) __attribute__((noreturn));
@@ -497,34 +502,36 @@ bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
-/* page_tables.c */
+/* mappings.c and mappings-*.c */
 void init_page_tables(void);
-void init_memory_map(void);
+void map_vcpu_area(u32 id, u64 *l1);
 void map_area_page(struct vcpu *v, int page, u64 pte);
-int set_base_table(struct vcpu *v, ulong mfn, bool user);
-#ifdef __x86_64__
-bool leave_kernel_tables(struct vcpu *v, ulong addr);
-#endif
-void flush_for_others(struct vcpu *v, ulong what);
 bool mfn_is_table(ulong mfn);
 unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */
+bool guest_mfn_valid(ulong mfn);
+
+/* frames.c */
+void pin_boot_table(ulong mfn);
 int get_seg_desc(ulong mfn);
 void put_seg_desc(ulong mfn);
+
+/* base_tables.c and base_tables-*.c */
+int set_base_table(struct vcpu *v, ulong mfn, bool user);
+bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit */
+void flush_for_others(struct vcpu *v, ulong what);
+
+/* entries.c */
 volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
                           u32 *error);
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
-bool guest_mfn_valid(ulong mfn);
-bool give_away(ulong mfn);           /* a frame that is only memory */
-/* A grant's entry, with GNTMAP_* flags. False: it cannot be, or is not, there */
-bool map_granted(u64 addr, ulong mfn, u32 flags);
-bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr);
 
 /* table_writes.c */
 bool allow_table_write(struct vcpu *v, ulong addr);
 
 /* memory.c */
-long other_memory_op(unsigned op, ulong start, ulong arg);
+void init_memory_map(void);
+bool give_away(ulong mfn);           /* a frame that is only memory */
 
 /* segments.c */
 void init_gdt(struct vcpu *v);
@@ -624,11 +631,12 @@ void enter_nmi(struct vcpu *v);
 
 #define HYPERCALL(name) \
     long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
-/* page_tables.c */
+/* mmu.c */
 HYPERCALL(do_mmu_update);
 HYPERCALL(do_mmuext_op);
 HYPERCALL(do_update_va_mapping);
 HYPERCALL(do_update_va_mapping_otherdomain);
+/* memory.c */
 HYPERCALL(do_memory_op);
 /* segments.c */
 HYPERCALL(do_set_gdt);

@@ -9,7 +9,7 @@
  *
  * This gives the kernel nothing that it has not got: the entries of a level-1
  * table are not checked when it becomes one, nor are the writable mappings of a
- * frame counted (see page_tables.c). Nor does it give a program anything: a
+ * frame counted (see frames.c). Nor does it give a program anything: a
  * mapping that is opened loses its User bit, which the kernel does not need in
  * ring 1. Level 2 and up is checked entry by entry, and so is a GDT: a write to
  * one of these stays the page fault that it is. When an opened mapping's frame

@@ -405,11 +405,10 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
         in_kernel(v, regs) && allow_table_write(v, cr2)) {
         return;
     }
-#ifdef __x86_64__
-    if (!in_kernel(v, regs) && unlikely(leave_kernel_tables(v, cr2))) {
+    if (WORD == 8 && !in_kernel(v, regs) &&
+        unlikely(leave_kernel_tables(v, cr2))) {
         return;
     }
-#endif
     if (unlikely(v->ldt_holes)) {
         page_fault_with_holes(v, regs, cr2, error);
         return;

@@ -1,0 +1,243 @@
+/*
+ * The tables in use, 64-bit: user mode's, and what it shares with the kernel's
+ *
+ * A guest has two base tables for each process, the kernel's and user mode's. Which
+ * of them a vCPU runs its programs with is decided here, when the guest loads one
+ * of them and when either changes.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "page_tables.h"
+
+/*
+ * On some processors user mode may run with the kernel's tables, so that CR3
+ * need not change at each border: where they are the same for it (see
+ * choose_user_cr3()). The upper half of a table that is for the kernel alone
+ * has no entry for user mode then: those that the guest made so are remembered
+ * in this entry and the 3 behind it, which are not present ones.
+ */
+#define HV_HIDDEN   8
+#define HIDDEN_BITS 60
+#define HIDES_USER  (2ULL << HIDDEN_BITS)       /* of the first of them */
+static u32 top_changes;     /* of any base table, as far as user mode sees it */
+
+/* Processors that read ahead of their rights (Meltdown) may not */
+static inline bool sharing(void)
+{
+    return !(boot_info->flags & XENPV_BOOT_XPTI);
+}
+
+static inline u64 *hidden_word(u64 *l4, unsigned i)
+{
+    return &l4[HV_SLOT + HV_HIDDEN + (i - HV_SLOT_END) / HIDDEN_BITS];
+}
+
+static inline u64 hidden_bit(unsigned i)
+{
+    return 2ULL << (i - HV_SLOT_END) % HIDDEN_BITS;
+}
+
+static inline bool hides_user_entries(const u64 *l4)
+{
+    return l4[HV_SLOT + HV_HIDDEN] & HIDES_USER;
+}
+
+/* Entry i, which the guest wants to be val, as it is to be */
+u64 hidden_entry(u64 *l4, unsigned i, u64 val)
+{
+    if (i < HV_SLOT_END || !hides_user_entries(l4)) {
+        return val;
+    }
+    *hidden_word(l4, i) &= ~hidden_bit(i);
+    if ((val & (PTE_P | PTE_US)) == (PTE_P | PTE_US)) {
+        *hidden_word(l4, i) |= hidden_bit(i);
+        val &= ~(u64)PTE_US;
+    }
+    return val;
+}
+
+/* The CPU may be setting A bits meanwhile */
+static void hide_user_entries(u64 *l4)
+{
+    l4[HV_SLOT + HV_HIDDEN] = HIDES_USER;
+    for (unsigned i = HV_SLOT_END; i < 512; i++) {
+        if (hidden_entry(l4, i, l4[i]) != l4[i]) {
+            __atomic_fetch_and(&l4[i], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
+        }
+    }
+}
+
+static void show_user_entries(u64 *l4)
+{
+    if (!hides_user_entries(l4)) {
+        return;
+    }
+    for (unsigned i = HV_SLOT_END; i < 512; i++) {
+        if (*hidden_word(l4, i) & hidden_bit(i)) {
+            __atomic_fetch_or(&l4[i], (u64)PTE_US, __ATOMIC_SEQ_CST);
+        }
+    }
+    memset(&l4[HV_SLOT + HV_HIDDEN], 0, 4 * sizeof(u64));
+}
+
+/* A frame becomes a base table, or stops being one, with tables_lock held */
+void begin_base_table(ulong mfn)
+{
+    /* What is in our slots is the guest's, a copy of another table's maybe */
+    memset(&((u64 *)frame(mfn))[HV_SLOT], 0, sizeof(hv_entries));
+    __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
+}
+
+void end_base_table(ulong mfn)
+{
+    show_user_entries(frame(mfn));
+}
+
+/* Are the lower halves the same? The CPU's own bits do not count */
+static bool same_lower_half(const u64 *a, const u64 *b)
+{
+    for (unsigned i = 0; i < HV_SLOT; i += 8) {
+        u64 diff = 0;
+
+        for (unsigned j = i; j < i + 8; j++) {
+            diff |= a[j] ^ b[j];
+        }
+        if (diff & ~(u64)(PTE_A | PTE_D)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * In user mode this vCPU runs with the kernel's tables, if they let it see what
+ * its own would, but for their upper half: that has nothing for it, and a fault
+ * there ends it (see leave_kernel_tables()). What was found to be the same is
+ * remembered until a base table changes.
+ *
+ * Who changes one looks afterwards for vCPUs that use it so, and asks them to
+ * choose again: so here it is the other way round, and nothing is missed.
+ */
+static void choose_user_cr3(struct vcpu *v)
+{
+    ulong top = v->top_mfn, user = v->user_top_mfn;
+    struct top_pair *p = &v->top_pairs[top % ARRAY_SIZE(v->top_pairs)];
+    u32 changes;
+
+    if (!sharing() || top == user) {
+        v->user_cr3 = user << 12;
+        return;
+    }
+    __atomic_store_n(&v->user_cr3, v->kernel_cr3, __ATOMIC_SEQ_CST);
+    changes = __atomic_load_n(&top_changes, __ATOMIC_SEQ_CST);
+    if (likely(p->top == top && p->user == user && p->changes == changes)) {
+        return;
+    }
+    if (hides_user_entries(frame(top)) &&
+        same_lower_half(frame(top), frame(user))) {
+        *p = (struct top_pair) { top, user, changes };
+    } else {
+        v->user_cr3 = user << 12;
+    }
+}
+
+static inline bool user_on_kernel_tables(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->user_cr3, __ATOMIC_SEQ_CST) == v->kernel_cr3 &&
+           v->user_top_mfn && v->user_top_mfn != v->top_mfn;
+}
+
+/* A page fault in user mode: is it one with its own tables, too? */
+bool leave_kernel_tables(struct vcpu *v, ulong addr)
+{
+    if (addr < XENPV_HV_VIRT_END_64 || !user_on_kernel_tables(v)) {
+        return false;
+    }
+    v->user_cr3 = v->user_top_mfn << 12;
+    return true;
+}
+
+/* What user mode sees of a base table has changed; the lock is free again */
+void top_table_changed(ulong mfn)
+{
+    struct vcpu *self = current_vcpu();
+    u64 mask = 0;
+
+    __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
+    for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
+        struct vcpu *v = vcpus[id];
+
+        if (v && (v->top_mfn == mfn || v->user_top_mfn == mfn) &&
+            user_on_kernel_tables(v)) {
+            mask |= 1ULL << id;
+        }
+    }
+    if (mask >> self->id & 1) {
+        choose_user_cr3(self);
+    }
+    flush_others(mask, FLUSH_ALL);
+}
+
+/* A top-level table that is going to be in use: our entries, if not there yet */
+void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
+{
+    u64 *l4 = frame(mfn);
+    bool kernels, shown = false;
+
+    if (likely(user ? l4[HV_SLOT + HV_CORE] == hv_user_core
+                    : l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT])) {
+        return;
+    }
+    /*
+     * Another vCPU may be doing the same, and be using the table already. One
+     * that is both for the kernel and for user mode is the kernel's.
+     */
+    spin_lock(&tables_lock);
+    kernels = l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE];
+    if (user) {
+        if (!kernels) {
+            l4[HV_SLOT + HV_CORE] = hv_user_core;
+        } else if (hides_user_entries(l4)) {
+            show_user_entries(l4);
+            shown = true;
+        }
+    } else if (!kernels) {
+        if (sharing() && !l4[HV_SLOT + HV_CORE]) {
+            hide_user_entries(l4);
+        }
+        l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
+        l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
+        l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_P | PTE_RW |
+                                  PTE_A | PTE_D;
+        l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
+    }
+    spin_unlock(&tables_lock);
+    if (shown) {
+        top_table_changed(mfn);
+        write_cr3(read_cr3());
+        flush_others(~0ULL, FLUSH_ALL);
+    }
+}
+
+void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed)
+{
+    if (!user) {
+        if (changed) {
+            v->kernel_cr3 = mfn << 12;
+            v->user_cr3 = v->user_top_mfn << 12;
+        }
+    } else if (v == current_vcpu()) {
+        choose_user_cr3(v);
+    } else {
+        v->user_cr3 = mfn << 12;
+    }
+}
+
+/* Another vCPU has changed what this one may be using */
+void reload_base_tables(struct vcpu *v)
+{
+    if (user_on_kernel_tables(v)) {
+        choose_user_cr3(v);
+    }
+}

@@ -1,0 +1,52 @@
+/*
+ * The tables in use: what CR3 holds, now or when the vCPU runs
+ *
+ * mmu.c, privileged.c and vcpu.c set a vCPU's base table, on the vCPU itself or,
+ * before it is up, on another one. The new table is referenced before it is used
+ * and the old one released after CR3 holds the new one, so that what a CPU walks is
+ * a table at any time.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "page_tables.h"
+
+/* The vCPU's base table, which is loaded when it runs: here, or later */
+int set_base_table(struct vcpu *v, ulong mfn, bool user)
+{
+    ulong *current = user ? &v->user_top_mfn : &v->top_mfn;
+    ulong old = *current;
+
+    if (mfn != old) {
+        int ret = get_table(mfn, TOP_LEVEL);
+
+        if (ret) {
+            return ret;
+        }
+        /* Before its entries are read: see top_table_changed(), update_copies() */
+        __atomic_store_n(current, mfn, __ATOMIC_SEQ_CST);
+    }
+    prepare_top_table(v, mfn, user);
+    choose_cr3(v, mfn, user, mfn != old);
+    if (v == current_vcpu() && !user) {
+        write_cr3(v->kernel_cr3);
+    }
+    /* Only now is the old one not in use any more */
+    if (old && old != mfn) {
+        put_table(old);
+    }
+    return 0;
+}
+
+/* For another vCPU, which has changed tables that this one may be using */
+void flush_for_others(struct vcpu *v, ulong what)
+{
+    if (what == FLUSH_ALL) {
+        reload_base_tables(v);
+        flush_tlb();
+    } else {
+        invlpg(what & ~(PAGE_SIZE - 1));
+        /* Its level-1 table may be another one now */
+        invlpg((ulong)linear_entry(what) & ~(PAGE_SIZE - 1));
+    }
+}

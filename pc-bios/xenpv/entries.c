@@ -1,0 +1,242 @@
+/*
+ * One entry of a page table: what it may be, where it is, and writing it
+ *
+ * mmu.c calls this for all that its fast paths do not settle, grants.c and
+ * table_writes.c to find an entry, the emulation of instructions for the byte at an
+ * address. Level 1 is written without a lock, by whole entries. Above it tables_lock
+ * is held from the check to the write, and the tables below are referenced first, so
+ * that no CPU ever walks through a frame that is not a table.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "page_tables.h"
+
+/* The level-1 table for addr, to which all upper entries give these rights */
+ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights)
+{
+    ulong mfn = v->top_mfn;
+
+    for (unsigned level = TOP_LEVEL; level > 1; level--) {
+        u64 entry = read_u64(&entry_of(mfn, slot(addr, level)));
+
+        if (WORD == 4 && level == TOP_LEVEL) {
+            entry |= PTE_RW | PTE_US;   /* which are not there */
+        }
+        mfn = PTE_MFN(entry);
+        if ((entry & rights) != rights || table_level(mfn) != level - 1) {
+            return NO_FRAME;
+        }
+    }
+    return mfn;
+}
+
+/*
+ * The byte at addr for an instruction that is carried out here, with the rights
+ * that the program or the kernel would have, and the traces that the CPU's access
+ * would leave. NULL: a page fault, with this error code. Good until frame() is
+ * called again.
+ */
+volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
+                          u32 *error)
+{
+    ulong mfn = user && v->user_top_mfn ? v->user_top_mfn : v->top_mfn;
+    u32 rights = PTE_P | (user ? PTE_US : 0) | (write ? PTE_RW : 0);
+
+    *error = (user ? PTE_US : 0) | (write ? PTE_RW : 0);
+    if (!access_ok(addr, 1)) {
+        return NULL;
+    }
+    for (unsigned level = TOP_LEVEL; level; level--) {
+        volatile u64 *entry = &entry_of(mfn, slot(addr, level));
+        bool top_of_pae = WORD == 4 && level == TOP_LEVEL;
+        u32 traces = top_of_pae ? 0 : PTE_A | (write && level == 1 ? PTE_D : 0);
+        u64 val = read_u64(entry);
+
+        /* The traces are of this value, and of no other that comes meanwhile */
+        do {
+            if (!(val & PTE_P)) {
+                return NULL;
+            }
+            mfn = PTE_MFN(val);
+            if (!top_of_pae && (val & rights) != rights) {
+                *error |= PTE_P;
+                return NULL;
+            }
+            if (level > 1 ? table_level(mfn) != level - 1 : !mfn_is_ram(mfn)) {
+                return NULL;
+            }
+        } while ((val & traces) != traces &&
+                 !cmpxchg_u64(entry, &val, val | traces));
+    }
+    return (u8 *)frame(mfn) + (addr & (PAGE_SIZE - 1));
+}
+
+/* The value of the level-1 entry for addr, 0 if there is none */
+u64 read_l1_entry(ulong addr)
+{
+    u64 val;
+
+    GET_GUEST_U64(val, (ulong)linear_entry(addr), none);
+    return val;
+none:
+    return 0;
+}
+
+/*
+ * What the CPU would find if it looked now. Our views of the tables may be in the
+ * TLB, too, from before a change; so they are forgotten first.
+ */
+bool access_allowed(ulong addr, bool write)
+{
+    ulong at[WORD == 8 ? 4 : 2], entry, need = PTE_P | (write ? PTE_RW : 0);
+    int level;
+
+    if (!access_ok(addr, 1) || !canonical(addr)) {
+        return false;
+    }
+    for (level = 0; level < (int)ARRAY_SIZE(at); level++) {
+        addr = at[level] = (ulong)linear_entry(addr);
+        invlpg(addr);
+    }
+    while (level-- > 0) {
+        GET_GUEST(entry, at[level], none);
+        if ((entry & need) != need) {
+            return false;
+        }
+    }
+    return true;
+none:
+    return false;
+}
+
+/*
+ * May a level-1 entry have this value? 0 or minus Xen's errno. A kernel may have
+ * got the RW bit from an entry where allow_table_write() set it: it is taken.
+ */
+int check_l1(u64 *entry)
+{
+    u64 val = *entry;
+    ulong mfn = PTE_MFN(val);
+
+    if (!(val & PTE_P)) {
+        return 0;
+    }
+    if (val & L1_DISALLOWED) {
+        return -EINVAL;
+    }
+    if ((val >> 32) & L1_UNUSABLE_HI) {
+        return (val >> 52 & 0x7ff) || PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL
+                                                                     : -EPERM;
+    }
+    if (mfn_is_ram(mfn)) {
+        if (!FI_TYPE(frame_table[mfn]) || !(val & PTE_RW)) {
+            return 0;
+        }
+        if (FI_TYPE(frame_table[mfn]) != 1 || !is_opened(mfn)) {
+            return -EBUSY;
+        }
+        *entry &= ~PTE_RW;
+        return 0;
+    }
+    if (guest_mfn_valid(mfn)) {
+        return 0;
+    }
+    /* As Xen answers for memory that is nobody's */
+    return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
+}
+
+/* keep: bits that stay as the CPU has set them, or sets them now */
+static inline void set_entry(volatile u64 *entry, u64 val, u64 keep)
+{
+    u64 old;
+
+    if (!keep) {
+        write_u64(entry, val);
+        return;
+    }
+    old = read_u64(entry);
+    while (!cmpxchg_u64(entry, &old, val | (old & keep))) {
+    }
+}
+
+static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val,
+                            u64 keep)
+{
+    if (WORD == 8 && level == TOP_LEVEL) {
+        val = hidden_entry(frame(mfn), i, val);
+    }
+    set_entry(&entry_of(mfn, i), val, keep);
+    if (WORD == 4 && level == TOP_LEVEL) {
+        update_copies(mfn);
+    }
+}
+
+/*
+ * An entry of a table of level 2 and up. Its pages are referenced before the
+ * old ones are released, and the TLB forgets what it knows of the old ones.
+ */
+static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
+{
+    unsigned level;
+    int ret = -EINVAL;
+    u64 old;
+
+    spin_lock(&tables_lock);
+    level = FI_TYPE(frame_table[mfn]);
+    if (level < 2 || level > TOP_LEVEL || i >= nr_entries(level)) {
+        goto out;
+    }
+    if (hv_slot(frame_table[mfn], i)) {
+        ret = level == 2 ? -EPERM : -EINVAL;
+        goto out;
+    }
+    old = entry_of(mfn, i);
+    if ((val & PTE_P) && (val & disallowed(level))) {
+        goto out;
+    }
+    if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
+        ret = get_entry_locked(level, i, val);
+        if (ret) {
+            goto out;
+        }
+        if (WORD == 4 && level == 3 && i == 3 && (val & PTE_P)) {
+            install_hv_entries(PTE_MFN(val));
+        }
+        set_upper_entry(mfn, level, i, val, keep);
+        put_entry_locked(level, old);
+    } else {
+        set_upper_entry(mfn, level, i, val, keep);
+    }
+    ret = 0;
+    if (old & PTE_P) {
+        flush_tlb();
+    }
+out:
+    spin_unlock(&tables_lock);
+    if (WORD == 8 && !ret && level == TOP_LEVEL && i < HV_SLOT) {
+        top_table_changed(mfn);
+    }
+    return ret;
+}
+
+/* None that usual_l1() accepts, or one of which bits are to be kept */
+int write_unusual_entry(u64 ptr, u64 val, u64 keep)
+{
+    unsigned i = ((ulong)ptr & (PAGE_SIZE - 1)) / 8;
+    ulong mfn = ptr >> 12;
+    unsigned type = FI_TYPE(frame_table[mfn]);
+    int ret = 0;
+
+    if (type > 1) {
+        return write_upper_entry(mfn, i, val, keep);
+    }
+    if (type == 1) {
+        ret = check_l1(&val);
+    }
+    /* Else it is not a page table, just memory */
+    if (!ret) {
+        set_entry(&entry_of(mfn, i), val, keep);
+    }
+    return ret;
+}

@@ -1,0 +1,270 @@
+/*
+ * What each frame is: a word per frame (frame_info_t)
+ *
+ * It says whether the frame is a page table, of which level, whether it is pinned,
+ * and how often it is used as one. A table of level 2 and up is read when it becomes
+ * one, so that the tables below it are known too; level-1 tables are not read,
+ * whatever they contain is right. A table's uses end with the last reference, as in
+ * Xen.
+ *
+ * Everything that takes or drops a table calls this: base_tables.c, entries.c and
+ * mmu.c, and segments.c for the frames of a GDT. A frame becomes a table, or stops
+ * being one, under the lock. References to one that stays a table are counted
+ * without it: a change of CR3 does not wait for another vCPU.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "page_tables.h"
+
+struct spinlock tables_lock;
+
+static int get_table_locked(ulong mfn, unsigned level, bool top_gib);
+static void put_table_locked(ulong mfn);
+
+static bool get_another(ulong mfn, unsigned level)
+{
+    frame_info_t *fi = &frame_table[mfn], old = *fi;
+
+    while (FI_TYPE(old) == level && !(old & FI_CHECKING) &&
+           (old & FI_COUNT_MASK) && (old & FI_COUNT_MASK) != FI_COUNT_MASK) {
+        if (__atomic_compare_exchange_n(fi, &old, old + 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool put_one_of_many(ulong mfn)
+{
+    frame_info_t *fi = &frame_table[mfn], old = *fi;
+
+    while ((old & FI_COUNT_MASK) > 1) {
+        if (__atomic_compare_exchange_n(fi, &old, old - 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void set_info(ulong mfn, frame_info_t bits)
+{
+    __atomic_fetch_or(&frame_table[mfn], bits, __ATOMIC_SEQ_CST);
+}
+
+static inline void clear_info(ulong mfn, frame_info_t bits)
+{
+    __atomic_fetch_and(&frame_table[mfn], ~bits, __ATOMIC_SEQ_CST);
+}
+
+int get_table(ulong mfn, unsigned level)
+{
+    int ret;
+
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
+    }
+    if (likely(get_another(mfn, level))) {
+        return 0;
+    }
+    spin_lock(&tables_lock);
+    ret = get_table_locked(mfn, level, false);
+    spin_unlock(&tables_lock);
+    return ret;
+}
+
+void put_table(ulong mfn)
+{
+    if (unlikely(!put_one_of_many(mfn))) {
+        spin_lock(&tables_lock);
+        put_table_locked(mfn);
+        spin_unlock(&tables_lock);
+    }
+}
+
+/* Is entry i of a table with this info one of the monitor's? */
+bool hv_slot(frame_info_t fi, unsigned i)
+{
+    return i - HV_SLOT < HV_SLOT_END - HV_SLOT &&
+           (WORD == 8 ? FI_TYPE(fi) == 4 : fi & FI_PAE_XEN_L2);
+}
+
+/*
+ * What Xen refuses in entries from level 2 on: cache attributes, superpages and
+ * global pages; in the top level of PAE, NX. The bits that the CPU ignores in long
+ * mode are refused where, without it, it reserves them.
+ */
+u64 disallowed(unsigned level)
+{
+    u64 bits = L1_DISALLOWED | PTE_G;
+
+    if (WORD == 4) {
+        bits |= level == 3 ? 0xfffULL << 52 : 0x7ffULL << 52;
+    }
+    return bits;
+}
+
+/* A reference from entry i of a table of the given level, which is 2 or up */
+int get_entry_locked(unsigned level, unsigned i, u64 entry)
+{
+    ulong mfn = PTE_MFN(entry);
+
+    if (!(entry & PTE_P)) {
+        return 0;
+    }
+    if (entry & disallowed(level)) {
+        return -EINVAL;
+    }
+    if (level > 2 && table_level(mfn) == level) {
+        /* A linear page table: a table as its own next level, read-only */
+        return entry & PTE_RW ? -EINVAL : 0;
+    }
+    if (level == 2 && table_level(mfn) == 2) {
+        return entry & PTE_RW ? -EINVAL : 0;
+    }
+    return get_table_locked(mfn, level - 1,
+                            TOP_LEVEL == 3 && level == 3 && i == 3);
+}
+
+void put_entry_locked(unsigned level, u64 entry)
+{
+    ulong mfn = PTE_MFN(entry);
+
+    if ((entry & PTE_P) && table_level(mfn) == level - 1) {
+        put_table_locked(mfn);
+    }
+}
+
+static void put_entries(ulong mfn, unsigned level, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        u64 entry = entry_of(mfn, i);
+
+        if ((entry & PTE_P) && !hv_slot(frame_table[mfn], i)) {
+            put_entry_locked(level, entry);
+        }
+    }
+}
+
+/*
+ * A reference to a table of this level. top_gib: to the level-2 table in the
+ * last slot of a 32-bit top level, whose own last slots are ours whatever is in
+ * them, such as copies of what we once put into another.
+ */
+static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
+{
+    frame_info_t *fi, info;
+
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
+    }
+    fi = &frame_table[mfn];
+    info = *fi;
+    if (FI_TYPE(info)) {
+        if (FI_TYPE(info) != level) {
+            return -EINVAL;
+        }
+        if ((info & FI_COUNT_MASK) == FI_COUNT_MASK) {
+            return -EBUSY;
+        }
+        __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
+        return 0;
+    }
+    info = level << FI_TYPE_SHIFT | 1;
+    if (level == 1) {
+        *fi = info;
+        return 0;
+    }
+    close_mappings(mfn);
+    if (WORD == 8 && level == TOP_LEVEL) {
+        begin_base_table(mfn);
+    }
+    if (top_gib) {
+        info |= FI_PAE_XEN_L2;
+    }
+    *fi = info | FI_CHECKING;
+    for (unsigned i = 0; i < nr_entries(level); i++) {
+        u64 entry = entry_of(mfn, i);
+        int ret;
+
+        if (!(entry & PTE_P) || hv_slot(info, i) ||
+            (WORD == 4 && hv_copy(level, i, entry))) {
+            continue;
+        }
+        ret = get_entry_locked(level, i, entry);
+        if (ret) {
+            put_entries(mfn, level, i);
+            *fi = 0;
+            return ret;
+        }
+        if (WORD == 4 && level == 3 && i == 3) {
+            install_hv_entries(PTE_MFN(entry));
+        }
+    }
+    clear_info(mfn, FI_CHECKING);
+    return 0;
+}
+
+static void put_table_locked(ulong mfn)
+{
+    frame_info_t *fi = &frame_table[mfn];
+    frame_info_t info = __atomic_sub_fetch(fi, 1, __ATOMIC_SEQ_CST);
+    unsigned level = FI_TYPE(info);
+
+    if ((info & FI_COUNT_MASK) == 0) {
+        if (unlikely(level == 1 && (info & FI_OPENS))) {
+            forget_openings(mfn);
+        }
+        if (level > 1 && level <= TOP_LEVEL) {
+            put_entries(mfn, level, nr_entries(level));
+            if (WORD == 8 && level == TOP_LEVEL) {
+                end_base_table(mfn);
+            }
+        }
+        /* No CPU knows it as a table any more, not even one that is idle */
+        flush_idle();
+        *fi = 0;
+        if (info & FI_LEAVING) {
+            release_frame(mfn);
+        }
+    }
+}
+
+/* Frames of a GDT, which may not be mapped writable either */
+int get_seg_desc(ulong mfn)
+{
+    frame_info_t *fi;
+    int ret = 0;
+
+    if (!mfn_is_ram(mfn)) {
+        return -EINVAL;
+    }
+    fi = &frame_table[mfn];
+    spin_lock(&tables_lock);
+    if (!*fi) {
+        close_mappings(mfn);
+        *fi = (u32)FI_SEG_DESC << FI_TYPE_SHIFT | 1;
+    } else if (FI_TYPE(*fi) == FI_SEG_DESC) {
+        __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
+    } else {
+        ret = -EINVAL;
+    }
+    spin_unlock(&tables_lock);
+    return ret;
+}
+
+void put_seg_desc(ulong mfn)
+{
+    if (mfn_level(mfn) == FI_SEG_DESC) {
+        put_table(mfn);
+    }
+}
+
+/* The boot tables count as pinned, as Xen's domain builder leaves them */
+void pin_boot_table(ulong mfn)
+{
+    __atomic_fetch_add(&frame_table[mfn], 1, __ATOMIC_SEQ_CST);
+    set_info(mfn, FI_PINNED);
+}

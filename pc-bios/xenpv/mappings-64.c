@@ -1,0 +1,116 @@
+/*
+ * The monitor's own mappings, 64-bit: entries of every level-4 table
+ *
+ * All of guest memory is mapped for the monitor. User mode's tables have their own,
+ * much smaller set.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "page_tables.h"
+
+frame_info_t *frame_table;
+static u64 *area_l2;
+
+/*
+ * What there is of us in user mode's tables instead of HV_CORE: where the CPU
+ * enters and leaves ring 0, and nothing else. A processor that reads ahead of
+ * its rights (Meltdown) finds no memory of the guest kernel's there.
+ */
+u64 hv_user_core;
+static u64 *user_area_l2;
+
+/* The descriptor tables, the stub, the stacks, struct vcpu, TSS and IDT */
+static bool in_user_tables(int page)
+{
+    return page < AREA_VCPU_INFO || (page >= AREA_STUB && page < AREA_PDPT);
+}
+
+void map_area_page(struct vcpu *v, int page, u64 pte)
+{
+    v->area_l1[page] = pte;
+    if (in_user_tables(page)) {
+        v->user_area_l1[page] = pte;
+    }
+    invlpg((ulong)v - VCPU_OFFSET + page * PAGE_SIZE);
+}
+
+/* l1: the vCPU's L1 table */
+void map_vcpu_area(u32 id, u64 *l1)
+{
+    struct vcpu *v = (struct vcpu *)(VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE +
+                                     VCPU_OFFSET);
+    u64 *user_l1 = alloc_page();
+
+    area_l2[id] = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
+    for (int page = 0; page < 512; page++) {
+        if (in_user_tables(page)) {
+            user_l1[page] = l1[page];
+        }
+    }
+    user_area_l2[id] = core_gpa(user_l1) | PTE_P | PTE_RW | PTE_A;
+    v->user_area_l1 = user_l1;
+}
+
+/* Code and constants alone */
+static u64 *map_code(u64 *l1)
+{
+    for (ulong virt = CORE_VIRT; virt < (ulong)rodata_end; virt += PAGE_SIZE) {
+        l1[(virt - CORE_VIRT) / PAGE_SIZE] = core_pte(virt);
+    }
+    return l1;
+}
+
+void init_own_mappings(u64 data)
+{
+    u64 tables = boot_info->tables_gpa;
+    u64 end = tables + boot_info->m2p_size + boot_info->frame_table_size;
+    u64 link = PTE_P | PTE_RW | PTE_A;
+    u64 *l3, *l2 = NULL;
+
+    /* The core region and the vCPU areas, a GiB each */
+    l3 = alloc_page();
+    hv_entries[HV_CORE] = core_gpa(l3) | link;
+    l2 = alloc_page();
+    map_core(l2);
+    l3[0] = core_gpa(l2) | link;
+    area_l2 = alloc_page();
+    l3[1] = core_gpa(area_l2) | link;
+
+    l3 = alloc_page();
+    hv_user_core = core_gpa(l3) | link;
+    l2 = alloc_page();
+    l3[0] = core_gpa(l2) | link;
+    l2[0] = core_gpa(map_code(alloc_page())) | link;
+    user_area_l2 = alloc_page();
+    l3[1] = core_gpa(user_area_l2) | link;
+
+    l3 = alloc_page();
+    hv_entries[HV_M2P] = core_gpa(l3) | link;
+    for (u64 off = 0; off < boot_info->m2p_size; off += TABLES_2M) {
+        if (!(off & 0x3fffffff)) {
+            l2 = alloc_page();
+            l3[off >> 30] = core_gpa(l2) | link;
+        }
+        /* Read-only for the guest; the monitor has its own mapping */
+        l2[off >> 21 & 511] = (tables + off) | data;
+    }
+
+    l3 = alloc_page();
+    hv_entries[HV_DIRECT] = core_gpa(l3) | link;
+    for (u64 gpa = 0; gpa < end; gpa += TABLES_2M) {
+        if (!(gpa & 0x3fffffff)) {
+            l2 = alloc_page();
+            l3[gpa >> 30] = core_gpa(l2) | link;
+        }
+        if (gpa < XENPV_HOLE_START + XENPV_CORE_SIZE ||
+            gpa >= XENPV_HOLE_END) {
+            l2[gpa >> 21 & 511] = gpa | data | PTE_RW;
+        }
+    }
+    frame_table = (frame_info_t *)(XENPV_DIRECT_VIRT_64 + tables +
+                                   boot_info->m2p_size);
+    for (unsigned i = 0; i < ARRAY_SIZE(hv_entries); i++) {
+        boot_l4[HV_SLOT + i] = hv_entries[i];
+    }
+}

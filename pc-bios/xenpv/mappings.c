@@ -1,0 +1,94 @@
+/*
+ * The monitor's own mappings, in both widths
+ *
+ * init.c calls init_page_tables() before any guest runs, with the boot tables of
+ * entry-*.S in use. Nothing here changes afterwards but the machine-to-physical
+ * table, of which the guest may change any entry: it is the guest's own, and the
+ * monitor never relies on what it says.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "page_tables.h"
+
+u64 hv_entries[HV_SLOT_END - HV_SLOT];
+ulong low_end, high_pages;
+u64 nx;
+
+/* May the guest map this frame: RAM, or what the hypervisor shares with it */
+bool guest_mfn_valid(ulong mfn)
+{
+    return likely(mfn_is_ram(mfn)) ||
+           mfn == (XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO) >> 12 ||
+           mfn - ((XENPV_CORE_GPA + XENPV_CORE_GRANT_TABLE) >> 12) <
+               2 * XENPV_CORE_GRANT_PAGES;
+}
+
+unsigned mfn_level(ulong mfn)
+{
+    return table_level(mfn);
+}
+
+bool mfn_is_table(ulong mfn)
+{
+    return table_level(mfn);
+}
+
+static void init_nx(void)
+{
+    u32 a = 0x80000001, b, c, d;
+
+    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
+    if (d & (1 << 20)) {
+        nx = PTE_NX;
+    }
+}
+
+/* The image with W^X; the rest of the core region is data */
+u64 core_pte(ulong virt)
+{
+    u64 pte = core_gpa((void *)virt) | PTE_P | PTE_A | PTE_D;
+
+    if (virt < (ulong)text_end) {
+        return pte;
+    }
+    return virt < (ulong)rodata_end ? pte | nx : pte | nx | PTE_RW;
+}
+
+void map_core(u64 *l2)
+{
+    u64 *l1 = alloc_page();
+
+    for (int i = 0; i < 512; i++) {
+        l1[i] = core_pte(CORE_VIRT + i * PAGE_SIZE);
+    }
+    l2[0] = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
+    for (ulong i = 1; i < XENPV_CORE_SIZE / TABLES_2M; i++) {
+        l2[i] = (XENPV_CORE_GPA + i * TABLES_2M) | nx | PTE_P | PTE_RW |
+                PTE_PSE | PTE_A | PTE_D;
+    }
+}
+
+void init_page_tables(void)
+{
+    u64 data = PTE_P | PTE_A | PTE_D | PTE_PSE;
+
+    init_nx();
+    data |= nx;
+    low_end = boot_info->nr_pages;
+    if (low_end > XENPV_HOLE_START >> 12) {
+        low_end = XENPV_HOLE_START >> 12;
+    }
+    high_pages = boot_info->nr_pages - low_end;
+    init_own_mappings(data);
+    write_cr3(read_cr3());
+}
+
+/* m2p is mapped read-only at M2P_VIRT, this is where the monitor writes it */
+void set_m2p(ulong mfn, ulong pfn)
+{
+    ulong per_frame = PAGE_SIZE / sizeof(ulong);
+    ulong m2p_mfn = (boot_info->tables_gpa >> 12) + mfn / per_frame;
+
+    ((ulong *)frame(m2p_mfn))[mfn % per_frame] = pfn;
+}
