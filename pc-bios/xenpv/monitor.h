@@ -273,6 +273,10 @@ static inline ulong core_mfn(const void *virt)
 }
 
 /* cpu.h-like one-liners */
+#define MSR_FS_BASE         0xc0000100
+#define MSR_GS_BASE         0xc0000101
+#define MSR_KERNEL_GS_BASE  0xc0000102
+
 static inline u64 rdmsr(u32 msr)
 {
     u32 lo, hi;
@@ -493,11 +497,9 @@ void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
 void enter_guest(struct regs *regs) __attribute__((noreturn));
 
-/* emulate.c: instructions that trap */
+/* privileged.c, port_io.c and cpuid.c: instructions that trap (emulate.h) */
 bool emulate_privileged(struct vcpu *v, struct regs *regs);
-#ifdef __x86_64__
-bool emulate_segment_load(struct vcpu *v, struct regs *regs);
-#endif
+bool emulate_segment_load(struct vcpu *v, struct regs *regs);   /* 64-bit */
 bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);

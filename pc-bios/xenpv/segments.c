@@ -394,10 +394,6 @@ HYPERCALL(do_stack_switch)
     return 0;
 }
 
-#define MSR_FS_BASE         0xc0000100
-#define MSR_GS_BASE         0xc0000101
-#define MSR_KERNEL_GS_BASE  0xc0000102
-
 HYPERCALL(do_set_segment_base)
 {
 #ifdef __x86_64__

@@ -379,12 +379,6 @@ static void load_fpu(const struct start *st)
                  EX_TABLE(1b, 3b) \
                  : : "r" ((ulong)(sel)), "r" (0UL))
 
-#ifdef __x86_64__
-#define MSR_FS_BASE         0xc0000100
-#define MSR_GS_BASE         0xc0000101
-#define MSR_KERNEL_GS_BASE  0xc0000102
-#endif
-
 /* A vCPU that has never run waits here, and starts with what it was given */
 void run_secondary(void)
 {

@@ -1,0 +1,126 @@
+/*
+ * CPUID: with Xen's prefix, and where it faults
+ *
+ * A guest is shown the machine's table, which QEMU makes before it starts and nobody
+ * changes, and of its own state what the CPU would show. traps.c calls this for a #UD
+ * and privileged.c for a #GP; others ask guest_cpuid() what the guest may use.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "emulate.h"
+
+#define CPUID1_XSAVE    (1u << 26)
+#define CPUID1_OSXSAVE  (1u << 27)
+
+/*
+ * What XSAVE needs for the components in XCR0, after CPUID's leaf 0xd: where
+ * the last one ends or, compacted, all of them together.
+ */
+static u32 xsave_size(struct xenpv_cpuid *c, struct xenpv_cpuid *end,
+                      u64 xcr0, bool compacted)
+{
+    u32 size = 512 + 64;        /* x87 and SSE, and the header */
+
+    for (; c < end && c->leaf == 0xd; c++) {
+        if (c->subleaf < 2 || c->subleaf > 62 || !(xcr0 >> c->subleaf & 1)) {
+            continue;
+        }
+        if (!compacted) {
+            if (size < c->ebx + c->eax) {
+                size = c->ebx + c->eax;
+            }
+        } else {
+            size = (c->ecx & 2 ? (size + 63) & ~63u : size) + c->eax;
+        }
+    }
+    return size;
+}
+
+/* CPUID: the machine's table, made at its start */
+void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+{
+    struct xenpv_boot_info *b = boot_info;
+    struct xenpv_cpuid *c, *first = NULL, *end = b->cpuid + b->nr_cpuid;
+    /* 0x00000000, 0x40000000, 0x80000000; there is nothing from 0xc0000000 on */
+    u32 range = leaf >> 30, nr = leaf & 0x3fffffff;
+
+    if (range < 3 && nr < XENPV_CPUID_LEAVES &&
+        b->cpuid_index[range][nr] < XENPV_CPUID_MAX) {
+        c = first = &b->cpuid[b->cpuid_index[range][nr]];
+        for (; c < end && c->leaf == leaf; c++) {
+            if (c->subleaf == XENPV_CPUID_ANY || c->subleaf == subleaf) {
+                goto found;
+            }
+        }
+    }
+    out[0] = out[1] = out[2] = out[3] = 0;
+    return;
+found:
+    out[0] = c->eax;
+    out[1] = c->ebx;
+    out[2] = c->ecx;
+    out[3] = c->edx;
+    if (leaf == 1 && (v->cr4 & CR4_OSXSAVE)) {
+        out[2] |= CPUID1_OSXSAVE;
+    } else if (leaf == 0xd && subleaf < 2 && out[subleaf]) {
+        out[1] = xsave_size(first, end, v->xcr0, subleaf);
+    }
+}
+
+void emulate_cpuid(struct vcpu *v, struct regs *regs)
+{
+    u32 out[4];
+
+    guest_cpuid(v, regs->ax, regs->cx, out);
+    regs->ax = out[0];
+    regs->bx = out[1];
+    regs->cx = out[2];
+    regs->dx = out[3];
+}
+
+/* ud2; .ascii "xen"; cpuid, from the kernel or from a program */
+bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
+{
+    const u64 code = 0xa20f6e65780b0fULL;       /* and any eighth byte */
+    u64 bytes = 0;
+    ulong ip = regs->ip;
+
+    if (unlikely(!access_ok(ip, 8))) {
+        return false;
+    }
+#ifdef __x86_64__
+    GET_GUEST(bytes, ip, end_of_page);
+#else
+    {
+        ulong lo, hi;
+
+        GET_GUEST(lo, ip, end_of_page);
+        GET_GUEST(hi, ip + 4, end_of_page);
+        bytes = lo | (u64)hi << 32;
+    }
+#endif
+compare:
+    if (likely((bytes ^ code) << 8)) {
+        return false;
+    }
+    {
+        u32 leaf = regs->ax;
+
+        emulate_cpuid(v, regs);
+        /*
+         * To a PV kernel Xen shows its own CR4.OSXSAVE here, and Linux takes
+         * that for leave to use XSAVE.
+         */
+        if (leaf == 1 && in_kernel(v, regs) && (regs->cx & CPUID1_XSAVE)) {
+            regs->cx |= CPUID1_OSXSAVE;
+        }
+    }
+    instruction_done(v, regs, ip + 7, 0);
+    return true;
+end_of_page:
+    if (copy_from_guest(&bytes, ip, 7)) {
+        return false;
+    }
+    goto compare;
+}

@@ -1,0 +1,83 @@
+/*
+ * Instructions that trap and that the monitor carries out: what the files that do
+ * it share
+ *
+ * traps.c calls them for a #GP or a #UD: privileged.c for what a PV kernel may
+ * still use, port_io.c for I/O and for programs, cpuid.c for the CPUID with Xen's
+ * prefix (ud2, "xen"). The kernel's code segment is taken to be flat. The bytes of
+ * an instruction are read from guest memory once, by decode.c; what is done and
+ * how far the instruction goes both depend on that copy.
+ *
+* SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef XENPV_EMULATE_H
+#define XENPV_EMULATE_H
+
+#include "monitor.h"
+
+/* A decoded instruction; only what can trap here is decoded in full */
+struct insn {
+    u8 bytes[16] __attribute__((aligned(8)));
+    u8 len;                 /* bytes used so far */
+    u8 avail;               /* bytes that could be read */
+    u8 rex;
+    u8 op_size;             /* 2, 4 or 8 */
+    bool rep, repne, two_byte;
+    bool addr_prefix;
+    u8 seg;                 /* a segment's prefix, or 0 */
+    u8 opcode;
+    u8 modrm;
+    u32 dr6;                /* breakpoints that it has hit */
+};
+
+/* The general registers, by their numbers in instructions */
+static inline ulong *reg_ptr(struct regs *regs, unsigned nr)
+{
+#define AT(name) offsetof(struct regs, name)
+    static const u8 offset[] = {
+        AT(ax), AT(cx), AT(dx), AT(bx), AT(sp), AT(bp), AT(si), AT(di),
+#ifdef __x86_64__
+        AT(r8), AT(r9), AT(r10), AT(r11), AT(r12), AT(r13), AT(r14), AT(r15),
+#endif
+    };
+#undef AT
+
+    return (ulong *)((char *)regs + offset[nr]);
+}
+
+/* Beyond what could be read are zeroes; that it went there is checked last */
+static inline u8 next(struct insn *in)
+{
+    return in->bytes[in->len++ & 15];
+}
+
+static inline unsigned modrm_reg(struct insn *in)
+{
+    return (in->modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0);
+}
+
+static inline unsigned modrm_rm(struct insn *in)
+{
+    return (in->modrm & 7) | (in->rex & 1 ? 8 : 0);
+}
+
+static inline void set_reg32(struct regs *regs, unsigned nr, u32 val)
+{
+    *reg_ptr(regs, nr) = val;
+}
+
+/* decode.c */
+bool decode_prefixes(struct insn *in, struct regs *regs);
+void instruction_done(struct vcpu *v, struct regs *regs, ulong ip, u32 dr6);
+
+/* cpuid.c */
+void emulate_cpuid(struct vcpu *v, struct regs *regs);
+#define CR4_OSXSAVE     0x40000
+
+/* port_io.c. False: it is a #GP */
+bool emulate_string_io(struct vcpu *v, struct regs *regs, struct insn *in);
+bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in);
+bool emulate_cli_sti(struct vcpu *v, struct regs *regs, struct insn *in);
+
+#endif

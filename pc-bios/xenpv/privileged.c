@@ -1,0 +1,405 @@
+/*
+ * Privileged instructions of the guest kernel: MSRs, control and debug registers, and
+ * loading segments
+ *
+ * traps.c calls this for a #GP that the guest kernel, in ring 1, has raised. What it
+ * may set, it could set by a hypercall; what is refused stays the #GP that it was.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "emulate.h"
+
+#define MSR_TSC             0x10
+#define MSR_UCODE_REV       0x8b
+#define MSR_APIC_BASE       0x1b
+#define MSR_MISC_ENABLE     0x1a0
+#define MSR_PAT             0x277
+#define MSR_PERF_CAPS       0x345
+#define MSR_EFER            0xc0000080
+#define MSR_TSC_AUX         0xc0000103
+#define MSR_PLATFORM_INFO   0xce
+#define MSR_MISC_FEATURES   0x140
+
+/* Long mode and system calls */
+#define GUEST_EFER          (WORD == 8 ? 0xd01 : 0x800)
+
+#define CPUID7_RDPID        (1u << 22)
+#define CPUID81_RDTSCP      (1u << 27)
+
+/* What RDTSCP and RDPID say of a CPU is its kernel's to set */
+static bool has_tsc_aux(struct vcpu *v)
+{
+    u32 seven[4], ext[4];
+
+    guest_cpuid(v, 7, 0, seven);
+    guest_cpuid(v, 0x80000001, 0, ext);
+    return (seven[2] & CPUID7_RDPID) || (ext[3] & CPUID81_RDTSCP);
+}
+
+static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
+{
+    switch (msr) {
+#ifdef __x86_64__
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+        *val = rdmsr(msr);
+        return true;
+#endif
+    case MSR_EFER:
+        *val = GUEST_EFER;
+        return true;
+    case MSR_TSC_AUX:
+        if (!has_tsc_aux(v)) {
+            return false;
+        }
+        *val = v->tsc_aux;
+        return true;
+    case MSR_MISC_ENABLE:
+        /* Fast strings; no performance counters, and nothing to adjust */
+        *val = 0x801801;
+        return true;
+    case MSR_PAT:
+        *val = 0x0000050100070406ULL;
+        return true;
+    case MSR_APIC_BASE:
+        *val = 0xfee00000 | (v->id == 0) << 8;
+        return true;
+    case MSR_TSC:
+        *val = rdtsc();
+        return true;
+    case MSR_UCODE_REV:
+    case MSR_PLATFORM_INFO:
+    case MSR_MISC_FEATURES:
+    case MSR_PERF_CAPS:
+        *val = 0;
+        return true;
+    }
+    if (read_speculation_msr(v, msr, val)) {
+        return true;
+    }
+    if (boot_info->flags & XENPV_BOOT_TRACE) {
+        printk("rdmsr %x\n", msr);
+    }
+    /* A kernel that is not ready for a #GP yet gets something */
+    *val = 0;
+    return !v->traps[13].address && msr >> 16 != 0x4000;
+}
+
+/*
+ * What old kernels write without being ready for a #GP they write in vain, as
+ * under Xen before 4.15
+ */
+static bool write_msr(struct vcpu *v, u32 msr, u64 val)
+{
+    switch (msr) {
+#ifdef __x86_64__
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+        if ((s64)val >> 47 != 0 && (s64)val >> 47 != -1) {
+            return false;
+        }
+        wrmsr(msr, val);
+        return true;
+#endif
+    case MSR_PAT:
+        return val == 0x0000050100070406ULL;
+    case MSR_EFER:
+        return val == GUEST_EFER;
+    case MSR_UCODE_REV:
+    case MSR_MISC_FEATURES:
+        return val == 0;
+    case MSR_TSC_AUX:
+        if (val >> 32 || !has_tsc_aux(v)) {
+            return false;
+        }
+        v->tsc_aux = val;
+        wrmsr(msr, val);
+        return true;
+    case MSR_APIC_BASE:
+    case MSR_TSC:
+    case MSR_MISC_ENABLE:
+        return true;
+    }
+    if (write_speculation_msr(v, msr, val)) {
+        return true;
+    }
+    if (boot_info->flags & XENPV_BOOT_TRACE) {
+        printk("wrmsr %x\n", msr);
+    }
+    return false;
+}
+
+/* CR4 bits that a guest kernel decides on, for its programs' sake */
+#define CR4_GUEST   (0x4 /* TSD */ | CR4_DE | 0x10000 /* FSGSBASE */ | \
+                     0x40000 /* OSXSAVE */)
+
+static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
+{
+    switch (nr) {
+    case 0:
+        if ((val ^ read_cr0()) & ~8UL) {
+            return false;
+        }
+        do_fpu_taskswitch(!!(val & 8), 0, 0, 0, 0);
+        return true;
+    case 2:
+        v->vcpu_info->arch.cr2 = val;
+        return true;
+    case 3:
+        return !set_base_table(v, xen_cr3_to_pfn(val), false);
+    case 4:
+        {
+            u32 features[4];
+            ulong allowed = 0x4 | CR4_DE;
+
+            guest_cpuid(v, 1, 0, features);
+            if (features[2] & 1 << 26) {
+                allowed |= 0x40000;
+            }
+            guest_cpuid(v, 7, 0, features);
+            if (features[1] & 1) {
+                allowed |= 0x10000;
+            }
+            v->cr4 = (v->cr4 & ~allowed) | (val & allowed);
+            write_cr4((read_cr4() & ~CR4_GUEST) | (v->cr4 & CR4_GUEST));
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_guest_cr(struct vcpu *v, unsigned nr, ulong *val)
+{
+    switch (nr) {
+    case 0:
+        *val = read_cr0();
+        return true;
+    case 2:
+        *val = v->vcpu_info->arch.cr2;
+        return true;
+    case 3:
+        *val = xen_pfn_to_cr3(v->top_mfn);
+        return true;
+    case 4:
+        *val = v->cr4;
+        return true;
+    }
+    return false;
+}
+
+static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
+{
+    bool bad = false;
+    u32 allowed[4];
+
+    guest_cpuid(v, 0xd, 0, allowed);
+    if (!(read_cr4() & CR4_OSXSAVE) || (u32)regs->cx ||
+        ((u32)regs->ax & ~allowed[0]) || ((u32)regs->dx & ~allowed[3])) {
+        return false;
+    }
+    asm volatile("1: .byte 0x0f, 0x01, 0xd1\n\t"
+                 "2:\n\t"
+                 ".pushsection .fixup, \"ax\"\n\t"
+                 "3: movb $1, %b0\n\t"
+                 "jmp 2b\n\t"
+                 ".popsection\n\t"
+                 EX_TABLE(1b, 3b)
+                 : "+q" (bad)
+                 : "a" ((u32)regs->ax), "c" ((u32)regs->cx),
+                   "d" ((u32)regs->dx));
+    if (!bad) {
+        v->xcr0 = (u32)regs->ax | (u64)(u32)regs->dx << 32;
+    }
+    return !bad;
+}
+
+/* In the kernel, which has set CR4.TSD */
+static void emulate_rdtsc(struct regs *regs)
+{
+    u64 tsc = rdtsc();
+
+    set_reg32(regs, 0, tsc);
+    set_reg32(regs, 2, tsc >> 32);
+}
+
+bool emulate_privileged(struct vcpu *v, struct regs *regs)
+{
+    struct insn in;
+    ulong val;
+    u64 msr;
+
+    if (!decode_prefixes(&in, regs)) {
+        return false;
+    }
+    if (!in.two_byte) {
+        if (in.opcode >= 0x6c && in.opcode <= 0x6f) {
+            return emulate_string_io(v, regs, &in);
+        }
+        if (!emulate_cli_sti(v, regs, &in) && !emulate_io(v, regs, &in)) {
+            return false;
+        }
+        goto done;
+    }
+    switch (in.opcode) {
+    case 0x01:
+        in.modrm = next(&in);
+        if (in.modrm == 0xd1) {
+            if (!emulate_xsetbv(v, regs)) {
+                return false;
+            }
+            break;
+        }
+        if (in.modrm != 0xf9 || !has_tsc_aux(v)) {
+            return false;       /* invlpg, too: a PV kernel has a hypercall */
+        }
+        emulate_rdtsc(regs);    /* rdtscp */
+        set_reg32(regs, 1, v->tsc_aux);
+        break;
+    case 0x06:              /* clts */
+        do_fpu_taskswitch(0, 0, 0, 0, 0);
+        break;
+    case 0x09:              /* wbinvd */
+        break;
+    case 0x20:              /* mov %crN, reg */
+        in.modrm = next(&in);
+        if (!read_guest_cr(v, modrm_reg(&in), &val)) {
+            return false;
+        }
+        *reg_ptr(regs, modrm_rm(&in)) = val;
+        break;
+    case 0x22:              /* mov reg, %crN */
+        in.modrm = next(&in);
+        if (!write_guest_cr(v, modrm_reg(&in), *reg_ptr(regs, modrm_rm(&in)))) {
+            return false;
+        }
+        break;
+    case 0x21:              /* mov %dbN, reg */
+        in.modrm = next(&in);
+        if ((v->cr4 & CR4_DE) && modrm_reg(&in) / 2 == 2) {
+            return false;           /* DR4 and DR5 are others' names no more */
+        }
+        *reg_ptr(regs, modrm_rm(&in)) =
+            do_get_debugreg(modrm_reg(&in), 0, 0, 0, 0);
+        break;
+    case 0x23:              /* mov reg, %dbN */
+        in.modrm = next(&in);
+        if (do_set_debugreg(modrm_reg(&in), *reg_ptr(regs, modrm_rm(&in)),
+                            0, 0, 0)) {
+            return false;
+        }
+        break;
+    case 0x30:              /* wrmsr */
+        if (!write_msr(v, regs->cx, (u32)regs->ax | (u64)regs->dx << 32)) {
+            return false;
+        }
+        break;
+    case 0x31:              /* rdtsc */
+        emulate_rdtsc(regs);
+        break;
+    case 0x32:              /* rdmsr */
+        if (!read_msr(v, regs->cx, &msr)) {
+            return false;
+        }
+        set_reg32(regs, 0, msr);
+        set_reg32(regs, 2, msr >> 32);
+        break;
+    case 0xa2:
+        emulate_cpuid(v, regs);
+        break;
+    default:
+        return false;
+    }
+done:
+    if (in.len > in.avail) {
+        return false;
+    }
+    instruction_done(v, regs, regs->ip + in.len, in.dr6);
+    return true;
+}
+
+#ifdef __x86_64__
+/*
+ * A segment's access rights, as in its descriptor's second half; 0: none, or one
+ * in a hole of the LDT
+ */
+static u32 access_rights(u16 sel)
+{
+    u32 rights = 0;
+
+    asm volatile("1: lar %1, %0\n\t"
+                 "2:\n\t"
+                 EX_TABLE(1b, 2b)
+                 : "+r" (rights) : "r" ((u32)sel) : "cc");
+    return rights;
+}
+
+#define AR_DATA_RW      0x0000f200      /* present, DPL 3, writable data */
+#define AR_CODE64       0x00209800      /* present, 64-bit code */
+#define AR_CODE_DPL     0x00006000
+
+static bool load_ss(u16 sel)
+{
+    return (sel & 3) == 3 && (access_rights(sel) & 0xfa00) == AR_DATA_RW;
+}
+
+static bool load_cs(u16 sel)
+{
+    u32 rights = access_rights(sel);
+
+    return (sel & 3) == 3 && (rights & 0x00609800) == AR_CODE64 &&
+           ((rights & AR_CODE_DPL) == AR_CODE_DPL || (rights & 0x400));
+}
+
+/*
+ * A 64-bit kernel knows itself in ring 3, and some load SS and CS with segments
+ * of their own that have DPL and RPL 3: SS from a register, CS by a far return.
+ * In ring 1 the first is a #GP. So is the other, because what the CPU takes for
+ * the outer ring's stack pointer and SS is whatever the kernel has on its stack.
+ * Bases and limits of both are without effect in 64-bit mode: what is checked
+ * here need not be loaded.
+ */
+bool emulate_segment_load(struct vcpu *v, struct regs *regs)
+{
+    struct insn in;
+    ulong ip, sp = regs->sp, cs;
+
+    if (!decode_prefixes(&in, regs) || in.two_byte) {
+        return false;
+    }
+    ip = regs->ip + in.len;
+    switch (in.opcode) {
+    case 0x8e:              /* mov reg, %ss */
+        in.modrm = next(&in);
+        if (in.modrm >> 6 != 3 || (in.modrm >> 3 & 7) != 2 ||
+            !load_ss(*reg_ptr(regs, modrm_rm(&in)))) {
+            return false;
+        }
+        ip++;
+        break;
+    case 0xcb:              /* lret */
+        if (in.op_size != 8 || !access_ok(sp, 16)) {
+            return false;
+        }
+        GET_GUEST(ip, sp, bad);
+        GET_GUEST(cs, sp + 8, bad);
+        if (!canonical(ip) || !load_cs(cs)) {
+            return false;
+        }
+        sp += 16;
+        break;
+    default:
+        return false;
+    }
+    if (in.len > in.avail) {
+        return false;
+    }
+    regs->sp = sp;
+    instruction_done(v, regs, ip, 0);
+    return true;
+bad:
+    return false;
+}
+#endif
