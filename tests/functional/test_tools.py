@@ -166,7 +166,8 @@ class WaysIn(GuestTest):
             f.write(b'the second'.ljust(1 << 20))
         config = paths.result('functional/partition.cfg')
         with open(config, 'w') as f:
-            f.write('''kernel = '%s'
+            f.write('''name = 'partition'
+kernel = '%s'
 ramdisk = '%s'
 memory = 256
 disk = [ 'file:%s,sda1,w', 'file:%s,sda2,w' ]

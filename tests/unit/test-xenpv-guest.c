@@ -2,7 +2,7 @@
  * Unit test of the engine below xenpv-convert and xenner
  *
  * Sources needed beside this file: tools/xenpv/guest.c,
- * tools/xenpv/xl-language.c, tools/xenpv/parse-xl.c,
+ * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and
@@ -208,6 +208,7 @@ static void test_terminal(void)
 static void test_injection(void)
 {
     g_autoptr(Guest) g = NULL;
+    g_autofree char *source = NULL, *line = NULL, *file = NULL;
     static const char xml[] =
         "<domain type='xen'><memory>65536</memory><os><kernel>/k</kernel></os>"
         "<devices><disk type='file'><source file='nbd:unix:/s'/>"
@@ -220,11 +221,11 @@ static void test_injection(void)
     assert_refused(K "vfb = ['keymap=/etc/shadow']\n",
                    "keymap: '/etc/shadow' is none");
     g = parse(xml);
-    assert_line(g, "qemu -machine xenpv-kvm -nodefaults -name xenpv -m 64 "
-                "-kernel /k -drive "
-                "if=none,id=disk0,file=./nbd:unix:/s,format=raw "
-                "-device xen-disk,drive=disk0,vdev=xvda -display none "
-                "-serial mon:stdio");
+    source = g_canonicalize_filename("nbd:unix:/s", NULL);
+    g_assert_cmpstr(((GuestDisk *)g->disks->pdata[0])->source, ==, source);
+    line = guest_to_qemu_line(g, "qemu");
+    file = g_strconcat("file=", source, ",format=raw", NULL);
+    g_assert_nonnull(strstr(line, file));
 }
 
 /* A configuration of nothing but what is not carried */
@@ -454,10 +455,12 @@ static void test_notes(void)
         "extra = 'e'\n"
         "serial = 'pty'\n");
 
-    assert_line(g, "qemu -machine xenpv-kvm,vfb=on -nodefaults -name xenpv "
+    assert_line(g, "qemu -machine xenpv-kvm,vfb=on -nodefaults -name f "
                 "-m 64 -kernel /k -append c -netdev bridge,id=net0,br=b "
                 "-device xen-net-device,netdev=net0 "
-                "-vnc 127.0.0.1:3,password=on -k de -serial mon:stdio");
+                "-object secret,id=vnc-password,file=f.vncpasswd "
+                "-vnc 127.0.0.1:3,password-secret=vnc-password -k de "
+                "-serial mon:stdio");
     assert_notes(g,
                  "f:5: note: vif: 'script=vif-route' is not carried\n"
                  "f:5: note: vif: 'rate=1Mb/s' is not carried\n"
@@ -469,8 +472,11 @@ static void test_notes(void)
                  "f:4: note: 'maxvcpus' is not carried: the guest has 1 vCPUs "
                  "for good\n"
                  "f:11: note: 'extra' does not count beside 'cmdline'\n"
-                 "f:8: note: the password is not carried: set it by QEMU's "
-                 "monitor, set_password vnc ...\n"
+                 "f:1: note: it does not say what the guest's name is: 'f' is "
+                 "taken\n"
+                 "f:8: note: the password is not printed: write it, without a "
+                 "newline, into a file 'f.vncpasswd' in the directory that "
+                 "QEMU is run in, which only its user can read\n"
                  "f:9: note: on_crash: QEMU by itself has no 'rename-restart'; "
                  "it ends");
 }
@@ -547,7 +553,7 @@ static void test_xml(void)
                 "-drive if=none,id=disk0,file=/dev/vg/rhel5,format=raw "
                 "-device xen-disk,drive=disk0,vdev=xvda "
                 "-drive if=none,id=disk1,file=/x.iso,format=raw,readonly=on "
-                "-device xen-cdrom,drive=disk1,vdev=xvdc "
+                "-device xen-cdrom,drive=disk1,vdev=xvdc,share-rw=on "
                 "-netdev bridge,id=net0,br=xenbr0 "
                 "-device xen-net-device,netdev=net0,mac=00:16:3e:00:00:01 "
                 "-vnc 127.0.0.1:1 -serial mon:stdio");
@@ -555,7 +561,6 @@ static void test_xml(void)
                  "f:5: note: <memory> beyond <currentMemory> is not carried: "
                  "the guest has 512 MiB for good\n"
                  "f:7: note: the cpuset of <vcpu> is not carried\n"
-                 "f:26: note: <shareable> of xvdc is not carried\n"
                  "f:31: note: <script> of an interface is not carried\n"
                  "f:36: note: <hostdev> is not carried");
 }
@@ -637,7 +642,9 @@ static const struct {
       "f:3: on_reboot: 'explode' is not an action (destroy, restart, preserve, "
       "rename-restart, coredump-destroy, coredump-restart)" },
     { "bootloader", "memory = 64\nbootloader = 'lilo'\n",
-      "f:2: bootloader: 'lilo' is not known here (pygrub and pvgrub are)" },
+      "f:2: bootloader: 'lilo' is not known here (pygrub, pvgrub and "
+      "domUloader are): name a kernel on the host by kernel= and ramdisk= "
+      "instead" },
     { "disk-kind", K "disk = ['nbd:host,xvda,w']\n",
       "f:3: disk: 'nbd:' is not a known kind of source" },
     { "disk-target-twice", K "disk = ['/a, vdev=xvda, target=/b']\n",
@@ -649,7 +656,7 @@ static const struct {
       "f:3: disk: '1025' is not a name for a guest's disk (xvda, xvda1, hda, "
       "sda1, ...), nor Xen's number of one" },
     { "disk-access", K "disk = ['file:/a,xvda,x']\n",
-      "f:3: disk: 'x' is not a way of access (r, ro, w, rw)" },
+      "f:3: disk: 'x' is not a way of access (r, ro, w, rw, w!)" },
     { "disk-format", K "disk = ['format=zip,vdev=xvda,target=/a']\n",
       "f:3: disk: 'zip' is not a known image format" },
     { "disk-no-vdev", K "disk = [\n'file:/a']\n",

@@ -70,6 +70,9 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
     if (disk->readonly) {
         line(out, "      <readonly/>");
     }
+    if (disk->shared) {
+        line(out, "      <shareable/>");
+    }
     if (strcmp(target, disk->vdev)) {
         line(out, "      <alias name='ua-%s'/>", disk->vdev);
     }

@@ -24,20 +24,9 @@ static char *commas(const char *text)
     return g_strjoinv(",,", parts);
 }
 
-/* A file's name, which QEMU would take for a protocol's otherwise */
-static char *file_name(const char *path)
-{
-    g_autofree char *local = NULL;
-
-    if (path[strcspn(path, ":/")] == ':') {
-        local = g_strconcat("./", path, NULL);
-    }
-    return commas(local ?: path);
-}
-
 static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
 {
-    g_autofree char *file = disk->source ? file_name(disk->source) : NULL;
+    g_autofree char *file = disk->source ? commas(disk->source) : NULL;
 
     if (file) {
         add(args, "-drive");
@@ -47,8 +36,9 @@ static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
     }
     add(args, "-device");
     if (file) {
-        add(args, "%s,drive=disk%d,vdev=%s",
-            disk->is_cdrom ? "xen-cdrom" : "xen-disk", index, disk->vdev);
+        add(args, "%s,drive=disk%d,vdev=%s%s",
+            disk->is_cdrom ? "xen-cdrom" : "xen-disk", index, disk->vdev,
+            disk->shared ? ",share-rw=on" : "");
     } else {
         add(args, "xen-cdrom,vdev=%s", disk->vdev);
     }
@@ -71,8 +61,23 @@ static void add_nic(GPtrArray *args, const GuestNic *nic, int index)
         nic->mac ?: "");
 }
 
+/* A password is on no command line: QEMU reads it from a file */
+static void add_secret(Guest *g, GPtrArray *args)
+{
+    g_autofree char *file = g_strconcat(g->name, ".vncpasswd", NULL);
+    g_autofree char *value = commas(file);
+
+    guest_note(g, g->display.line, "the password is not printed: write it, "
+               "without a newline, into a file '%s' in the directory that QEMU "
+               "is run in, which only its user can read", file);
+    add(args, "-object");
+    add(args, "secret,id=vnc-password,file=%s", value);
+}
+
 static void add_display(GPtrArray *args, const GuestDisplay *d)
 {
+    const char *secret = d->password ? ",password-secret=vnc-password" : "";
+
     if (d->is_sdl) {
         add(args, "-display");
         add(args, "sdl");
@@ -81,11 +86,9 @@ static void add_display(GPtrArray *args, const GuestDisplay *d)
 
         add(args, "-vnc");
         if (d->display >= 0) {
-            add(args, "%s:%d%s", listen, d->display,
-                d->password ? ",password=on" : "");
+            add(args, "%s:%d%s", listen, d->display, secret);
         } else {
-            add(args, "%s:0,to=99%s", listen,
-                d->password ? ",password=on" : "");
+            add(args, "%s:0,to=99%s", listen, secret);
         }
     }
     if (d->keymap) {
@@ -188,9 +191,8 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
         add_nic(args, nic, i);
     }
     if (g->display.present) {
-        if (g->display.password) {
-            guest_note(g, g->display.line, "the password is not carried: set "
-                       "it by QEMU's monitor, set_password vnc ...");
+        if (g->display.password && !g->display.is_sdl) {
+            add_secret(g, args);
         }
         add_display(args, &g->display);
     } else {

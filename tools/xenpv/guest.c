@@ -42,6 +42,7 @@ static void nic_free(gpointer p)
     g_free(nic->bridge);
     g_free(nic->network);
     g_free(nic->ifname);
+    g_free(nic->trunks);
     g_free(nic);
 }
 
@@ -404,18 +405,65 @@ bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp)
     if (g_str_has_prefix(base, "pv-grub") ||
         (g_str_has_prefix(base, "grub-") && strstr(base, "-xen"))) {
         g->boot_width = strstr(base, "x86_64") ? 64 :
-                        strstr(base, "x86_32") || strstr(base, "i386") ? 32 : 0;
+                        strstr(base, "x86_32") || strstr(base, "i386") ? 32 :
+                        g->boot_width;
         return true;
     }
     g->kernel = g_strdup(value);
     return true;
 }
 
+bool guest_set_arch(Guest *g, int line, const char *value, Error **errp)
+{
+    static const struct {
+        const char *arch;
+        unsigned width;
+    } known[] = {
+        { "i686", 32 }, { "i386", 32 }, { "x86_32", 32 }, { "x86_32p", 32 },
+        { "x86_64", 64 }, { "amd64", 64 },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(known); i++) {
+        if (!strcmp(value, known[i].arch)) {
+            /* A 64-bit host's guest may be of either width */
+            if (known[i].width == 32) {
+                g->boot_width = 32;
+            }
+            return true;
+        }
+    }
+    guest_error(g, line, errp, "arch: a guest for '%s' cannot be had here, "
+                "only those for i686 and x86_64", value);
+    return false;
+}
+
+/*
+ * Xen's tools copy what pygrub has chosen to the host, name the copy in the
+ * description of the running guest, and remove it once the guest has started.
+ */
+bool guest_is_boot_copy(const char *value)
+{
+    static const char *const places[] = {
+        "/var/lib/xen/boot_", "/var/lib/xen/", "/var/run/xend/boot/",
+        "/var/run/xen/", "/run/xen/", "/run/xend/boot/", "/var/lib/xend/",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(places); i++) {
+        if (g_str_has_prefix(value, places[i]) &&
+            (strstr(value, "boot_kernel") || strstr(value, "boot_ramdisk") ||
+             strstr(value, "/boot/") || strstr(value, "bootloader"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp)
 {
     g_autofree char *base = g_path_get_basename(value);
     static const char *const known[] = {
-        "pygrub", "pvgrub", "pv-grub", "pvgrub32", "pvgrub64",
+        "pygrub", "pvgrub", "pv-grub", "pvgrub32", "pvgrub64", "domUloader.py",
+        "domUloader",
     };
 
     for (int i = 0; i < ARRAY_SIZE(known); i++) {
@@ -425,8 +473,9 @@ bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp)
             return true;
         }
     }
-    guest_error(g, line, errp, "bootloader: '%s' is not known here (pygrub and "
-                "pvgrub are)", value);
+    guest_error(g, line, errp, "bootloader: '%s' is not known here (pygrub, "
+                "pvgrub and domUloader are): name a kernel on the host by "
+                "kernel= and ramdisk= instead", value);
     return false;
 }
 
@@ -491,10 +540,63 @@ static bool check_texts(Guest *g, Error **errp)
     return true;
 }
 
+/*
+ * xl takes a name that does not begin with / from the directory that it is
+ * called in, and so do we. Whoever reads our output may be in another one.
+ */
+static void make_absolute(Guest *g, int line, const char *what, char **path)
+{
+    char *old = *path;
+
+    if (old && old[0] != '/') {
+        *path = g_canonicalize_filename(old, NULL);
+        if (!g->typed) {
+            guest_note(g, line ?: 1, "%s: '%s' is taken from the directory "
+                       "that this is run in, as xl does: it is '%s'", what,
+                       old, *path);
+        }
+        g_free(old);
+    }
+}
+
+static void make_all_absolute(Guest *g)
+{
+    make_absolute(g, g->kernel_line, "kernel", &g->kernel);
+    make_absolute(g, g->kernel_line, "ramdisk", &g->ramdisk);
+    for (int i = 0; i < g->disks->len; i++) {
+        GuestDisk *disk = g->disks->pdata[i];
+
+        make_absolute(g, disk->line, "disk", &disk->source);
+    }
+}
+
+/* A guest without a name is called as its file is, as libvirt needs a name */
+static void make_name(Guest *g)
+{
+    g_autofree char *base = g_path_get_basename(g->file);
+    char *dot = strrchr(base, '.');
+    Error *err = NULL;
+
+    if (dot && dot > base) {
+        *dot = 0;
+    }
+    if (g->typed || !strcmp(g->file, "stdin") ||
+        !g_utf8_validate(base, -1, NULL) || !xenpv_text_is_plain(base) ||
+        !guest_set_name(g, 1, base, &err)) {
+        error_free(err);
+        g->name = g_strdup("xenpv");
+    }
+    if (!g->typed) {
+        guest_note(g, 1, "it does not say what the guest's name is: '%s' is "
+                   "taken", g->name);
+    }
+}
+
 bool guest_check(Guest *g, Error **errp)
 {
     g_autoptr(GHashTable) vdevs = g_hash_table_new(g_str_hash, g_str_equal);
 
+    make_all_absolute(g);
     if (!check_texts(g, errp)) {
         return false;
     }
@@ -533,7 +635,7 @@ bool guest_check(Guest *g, Error **errp)
         return false;
     }
     if (!g->name) {
-        g->name = g_strdup("xenpv");
+        make_name(g);
     }
     return true;
 }

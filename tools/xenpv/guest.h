@@ -48,13 +48,18 @@ extern const char *const guest_action_names[GUEST_ACTION__MAX];
 
 typedef struct GuestDisk {
     int line;
-    char *source;           /* NULL: a drive without a medium */
+    /*
+     * An absolute path, so that QEMU takes no part of it for a protocol; NULL:
+     * a drive without a medium
+     */
+    char *source;
     bool is_block;          /* a block device of the host's */
     const char *format;     /* QEMU's name: raw, qcow2, ... */
     char *vdev;
     bool readonly;
     bool is_cdrom;
     bool discard;
+    bool shared;            /* others may write to it at the same time */
 } GuestDisk;
 
 typedef struct GuestNic {
@@ -63,6 +68,9 @@ typedef struct GuestNic {
     char *bridge;           /* or */
     char *network;          /* libvirt's; neither: user networking */
     char *ifname;           /* the host's end, or NULL */
+    bool ovs;               /* the bridge is one of Open vSwitch's, with: */
+    unsigned vlan;          /* that of frames without a tag, or 0 */
+    char *trunks;           /* those with one, "42,43", or NULL */
     int fd;                 /* of a tap that is open already, or -1 */
 } GuestNic;
 
@@ -137,9 +145,16 @@ bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value,
                     Error **errp);
 bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
                            Error **errp);
+/*
+ * Xen's words for the width: i686, x86_64, ... It counts where the guest boots
+ * from its disk.
+ */
+bool guest_set_arch(Guest *g, int line, const char *value, Error **errp);
 /* A kernel that is a PV GRUB means: boot from disk */
 bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp);
+/* Whether the kernel @value is a copy that a boot loader has made, and gone */
+bool guest_is_boot_copy(const char *value);
 /* Whether @value is a vdev name at all */
 bool guest_is_vdev(const char *value);
 /* To be called last: what must be there, and what must not be there twice */

@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "xl-language.h"
+#include "xl-devices.h"
 
 static bool want(Guest *g, const char *name, const XlValue *v, XlType type,
                  Error **errp)
@@ -28,8 +28,8 @@ static bool want(Guest *g, const char *name, const XlValue *v, XlType type,
     return true;
 }
 
-static const char *want_string(Guest *g, const char *name, const XlValue *v,
-                               Error **errp)
+const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
+                           Error **errp)
 {
     if (!want(g, name, v, XL_STRING, errp)) {
         return NULL;
@@ -62,372 +62,6 @@ static bool want_number(Guest *g, const char *name, const XlValue *v,
         return false;
     }
     *n = v->number;
-    return true;
-}
-
-/* Splits "a = b" at the first '='; NULL if there is none. Both are stripped. */
-static char *split_key(char *word)
-{
-    char *eq = strchr(word, '=');
-
-    if (eq) {
-        *eq++ = 0;
-        g_strstrip(word);
-        return g_strstrip(eq);
-    }
-    g_strstrip(word);
-    return NULL;
-}
-
-static bool parse_access(Guest *g, GuestDisk *disk, const char *value,
-                         Error **errp)
-{
-    if (!strcmp(value, "r") || !strcmp(value, "ro")) {
-        disk->readonly = true;
-    } else if (strcmp(value, "w") && strcmp(value, "rw") &&
-               strcmp(value, "w!") && strcmp(value, "!w")) {
-        guest_error(g, disk->line, errp, "disk: '%s' is not a way of access "
-                    "(r, ro, w, rw)", value);
-        return false;
-    }
-    return true;
-}
-
-static bool is_format(const char *word)
-{
-    g_autofree char *bare = g_strchomp(g_strdup(word));
-
-    static const char *const formats[] = {
-        "raw", "qcow", "qcow2", "qed", "vhd", "vmdk", "aio",
-    };
-
-    for (int i = 0; i < ARRAY_SIZE(formats); i++) {
-        if (!strcmp(bare, formats[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * Takes xm's prefixes off a source, "tap:aio:" for one, and what they say
- * about it. False with errp set if it has one that nobody knows.
- */
-static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
-                         bool *had, Error **errp)
-{
-    static const struct {
-        const char *prefix, *format;
-        bool is_block;
-    } prefixes[] = {
-        { "phy:", "raw", true }, { "file:", "raw" },
-        { "tap2:tapdisk:aio:", "raw" }, { "tap:tapdisk:aio:", "raw" },
-        { "tap:tapdisk:qcow2:", "qcow2" }, { "tap:tapdisk:qcow:", "qcow" },
-        { "tap:tapdisk:vhd:", "vhd" }, { "tap2:tapdisk:vhd:", "vhd" },
-        { "tap:aio:", "raw" }, { "tap2:aio:", "raw" }, { "tap:sync:", "raw" },
-        { "tap2:sync:", "raw" }, { "tap:raw:", "raw" }, { "tap2:raw:", "raw" },
-        { "tap:qcow2:", "qcow2" }, { "tap2:qcow2:", "qcow2" },
-        { "tap:qcow:", "qcow" }, { "tap2:qcow:", "qcow" },
-        { "tap:vhd:", "vhd" }, { "tap2:vhd:", "vhd" },
-        { "tap:vmdk:", "vmdk" }, { "tap2:vmdk:", "vmdk" },
-        { "aio:", "raw" }, { "raw:", "raw" }, { "qcow2:", "qcow2" },
-        { "qcow:", "qcow" }, { "vhd:", "vhd" },
-    };
-    const char *colon;
-
-    for (int i = 0; i < ARRAY_SIZE(prefixes); i++) {
-        if (g_str_has_prefix(*source, prefixes[i].prefix)) {
-            *source += strlen(prefixes[i].prefix);
-            disk->is_block = prefixes[i].is_block;
-            *had = true;
-            return guest_set_disk_format(g, disk, prefixes[i].format, errp);
-        }
-    }
-    colon = strchr(*source, ':');
-    if (colon && (*source)[0] != '/') {
-        guest_error(g, disk->line, errp, "disk: '%.*s' is not a known kind of "
-                    "source", (int)(colon + 1 - *source), *source);
-        return false;
-    }
-    return true;
-}
-
-static bool set_source(Guest *g, GuestDisk *disk, const char *source,
-                       bool *had_prefix, Error **errp)
-{
-    if (disk->source) {
-        guest_error(g, disk->line, errp, "disk: its target is named twice");
-        return false;
-    }
-    if (!parse_prefix(g, disk, &source, had_prefix, errp)) {
-        return false;
-    }
-    /* xm's phy: names are relative to /dev */
-    if (disk->is_block && source[0] && source[0] != '/') {
-        disk->source = g_strconcat("/dev/", source, NULL);
-    } else if (source[0]) {
-        disk->source = g_strdup(source);
-    }
-    if (disk->source && g_str_has_prefix(disk->source, "/dev/")) {
-        disk->is_block = true;
-    }
-    return true;
-}
-
-/*
- * Both syntaxes of a disk at once: xm's "SOURCE,VDEV[:cdrom],MODE" and xl's
- * "TARGET,FORMAT,VDEV,ACCESS" with "KEY=VALUE" in any place.
- */
-static bool parse_disk(Guest *g, const XlValue *v, Error **errp)
-{
-    const char *text = want_string(g, "disk", v, errp);
-    g_auto(GStrv) words = NULL;
-    enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next = SOURCE;
-    bool prefix = false;
-    const char *here, *after = text;
-    GuestDisk *disk;
-
-    if (!text) {
-        return false;
-    }
-    disk = guest_add_disk(g, v->line);
-    words = g_strsplit(text, ",", 32);
-    for (char **w = words; *w; w++) {
-        g_autofree char *key = g_strdup(*w);
-        char *value = NULL;
-
-        here = after;
-        after = after ? strchr(after, ',') : NULL;
-        after = after ? after + 1 : NULL;
-
-        g_strstrip(*w);
-        if (next != SOURCE || g_str_has_prefix(g_strchug(key), "target") ||
-            g_str_has_prefix(key, "format") || g_str_has_prefix(key, "vdev") ||
-            g_str_has_prefix(key, "access") || g_str_has_prefix(key, "dev")) {
-            value = split_key(key);
-        } else {
-            g_strstrip(key);
-        }
-        if (value && !strcmp(key, "target")) {
-            /* It takes all that follows, commas too */
-            here = strchr(here, '=') + 1;
-            if (!set_source(g, disk, here + strspn(here, " "), &prefix, errp)) {
-                return false;
-            }
-            break;
-        } else if (value && !strcmp(key, "format")) {
-            if (!guest_set_disk_format(g, disk, value, errp)) {
-                return false;
-            }
-            next = MAX(next, VDEV);
-        } else if (value && !strcmp(key, "vdev")) {
-            if (!guest_set_vdev(g, disk, value, errp)) {
-                return false;
-            }
-            next = MAX(next, ACCESS);
-        } else if (value && !strcmp(key, "access")) {
-            if (!parse_access(g, disk, value, errp)) {
-                return false;
-            }
-            next = TOO_MANY;
-        } else if (value && !strcmp(key, "devtype")) {
-            disk->is_cdrom = !strcmp(value, "cdrom");
-        } else if (value && (!strcmp(key, "backendtype") ||
-                             !strcmp(key, "backend") ||
-                             !strcmp(key, "script"))) {
-            if (strcmp(key, "backendtype")) {
-                guest_note(g, v->line, "disk: '%s=%s' is not carried", key,
-                           value);
-            }
-        } else if (value) {
-            guest_error(g, v->line, errp, "disk: '%s' is not something that a "
-                        "disk has", key);
-            return false;
-        } else if (!strcmp(key, "cdrom")) {
-            disk->is_cdrom = true;
-        } else if (!strcmp(key, "discard") || !strcmp(key, "no-discard")) {
-            disk->discard = key[0] == 'd';
-        } else if (!strcmp(key, "direct-io-safe")) {
-            /* It always is */
-        } else if (next == SOURCE) {
-            if (!set_source(g, disk, key, &prefix, errp)) {
-                return false;
-            }
-            if (w[1]) {
-                g_strchug(w[1]);
-            }
-            next = prefix || (w[1] && w[1][0] && !is_format(w[1])) ? VDEV
-                                                                   : FORMAT;
-        } else if (next == FORMAT) {
-            if (!guest_set_disk_format(g, disk, key, errp)) {
-                return false;
-            }
-            next = VDEV;
-        } else if (next == VDEV) {
-            char *colon;
-
-            if (g_str_has_prefix(key, "ioemu:")) {
-                memmove(key, key + 6, strlen(key + 6) + 1);
-            }
-            colon = strchr(key, ':');
-            if (colon && !strcmp(colon, ":cdrom")) {
-                disk->is_cdrom = true;
-                *colon = 0;
-            } else if (colon && !strcmp(colon, ":disk")) {
-                *colon = 0;
-            }
-            if (!guest_set_vdev(g, disk, key, errp)) {
-                return false;
-            }
-            next = ACCESS;
-        } else if (next == ACCESS) {
-            if (!parse_access(g, disk, key, errp)) {
-                return false;
-            }
-            next = TOO_MANY;
-        } else {
-            guest_error(g, v->line, errp, "disk: '%s' is one word too many",
-                        key);
-            return false;
-        }
-    }
-    if (disk->is_cdrom) {
-        disk->readonly = true;
-    }
-    return true;
-}
-
-static bool parse_vif(Guest *g, const XlValue *v, Error **errp)
-{
-    const char *text = want_string(g, "vif", v, errp);
-    g_auto(GStrv) words = NULL;
-    GuestNic *nic;
-
-    if (!text) {
-        return false;
-    }
-    nic = guest_add_nic(g, v->line);
-    words = g_strsplit(text, ",", 32);
-    for (char **w = words; *w; w++) {
-        char *value = split_key(*w);
-
-        if (!**w && !value) {
-            continue;
-        }
-        if (!value) {
-            guest_error(g, v->line, errp, "vif: '%s' is not of the form "
-                        "NAME=VALUE", *w);
-            return false;
-        }
-        if (!strcmp(*w, "mac")) {
-            if (!guest_set_mac(g, nic, value, errp)) {
-                return false;
-            }
-        } else if (!strcmp(*w, "bridge")) {
-            if (!value[0] || strpbrk(value, "/ \t")) {
-                guest_error(g, v->line, errp, "vif: '%s' is not the name of a "
-                            "bridge", value);
-                return false;
-            }
-            g_free(nic->bridge);
-            nic->bridge = g_strdup(value);
-        } else if (!strcmp(*w, "vifname")) {
-            g_free(nic->ifname);
-            nic->ifname = g_strdup(value);
-        } else if (!strcmp(*w, "script") || !strcmp(*w, "ip") ||
-                   !strcmp(*w, "backend") || !strcmp(*w, "rate") ||
-                   !strcmp(*w, "gatewaydev") || !strcmp(*w, "netdev") ||
-                   !strcmp(*w, "gw") || !strcmp(*w, "mtu") ||
-                   !strcmp(*w, "accel") || !strcmp(*w, "trusted") ||
-                   !strcmp(*w, "model") || !strcmp(*w, "type")) {
-            if (strcmp(*w, "type") || !strcmp(value, "ioemu")) {
-                guest_note(g, v->line, "vif: '%s=%s' is not carried", *w,
-                           value);
-            }
-        } else {
-            guest_error(g, v->line, errp, "vif: '%s' is not something that a "
-                        "vif has", *w);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool parse_vfb(Guest *g, const XlValue *v, Error **errp)
-{
-    const char *text = want_string(g, "vfb", v, errp);
-    g_auto(GStrv) words = NULL;
-    GuestDisplay *d = &g->display;
-
-    if (!text) {
-        return false;
-    }
-    if (d->present) {
-        guest_note(g, v->line, "vfb: a guest has only one framebuffer here");
-        return true;
-    }
-    d->present = true;
-    d->line = v->line;
-    words = g_strsplit(text, ",", 32);
-    for (char **w = words; *w; w++) {
-        char *value = split_key(*w);
-        uint64_t n;
-
-        if (!**w && !value) {
-            continue;
-        }
-        if (!value) {
-            guest_error(g, v->line, errp, "vfb: '%s' is not of the form "
-                        "NAME=VALUE", *w);
-            return false;
-        }
-        if (!strcmp(*w, "type") || !strcmp(*w, "sdl") || !strcmp(*w, "vnc")) {
-            if (!strcmp(*w, "type") && strcmp(value, "vnc") &&
-                strcmp(value, "sdl")) {
-                guest_error(g, v->line, errp, "vfb: '%s' is not a type of "
-                            "display (vnc, sdl)", value);
-                return false;
-            }
-            if (!strcmp(value, "sdl") ||
-                (!strcmp(*w, "sdl") && !strcmp(value, "1"))) {
-                d->is_sdl = true;
-            }
-        } else if (!strcmp(*w, "vncdisplay")) {
-            if (qemu_strtou64(value, NULL, 10, &n) < 0 || n > 59635) {
-                guest_error(g, v->line, errp, "vfb: '%s' is not the number of "
-                            "a display", value);
-                return false;
-            }
-            d->display = n;
-        } else if (!strcmp(*w, "vncunused")) {
-            if (!strcmp(value, "1")) {
-                d->display = -1;
-            }
-        } else if (!strcmp(*w, "vnclisten")) {
-            char *colon = strrchr(value, ':');
-
-            if (colon && strchr(value, ':') == colon &&
-                !qemu_strtou64(colon + 1, NULL, 10, &n) && n <= 59635) {
-                d->display = n;
-                *colon = 0;
-            }
-            g_free(d->listen);
-            d->listen = g_strdup(value);
-        } else if (!strcmp(*w, "vncpasswd")) {
-            g_free(d->password);
-            d->password = value[0] ? g_strdup(value) : NULL;
-        } else if (!strcmp(*w, "keymap")) {
-            g_free(d->keymap);
-            d->keymap = g_strdup(value);
-        } else if (!strcmp(*w, "display") || !strcmp(*w, "xauthority") ||
-                   !strcmp(*w, "opengl") || !strcmp(*w, "videoram")) {
-            guest_note(g, v->line, "vfb: '%s=%s' is not carried", *w, value);
-        } else {
-            guest_error(g, v->line, errp, "vfb: '%s' is not something that a "
-                        "vfb has", *w);
-            return false;
-        }
-    }
     return true;
 }
 
@@ -480,7 +114,7 @@ static bool parse_cmdline(XlSettings *s, Error **errp)
     const char *text;
 
     if (whole) {
-        text = want_string(g, "cmdline", whole, errp);
+        text = xl_want_string(g, "cmdline", whole, errp);
         if (!text) {
             return false;
         }
@@ -496,7 +130,7 @@ static bool parse_cmdline(XlSettings *s, Error **errp)
                        parts[i].name);
             continue;
         }
-        text = want_string(g, parts[i].name, v, errp);
+        text = xl_want_string(g, parts[i].name, v, errp);
         if (!text) {
             return false;
         }
@@ -527,7 +161,7 @@ static bool check_kind(XlSettings *s, Error **errp)
         if (!v) {
             continue;
         }
-        text = want_string(s->g, kinds[i].name, v, errp);
+        text = xl_want_string(s->g, kinds[i].name, v, errp);
         if (!text) {
             return false;
         }
@@ -555,11 +189,11 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
         "nographic", "stdvga", "xen_platform_pci", "viridian", "hap",
         "usbdevice", "usb", "localtime", "vncunused", "vnclisten", "keymap",
         "vncpasswd", "vncdisplay", "vncviewer", "vncconsole", "on_watchdog",
-        "maxvcpus", "vcpu_avail",
+        "maxvcpus", "vcpu_avail", "bootargs", "bootloader_args", "bootentry",
+        "firmware",
     };
     static const char *const in_words[] = {
         "netmask", "gateway", "hostname", "localtime", "serial", "vcpu_avail",
-        "vnc", "sdl",
     };
     Guest *g = s->g;
     const char *text;
@@ -571,7 +205,7 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     }
     if (!strcmp(name, "name") || !strcmp(name, "uuid") ||
         g_str_has_prefix(name, "on_")) {
-        text = want_string(g, name, v, errp);
+        text = xl_want_string(g, name, v, errp);
         if (!text) {
             return false;
         }
@@ -597,13 +231,13 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     }
     if (!strcmp(name, "disk")) {
         g->disk_line = v->line;
-        return each(g, name, v, parse_disk, errp);
+        return each(g, name, v, xl_parse_disk, errp);
     }
     if (!strcmp(name, "vif")) {
-        return each(g, name, v, parse_vif, errp);
+        return each(g, name, v, xl_parse_vif, errp);
     }
     if (!strcmp(name, "vfb")) {
-        return each(g, name, v, parse_vfb, errp);
+        return each(g, name, v, xl_parse_vfb, errp);
     }
     for (int i = 0; i < ARRAY_SIZE(in_words); i++) {
         if (!strcmp(name, in_words[i]) &&
@@ -623,46 +257,201 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     return true;
 }
 
+/* A word of a boot loader's own command line, which PV GRUB does not have */
+static void note_loader_word(Guest *g, int line, const char *word)
+{
+    const char *entry = g_str_has_prefix(word, "--entry=") ? word + 8 : NULL;
+    const char *colon = entry ? strchr(entry, ':') : NULL;
+
+    if (!word[0] || !strcmp(word, "-q") || !strcmp(word, "--quiet")) {
+        return;
+    }
+    if (colon) {
+        /* domUloader's: DISK:KERNEL,INITRD */
+        g_auto(GStrv) files = g_strsplit(colon + 1, ",", 2);
+
+        guest_note(g, line, "domUloader took %s%s%s from %.*s: PV GRUB boots "
+                   "the default entry of that disk's menu; without a menu, "
+                   "copy them to the host, for kernel= and ramdisk=",
+                   files[0] ?: "", files[0] && files[1] ? " and " : "",
+                   files[0] && files[1] ? files[1] : "",
+                   (int)(colon - entry), entry);
+    } else if (entry) {
+        guest_note(g, line, "entry '%s' of the guest's menu is not chosen: "
+                   "PV GRUB boots its default; make it that", entry);
+    } else {
+        guest_note(g, line, "the boot loader's '%s' is not carried: PV GRUB "
+                   "boots the default entry of the guest's menu", word);
+    }
+}
+
+/* A string of words, or a list of them */
+static bool parse_loader_args(XlSettings *s, Error **errp)
+{
+    static const char *const names[] = {
+        "bootargs", "bootloader_args", "bootentry",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
+        const XlValue *v = look_up(s, names[i]);
+        int n = v && v->type == XL_LIST ? v->list->len : v ? 1 : 0;
+
+        for (int j = 0; j < n; j++) {
+            const XlValue *item = v->type == XL_LIST ? v->list->pdata[j] : v;
+            const char *text = xl_want_string(s->g, names[i], item, errp);
+            g_auto(GStrv) words = NULL;
+
+            if (!text) {
+                return false;
+            }
+            if (i == 2) {
+                g_autofree char *word = g_strconcat("--entry=", text, NULL);
+
+                note_loader_word(s->g, item->line, word);
+                continue;
+            }
+            words = g_strsplit_set(text, " \t", 32);
+            for (char **w = words; *w; w++) {
+                note_loader_word(s->g, item->line, *w);
+            }
+        }
+    }
+    return true;
+}
+
+/*
+ * A boot loader of Xen's: it may have been told, by settings that are the
+ * kernel's otherwise, what to boot off the guest's disk. PV GRUB boots what
+ * the guest's menu says.
+ */
+static bool parse_loader(XlSettings *s, const XlValue *v, const char *loader,
+                         Error **errp)
+{
+    static const char *const files[] = { "kernel", "ramdisk" };
+    Guest *g = s->g;
+
+    if (!guest_set_bootloader(g, v->line, loader, errp)) {
+        return false;
+    }
+    g->kernel_line = v->line;
+    for (int i = 0; i < ARRAY_SIZE(files); i++) {
+        const XlValue *file = look_up(s, files[i]);
+        const char *text = NULL;
+
+        if (file) {
+            text = xl_want_string(g, files[i], file, errp);
+            if (!text) {
+                return false;
+            }
+            guest_note(g, file->line, "'%s' does not count beside "
+                       "'bootloader': PV GRUB boots the default entry of the "
+                       "guest's menu; make that boot '%s'", files[i], text);
+        }
+    }
+    return parse_loader_args(s, errp);
+}
+
 static bool parse_kernel(XlSettings *s, Error **errp)
 {
     const XlValue *kernel = look_up(s, "kernel");
     const XlValue *ramdisk = look_up(s, "ramdisk");
     const XlValue *loader = look_up(s, "bootloader");
+    const XlValue *firmware = look_up(s, "firmware");
     const char *text;
     Guest *g = s->g;
 
-    if (loader) {
-        text = want_string(g, "bootloader", loader, errp);
-        if (!text || !guest_set_bootloader(g, loader->line, text, errp)) {
+    if (firmware) {
+        text = xl_want_string(g, "firmware", firmware, errp);
+        if (!text) {
             return false;
         }
-        g->kernel_line = loader->line;
-        if (kernel) {
-            guest_note(g, kernel->line, "'kernel' does not count beside "
-                       "'bootloader'");
+        if (!g_str_has_prefix(text, "pvgrub")) {
+            guest_note(g, firmware->line, "firmware '%s' is nothing that a PV "
+                       "guest has", text);
+        } else if (!loader) {
+            return parse_loader(s, firmware, text, errp);
         }
-        if (ramdisk) {
-            guest_note(g, ramdisk->line, "'ramdisk' does not count beside "
-                       "'bootloader'");
-        }
-        return true;
+    }
+    if (loader) {
+        text = xl_want_string(g, "bootloader", loader, errp);
+        return text && parse_loader(s, loader, text, errp);
     }
     if (kernel) {
-        text = want_string(g, "kernel", kernel, errp);
+        text = xl_want_string(g, "kernel", kernel, errp);
         if (!text || !guest_set_kernel(g, kernel->line, text, errp)) {
             return false;
         }
     }
     if (ramdisk) {
-        text = want_string(g, "ramdisk", ramdisk, errp);
+        text = xl_want_string(g, "ramdisk", ramdisk, errp);
         if (!text) {
             return false;
         }
         if (kernel && !g->kernel) {
             guest_note(g, ramdisk->line, "'ramdisk' of a PV GRUB is not "
-                       "carried");
+                       "carried: it held a menu; the guest's own is read "
+                       "instead");
         } else {
             g->ramdisk = g_strdup(text);
+        }
+    }
+    return true;
+}
+
+static bool is_on(const XlValue *v)
+{
+    return v && ((v->type == XL_NUMBER && v->number) ||
+                 (v->type == XL_STRING && strcmp(v->string, "0")));
+}
+
+/*
+ * A framebuffer without "vfb", by settings that are an HVM guest's otherwise,
+ * as xl makes one for a PV guest
+ */
+static bool parse_display(XlSettings *s, Error **errp)
+{
+    static const char *const words[] = {
+        "vncunused", "vnclisten", "vncdisplay", "vncpasswd", "keymap",
+    };
+    const XlValue *vnc = look_up(s, "vnc"), *sdl = look_up(s, "sdl");
+    bool vfb = s->g->display.present, wanted = is_on(vnc) || is_on(sdl);
+    Guest *g = s->g;
+
+    if (wanted && vfb) {
+        guest_note(g, (is_on(vnc) ? vnc : sdl)->line, "'%s' does not count "
+                   "beside 'vfb'", is_on(vnc) ? "vnc" : "sdl");
+    } else if (wanted) {
+        g->display.present = true;
+        g->display.line = (is_on(vnc) ? vnc : sdl)->line;
+        g->display.is_sdl = !is_on(vnc);
+        if (is_on(vnc) && is_on(sdl)) {
+            guest_note(g, sdl->line, "'sdl' does not count beside 'vnc'");
+        }
+    }
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        const XlValue *v = look_up(s, words[i]);
+        g_autofree char *text = NULL;
+        const char *string;
+
+        if (!v || (v->type == XL_NUMBER && !v->number && !wanted)) {
+            continue;
+        }
+        if (vfb || !wanted) {
+            guest_note(g, v->line, vfb ? "'%s' does not count beside 'vfb'" :
+                       "'%s' is of no effect without vnc=1", words[i]);
+            continue;
+        }
+        if (v->type == XL_NUMBER) {
+            text = g_strdup_printf("%" PRId64, v->number);
+        } else {
+            string = xl_want_string(g, words[i], v, errp);
+            if (!string) {
+                return false;
+            }
+            text = g_strdup(string);
+        }
+        if (!xl_set_vfb_word(g, v->line, words[i], text, errp)) {
+            return false;
         }
     }
     return true;
@@ -684,6 +473,9 @@ static bool parse_settings(XlSettings *s, Error **errp)
                            errp)) {
             return false;
         }
+    }
+    if (!parse_display(s, errp)) {
+        return false;
     }
     v = look_up(s, "maxmem");
     if (v) {
@@ -715,8 +507,11 @@ static bool parse_settings(XlSettings *s, Error **errp)
     }
     if (!g->kernel && g->cmdline) {
         v = look_up(s, "cmdline") ?: look_up(s, "extra") ?: look_up(s, "root");
-        guest_note(g, v ? v->line : 1, "the kernel's command line is not "
-                   "carried: the guest's boot loader has its own");
+        guest_note(g, v ? v->line : 1, g->cmdline[0] == '(' ?
+                   "'%s' is pv-grub's menu, not a command line, and is not "
+                   "carried: PV GRUB looks for the guest's menu by itself" :
+                   "the command line '%s' is not carried: add what is missing "
+                   "there to the entry in the guest's menu", g->cmdline);
         g_clear_pointer(&g->cmdline, g_free);
     }
     return true;

@@ -199,12 +199,13 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
         return false;
     }
     disk->readonly = child(n, "readonly") || disk->is_cdrom;
+    disk->shared = child(n, "shareable");
     disk->discard = is(attr(driver, "discard"), "unmap");
     for (int i = 0; i < n->children->len; i++) {
         const Node *c = n->children->pdata[i];
         static const char *const quiet[] = {
             "source", "target", "driver", "readonly", "address", "alias",
-            "backingStore",
+            "backingStore", "shareable",
         };
         bool known = false;
 
@@ -341,6 +342,7 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
     const Node *initrd = child(os, "initrd"), *cmdline = child(os, "cmdline");
     const Node *root = child(os, "root");
     g_autoptr(GString) out = g_string_new(NULL);
+    bool copy;
 
     if (type && !is(type->text->str, "linux") && !is(type->text->str, "xen")) {
         guest_error(g, type->line, errp, "<type>: '%s' is not a PV guest; an "
@@ -348,13 +350,34 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
                     "machines", type->text->str);
         return false;
     }
-    if (kernel) {
-        if (!guest_set_kernel(g, kernel->line, kernel->text->str, errp)) {
+    if (attr(type, "arch") && !guest_set_arch(g, type->line,
+                                              attr(type, "arch"), errp)) {
+        return false;
+    }
+    copy = kernel && guest_is_boot_copy(kernel->text->str);
+    if (copy || (loader && (loader->text->len || !kernel))) {
+        /* As Xen's driver, which hands the rest to the boot loader */
+        if (loader && loader->text->len &&
+            !guest_set_bootloader(g, loader->line, loader->text->str, errp)) {
             return false;
         }
-    } else if (loader &&
-               !guest_set_bootloader(g, loader->line, loader->text->str,
-                                     errp)) {
+        g->kernel_line = (loader ?: kernel)->line;
+        if (kernel && kernel->text->len) {
+            guest_note(g, kernel->line, copy ?
+                       "<kernel>, '%s', is a copy that Xen's boot loader had "
+                       "made of the guest's own kernel, and goes with the "
+                       "guest: PV GRUB boots that kernel from the disk" :
+                       "<kernel>, '%s', does not count beside <bootloader>: "
+                       "PV GRUB boots the default entry of the guest's menu",
+                       kernel->text->str);
+        }
+        if (initrd && initrd->text->len && !copy) {
+            guest_note(g, initrd->line, "<initrd> does not count beside "
+                       "<bootloader>: the guest's menu names its own");
+        }
+        initrd = NULL;
+    } else if (kernel &&
+               !guest_set_kernel(g, kernel->line, kernel->text->str, errp)) {
         return false;
     }
     if (initrd && initrd->text->len) {

@@ -1,0 +1,223 @@
+/*
+ * Unit test of what xenpv-convert makes of each setting
+ *
+ * Sources needed beside this file: tools/xenpv/guest.c,
+ * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
+ * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
+ * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c and
+ * hw/xenpv/xenpv-text.c.
+ *
+ * The rule is that each documented word is carried, or named with its line and
+ * with what to do instead. If one of these fails, a guest that moves off Xen
+ * boots another kernel, has its disk shared without protection, is in another
+ * network, shows its password to all users of the host, or has lost a setting
+ * without a word.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "../../tools/xenpv/guest.h"
+
+#define K "name = 'n'\nkernel = '/k'\nmemory = 64\n"
+#define D "name = 'n'\nmemory = 64\ndisk = ['/d,raw,xvda,rw']\n"
+#define X(os, devices) \
+    "<domain type='xen'><name>n</name><memory>65536</memory>" os \
+    "<devices><disk type='file'><source file='/d'/><target dev='xvda'/></disk>" \
+    devices "</devices></domain>"
+
+/* A configuration, and what must be in the outputs and notes, or must not be */
+typedef struct Case {
+    const char *text;
+    const char *qemu, *libvirt, *note;
+    const char *not;        /* in neither of the outputs */
+} Case;
+
+static void assert_has(const char *text, const char *part)
+{
+    if (part && !strstr(text, part)) {
+        g_test_message("'%s' is not in: %s", part, text);
+        g_test_fail();
+    }
+}
+
+static void run(const Case *cases, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const Case *c = &cases[i];
+        Error *err = NULL;
+        g_autoptr(Guest) g = guest_parse("f", c->text, strlen(c->text), &err);
+        g_autofree char *qemu = NULL, *libvirt = NULL, *notes = NULL;
+
+        g_test_message("%s", c->text);
+        if (!g) {
+            g_test_message("%s", error_get_pretty(err));
+            error_free(err);
+            g_test_fail();
+            continue;
+        }
+        qemu = guest_to_qemu_line(g, "qemu");
+        libvirt = guest_to_libvirt(g, "qemu", "kvm");
+        g_ptr_array_add(g->notes, NULL);
+        notes = g_strjoinv("\n", (char **)g->notes->pdata);
+        g_ptr_array_remove_index(g->notes, g->notes->len - 1);
+        assert_has(qemu, c->qemu);
+        assert_has(libvirt, c->libvirt);
+        assert_has(notes, c->note);
+        if (c->note && !c->note[0]) {
+            g_assert_cmpstr(notes, ==, "");
+        }
+        if (c->not) {
+            g_assert_null(strstr(qemu, c->not));
+            g_assert_null(strstr(libvirt, c->not));
+        }
+    }
+}
+
+static void refused(const char *text, const char *error)
+{
+    Error *err = NULL;
+    Guest *g = guest_parse("f", text, strlen(text), &err);
+
+    g_assert_null(g);
+    g_assert_cmpstr(error_get_pretty(err), ==, error);
+    error_free(err);
+}
+
+/*
+ * Xen's boot loaders chose a kernel of the guest's: here PV GRUB does, and the
+ * settings that told them which one are named
+ */
+static void test_boot(void)
+{
+    static const Case cases[] = {
+        /* virsh dumpxml of a guest that runs */
+        { X("<bootloader>/usr/bin/pygrub</bootloader><os><type>linux</type>"
+            "<kernel>/var/lib/xen/boot_kernel.a1b2</kernel>"
+            "<initrd>/var/lib/xen/boot_ramdisk.c3d4</initrd>"
+            "<cmdline>ro quiet</cmdline></os>", ""),
+          .note = "f:1: note: <kernel>, '/var/lib/xen/boot_kernel.a1b2', is a "
+          "copy", .not = "/var/lib/xen" },
+        { X("<bootloader/><os><type>linux</type></os>", ""),
+          .qemu = "-machine xenpv-kvm \\\n    -nodefaults" },
+        { X("<os><type>linux</type>"
+            "<kernel>/var/run/xend/boot/boot_kernel.x</kernel></os>", ""),
+          .note = "PV GRUB boots that kernel from the disk", .not = "-kernel" },
+        { X("<bootloader>pygrub</bootloader><os><type arch='i686'>linux</type>"
+            "</os>", ""), .qemu = "boot-width=32" },
+        { X("<bootloader>pygrub</bootloader><os><type arch='x86_64'>linux"
+            "</type></os>", ""), .not = "boot-width" },
+        { D "bootloader = '/usr/lib/xen/boot/domUloader.py'\n"
+          "bootargs = '--entry=xvda2:/boot/vmlinuz-xen,/boot/initrd-xen'\n",
+          .note = "f:5: note: domUloader took /boot/vmlinuz-xen and "
+          "/boot/initrd-xen from xvda2: PV GRUB boots" },
+        { D "bootloader = 'domUloader.py'\nbootentry = 'hda1:/vmlinuz'\n",
+          .note = "f:5: note: domUloader took /vmlinuz from hda1" },
+        { D "bootloader = 'pygrub'\nkernel = '/boot/v'\nramdisk = '/boot/i'\n"
+          "extra = 'single'\n",
+          .note = "f:5: note: 'kernel' does not count beside 'bootloader': PV "
+          "GRUB boots the default entry of the guest's menu; make that boot "
+          "'/boot/v'\nf:6: note: 'ramdisk' does not count",
+          .not = "/boot/v" },
+        { D "bootloader = 'pygrub'\nextra = 'single'\n",
+          .note = "f:5: note: the command line 'single' is not carried: add "
+          "what is missing there to the entry in the guest's menu" },
+        { D "bootloader = 'pygrub'\nbootloader_args = [ '-q',\n '--entry=2' ]\n",
+          .note = "f:6: note: entry '2' of the guest's menu is not chosen" },
+        { D "firmware = 'pvgrub32'\n", .qemu = "boot-width=32", .note = "" },
+        { D "firmware = 'pvgrub64'\n", .qemu = "boot-width=64", .note = "" },
+        { K "firmware = 'bios'\n", .qemu = "-kernel /k",
+          .note = "f:4: note: firmware 'bios'" },
+        { D "kernel = '/usr/lib/xen/boot/pv-grub-x86_64.gz'\n"
+          "extra = '(hd1,0)/boot/grub/menu.lst'\n", .qemu = "boot-width=64",
+          .note = "f:5: note: '(hd1,0)/boot/grub/menu.lst' is pv-grub's menu",
+          .not = "menu.lst" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(X("<os><type arch='armv7l'>linux</type></os>", ""),
+            "f:1: arch: a guest for 'armv7l' cannot be had here, only those "
+            "for i686 and x86_64");
+}
+
+/* libvirt refuses a relative path, and QEMU takes it from where it is run */
+static void test_relative(void)
+{
+    g_autofree char *kernel = g_canonicalize_filename("mini-os.gz", NULL);
+    g_autofree char *disk = g_canonicalize_filename("../d.img", NULL);
+    g_autofree char *xml = g_strdup_printf("<kernel>%s</kernel>", kernel);
+    g_autofree char *opt = g_strdup_printf("file=%s,", disk);
+    g_autofree char *note = g_strdup_printf(
+        "f:2: note: kernel: 'mini-os.gz' is taken from the directory that "
+        "this is run in, as xl does: it is '%s'\n"
+        "f:2: note: ramdisk: 'i' is taken", kernel);
+    const Case cases[] = {
+        { "name = 'n'\nkernel = 'mini-os.gz'\nramdisk = 'i'\nmemory = 64\n"
+          "disk = [ 'file:../d.img,xvda,w' ]\n", .qemu = opt, .libvirt = xml,
+          .note = note },
+        { X("<os><type>linux</type><kernel>mini-os.gz</kernel></os>", ""),
+          .qemu = kernel, .libvirt = xml, .note = "it is '" },
+        { "xenner -name n -m 64 -kernel mini-os.gz\n", .libvirt = xml },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+}
+
+/* What xl makes a framebuffer of, and no password where "ps" shows it */
+static void test_display(void)
+{
+    static const Case cases[] = {
+        { K "vnc = 1\n", .qemu = "vfb=on", .libvirt = "<graphics type='vnc' "
+          "port='-1' autoport='yes'/>", .note = "" },
+        { K "vnc = '1'\nvnclisten = '0.0.0.0'\nvncdisplay = 7\nkeymap = 'de'\n",
+          .qemu = "-vnc 0.0.0.0:7 \\\n    -k de", .libvirt = "port='5907'" },
+        { K "vnc = 1\nvncdisplay = 7\nvncunused = 0\n", .qemu = ":7" },
+        { K "vnc = 1\nvncpasswd = 'hush'\n", .libvirt = "passwd='hush'",
+          .qemu = "-object secret,id=vnc-password,file=n.vncpasswd \\\n"
+          "    -vnc 127.0.0.1:0,to=99,password-secret=vnc-password",
+          .note = "f:4: note: the password is not printed: write it" },
+        { K "sdl = 1\n", .qemu = "-display sdl" },
+        { K "vnc = 0\nvncunused = 1\nvncpasswd = ''\n",
+          .qemu = "-display none",
+          .note = "f:5: note: 'vncunused' is of no effect without vnc=1" },
+        { K "vnc = 1\nvfb = ['vncdisplay=3']\nvncpasswd = 'hush'\n",
+          .qemu = "127.0.0.1:3", .not = "hush",
+          .note = "f:4: note: 'vnc' does not count beside 'vfb'\n"
+          "f:6: note: 'vncpasswd' does not count beside 'vfb'" },
+    };
+    g_autoptr(Guest) g = NULL;
+    g_autofree char *line = NULL;
+    static const char text[] = K "vfb = ['vncpasswd=hush']\n";
+
+    run(cases, ARRAY_SIZE(cases));
+    g = guest_parse("f", text, strlen(text), &error_abort);
+    line = guest_to_qemu_line(g, "qemu");
+    g_assert_null(strstr(line, "hush"));
+}
+
+/* Other guests write to a disk at the same time: only where that is said */
+static void test_shared(void)
+{
+    static const Case cases[] = {
+        { K "disk = ['phy:vg/a,xvda,w!']\n", .qemu = "vdev=xvda,share-rw=on",
+          .libvirt = "<shareable/>", .note = "" },
+        { K "disk = ['phy:vg/a,xvda,w']\n", .not = "share" },
+        { "<domain type='xen'><name>n</name><memory>65536</memory><os>"
+          "<kernel>/k</kernel></os><devices><disk type='block'>"
+          "<source dev='/d'/><target dev='xvda'/><shareable/></disk></devices>"
+          "</domain>", .qemu = "share-rw=on", .libvirt = "<shareable/>",
+          .note = "" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/xenpv/config/boot", test_boot);
+    g_test_add_func("/xenpv/config/relative", test_relative);
+    g_test_add_func("/xenpv/config/display", test_display);
+    g_test_add_func("/xenpv/config/shared", test_shared);
+    return g_test_run();
+}

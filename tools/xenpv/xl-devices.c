@@ -1,0 +1,387 @@
+/*
+ * What the devices in xl's and xm's configuration files mean: "disk", "vif" and
+ * "vfb", as xl-disk-configuration(5), xl-network-configuration(5) and xl.cfg(5)
+ * have them, and xm before
+ *
+ * Each documented word is carried, or named by a note that says what to do
+ * instead. A word that is in none of the documents gets a note, too: Xen's
+ * tools passed many over without one.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "xl-devices.h"
+
+/* Splits "a = b" at the first '='; NULL if there is none. Both are stripped. */
+static char *split_key(char *word)
+{
+    char *eq = strchr(word, '=');
+
+    if (eq) {
+        *eq++ = 0;
+        g_strstrip(word);
+        return g_strstrip(eq);
+    }
+    g_strstrip(word);
+    return NULL;
+}
+
+static bool parse_access(Guest *g, GuestDisk *disk, const char *value,
+                         Error **errp)
+{
+    if (!strcmp(value, "r") || !strcmp(value, "ro")) {
+        disk->readonly = true;
+    } else if (!strcmp(value, "w!") || !strcmp(value, "!w")) {
+        disk->shared = true;
+    } else if (strcmp(value, "w") && strcmp(value, "rw")) {
+        guest_error(g, disk->line, errp, "disk: '%s' is not a way of access "
+                    "(r, ro, w, rw, w!)", value);
+        return false;
+    }
+    return true;
+}
+
+static bool is_format(const char *word)
+{
+    g_autofree char *bare = g_strchomp(g_strdup(word));
+
+    static const char *const formats[] = {
+        "raw", "qcow", "qcow2", "qed", "vhd", "vmdk", "aio",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (!strcmp(bare, formats[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Takes xm's prefixes off a source, "tap:aio:" for one, and what they say
+ * about it. False with errp set if it has one that nobody knows.
+ */
+static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
+                         bool *had, Error **errp)
+{
+    static const struct {
+        const char *prefix, *format;
+        bool is_block;
+    } prefixes[] = {
+        { "phy:", "raw", true }, { "file:", "raw" },
+        { "tap2:tapdisk:aio:", "raw" }, { "tap:tapdisk:aio:", "raw" },
+        { "tap:tapdisk:qcow2:", "qcow2" }, { "tap:tapdisk:qcow:", "qcow" },
+        { "tap:tapdisk:vhd:", "vhd" }, { "tap2:tapdisk:vhd:", "vhd" },
+        { "tap:aio:", "raw" }, { "tap2:aio:", "raw" }, { "tap:sync:", "raw" },
+        { "tap2:sync:", "raw" }, { "tap:raw:", "raw" }, { "tap2:raw:", "raw" },
+        { "tap:qcow2:", "qcow2" }, { "tap2:qcow2:", "qcow2" },
+        { "tap:qcow:", "qcow" }, { "tap2:qcow:", "qcow" },
+        { "tap:vhd:", "vhd" }, { "tap2:vhd:", "vhd" },
+        { "tap:vmdk:", "vmdk" }, { "tap2:vmdk:", "vmdk" },
+        { "aio:", "raw" }, { "raw:", "raw" }, { "qcow2:", "qcow2" },
+        { "qcow:", "qcow" }, { "vhd:", "vhd" },
+    };
+    const char *colon;
+
+    for (int i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        if (g_str_has_prefix(*source, prefixes[i].prefix)) {
+            *source += strlen(prefixes[i].prefix);
+            disk->is_block = prefixes[i].is_block;
+            *had = true;
+            return guest_set_disk_format(g, disk, prefixes[i].format, errp);
+        }
+    }
+    colon = strchr(*source, ':');
+    if (colon && (*source)[0] != '/') {
+        guest_error(g, disk->line, errp, "disk: '%.*s' is not a known kind of "
+                    "source", (int)(colon + 1 - *source), *source);
+        return false;
+    }
+    return true;
+}
+
+static bool set_source(Guest *g, GuestDisk *disk, const char *source,
+                       bool *had_prefix, Error **errp)
+{
+    if (disk->source) {
+        guest_error(g, disk->line, errp, "disk: its target is named twice");
+        return false;
+    }
+    if (!parse_prefix(g, disk, &source, had_prefix, errp)) {
+        return false;
+    }
+    /* xm's phy: names are relative to /dev */
+    if (disk->is_block && source[0] && source[0] != '/') {
+        disk->source = g_strconcat("/dev/", source, NULL);
+    } else if (source[0]) {
+        disk->source = g_strdup(source);
+    }
+    if (disk->source && g_str_has_prefix(disk->source, "/dev/")) {
+        disk->is_block = true;
+    }
+    return true;
+}
+
+/*
+ * Both syntaxes of a disk at once: xm's "SOURCE,VDEV[:cdrom],MODE" and xl's
+ * "TARGET,FORMAT,VDEV,ACCESS" with "KEY=VALUE" in any place.
+ */
+bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
+{
+    const char *text = xl_want_string(g, "disk", v, errp);
+    g_auto(GStrv) words = NULL;
+    enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next = SOURCE;
+    bool prefix = false;
+    const char *here, *after = text;
+    GuestDisk *disk;
+
+    if (!text) {
+        return false;
+    }
+    disk = guest_add_disk(g, v->line);
+    words = g_strsplit(text, ",", 32);
+    for (char **w = words; *w; w++) {
+        g_autofree char *key = g_strdup(*w);
+        char *value = NULL;
+
+        here = after;
+        after = after ? strchr(after, ',') : NULL;
+        after = after ? after + 1 : NULL;
+
+        g_strstrip(*w);
+        if (next != SOURCE || g_str_has_prefix(g_strchug(key), "target") ||
+            g_str_has_prefix(key, "format") || g_str_has_prefix(key, "vdev") ||
+            g_str_has_prefix(key, "access") || g_str_has_prefix(key, "dev")) {
+            value = split_key(key);
+        } else {
+            g_strstrip(key);
+        }
+        if (value && !strcmp(key, "target")) {
+            /* It takes all that follows, commas too */
+            here = strchr(here, '=') + 1;
+            if (!set_source(g, disk, here + strspn(here, " "), &prefix, errp)) {
+                return false;
+            }
+            break;
+        } else if (value && !strcmp(key, "format")) {
+            if (!guest_set_disk_format(g, disk, value, errp)) {
+                return false;
+            }
+            next = MAX(next, VDEV);
+        } else if (value && !strcmp(key, "vdev")) {
+            if (!guest_set_vdev(g, disk, value, errp)) {
+                return false;
+            }
+            next = MAX(next, ACCESS);
+        } else if (value && !strcmp(key, "access")) {
+            if (!parse_access(g, disk, value, errp)) {
+                return false;
+            }
+            next = TOO_MANY;
+        } else if (value && !strcmp(key, "devtype")) {
+            disk->is_cdrom = !strcmp(value, "cdrom");
+        } else if (value && (!strcmp(key, "backendtype") ||
+                             !strcmp(key, "backend") ||
+                             !strcmp(key, "script"))) {
+            if (strcmp(key, "backendtype")) {
+                guest_note(g, v->line, "disk: '%s=%s' is not carried", key,
+                           value);
+            }
+        } else if (value) {
+            guest_error(g, v->line, errp, "disk: '%s' is not something that a "
+                        "disk has", key);
+            return false;
+        } else if (!strcmp(key, "cdrom")) {
+            disk->is_cdrom = true;
+        } else if (!strcmp(key, "discard") || !strcmp(key, "no-discard")) {
+            disk->discard = key[0] == 'd';
+        } else if (!strcmp(key, "direct-io-safe")) {
+            /* It always is */
+        } else if (next == SOURCE) {
+            if (!set_source(g, disk, key, &prefix, errp)) {
+                return false;
+            }
+            if (w[1]) {
+                g_strchug(w[1]);
+            }
+            next = prefix || (w[1] && w[1][0] && !is_format(w[1])) ? VDEV
+                                                                   : FORMAT;
+        } else if (next == FORMAT) {
+            if (!guest_set_disk_format(g, disk, key, errp)) {
+                return false;
+            }
+            next = VDEV;
+        } else if (next == VDEV) {
+            char *colon;
+
+            if (g_str_has_prefix(key, "ioemu:")) {
+                memmove(key, key + 6, strlen(key + 6) + 1);
+            }
+            colon = strchr(key, ':');
+            if (colon && !strcmp(colon, ":cdrom")) {
+                disk->is_cdrom = true;
+                *colon = 0;
+            } else if (colon && !strcmp(colon, ":disk")) {
+                *colon = 0;
+            }
+            if (!guest_set_vdev(g, disk, key, errp)) {
+                return false;
+            }
+            next = ACCESS;
+        } else if (next == ACCESS) {
+            if (!parse_access(g, disk, key, errp)) {
+                return false;
+            }
+            next = TOO_MANY;
+        } else {
+            guest_error(g, v->line, errp, "disk: '%s' is one word too many",
+                        key);
+            return false;
+        }
+    }
+    if (disk->is_cdrom) {
+        disk->readonly = true;
+    }
+    return true;
+}
+
+bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
+{
+    const char *text = xl_want_string(g, "vif", v, errp);
+    g_auto(GStrv) words = NULL;
+    GuestNic *nic;
+
+    if (!text) {
+        return false;
+    }
+    nic = guest_add_nic(g, v->line);
+    words = g_strsplit(text, ",", 32);
+    for (char **w = words; *w; w++) {
+        char *value = split_key(*w);
+
+        if (!**w && !value) {
+            continue;
+        }
+        if (!value) {
+            guest_error(g, v->line, errp, "vif: '%s' is not of the form "
+                        "NAME=VALUE", *w);
+            return false;
+        }
+        if (!strcmp(*w, "mac")) {
+            if (!guest_set_mac(g, nic, value, errp)) {
+                return false;
+            }
+        } else if (!strcmp(*w, "bridge")) {
+            if (!value[0] || strpbrk(value, "/ \t")) {
+                guest_error(g, v->line, errp, "vif: '%s' is not the name of a "
+                            "bridge", value);
+                return false;
+            }
+            g_free(nic->bridge);
+            nic->bridge = g_strdup(value);
+        } else if (!strcmp(*w, "vifname")) {
+            g_free(nic->ifname);
+            nic->ifname = g_strdup(value);
+        } else if (!strcmp(*w, "script") || !strcmp(*w, "ip") ||
+                   !strcmp(*w, "backend") || !strcmp(*w, "rate") ||
+                   !strcmp(*w, "gatewaydev") || !strcmp(*w, "netdev") ||
+                   !strcmp(*w, "gw") || !strcmp(*w, "mtu") ||
+                   !strcmp(*w, "accel") || !strcmp(*w, "trusted") ||
+                   !strcmp(*w, "model") || !strcmp(*w, "type")) {
+            if (strcmp(*w, "type") || !strcmp(value, "ioemu")) {
+                guest_note(g, v->line, "vif: '%s=%s' is not carried", *w,
+                           value);
+            }
+        } else {
+            guest_error(g, v->line, errp, "vif: '%s' is not something that a "
+                        "vif has", *w);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
+                     Error **errp)
+{
+    GuestDisplay *d = &g->display;
+    uint64_t n;
+
+    if (!strcmp(key, "type") || !strcmp(key, "sdl") || !strcmp(key, "vnc")) {
+        if (!strcmp(key, "type") && strcmp(value, "vnc") &&
+            strcmp(value, "sdl")) {
+            guest_error(g, line, errp, "vfb: '%s' is not a type of display "
+                        "(vnc, sdl)", value);
+            return false;
+        }
+        if (!strcmp(value, "sdl") ||
+            (!strcmp(key, "sdl") && !strcmp(value, "1"))) {
+            d->is_sdl = true;
+        }
+    } else if (!strcmp(key, "vncdisplay")) {
+        if (qemu_strtou64(value, NULL, 10, &n) < 0 || n > 59635) {
+            guest_error(g, line, errp, "vfb: '%s' is not the number of a "
+                        "display", value);
+            return false;
+        }
+        d->display = n;
+    } else if (!strcmp(key, "vncunused")) {
+        if (!strcmp(value, "1")) {
+            d->display = -1;
+        }
+    } else if (!strcmp(key, "vnclisten")) {
+        char *colon = strrchr(value, ':');
+
+        if (colon && strchr(value, ':') == colon &&
+            !qemu_strtou64(colon + 1, NULL, 10, &n) && n <= 59635) {
+            d->display = n;
+            *colon = 0;
+        }
+        g_free(d->listen);
+        d->listen = g_strdup(value);
+    } else if (!strcmp(key, "vncpasswd")) {
+        g_free(d->password);
+        d->password = value[0] ? g_strdup(value) : NULL;
+    } else if (!strcmp(key, "keymap")) {
+        g_free(d->keymap);
+        d->keymap = g_strdup(value);
+    } else {
+        guest_note(g, line, "vfb: '%s=%s' is not carried", key, value);
+    }
+    return true;
+}
+
+bool xl_parse_vfb(Guest *g, const XlValue *v, Error **errp)
+{
+    const char *text = xl_want_string(g, "vfb", v, errp);
+    g_auto(GStrv) words = NULL;
+
+    if (!text) {
+        return false;
+    }
+    if (g->display.present) {
+        guest_note(g, v->line, "vfb: a guest has only one framebuffer here");
+        return true;
+    }
+    g->display.present = true;
+    g->display.line = v->line;
+    words = g_strsplit(text, ",", 32);
+    for (char **w = words; *w; w++) {
+        char *value = split_key(*w);
+
+        if (!**w && !value) {
+            continue;
+        }
+        if (!value) {
+            guest_error(g, v->line, errp, "vfb: '%s' is not of the form "
+                        "NAME=VALUE", *w);
+            return false;
+        }
+        if (!xl_set_vfb_word(g, v->line, *w, value, errp)) {
+            return false;
+        }
+    }
+    return true;
+}

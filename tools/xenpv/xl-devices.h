@@ -1,0 +1,27 @@
+/*
+ * What the devices in xl's and xm's configuration files mean
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef TOOLS_XENPV_XL_DEVICES_H
+#define TOOLS_XENPV_XL_DEVICES_H
+
+#include "xl-language.h"
+
+/*
+ * The string of the setting @name; NULL with @errp set if it is none, or is of
+ * more than one line
+ */
+const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
+                           Error **errp);
+
+/* One item each of the lists of that name. False with @errp set. */
+bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp);
+bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp);
+bool xl_parse_vfb(Guest *g, const XlValue *v, Error **errp);
+/* One word of a framebuffer's, wherever it stands: @value is written to */
+bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
+                     Error **errp);
+
+#endif
