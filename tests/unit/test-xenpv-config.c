@@ -212,6 +212,105 @@ static void test_shared(void)
     run(cases, ARRAY_SIZE(cases));
 }
 
+static void test_disk_words(void)
+{
+    static const Case cases[] = {
+        { K "disk = ['/dev/vg/r,,xvda,,']\n",
+          .qemu = "file=/dev/vg/r,format=raw \\\n", .note = "" },
+        { K "disk = ['/a=b,qcow2,xvda,,no-discard,direct-io-safe,"
+          "backendtype=tap']\n", .qemu = "file=/a=b,format=qcow2 \\\n",
+          .note = "" },
+        { K "disk = ['backendtype=phy,vdev=xvdb,target=/dev/a']\n",
+          .qemu = "vdev=xvdb", .note = "" },
+        { K "disk = ['/d,raw,xvda,rw,script=block-x,backend=dom2,odd=1']\n",
+          .qemu = "file=/d",
+          .note = "f:4: note: disk: 'backend=dom2' is not carried: there are "
+          "no driver domains; the disk must be the host's\n"
+          "f:4: note: disk: 'odd=1' is not carried\n"
+          "f:4: note: disk: the script 'block-x' is not run" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(K "disk = ['script=block-iscsi,vdev=xvda,target=iqn=x']\n",
+            "f:4: disk: the script 'block-iscsi' connects 'iqn=x' under Xen: "
+            "do so on the host, and name the block device that it gives");
+}
+
+/* A guest in another network than before, or with others' VLANs */
+static void test_vif_words(void)
+{
+    static const Case cases[] = {
+        { K "vif = ['bridge=ovsbr0:42:43,vifname=t']\n",
+          .qemu = "tap,id=net0,ifname=t,script=no,downscript=no",
+          .libvirt = "      <virtualport type='openvswitch'/>\n"
+          "      <vlan trunk='yes'>\n        <tag id='42'/>\n"
+          "        <tag id='43'/>\n      </vlan>\n",
+          .note = "'ovs-vsctl add-port ovsbr0 t trunks=42,43'" },
+        { K "vif = ['bridge=ovsbr0.42,script=vif-openvswitch']\n",
+          .libvirt = "<vlan>\n        <tag id='42'/>",
+          .note = "'ovs-vsctl add-port ovsbr0 tap0 tag=42'" },
+        { K "vif = ['bridge=br0.42']\n", .qemu = "br=br0.42", .note = "" },
+        { K "vif = ['bridge=b,script=vif-bridge']\n", .qemu = "br=b",
+          .note = "" },
+        { K "vif = ['ip=10.0.0.5,script=/etc/xen/scripts/vif-route']\n",
+          .note = "'ip route add 10.0.0.5 dev TAP'" },
+        { K "vif = ['bridge=b,script=vif-nat']\n", .note = "user networking" },
+        { K "vif = ['bridge=b,mtu=9000,devid=1,odd=1,type=vif']\n",
+          .note = "f:4: note: vif: 'mtu=9000' is not carried: set it in the "
+          "guest and on the host's end\n"
+          "f:4: note: vif: 'devid=1' is not carried: interfaces are in the "
+          "order of the list\n"
+          "f:4: note: vif: 'odd=1' is not carried: Xen's documents do not have "
+          "that word" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(K "vif = ['bridge=ovsbr0:4095']\n",
+            "f:4: vif: '4095' is not the number of a VLAN");
+}
+
+/* The kernel's command line, as xm put it together */
+static void test_network_boot(void)
+{
+    static const Case cases[] = {
+        { K "ip = '10.0.0.5'\nnetmask = '255.0.0.0'\ngateway = '10.0.0.1'\n"
+          "hostname = 'h'\nroot = '/dev/xvda1'\nextra = 'ro'\n",
+          .qemu = "'ip=10.0.0.5:127.0.255.255:10.0.0.1:255.0.0.0:h:eth0:off "
+          "root=/dev/xvda1 ro'", .note = "" },
+        { K "dhcp = 'dhcp'\nnfs_server = '10.0.0.2'\nnfs_root = '/srv/n'\n"
+          "root = '/dev/nfs'\nextra = 'ro'\n",
+          .qemu = "'ip=:10.0.0.2::::eth0:dhcp root=/dev/nfs "
+          "nfsroot=10.0.0.2:/srv/n ro'", .note = "" },
+        { K "ip = ':::::eth0:dhcp'\n", .qemu = "-append ip=:::::eth0:dhcp" },
+        { K "hostname = 'h'\n",
+          .note = "f:4: note: 'hostname' is of no effect without ip= or dhcp=" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(K "nfs_root = '/r'\n", "f:4: nfs_root: there is no nfs_server");
+}
+
+/* What is no configuration of these forms is named for what it is */
+static void test_other_forms(void)
+{
+    static const Case cases[] = {
+        { "kernel = '/k'\nmemory = 64\n", .qemu = "-name f \\\n",
+          .note = "f:1: note: it does not say what the guest's name is: 'f' is "
+          "taken" },
+    };
+
+    run(cases, 1);
+    refused("# c\n(domain (name x))\n", "f:2: this is what 'xm list --long' "
+            "prints: take the guest's file in /etc/xen, or the output of "
+            "'virsh -c xen:/// dumpxml'");
+    refused("[\n {}\n]\n", "f:1: this is JSON, as 'xl list -l' prints it: take "
+            "the guest's file in /etc/xen, or the output of 'virsh -c xen:/// "
+            "dumpxml'");
+    refused("<value><struct/></value>", "f:1: <value>: this is an appliance's "
+            "description (ova.xml, OVF): take its disks out, and write a "
+            "configuration for xl");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -219,5 +318,9 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/relative", test_relative);
     g_test_add_func("/xenpv/config/display", test_display);
     g_test_add_func("/xenpv/config/shared", test_shared);
+    g_test_add_func("/xenpv/config/disk-words", test_disk_words);
+    g_test_add_func("/xenpv/config/vif-words", test_vif_words);
+    g_test_add_func("/xenpv/config/network-boot", test_network_boot);
+    g_test_add_func("/xenpv/config/other-forms", test_other_forms);
     return g_test_run();
 }

@@ -179,7 +179,6 @@ static void test_terminal(void)
         K "vfb = ['keymap=a%s']\n",
         K "vfb = ['vnclisten=a%s']\n",
         K "on_reboot = 'a%s'\n",
-        K "vif = ['%s=3']\n",
         "xenner -kernel '/k%s'\n",
         "<domain type='xen'><memory>65536</memory><os><kernel>/k%s</kernel>"
         "</os></domain>",
@@ -462,10 +461,17 @@ static void test_notes(void)
                 "-vnc 127.0.0.1:3,password-secret=vnc-password -k de "
                 "-serial mon:stdio");
     assert_notes(g,
-                 "f:5: note: vif: 'script=vif-route' is not carried\n"
-                 "f:5: note: vif: 'rate=1Mb/s' is not carried\n"
-                 "f:6: note: 'pci' is not carried\n"
-                 "f:7: note: 'cpu_weight' is not carried\n"
+                 "f:5: note: vif: 'rate=1Mb/s' is not carried: limit it on "
+                 "the host, by tc or libvirt's <bandwidth>\n"
+                 "f:5: note: vif: the script 'vif-route' routes to the guest: "
+                 "on the host, 'ip tuntap add TAP mode tap', 'ip route add "
+                 "ADDRESS dev TAP' and 'sysctl net.ipv4.conf.TAP.proxy_arp=1'; "
+                 "then name that TAP (-netdev tap,script=no,ifname=TAP)\n"
+                 "f:6: note: 'pci' is not carried: a PV guest has no PCI "
+                 "devices here: use the device on the host, or keep the guest "
+                 "on Xen\n"
+                 "f:7: note: 'cpu_weight' is not carried: libvirt's <cputune> "
+                 "has <shares>\n"
                  "f:12: note: 'serial' is not carried\n"
                  "f:3: note: 'maxmem' is not carried: the guest has 64 MiB for "
                  "good\n"
@@ -646,7 +652,8 @@ static const struct {
       "domUloader are): name a kernel on the host by kernel= and ramdisk= "
       "instead" },
     { "disk-kind", K "disk = ['nbd:host,xvda,w']\n",
-      "f:3: disk: 'nbd:' is not a known kind of source" },
+      "f:3: disk: 'nbd:' is not a known kind of source: connect it on the "
+      "host, and name the block device that it gives" },
     { "disk-target-twice", K "disk = ['/a, vdev=xvda, target=/b']\n",
       "f:3: disk: its target is named twice" },
     { "disk-vdev", K "disk = ['file:/a,vda,w']\n",

@@ -81,11 +81,35 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
     g_hash_table_add(taken, target);
 }
 
+/* A port of Open vSwitch's, with its VLANs */
+static void add_ovs(GString *out, const GuestNic *nic)
+{
+    g_auto(GStrv) trunks = g_strsplit(nic->trunks ?: "", ",", 0);
+
+    if (!nic->ovs) {
+        return;
+    }
+    line(out, "      <virtualport type='openvswitch'/>");
+    if (!nic->vlan && !trunks[0]) {
+        return;
+    }
+    line(out, trunks[0] ? "      <vlan trunk='yes'>" : "      <vlan>");
+    if (nic->vlan) {
+        line(out, trunks[0] ? "        <tag id='%u' nativeMode='untagged'/>" :
+             "        <tag id='%u'/>", nic->vlan);
+    }
+    for (int i = 0; trunks[i]; i++) {
+        line(out, "        <tag id='%s'/>", trunks[i]);
+    }
+    line(out, "      </vlan>");
+}
+
 static void add_nic(Guest *g, GString *out, const GuestNic *nic)
 {
     if (nic->bridge) {
         line(out, "    <interface type='bridge'>");
         line(out, "      <source bridge='%s'/>", nic->bridge);
+        add_ovs(out, nic);
     } else if (nic->network) {
         line(out, "    <interface type='network'>");
         line(out, "      <source network='%s'/>", nic->network);

@@ -44,11 +44,31 @@ static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
     }
 }
 
-static void add_nic(GPtrArray *args, const GuestNic *nic, int index)
+/* A tap on a bridge that QEMU's helper cannot join */
+static void add_ovs_tap(Guest *g, GPtrArray *args, const GuestNic *nic,
+                        int index)
+{
+    g_autofree char *tap = nic->ifname ? g_strdup(nic->ifname) :
+                                         g_strdup_printf("tap%d", index);
+    g_autofree char *value = commas(tap);
+    g_autofree char *tag = nic->vlan ? g_strdup_printf(" tag=%u", nic->vlan) :
+                                       NULL;
+
+    guest_note(g, nic->line, "'%s' is a bridge of Open vSwitch's: before, on "
+               "the host, 'ip tuntap add %s mode tap', 'ip link set %s up' and "
+               "'ovs-vsctl add-port %s %s%s%s%s'", nic->bridge, tap, tap,
+               nic->bridge, tap, tag ?: "", nic->trunks ? " trunks=" : "",
+               nic->trunks ?: "");
+    add(args, "tap,id=net%d,ifname=%s,script=no,downscript=no", index, value);
+}
+
+static void add_nic(Guest *g, GPtrArray *args, const GuestNic *nic, int index)
 {
     add(args, "-netdev");
     if (nic->fd >= 0) {
         add(args, "tap,id=net%d,fd=%d", index, nic->fd);
+    } else if (nic->ovs) {
+        add_ovs_tap(g, args, nic, index);
     } else if (nic->bridge) {
         g_autofree char *bridge = commas(nic->bridge);
 
@@ -184,11 +204,11 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
                        "user networking instead" :
                        "no bridge is named%s: user networking takes its place",
                        nic->network ?: "");
-        } else if (nic->ifname) {
+        } else if (nic->ifname && !nic->ovs) {
             guest_note(g, nic->line, "the name '%s' of the host's end is not "
                        "carried", nic->ifname);
         }
-        add_nic(args, nic, i);
+        add_nic(g, args, nic, i);
     }
     if (g->display.present) {
         if (g->display.password && !g->display.is_sdl) {

@@ -765,6 +765,23 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         guest_file_error(file, 1, errp, "there is nothing in it");
         return NULL;
     }
+    if (*p == '(' || *p == '{' || *p == '[') {
+        for (line = 1; text < p; text++) {
+            line += *text == '\n';
+        }
+        guest_file_error(file, line, errp, *p == '[' && p[1] != '{' &&
+                         !strchr(" \t\r\n", p[1]) ?
+                         "this is a file of another program's, with sections: "
+                         "take the guest's configuration for xl, or the output "
+                         "of 'virsh -c xen:/// dumpxml'" : *p == '(' ?
+                         "this is what 'xm list --long' prints: take the "
+                         "guest's file in /etc/xen, or the output of 'virsh -c "
+                         "xen:/// dumpxml'" :
+                         "this is JSON, as 'xl list -l' prints it: take the "
+                         "guest's file in /etc/xen, or the output of 'virsh -c "
+                         "xen:/// dumpxml'");
+        return NULL;
+    }
     if (*p == '<') {
         return guest_parse_xml(file, text, len, errp);
     }

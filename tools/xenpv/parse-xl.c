@@ -100,45 +100,108 @@ static const XlValue *look_up(XlSettings *s, const char *name)
     return v;
 }
 
+/* A setting as text, "" if it is not there; NULL with @errp set */
+static const char *text_of(XlSettings *s, const char *name, Error **errp)
+{
+    const XlValue *v = look_up(s, name);
+
+    return v ? xl_want_string(s->g, name, v, errp) : "";
+}
+
+/*
+ * xm's words for the kernel's own network: what it made of them was
+ * "ip=IP:SERVER:GATEWAY:NETMASK:HOSTNAME:INTERFACE:DHCP", with a server that
+ * does not matter where there is no NFS, and "nfsroot=SERVER:ROOT". Without
+ * ip= and dhcp= the others did nothing.
+ */
+static bool append_network(XlSettings *s, GString *out, Error **errp)
+{
+    static const char *const names[] = {
+        "ip", "nfs_server", "gateway", "netmask", "hostname", "interface",
+        "dhcp",
+    };
+    static const char *const defaults[] = {
+        "", "127.0.255.255", "", "", "", "eth0", "off",
+    };
+    const char *text[ARRAY_SIZE(names)];
+
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
+        text[i] = text_of(s, names[i], errp);
+        if (!text[i]) {
+            return false;
+        }
+    }
+    if (!text[0][0] && (!text[6][0] || !strcmp(text[6], "off"))) {
+        for (int i = 2; i < 5; i++) {
+            if (text[i][0]) {
+                guest_note(s->g, look_up(s, names[i])->line, "'%s' is of no "
+                           "effect without ip= or dhcp=", names[i]);
+            }
+        }
+        return true;
+    }
+    g_string_append(out, "ip=");
+    if (strchr(text[0], ':')) {
+        /* All of it by hand */
+        g_string_append(out, text[0]);
+        return true;
+    }
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
+        g_string_append_printf(out, "%s%s", i ? ":" : "",
+                               text[i][0] ? text[i] : defaults[i]);
+    }
+    return true;
+}
+
 /* root=, ip= and so on, as xm and xl put them together */
 static bool parse_cmdline(XlSettings *s, Error **errp)
 {
-    static const struct {
-        const char *name, *prefix;
-    } parts[] = {
-        { "ip", "ip=" }, { "root", "root=" }, { "extra", "" },
+    static const char *const parts[] = {
+        "ip", "dhcp", "root", "nfs_root", "extra",
     };
-    const XlValue *whole = look_up(s, "cmdline"), *v;
+    const char *whole = text_of(s, "cmdline", errp), *root, *nfs, *server;
     g_autoptr(GString) out = g_string_new(NULL);
-    Guest *g = s->g;
-    const char *text;
+    const char *extra;
 
-    if (whole) {
-        text = xl_want_string(g, "cmdline", whole, errp);
-        if (!text) {
-            return false;
-        }
-        g_string_append(out, text);
+    if (!whole) {
+        return false;
     }
-    for (int i = 0; i < ARRAY_SIZE(parts); i++) {
-        v = look_up(s, parts[i].name);
-        if (!v) {
-            continue;
+    if (whole[0]) {
+        g_string_append(out, whole);
+        for (int i = 0; i < ARRAY_SIZE(parts); i++) {
+            const XlValue *v = look_up(s, parts[i]);
+
+            if (v) {
+                guest_note(s->g, v->line, "'%s' does not count beside "
+                           "'cmdline'", parts[i]);
+            }
         }
-        if (whole) {
-            guest_note(g, v->line, "'%s' does not count beside 'cmdline'",
-                       parts[i].name);
-            continue;
-        }
-        text = xl_want_string(g, parts[i].name, v, errp);
-        if (!text) {
+    } else {
+        root = text_of(s, "root", errp);
+        nfs = root ? text_of(s, "nfs_root", errp) : NULL;
+        server = nfs ? text_of(s, "nfs_server", errp) : NULL;
+        extra = server ? text_of(s, "extra", errp) : NULL;
+        if (!extra || !append_network(s, out, errp)) {
             return false;
         }
-        g_string_append_printf(out, "%s%s%s", out->len ? " " : "",
-                               parts[i].prefix, text);
+        if (nfs[0] && !server[0]) {
+            guest_error(s->g, look_up(s, "nfs_root")->line, errp, "nfs_root: "
+                        "there is no nfs_server");
+            return false;
+        }
+        if (root[0]) {
+            g_string_append_printf(out, "%sroot=%s", out->len ? " " : "", root);
+        }
+        if (nfs[0]) {
+            g_string_append_printf(out, "%snfsroot=%s:%s", out->len ? " " : "",
+                                   server, nfs);
+        }
+        if (extra[0]) {
+            g_string_append_printf(out, "%s%s", out->len ? " " : "", extra);
+        }
     }
     if (out->len) {
-        g->cmdline = g_strdelimit(g_strdup(out->str), "\t", ' ');
+        s->g->cmdline = g_strdelimit(g_strdup(out->str), "\t", ' ');
     }
     return true;
 }
@@ -178,6 +241,52 @@ static bool check_kind(XlSettings *s, Error **errp)
     return true;
 }
 
+/* A documented word that has no counterpart: what to do instead */
+static void note_setting(Guest *g, const char *name, const XlValue *v)
+{
+    static const struct {
+        const char *name, *advice;
+    } words[] = {
+        { "cpus", "bind QEMU's threads, by taskset or libvirt's <cputune>" },
+        { "cpus_soft", "bind QEMU's threads, by taskset or libvirt's "
+          "<cputune>" },
+        { "cpu_weight", "libvirt's <cputune> has <shares>" },
+        { "cap", "libvirt's <cputune> has <quota>" },
+        { "pool", "put QEMU into a cgroup with these CPUs" },
+        { "vnuma", "the guest has one node" },
+        { "pci", "a PV guest has no PCI devices here: use the device on the "
+          "host, or keep the guest on Xen" },
+        { "usbctrl", "a PV guest has no USB here" },
+        { "usbdev", "a PV guest has no USB here" },
+        { "vtpm", "there is no TPM" },
+        { "p9", "export the directory by NFS" },
+        { "nomigrate", "migration is refused in any case" },
+        { "e820_host", "it is for PCI devices, which there are not" },
+        { "ioports", "the guest has no access to the host's devices" },
+        { "iomem", "the guest has no access to the host's devices" },
+        { "irqs", "the guest has no access to the host's devices" },
+        { "rtc_timeoffset", "set the clock in the guest" },
+        { "max_grant_frames", "the machine's own limit holds" },
+        { "max_maptrack_frames", "QEMU has no such limit" },
+        { "device_model_version", "QEMU is the only one" },
+        { "device_model_override", "--emulator names another one" },
+        { "device_model_args", "add them to QEMU's command line" },
+        { "device_model_args_pv", "add them to QEMU's command line" },
+    };
+
+    if (v->type == XL_UNKNOWN || (v->type == XL_LIST && !v->list->len)) {
+        return;
+    }
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!strcmp(name, words[i].name)) {
+            guest_note(g, v->line, "'%s' is not carried: %s", name,
+                       words[i].advice);
+            return;
+        }
+    }
+    guest_note(g, v->line, "'%s' is not carried", name);
+}
+
 static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
                           Error **errp)
 {
@@ -190,10 +299,10 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
         "usbdevice", "usb", "localtime", "vncunused", "vnclisten", "keymap",
         "vncpasswd", "vncdisplay", "vncviewer", "vncconsole", "on_watchdog",
         "maxvcpus", "vcpu_avail", "bootargs", "bootloader_args", "bootentry",
-        "firmware",
+        "firmware", "dhcp", "nfs_server", "nfs_root", "interface",
     };
     static const char *const in_words[] = {
-        "netmask", "gateway", "hostname", "localtime", "serial", "vcpu_avail",
+        "localtime", "serial", "vcpu_avail", "usb", "usbdevice",
     };
     Guest *g = s->g;
     const char *text;
@@ -251,9 +360,7 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
             return true;
         }
     }
-    if (v->type != XL_UNKNOWN) {
-        guest_note(g, v->line, "'%s' is not carried", name);
-    }
+    note_setting(g, name, v);
     return true;
 }
 

@@ -412,8 +412,11 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
     uint64_t kib = 0, max = 0, n;
 
     if (!is(domain->name, "domain")) {
-        guest_error(g, domain->line, errp, "<%s> is not a domain of libvirt's",
-                    domain->name);
+        guest_error(g, domain->line, errp, is(domain->name, "value") ||
+                    is(domain->name, "Envelope") ?
+                    "<%s>: this is an appliance's description (ova.xml, OVF): "
+                    "take its disks out, and write a configuration for xl" :
+                    "<%s> is not a domain of libvirt's", domain->name);
         return false;
     }
     if (!is(attr(domain, "type"), "xen") &&

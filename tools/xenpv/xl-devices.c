@@ -96,7 +96,8 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
     colon = strchr(*source, ':');
     if (colon && (*source)[0] != '/') {
         guest_error(g, disk->line, errp, "disk: '%.*s' is not a known kind of "
-                    "source", (int)(colon + 1 - *source), *source);
+                    "source: connect it on the host, and name the block device "
+                    "that it gives", (int)(colon + 1 - *source), *source);
         return false;
     }
     return true;
@@ -124,15 +125,73 @@ static bool set_source(Guest *g, GuestDisk *disk, const char *source,
     return true;
 }
 
+/* Whether it begins with one of the words that can stand in any place */
+static bool has_key(const char *word)
+{
+    static const char *const keys[] = {
+        "target", "format", "vdev", "dev", "access", "devtype", "backend",
+        "backendtype", "script",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(keys); i++) {
+        const char *p = word + strlen(keys[i]);
+
+        if (g_str_has_prefix(word, keys[i]) && p[strspn(p, " ")] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A word that says how Xen's host serves the disk */
+static bool parse_backend_word(Guest *g, GuestDisk *disk, const char *key,
+                               const char *value)
+{
+    if (!strcmp(key, "backendtype")) {
+        if (strcmp(value, "phy") && strcmp(value, "tap") &&
+            strcmp(value, "qdisk")) {
+            guest_note(g, disk->line, "disk: 'backendtype=%s' is not carried: "
+                       "QEMU serves the disk", value);
+        }
+    } else if (!strcmp(key, "backend")) {
+        guest_note(g, disk->line, "disk: 'backend=%s' is not carried: there "
+                   "are no driver domains; the disk must be the host's", value);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* What a script of Xen's made of the source is not known here */
+static bool check_script(Guest *g, const GuestDisk *disk, const char *script,
+                         Error **errp)
+{
+    if (!script) {
+        return true;
+    }
+    if (!disk->source || disk->source[0] != '/') {
+        guest_error(g, disk->line, errp, "disk: the script '%s' connects '%s' "
+                    "under Xen: do so on the host, and name the block device "
+                    "that it gives", script, disk->source ?: "");
+        return false;
+    }
+    guest_note(g, disk->line, "disk: the script '%s' is not run: what it does "
+               "for '%s' is to be done on the host before", script,
+               disk->source);
+    return true;
+}
+
 /*
  * Both syntaxes of a disk at once: xm's "SOURCE,VDEV[:cdrom],MODE" and xl's
  * "TARGET,FORMAT,VDEV,ACCESS" with "KEY=VALUE" in any place.
+ * A place may be empty, and has its default then.
  */
 bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
 {
     const char *text = xl_want_string(g, "disk", v, errp);
     g_auto(GStrv) words = NULL;
     enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next = SOURCE;
+    g_autofree char *script = NULL;
     bool prefix = false;
     const char *here, *after = text;
     GuestDisk *disk;
@@ -151,9 +210,7 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
         after = after ? after + 1 : NULL;
 
         g_strstrip(*w);
-        if (next != SOURCE || g_str_has_prefix(g_strchug(key), "target") ||
-            g_str_has_prefix(key, "format") || g_str_has_prefix(key, "vdev") ||
-            g_str_has_prefix(key, "access") || g_str_has_prefix(key, "dev")) {
+        if (next != SOURCE || has_key(g_strchug(key))) {
             value = split_key(key);
         } else {
             g_strstrip(key);
@@ -182,23 +239,24 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
             next = TOO_MANY;
         } else if (value && !strcmp(key, "devtype")) {
             disk->is_cdrom = !strcmp(value, "cdrom");
-        } else if (value && (!strcmp(key, "backendtype") ||
-                             !strcmp(key, "backend") ||
-                             !strcmp(key, "script"))) {
-            if (strcmp(key, "backendtype")) {
-                guest_note(g, v->line, "disk: '%s=%s' is not carried", key,
-                           value);
-            }
+        } else if (value && !strcmp(key, "script")) {
+            g_free(script);
+            script = g_strdup(value);
+        } else if (value && !parse_backend_word(g, disk, key, value)) {
+            guest_note(g, v->line, "disk: '%s=%s' is not carried", key, value);
         } else if (value) {
-            guest_error(g, v->line, errp, "disk: '%s' is not something that a "
-                        "disk has", key);
-            return false;
+            /* Done */
         } else if (!strcmp(key, "cdrom")) {
             disk->is_cdrom = true;
         } else if (!strcmp(key, "discard") || !strcmp(key, "no-discard")) {
             disk->discard = key[0] == 'd';
         } else if (!strcmp(key, "direct-io-safe")) {
             /* It always is */
+        } else if (!strcmp(key, "trusted") || !strcmp(key, "untrusted") ||
+                   !strcmp(key, "colo")) {
+            guest_note(g, v->line, "disk: '%s' is not carried", key);
+        } else if (!key[0] && next >= ACCESS) {
+            /* Its default */
         } else if (next == SOURCE) {
             if (!set_source(g, disk, key, &prefix, errp)) {
                 return false;
@@ -244,12 +302,113 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
     if (disk->is_cdrom) {
         disk->readonly = true;
     }
+    return check_script(g, disk, script, errp);
+}
+
+/*
+ * Open vSwitch's bridges, as vif-openvswitch(8) has them: ovsbr0, ovsbr0.42 with
+ * a VLAN, ovsbr0:42:43 with those that the guest itself tags for, and both. Only
+ * they have a colon in their names.
+ */
+static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
+{
+    g_auto(GStrv) parts = g_strsplit(nic->bridge, ":", 0);
+    g_autoptr(GString) trunks = g_string_new(NULL);
+    char *dot = strrchr(parts[0], '.');
+    uint64_t n;
+
+    nic->ovs = true;
+    if (dot) {
+        *dot++ = 0;
+        if (qemu_strtou64(dot, NULL, 10, &n) < 0 || !n || n > 4094) {
+            guest_error(g, nic->line, errp, "vif: '%s' is not the number of a "
+                        "VLAN", dot);
+            return false;
+        }
+        nic->vlan = n;
+    }
+    for (int i = 1; parts[i]; i++) {
+        if (qemu_strtou64(parts[i], NULL, 10, &n) < 0 || n > 4094) {
+            guest_error(g, nic->line, errp, "vif: '%s' is not the number of a "
+                        "VLAN", parts[i]);
+            return false;
+        }
+        g_string_append_printf(trunks, "%s%" PRIu64, i > 1 ? "," : "", n);
+    }
+    if (trunks->len) {
+        nic->trunks = g_strdup(trunks->str);
+    }
+    g_free(nic->bridge);
+    nic->bridge = g_strdup(parts[0]);
     return true;
+}
+
+/* What Xen's scripts do on the host, where that is more than to join a bridge */
+static void note_script(Guest *g, const GuestNic *nic, const char *script,
+                        const char *ip)
+{
+    g_autofree char *base = g_path_get_basename(script);
+
+    if (!strcmp(base, "vif-bridge") || !strcmp(base, "vif-openvswitch")) {
+        return;
+    }
+    if (!strcmp(base, "vif-route")) {
+        guest_note(g, nic->line, "vif: the script '%s' routes to the guest: on "
+                   "the host, 'ip tuntap add TAP mode tap', 'ip route add %s "
+                   "dev TAP' and 'sysctl net.ipv4.conf.TAP.proxy_arp=1'; then "
+                   "name that TAP (-netdev tap,script=no,ifname=TAP)", script,
+                   ip ?: "ADDRESS");
+    } else if (!strcmp(base, "vif-nat")) {
+        guest_note(g, nic->line, "vif: the script '%s' hides the guest's "
+                   "address: user networking and libvirt's network 'default' "
+                   "do that, with addresses of their own by DHCP", script);
+    } else {
+        guest_note(g, nic->line, "vif: the script '%s' is not run: what it "
+                   "does on the host is to be done there", script);
+    }
+}
+
+/* What becomes of a word that is not carried; NULL if nothing is missed */
+static const char *vif_advice(const char *key, const char *value)
+{
+    static const struct {
+        const char *key, *advice;
+    } words[] = {
+        { "backend", "there are no driver domains; QEMU is the back end" },
+        { "rate", "limit it on the host, by tc or libvirt's <bandwidth>" },
+        { "gatewaydev", "it is the routing script's: name the device in the "
+          "host's routes" },
+        { "netdev", "it is the routing script's: name the device in the "
+          "host's routes" },
+        { "gw", "set the gateway in the guest" },
+        { "mtu", "set it in the guest and on the host's end" },
+        { "vlan", "join a bridge that is on that VLAN" },
+        { "accel", "there is nothing to be accelerated" },
+        { "trusted", "the back end is QEMU, a process of the host's" },
+        { "devid", "interfaces are in the order of the list" },
+        { "forwarddev", "COLO is not there" },
+    };
+
+    if (!strcmp(key, "type") && (!strcmp(value, "vif") ||
+                                 !strcmp(value, "netfront") ||
+                                 !strcmp(value, "paravirtualised"))) {
+        return NULL;
+    }
+    if (!strcmp(key, "type") || !strcmp(key, "model")) {
+        return "a PV guest has Xen's own interface";
+    }
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!strcmp(key, words[i].key)) {
+            return words[i].advice;
+        }
+    }
+    return "Xen's documents do not have that word";
 }
 
 bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
 {
     const char *text = xl_want_string(g, "vif", v, errp);
+    const char *script = NULL, *ip = NULL;
     g_auto(GStrv) words = NULL;
     GuestNic *nic;
 
@@ -260,6 +419,7 @@ bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
     words = g_strsplit(text, ",", 32);
     for (char **w = words; *w; w++) {
         char *value = split_key(*w);
+        const char *advice;
 
         if (!**w && !value) {
             continue;
@@ -274,7 +434,7 @@ bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
                 return false;
             }
         } else if (!strcmp(*w, "bridge")) {
-            if (!value[0] || strpbrk(value, "/ \t")) {
+            if (!value[0] || value[0] == ':' || strpbrk(value, "/ \t")) {
                 guest_error(g, v->line, errp, "vif: '%s' is not the name of a "
                             "bridge", value);
                 return false;
@@ -284,21 +444,29 @@ bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
         } else if (!strcmp(*w, "vifname")) {
             g_free(nic->ifname);
             nic->ifname = g_strdup(value);
-        } else if (!strcmp(*w, "script") || !strcmp(*w, "ip") ||
-                   !strcmp(*w, "backend") || !strcmp(*w, "rate") ||
-                   !strcmp(*w, "gatewaydev") || !strcmp(*w, "netdev") ||
-                   !strcmp(*w, "gw") || !strcmp(*w, "mtu") ||
-                   !strcmp(*w, "accel") || !strcmp(*w, "trusted") ||
-                   !strcmp(*w, "model") || !strcmp(*w, "type")) {
-            if (strcmp(*w, "type") || !strcmp(value, "ioemu")) {
-                guest_note(g, v->line, "vif: '%s=%s' is not carried", *w,
-                           value);
-            }
+        } else if (!strcmp(*w, "script")) {
+            script = value;
+        } else if (!strcmp(*w, "ip")) {
+            ip = value;
         } else {
-            guest_error(g, v->line, errp, "vif: '%s' is not something that a "
-                        "vif has", *w);
-            return false;
+            advice = vif_advice(*w, value);
+            if (advice) {
+                guest_note(g, v->line, "vif: '%s=%s' is not carried: %s", *w,
+                           value, advice);
+            }
         }
+    }
+    if (script) {
+        note_script(g, nic, script, ip);
+    }
+    if (ip && (!script || !strstr(script, "vif-route"))) {
+        guest_note(g, v->line, "vif: 'ip=%s' is not carried: the guest has its "
+                   "own settings; to keep it from other addresses, filter on "
+                   "the host", ip);
+    }
+    if (nic->bridge && (strchr(nic->bridge, ':') ||
+                        (script && strstr(script, "openvswitch")))) {
+        return parse_ovs(g, nic, errp);
     }
     return true;
 }
