@@ -290,6 +290,23 @@ static void test_network_boot(void)
     refused(K "nfs_root = '/r'\n", "f:4: nfs_root: there is no nfs_server");
 }
 
+/* Lists that grow by a method, and comments of old editors */
+static void test_language(void)
+{
+    static const Case cases[] = {
+        { K "disk = []\ndisk.append('file:/a,xvda,w')\n"
+          "disk.extend([ 'file:/b,xvdb,w' ])\n", .qemu = "file=/b",
+          .libvirt = "file='/a'", .note = "" },
+        { "# B\xfcro's\nname = 'a#b' # \xe4\n" "kernel = '/k'\nmemory = 64\n",
+          .qemu = "-name 'a#b'", .note = "" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(K "disk = []\ndisk.sort()\n", "f:5: Python's 'disk.sort' is not "
+            "run: write down what comes out of it");
+    refused("name = '#\xfc'\n", "f:1: this is no text in UTF-8");
+}
+
 /* What is no configuration of these forms is named for what it is */
 static void test_other_forms(void)
 {
@@ -322,5 +339,6 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/vif-words", test_vif_words);
     g_test_add_func("/xenpv/config/network-boot", test_network_boot);
     g_test_add_func("/xenpv/config/other-forms", test_other_forms);
+    g_test_add_func("/xenpv/config/language", test_language);
     return g_test_run();
 }

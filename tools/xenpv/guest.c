@@ -725,9 +725,44 @@ static Guest *parse_xenner_text(const char *file, const char *text,
                               &g_array_index(lines, int, 0) + 1, errp);
 }
 
+/*
+ * Comments that are not in UTF-8, as of old editors: nothing depends on them.
+ * Returns a copy of @text in which each byte of them that is not ASCII is a
+ * '?'. A '#' in quotes begins none; quotes end with their line.
+ */
+static char *plain_comments(const char *text, size_t len)
+{
+    char *copy = g_malloc(len + 1);
+    bool comment = false;
+    char quote = 0;
+
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    for (char *p = copy; *p; p++) {
+        if (*p == '\n') {
+            comment = false;
+            quote = 0;
+        } else if (comment) {
+            *p = (unsigned char)*p < 0x80 ? *p : '?';
+        } else if (quote) {
+            if (*p == '\\' && p[1] && p[1] != '\n') {
+                p++;
+            } else if (*p == quote) {
+                quote = 0;
+            }
+        } else if (*p == '\'' || *p == '"') {
+            quote = *p;
+        } else {
+            comment = *p == '#';
+        }
+    }
+    return copy;
+}
+
 Guest *guest_parse(const char *file, const char *text, size_t len,
                    Error **errp)
 {
+    g_autofree char *plain = NULL;
     const char *p, *end;
     int line = 1;
 
@@ -744,6 +779,10 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
             return NULL;
         }
         line += text[i] == '\n';
+    }
+    if (!g_utf8_validate(text, len, NULL) &&
+        text[strspn(text, " \t\r\n")] != '<') {
+        p = text = plain = plain_comments(text, len);
     }
     if (!g_utf8_validate(text, len, &end)) {
         line = 1;

@@ -451,7 +451,8 @@ static bool read_statement(Parser *s, Error **errp)
     g_autoptr(XlValue) v = NULL;
     XlValue *old;
     int line = s->line;
-    bool append;
+    size_t method;          /* the length of .append or .extend */
+    bool append, one;
 
     if (!is_name_char(*s->p, true)) {
         guest_error(s->g, line, errp, "'%.*s' is not the beginning of a "
@@ -473,16 +474,40 @@ static bool read_statement(Parser *s, Error **errp)
         }
     }
     skip_blanks(s);
-    append = s->p[0] == '+' && s->p[1] == '=';
-    s->p += append;
-    if (*s->p != '=' || s->p[1] == '=') {
+    method = g_str_has_prefix(s->p, ".append(") ? strlen(".append") :
+             g_str_has_prefix(s->p, ".extend(") ? strlen(".extend") : 0;
+    append = method || (s->p[0] == '+' && s->p[1] == '=');
+    one = g_str_has_prefix(s->p, ".append(");
+    s->p += method ?: append;
+    if (*s->p == '.') {
+        guest_error(s->g, line, errp, "Python's '%s%.*s' is not run: write "
+                    "down what comes out of it", name,
+                    (int)MIN(strcspn(s->p, " \t\r\n("), 40), s->p);
+        return false;
+    }
+    if (!method && (*s->p != '=' || s->p[1] == '=')) {
         guest_error(s->g, line, errp, "after '%s' there is no '='", name);
         return false;
     }
-    s->p++;
+    s->p += !method;
     v = read_value(s, errp);
     if (!v) {
         return false;
+    }
+    if (one) {
+        /* A list of that one item */
+        XlValue *list = value_new(s, XL_LIST, line, 0, errp);
+
+        if (!list) {
+            return false;
+        }
+        list->depth = v->depth + 1;
+        g_ptr_array_add(list->list, g_steal_pointer(&v));
+        v = list;
+        if (v->depth > MAX_NESTING) {
+            guest_error(s->g, line, errp, "brackets are nested too deeply");
+            return false;
+        }
     }
     v->line = line;
     skip_blanks(s);

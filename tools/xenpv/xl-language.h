@@ -4,7 +4,8 @@
  * xm's were Python programs, most of them nothing but assignments; xl's look
  * the same. Both are read as data, never executed: values are numbers, strings
  * (put together by + or by standing side by side), None, True, False, lists and
- * tuples of these, and variables that have been assigned before. All else in
+ * tuples of these, variables that have been assigned before, and lists that
+ * .append() and .extend() add to. All else in
  * Python is a value of type XL_UNKNOWN, which is an error where it would matter
  * and a note where not. What the settings mean is in parse-xl.c.
  *
