@@ -23,8 +23,8 @@
 #define D "name = 'n'\nmemory = 64\ndisk = ['/d,raw,xvda,rw']\n"
 #define X(os, devices) \
     "<domain type='xen'><name>n</name><memory>65536</memory>" os \
-    "<devices><disk type='file'><source file='/d'/><target dev='xvda'/></disk>" \
-    devices "</devices></domain>"
+    "<devices><disk type='file'><source file='/d'/><target dev='xvda'/>" \
+    "</disk>" devices "</devices></domain>"
 
 /* A configuration, and what must be in the outputs and notes, or must not be */
 typedef struct Case {
@@ -122,7 +122,8 @@ static void test_boot(void)
         { D "bootloader = 'pygrub'\nextra = 'single'\n",
           .note = "f:5: note: the command line 'single' is not carried: add "
           "what is missing there to the entry in the guest's menu" },
-        { D "bootloader = 'pygrub'\nbootloader_args = [ '-q',\n '--entry=2' ]\n",
+        { D "bootloader = 'pygrub'\n"
+          "bootloader_args = [ '-q',\n '--entry=2' ]\n",
           .note = "f:6: note: entry '2' of the guest's menu is not chosen" },
         { D "firmware = 'pvgrub32'\n", .qemu = "boot-width=32", .note = "" },
         { D "firmware = 'pvgrub64'\n", .qemu = "boot-width=64", .note = "" },
@@ -254,6 +255,8 @@ static void test_vif_words(void)
           .note = "" },
         { K "vif = ['ip=10.0.0.5,script=/etc/xen/scripts/vif-route']\n",
           .note = "'ip route add 10.0.0.5 dev TAP'" },
+        { K "vif = ['ip=1;id,script=vif-route']\n",
+          .note = "'ip route add ADDRESS dev TAP'" },
         { K "vif = ['bridge=b,script=vif-nat']\n", .note = "user networking" },
         { K "vif = ['bridge=b,mtu=9000,devid=1,odd=1,type=vif']\n",
           .note = "f:4: note: vif: 'mtu=9000' is not carried: set it in the "
@@ -267,6 +270,9 @@ static void test_vif_words(void)
     run(cases, ARRAY_SIZE(cases));
     refused(K "vif = ['bridge=ovsbr0:4095']\n",
             "f:4: vif: '4095' is not the number of a VLAN");
+    /* Commands that are told to be run have nothing of a stranger's in them */
+    refused(K "vif = ['bridge=b:1,vifname=a$(id)']\n",
+            "f:4: vif: 'a$(id)' is not a name for Open vSwitch");
 }
 
 /* The kernel's command line, as xm put it together */
@@ -283,7 +289,8 @@ static void test_network_boot(void)
           "nfsroot=10.0.0.2:/srv/n ro'", .note = "" },
         { K "ip = ':::::eth0:dhcp'\n", .qemu = "-append ip=:::::eth0:dhcp" },
         { K "hostname = 'h'\n",
-          .note = "f:4: note: 'hostname' is of no effect without ip= or dhcp=" },
+          .note = "f:4: note: 'hostname' is of no effect without ip= or "
+          "dhcp=" },
     };
 
     run(cases, ARRAY_SIZE(cases));

@@ -305,10 +305,19 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
     return check_script(g, disk, script, errp);
 }
 
+/* Whether it can stand in a command that a note tells to be run */
+static bool is_word(const char *text)
+{
+    while (g_ascii_isalnum(*text) || (*text && strchr("._-:/", *text))) {
+        text++;
+    }
+    return !*text;
+}
+
 /*
- * Open vSwitch's bridges, as vif-openvswitch(8) has them: ovsbr0, ovsbr0.42 with
- * a VLAN, ovsbr0:42:43 with those that the guest itself tags for, and both. Only
- * they have a colon in their names.
+ * Open vSwitch's bridges, as Xen's vif-openvswitch has them: ovsbr0, ovsbr0.42
+ * with a VLAN, ovsbr0:42:43 with those that the guest itself tags for, and
+ * both. Only they have a colon in their names.
  */
 static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
 {
@@ -318,6 +327,12 @@ static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
     uint64_t n;
 
     nic->ovs = true;
+    if (!is_word(nic->bridge) || (nic->ifname && !is_word(nic->ifname))) {
+        guest_error(g, nic->line, errp, "vif: '%s' is not a name for Open "
+                    "vSwitch", is_word(nic->bridge) ? nic->ifname
+                                                    : nic->bridge);
+        return false;
+    }
     if (dot) {
         *dot++ = 0;
         if (qemu_strtou64(dot, NULL, 10, &n) < 0 || !n || n > 4094) {
@@ -343,7 +358,7 @@ static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
     return true;
 }
 
-/* What Xen's scripts do on the host, where that is more than to join a bridge */
+/* What Xen's scripts do on the host, if that is more than to join a bridge */
 static void note_script(Guest *g, const GuestNic *nic, const char *script,
                         const char *ip)
 {
@@ -357,7 +372,7 @@ static void note_script(Guest *g, const GuestNic *nic, const char *script,
                    "the host, 'ip tuntap add TAP mode tap', 'ip route add %s "
                    "dev TAP' and 'sysctl net.ipv4.conf.TAP.proxy_arp=1'; then "
                    "name that TAP (-netdev tap,script=no,ifname=TAP)", script,
-                   ip ?: "ADDRESS");
+                   ip && is_word(ip) ? ip : "ADDRESS");
     } else if (!strcmp(base, "vif-nat")) {
         guest_note(g, nic->line, "vif: the script '%s' hides the guest's "
                    "address: user networking and libvirt's network 'default' "
