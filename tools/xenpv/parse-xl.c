@@ -260,7 +260,7 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
         { "usbdev", "a PV guest has no USB here" },
         { "vtpm", "there is no TPM" },
         { "p9", "export the directory by NFS" },
-        { "nomigrate", "migration is refused in any case" },
+        { "nomigrate", "whoever runs QEMU decides that" },
         { "e820_host", "it is for PCI devices, which there are not" },
         { "ioports", "the guest has no access to the host's devices" },
         { "iomem", "the guest has no access to the host's devices" },
