@@ -399,9 +399,10 @@ static bool idx_in_use(XenPVNet *net, int32_t idx)
                                xenbus->backend_id,
                                XEN_DEVICE_GET_CLASS(xendev)->backend,
                                xendev->frontend_id, idx);
+    bool taken = value;
 
     free(value);
-    return value;
+    return taken;
 }
 
 static char *net_get_name(XenDevice *xendev, Error **errp)

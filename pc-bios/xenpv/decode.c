@@ -81,16 +81,3 @@ bool decode_prefixes(struct insn *in, struct regs *regs)
     }
     return false;
 }
-
-/* An emulated instruction is done: the trap flag has its say, as in the CPU */
-void instruction_done(struct vcpu *v, struct regs *regs, ulong ip, u32 dr6)
-{
-    if (regs->flags & EFL_TF) {
-        dr6 |= 0x4000;
-    }
-    regs->ip = ip;
-    regs->flags &= ~(ulong)EFL_RF;
-    if (unlikely(dr6)) {
-        debug_exception(v, regs, dr6);
-    }
-}

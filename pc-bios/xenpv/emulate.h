@@ -69,7 +69,18 @@ static inline void set_reg32(struct regs *regs, unsigned nr, u32 val)
 
 /* decode.c */
 bool decode_prefixes(struct insn *in, struct regs *regs);
-void instruction_done(struct vcpu *v, struct regs *regs, ulong ip, u32 dr6);
+static inline void instruction_done(struct vcpu *v, struct regs *regs, ulong ip,
+                                    u32 dr6)
+{
+    if (regs->flags & EFL_TF) {
+        dr6 |= 0x4000;
+    }
+    regs->ip = ip;
+    regs->flags &= ~(ulong)EFL_RF;
+    if (unlikely(dr6)) {
+        debug_exception(v, regs, dr6);
+    }
+}
 
 /* cpuid.c */
 void emulate_cpuid(struct vcpu *v, struct regs *regs);
