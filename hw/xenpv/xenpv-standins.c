@@ -1,30 +1,38 @@
 /*
  * Devices by the names that management software has for them
  *
- * libvirt can name a Xen network device, but neither a Xen disk nor a Xen
- * console: for a machine without PCI it asks for virtio-blk-device and for
+ * libvirt can name neither a Xen disk nor a Xen console: it asks for
+ * virtio-blk-pci, or virtio-blk-device where there is no PCI, and for
  * isa-serial. No such device can be of use to a PV guest. So the machine has
- * two buses on which they seem to fit, and when one is asked for, makes the
+ * three buses on which they seem to fit, and when one is asked for, makes the
  * Xen device that is meant instead, under the same id:
  *
- *   virtio-blk-device    xen-disk; the id tells the guest's name for it
- *   virtio-net-device    xen-net-device
+ *   virtio-blk-*         xen-disk; the id tells the guest's name for it
+ *   virtio-net-*         xen-net-device
+ *   netfront             xen-net-device: libvirt's word for Xen's card
+ *   virtio-balloon-*     nothing: libvirt asks for one in every domain
  *   isa-serial           the primary console, if it has no other character
  *                        device; then xen-console
  *
- * Nothing is ever plugged into the two buses: any other device that would fit
- * is refused here. Properties that only tune what was asked for are dropped.
+ * Nothing is ever plugged into the three buses: any other device that would
+ * fit is refused here. Properties that only tune what was asked for are
+ * dropped, and so is the place on the bus.
+ *
+ * The PCI bus is only a name, "pci.0", which QEMU looks up before it asks here.
+ * It has no host bridge, so that neither the guest nor query-pci can see it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qapi/error.h"
 #include "qobject/qdict.h"
 #include "chardev/char.h"
 #include "hw/boards.h"
 #include "hw/hotplug.h"
 #include "hw/isa/isa.h"
+#include "hw/pci/pci_bus.h"
 #include "hw/qdev-core.h"
 #include "hw/sysbus.h"
 #include "hw/virtio/virtio-bus.h"
@@ -35,6 +43,9 @@
 #define TYPE_XENPV_STANDINS     "xenpv-standins"
 #define TYPE_STANDIN_ISA_BUS    "xenpv-standin-isa-bus"
 #define TYPE_STANDIN_VIRTIO_BUS "xenpv-standin-virtio-bus"
+#define TYPE_STANDIN_PCI_BUS    "xenpv-standin-pci-bus"
+/* QEMU has no such device otherwise; libvirt asks for it by this name */
+#define TYPE_STANDIN_NETFRONT   "netfront"
 
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVStandins, XENPV_STANDINS)
 
@@ -45,6 +56,70 @@ struct XenPVStandins {
     XenPVConsoleAttachFn *attach;
     void *opaque;
 };
+
+/*
+ * What is made of a virtio device. Its names on the virtio bus and on PCI, where
+ * it has four, the first of them an alias that QEMU resolves after it has asked
+ * here.
+ */
+typedef struct Standin {
+    const char *base;       /* virtio-KIND */
+    const char *made;       /* NULL: nothing */
+} Standin;
+
+static const Standin standins[] = {
+    { "virtio-blk", "xen-disk" },
+    { "virtio-net", "xen-net-device" },
+    { "virtio-balloon", NULL },
+};
+
+static const Standin *find_standin(const char *driver)
+{
+    static const char *const suffixes[] = {
+        "", "-device", "-pci", "-pci-transitional", "-pci-non-transitional",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(standins); i++) {
+        const char *suffix = driver;
+
+        if (!strstart(driver, standins[i].base, &suffix)) {
+            continue;
+        }
+        for (int j = 0; j < ARRAY_SIZE(suffixes); j++) {
+            if (!strcmp(suffix, suffixes[j])) {
+                return &standins[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Whether a virtio device has this property. The one on PCI passes those of the
+ * one on the virtio bus on, but only once it is made.
+ */
+static bool has_property(const Standin *standin, const char *asked,
+                         const char *name)
+{
+    const char *types[] = { asked, NULL, NULL };
+    g_autofree char *pci = NULL;
+    g_autofree char *device = NULL;
+
+    if (standin) {
+        types[1] = pci = g_strconcat(standin->base, "-pci", NULL);
+        types[2] = device = g_strconcat(standin->base, "-device", NULL);
+    }
+    for (int i = 0; i < ARRAY_SIZE(types); i++) {
+        ObjectClass *oc = types[i] ? module_object_class_by_name(types[i])
+                                   : NULL;
+
+        if (oc && object_class_property_find(oc, name)) {
+            return true;
+        }
+    }
+    /* This, too, the device has only once it is made */
+    return !strcmp(name, "bootindex");
+}
 
 /*
  * libvirt numbers its disks by the letters of <target dev=>, and takes an
@@ -102,16 +177,15 @@ static void standins_unrealize(DeviceListener *listener, DeviceState *dev)
     }
 }
 
-/* Make a @type of what @opts says about another type of device */
-static void make_instead(const char *type, const QDict *opts, bool from_json,
-                         Error **errp)
+/* Make a @type of what @opts says about @standin, or about a device of ISA's */
+static void make_instead(const char *type, const Standin *standin,
+                         const QDict *opts, bool from_json, Error **errp)
 {
     const char *asked = qdict_get_str(opts, "driver");
     const char *id = qdict_get_try_str(opts, "id");
     g_autofree char *vdev = NULL;
     QDict *wanted = qdict_new();
     ObjectClass *oc = module_object_class_by_name(type);
-    ObjectClass *asked_oc = module_object_class_by_name(asked);
     const QDictEntry *e;
     DeviceState *dev;
 
@@ -122,8 +196,7 @@ static void make_instead(const char *type, const QDict *opts, bool from_json,
             continue;
         }
         if (strcmp(name, "id") && !object_class_property_find(oc, name) &&
-            (object_class_property_find(asked_oc, name) ||
-             !strcmp(name, "bootindex"))) {
+            has_property(standin, asked, name)) {
             trace_xenpv_standin_dropped(asked, id ?: "", name);
             continue;
         }
@@ -157,8 +230,32 @@ static void make_console(XenPVStandins *s, const QDict *opts, bool from_json,
     if (name && !chr) {
         error_setg(errp, "isa-serial: there is no chardev '%s'", name);
     } else if (!s->attach(s->opaque, chr, errp) && !*errp) {
-        make_instead("xen-console", opts, from_json, errp);
+        make_instead("xen-console", NULL, opts, from_json, errp);
     }
+}
+
+/* What to do instead is said to those who have come by libvirt, too */
+static void refuse(const char *driver, DeviceClass *dc, Error **errp)
+{
+    const char *instead = "";
+
+    if (!strcmp(dc->bus_type, TYPE_PCI_BUS)) {
+        if (test_bit(DEVICE_CATEGORY_USB, dc->categories)) {
+            instead = ": it has no USB (in libvirt's XML: <controller "
+                      "type='usb' model='none'/>)";
+        } else if (test_bit(DEVICE_CATEGORY_DISPLAY, dc->categories)) {
+            instead = ": its display is -machine vfb=on (in libvirt's XML: "
+                      "<video><model type='none'/></video> beside that)";
+        } else if (test_bit(DEVICE_CATEGORY_NETWORK, dc->categories)) {
+            instead = ": its network card is xen-net-device (in libvirt's "
+                      "XML: <model type='virtio'/>)";
+        } else {
+            instead = ": it has no PCI. Its disks are xen-disk (in libvirt's "
+                      "XML: bus='virtio'), its cards xen-net-device";
+        }
+    }
+    error_setg(errp, "'%s' is nothing that a Xen PV guest can have%s", driver,
+               instead);
 }
 
 static bool standins_hide_device(DeviceListener *listener, const QDict *opts,
@@ -167,22 +264,26 @@ static bool standins_hide_device(DeviceListener *listener, const QDict *opts,
     ERRP_GUARD();
     XenPVStandins *s = container_of(listener, XenPVStandins, listener);
     const char *driver = opts ? qdict_get_try_str(opts, "driver") : NULL;
+    const Standin *standin = driver ? find_standin(driver) : NULL;
     ObjectClass *oc = driver ? module_object_class_by_name(driver) : NULL;
     DeviceClass *dc = (DeviceClass *)object_class_dynamic_cast(oc, TYPE_DEVICE);
 
-    if (!dc || !dc->bus_type) {
+    if (standin && standin->made) {
+        make_instead(standin->made, standin, opts, from_json, errp);
+    } else if (standin) {
+        trace_xenpv_standin(driver, qdict_get_try_str(opts, "id") ?: "",
+                            "nothing");
+    } else if (!dc || !dc->bus_type) {
         return false;
-    }
-    if (!strcmp(driver, "virtio-blk-device")) {
-        make_instead("xen-disk", opts, from_json, errp);
-    } else if (!strcmp(driver, "virtio-net-device")) {
-        make_instead("xen-net-device", opts, from_json, errp);
+    } else if (!strcmp(driver, TYPE_STANDIN_NETFRONT)) {
+        make_instead("xen-net-device", find_standin("virtio-net"), opts,
+                     from_json, errp);
     } else if (!strcmp(driver, "isa-serial")) {
         make_console(s, opts, from_json, errp);
     } else if (!strcmp(dc->bus_type, TYPE_VIRTIO_BUS) ||
+               !strcmp(dc->bus_type, TYPE_PCI_BUS) ||
                !strcmp(dc->bus_type, TYPE_ISA_BUS)) {
-        error_setg(errp, "'%s' is nothing that a Xen PV guest can have",
-                   driver);
+        refuse(driver, dc, errp);
     } else {
         return false;
     }
@@ -204,6 +305,8 @@ void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque)
                              machine);
     qbus_set_hotplug_handler(qbus_new(TYPE_STANDIN_VIRTIO_BUS, dev, NULL),
                              machine);
+    qbus_set_hotplug_handler(qbus_new(TYPE_STANDIN_PCI_BUS, dev, "pci.0"),
+                             machine);
     s->listener.hide_device = standins_hide_device;
     s->listener.unrealize = standins_unrealize;
     device_listener_register(&s->listener);
@@ -218,6 +321,34 @@ static void standins_class_init(ObjectClass *klass, void *data)
     dc->user_creatable = false;
 }
 
+/* For a device that was asked for by a name that is not known here */
+static bool standin_bus_check_address(BusState *bus, DeviceState *dev,
+                                      Error **errp)
+{
+    refuse(object_get_typename(OBJECT(dev)), DEVICE_GET_CLASS(dev), errp);
+    return false;
+}
+
+static void standin_bus_class_init(ObjectClass *klass, void *data)
+{
+    BusClass *bc = BUS_CLASS(klass);
+
+    bc->check_address = standin_bus_check_address;
+    /* A bus that nothing is on has no state that could be migrated */
+    bc->realize = NULL;
+    bc->unrealize = NULL;
+}
+
+/* Hidden whenever it is asked for: never made */
+static void standin_netfront_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "Xen network card, by libvirt's name";
+    dc->bus_type = TYPE_STANDIN_PCI_BUS;
+    set_bit(DEVICE_CATEGORY_NETWORK, dc->categories);
+}
+
 static const TypeInfo standins_types[] = {
     {
         .name = TYPE_XENPV_STANDINS,
@@ -228,10 +359,22 @@ static const TypeInfo standins_types[] = {
         .name = TYPE_STANDIN_ISA_BUS,
         .parent = TYPE_ISA_BUS,
         .instance_size = sizeof(ISABus),
+        .class_init = standin_bus_class_init,
     }, {
         .name = TYPE_STANDIN_VIRTIO_BUS,
         .parent = TYPE_VIRTIO_BUS,
         .instance_size = sizeof(VirtioBusState),
+        .class_init = standin_bus_class_init,
+    }, {
+        .name = TYPE_STANDIN_PCI_BUS,
+        .parent = TYPE_PCI_BUS,
+        .instance_size = sizeof(PCIBus),
+        .class_init = standin_bus_class_init,
+    }, {
+        .name = TYPE_STANDIN_NETFRONT,
+        .parent = TYPE_DEVICE,
+        .instance_size = sizeof(DeviceState),
+        .class_init = standin_netfront_class_init,
     },
 };
 

@@ -48,6 +48,13 @@ done
 mkdir -p "$root$top"
 mount --bind "$top" "$root$top"
 '''
+# A network of its own, with a bridge
+BRIDGE = '''set -e
+ip link set lo up
+ip link add xenbr0 type bridge
+ip addr add 10.9.0.1/24 dev xenbr0
+ip link set xenbr0 up
+'''
 CHROOT = 'exec chroot "$root" /bin/bash --noprofile --norc\n'
 PREPARE = r'''stty -echo; PS1= PS2=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
 '''
@@ -88,8 +95,8 @@ class Libvirt(GuestTest):
         """A shell in the root, on a terminal"""
         return Program(
             self.place, self.log_name(),
-            [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--fork',
-             '--kill-child', 'sh', '-c', ENTER + CHROOT, 'sh',
+            [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--net', '--fork',
+             '--kill-child', 'sh', '-c', BRIDGE + ENTER + CHROOT, 'sh',
              paths.asset(self.root), paths.TOP], tty=True)
 
     def prepare(self):
@@ -154,6 +161,22 @@ class Libvirt(GuestTest):
     def leave_console(self):
         self.type_until('\x1d', '@left@')
 
+    def in_console(self, command, pattern):
+        """in_guest(), by a console for that alone"""
+        self.console(log_in=False)
+        self.type_until('\n', '# ')
+        self.in_guest(command, pattern)
+        self.leave_console()
+
+    def boot(self):
+        self.define(self.domain_xml(), 'create')
+        self.console()
+        self.leave_console()
+
+    def wait_until(self, command):
+        self.run_in('(for i in $(seq 150); do %s && exit 0; sleep 0.2; done; '
+                    'exit 1)' % command, 90)
+
     def in_guest(self, command, pattern):
         status, output = self.shell.shell(command)
         self.assertEqual(status, 0, output)
@@ -179,9 +202,10 @@ class Libvirt(GuestTest):
     def check_running(self):
         """What else has to be so when it runs"""
         # libvirt confines a QEMU that says that it can be
-        self.run_in("grep -q -- '^-sandbox on,obsolete=deny,"
-                    "elevateprivileges=deny,spawn=deny,resourcecontrol=deny' "
-                    '/var/log/libvirt/qemu/pvguest.log')
+        self.assertRegex(
+            self.run_in('cat /var/log/libvirt/qemu/pvguest.log'),
+            r'(?m)^-sandbox on,obsolete=deny,elevateprivileges=deny,'
+            'spawn=deny,resourcecontrol=deny')
 
     def define(self, xml, verb='define'):
         self.write('/tmp/guest.xml', xml)
@@ -207,6 +231,9 @@ class Libvirt(GuestTest):
 
         self.assertRegex(self.virsh('domblkstat pvguest xvda'),
                          r'xvda rd_req [1-9]')
+
+        # The device that libvirt gives every domain is accepted, and none
+        self.refused('setmem pvguest 128M', 'without the balloon device')
 
         self.virsh('suspend pvguest')
         self.assertEqual(self.state(), 'paused')
@@ -238,6 +265,85 @@ class Libvirt(GuestTest):
         self.assertEqual(self.state(), 'shut off')
         self.virsh('undefine pvguest')
         self.refused('domstate pvguest', 'failed to get domain|not found')
+
+    def test_disk(self):
+        """A disk that virsh attaches is not the one that the guest finds, or
+        does not go again"""
+        self.boot()
+        self.run_in('printf "new disk" > /tmp/new.img; '
+                    'truncate -s 1M /tmp/new.img')
+        for _ in range(2):
+            self.virsh('attach-disk pvguest /tmp/new.img xvdc '
+                       '--targetbus virtio')
+            self.assertRegex(self.virsh('domblklist pvguest'),
+                             r'xvdc +/tmp/new\.img')
+            self.in_console('for i in $(seq 50); do [ -b /dev/xvdc ] && break; '
+                            'sleep 0.2; done; dd if=/dev/xvdc bs=8 count=1',
+                            'new disk')
+            self.assertRegex(self.virsh('domblkstat pvguest xvdc'),
+                             r'xvdc rd_req [1-9]')
+            self.virsh('detach-disk pvguest xvdc')
+            self.wait_until('! virsh domblkstat pvguest xvdc > /dev/null 2>&1')
+            self.in_console('[ ! -e /dev/xvdc ]; echo gone=$?', 'gone=0')
+        self.refused('attach-disk pvguest /tmp/new.img sdc --targetbus usb',
+                     'USB|usb')
+        self.virsh('destroy pvguest')
+
+    def test_network(self):
+        """A card that virsh attaches does not reach the bridge, has no link
+        state or no statistics, or does not go again"""
+        mac = '00:16:3e:12:34:57'
+        self.boot()
+        for n in range(2):
+            self.virsh('attach-interface pvguest bridge xenbr0 --model virtio '
+                       '--mac %s --target pvnet%d' % (mac, n))
+            self.assertRegex(self.virsh('domiflist pvguest'),
+                             r'pvnet%d +bridge +xenbr0 +virtio +%s' % (n, mac))
+            self.in_console(
+                'for i in $(seq 50); do [ -e /sys/class/net/eth1 ] && break; '
+                'sleep 0.2; done; cat /sys/class/net/eth1/address; '
+                'ip addr add 10.9.0.2/24 dev eth1; ip link set eth1 up; '
+                'ping -c 5 -W 5 10.9.0.1', r'(?s)%s.* [1-5] (packets )?'
+                'received' % mac)
+            self.assertRegex(self.virsh('domifstat pvguest pvnet%d' % n),
+                             r'(?s)rx_packets [1-9].*tx_packets [1-9]')
+            self.virsh('domif-setlink pvguest %s down' % mac)
+            self.assertRegex(self.virsh('domif-getlink pvguest ' + mac), 'down')
+            self.in_console('! ping -c 1 -W 2 10.9.0.1', ' 0 (packets )?rec')
+            self.virsh('domif-setlink pvguest %s up' % mac)
+            self.in_console('ping -c 5 -W 5 10.9.0.1',
+                            ' [1-5] (packets )?received')
+            self.virsh('detach-interface pvguest bridge --mac ' + mac)
+            self.wait_until('! virsh domifstat pvguest pvnet%d > /dev/null '
+                            '2>&1' % n)
+            self.in_console('[ ! -e /sys/class/net/eth1 ]; echo gone=$?',
+                            'gone=0')
+        self.virsh('destroy pvguest')
+
+    def test_old_xml(self):
+        """XML that was written for a machine without a name for PCI, or with
+        Xen's names for cards, makes other devices than it did"""
+        def kind(alias):
+            return self.run_in(
+                "virsh qemu-monitor-command pvguest "
+                "'{\"execute\":\"qom-get\",\"arguments\":{\"path\":"
+                "\"%s\",\"property\":\"type\"}}'" % alias)
+
+        stock = self.domain_xml()
+        mmio = "<address type='virtio-mmio'/>"
+        old = re.sub('</(disk|interface)>', mmio + r'\g<0>', stock)
+        old = old.replace("<model type='virtio'/>",
+                          "<model type='xen-net-device'/>")
+        old = re.sub("<controller type='pci'[^>]*>",
+                     "<memballoon model='none'/>", old)
+        self.assertEqual(old.count(mmio), 3)
+        for xml in (old, stock.replace("<model type='virtio'/>",
+                                       "<model type='netfront'/>")):
+            self.define(xml, 'create --paused')
+            self.assertRegex(kind('virtio-disk0'), 'xen-disk')
+            self.assertRegex(kind('ua-sdb1'), 'xen-disk')
+            self.assertRegex(kind('net0'), 'xen-net-device')
+            self.virsh('destroy pvguest')
 
     def test_framebuffer(self):
         """A guest with a framebuffer has no VNC display under libvirt"""
@@ -276,10 +382,20 @@ class Libvirt(GuestTest):
                  "<model name='isa-debugcon'/></target></serial>", 'isa-debug'),
                 ("<rng model='virtio'><backend model='random'>/dev/urandom"
                  "</backend><address type='virtio-mmio'/></rng>",
-                 "virtio-rng-device.*nothing that a Xen PV guest")):
+                 "virtio-rng-device.*nothing that a Xen PV guest"),
+                ("<rng model='virtio'><backend model='random'>/dev/urandom"
+                 "</backend></rng>", 'virtio-rng-pci.*it has no PCI'),
+                ("<interface type='user'><model type='e1000'/></interface>",
+                 "e1000.*<model type='virtio'/>"),
+                ("<graphics type='vnc'/>",
+                 "its display is.*<model type='none'/>")):
             self.write('/tmp/refused.xml',
                        xml.replace('<console', device + '<console'))
             self.refused('create /tmp/refused.xml', says)
+        self.write('/tmp/refused.xml',
+                   re.sub("<controller type='usb'[^>]*>", '', xml))
+        self.refused('create /tmp/refused.xml',
+                     "usb.*<controller type='usb' model='none'/>")
 
 
 class Libvirt9(Libvirt):

@@ -67,6 +67,110 @@ static void test_network(void)
     qtest_quit(qts);
 }
 
+/*
+ * As libvirt asks where it is not told of a virtio-mmio address: at a place on
+ * pci.0, by each of the names that virtio has there, with properties of those
+ */
+static void test_pci(void)
+{
+    static const char *const names[] = {
+        "virtio-blk-pci", "virtio-blk-pci-transitional",
+        "virtio-blk-pci-non-transitional", "virtio-blk",
+    };
+    QTestState *qts;
+    QDict *answer;
+
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
+        qts = qtest_initf(MACHINE
+            "-blockdev null-co,node-name=a,size=1048576 "
+            "-device '{\"driver\":\"%s\",\"drive\":\"a\","
+            "\"bus\":\"pci.0\",\"addr\":\"0x3\",\"id\":\"virtio-disk2\","
+            "\"bootindex\":1,\"write-cache\":\"on\",\"num-queues\":2%s}'",
+            names[i],
+            strstr(names[i], "transitional") ? "" :
+            ",\"disable-legacy\":\"on\"");
+        assert_string(qts, "/machine/peripheral/virtio-disk2", "type",
+                      "xen-disk");
+        assert_string(qts, "/machine/peripheral/virtio-disk2", "vdev",
+                      "xvdc0");
+        qtest_quit(qts);
+    }
+
+    qts = qtest_init(MACHINE
+        "-netdev hubport,hubid=0,id=n -netdev hubport,hubid=1,id=m "
+        "-device virtio-net-pci,netdev=n,id=net0,mac=00:16:3e:00:00:07,"
+        "bus=pci.0,addr=0x2,mq=on,vectors=4,host_mtu=1400,rombar=0,romfile= "
+        "-device netfront,netdev=m,id=net1,mac=00:16:3e:00:00:08,"
+        "bus=pci.0,addr=0x4 "
+        "-device virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x5,"
+        "free-page-reporting=on");
+    assert_string(qts, "/machine/peripheral/net0", "type", "xen-net-device");
+    assert_string(qts, "/machine/peripheral/net0", "mac", "00:16:3e:00:00:07");
+    assert_string(qts, "/machine/peripheral/net1", "type", "xen-net-device");
+    assert_string(qts, "/machine/peripheral/net1", "mac", "00:16:3e:00:00:08");
+    /* The bus is only a name: there is no PCI */
+    answer = qtest_qmp(qts, "{ 'execute': 'query-pci' }");
+    g_assert_true(qlist_empty(qdict_get_qlist(answer, "return")));
+    qobject_unref(answer);
+    /* The card goes, and comes again */
+    qtest_qmp_assert_success(qts, "{ 'execute': 'device_del', 'arguments': {"
+                             " 'id': 'net0' } }");
+    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+    qtest_qmp_assert_success(qts, "{ 'execute': 'device_add', 'arguments': {"
+                             " 'driver': 'virtio-net-pci', 'netdev': 'n',"
+                             " 'bus': 'pci.0', 'addr': '0x2',"
+                             " 'id': 'net0' } }");
+    assert_string(qts, "/machine/peripheral/net0", "type", "xen-net-device");
+    qtest_quit(qts);
+}
+
+/* All else that PCI has is refused in words that tell what to have instead */
+static void test_pci_refused(void)
+{
+    static const struct {
+        const char *driver;
+        const char *says;
+    } none[] = {
+        { "piix3-usb-uhci", "model='none'" },
+        { "qemu-xhci", "model='none'" },
+        { "VGA", "vfb=on" },
+        { "cirrus-vga", "vfb=on" },
+        { "e1000", "type='virtio'" },
+        { "rtl8139", "type='virtio'" },
+        { "ahci", "bus='virtio'" },
+        { "virtio-scsi-pci", "bus='virtio'" },
+        { "pci-bridge", "no PCI" },
+        { "virtio-rng-pci", "no PCI" },
+        /* Names that QEMU resolves after it has asked the machine */
+        { "virtio-scsi", "no PCI" },
+        { "virtio-rng", "no PCI" },
+    };
+    QTestState *qts = qtest_init(MACHINE);
+
+    for (int i = 0; i < ARRAY_SIZE(none) * 2; i++) {
+        const char *driver = none[i / 2].driver;
+        QDict *answer, *error;
+
+        if (i % 2) {
+            answer = qtest_qmp(qts, "{ 'execute': 'device_add', 'arguments': {"
+                               " 'driver': %s, 'id': 'x', 'bus': 'pci.0',"
+                               " 'addr': '0x3' } }", driver);
+        } else {
+            answer = qtest_qmp(qts, "{ 'execute': 'device_add', 'arguments': {"
+                               " 'driver': %s, 'id': 'x' } }", driver);
+        }
+        error = qdict_get_qdict(answer, "error");
+        g_assert_nonnull(error);
+        g_test_message("%s", qdict_get_str(error, "desc"));
+        g_assert_nonnull(strstr(qdict_get_str(error, "desc"),
+                                "nothing that a Xen PV guest can have"));
+        g_assert_nonnull(strstr(qdict_get_str(error, "desc"),
+                                none[i / 2].says));
+        qobject_unref(answer);
+    }
+    qtest_quit(qts);
+}
+
 /* The first is the primary console's, unless that has one */
 static void test_console(void)
 {
@@ -142,6 +246,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("xenpv-standins/disks", test_disks);
     qtest_add_func("xenpv-standins/network", test_network);
+    qtest_add_func("xenpv-standins/pci", test_pci);
+    qtest_add_func("xenpv-standins/pci-refused", test_pci_refused);
     qtest_add_func("xenpv-standins/console", test_console);
     qtest_add_func("xenpv-standins/hotplug", test_hotplug);
     return g_test_run();

@@ -1,10 +1,10 @@
 /*
  * A guest's configuration as XML for libvirt's QEMU driver
  *
- * libvirt (9.0 and later) has no words for Xen devices. A virtio disk with a
- * virtio-mmio address is what it says for one; the machine understands that,
- * see hw/xenpv/xenpv-standins.c. The name that the guest has for the disk is
- * that of <target dev=>, or that of the alias where libvirt would refuse it.
+ * libvirt (9.0 and later) has no words for Xen devices. A virtio disk or card
+ * is what it says for one; the machine understands that, see
+ * hw/xenpv/xenpv-standins.c. The name that the guest has for the disk is that
+ * of <target dev=>, or that of the alias where libvirt would refuse it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -76,7 +76,6 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
     if (strcmp(target, disk->vdev)) {
         line(out, "      <alias name='ua-%s'/>", disk->vdev);
     }
-    line(out, "      <address type='virtio-mmio'/>");
     line(out, "    </disk>");
     g_hash_table_add(taken, target);
 }
@@ -124,8 +123,7 @@ static void add_nic(Guest *g, GString *out, const GuestNic *nic)
     if (nic->ifname && (nic->bridge || nic->network)) {
         line(out, "      <target dev='%s'/>", nic->ifname);
     }
-    line(out, "      <model type='xen-net-device'/>");
-    line(out, "      <address type='virtio-mmio'/>");
+    line(out, "      <model type='virtio'/>");
     line(out, "    </interface>");
 }
 
@@ -266,9 +264,10 @@ char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type)
     if (g->display.present) {
         add_display(g, out, &g->display);
     }
-    /* Else libvirt adds these, on a PCI bus that there is not */
+    /* libvirt has a place for disks and cards only where it is told of a bus */
+    line(out, "    <controller type='pci' index='0' model='pci-root'/>");
+    /* Else libvirt adds one */
     line(out, "    <controller type='usb' model='none'/>");
-    line(out, "    <memballoon model='none'/>");
     line(out, "  </devices>");
     if (qemu_args) {
         line(out, "  <qemu:commandline>");
