@@ -11,6 +11,7 @@
  *   virtio-net-*         xen-net-device
  *   netfront             xen-net-device: libvirt's word for Xen's card
  *   virtio-balloon-*     nothing: libvirt asks for one in every domain
+ *   pci-bridge           a further bus that is only a name: see below
  *   isa-serial           the primary console, if it has no other character
  *                        device; then xen-console
  *
@@ -19,7 +20,9 @@
  * dropped, and so is the place on the bus.
  *
  * The PCI bus is only a name, "pci.0", which QEMU looks up before it asks here.
- * It has no host bridge, so that neither the guest nor query-pci can see it.
+ * It has no host bridge, so that neither the guest nor query-pci can see it. A
+ * pci-bridge adds another name, its id. libvirt has to be told of one, even if
+ * it never uses it: what it saves of a domain leaves a root out that is alone.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -221,6 +224,33 @@ static void make_instead(const char *type, const Standin *standin,
     qobject_unref(wanted);
 }
 
+/* Else a device that is hidden counts as one that cannot be plugged */
+static void make_bus(XenPVStandins *s, const char *type, const char *name)
+{
+    qbus_set_hotplug_handler(qbus_new(type, DEVICE(s), name),
+                             qdev_get_machine());
+}
+
+static void make_bridge(XenPVStandins *s, const QDict *opts, Error **errp)
+{
+    const char *id = qdict_get_try_str(opts, "id");
+    BusState *bus;
+
+    if (!id) {
+        error_setg(errp, "pci-bridge: the bus is named by the id, which is "
+                   "missing");
+        return;
+    }
+    QLIST_FOREACH(bus, &DEVICE(s)->child_bus, sibling) {
+        if (!strcmp(bus->name, id)) {
+            error_setg(errp, "pci-bridge: there is a bus '%s' already", id);
+            return;
+        }
+    }
+    trace_xenpv_standin("pci-bridge", id, TYPE_STANDIN_PCI_BUS);
+    make_bus(s, TYPE_STANDIN_PCI_BUS, id);
+}
+
 static void make_console(XenPVStandins *s, const QDict *opts, bool from_json,
                          Error **errp)
 {
@@ -278,6 +308,8 @@ static bool standins_hide_device(DeviceListener *listener, const QDict *opts,
     } else if (!strcmp(driver, TYPE_STANDIN_NETFRONT)) {
         make_instead("xen-net-device", find_standin("virtio-net"), opts,
                      from_json, errp);
+    } else if (!strcmp(driver, "pci-bridge")) {
+        make_bridge(s, opts, errp);
     } else if (!strcmp(driver, "isa-serial")) {
         make_console(s, opts, from_json, errp);
     } else if (!strcmp(dc->bus_type, TYPE_VIRTIO_BUS) ||
@@ -293,20 +325,16 @@ static bool standins_hide_device(DeviceListener *listener, const QDict *opts,
 void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque)
 {
     DeviceState *dev = qdev_new(TYPE_XENPV_STANDINS);
-    Object *machine = qdev_get_machine();
     XenPVStandins *s = XENPV_STANDINS(dev);
 
     s->attach = attach;
     s->opaque = opaque;
-    object_property_add_child(machine, "xenpv-standins", OBJECT(dev));
+    object_property_add_child(qdev_get_machine(), "xenpv-standins",
+                              OBJECT(dev));
     sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_fatal);
-    /* Else a device that is hidden counts as one that cannot be plugged */
-    qbus_set_hotplug_handler(qbus_new(TYPE_STANDIN_ISA_BUS, dev, NULL),
-                             machine);
-    qbus_set_hotplug_handler(qbus_new(TYPE_STANDIN_VIRTIO_BUS, dev, NULL),
-                             machine);
-    qbus_set_hotplug_handler(qbus_new(TYPE_STANDIN_PCI_BUS, dev, "pci.0"),
-                             machine);
+    make_bus(s, TYPE_STANDIN_ISA_BUS, NULL);
+    make_bus(s, TYPE_STANDIN_VIRTIO_BUS, NULL);
+    make_bus(s, TYPE_STANDIN_PCI_BUS, "pci.0");
     s->listener.hide_device = standins_hide_device;
     s->listener.unrealize = standins_unrealize;
     device_listener_register(&s->listener);

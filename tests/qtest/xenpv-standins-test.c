@@ -98,6 +98,9 @@ static void test_pci(void)
 
     qts = qtest_init(MACHINE
         "-netdev hubport,hubid=0,id=n -netdev hubport,hubid=1,id=m "
+        "-netdev hubport,hubid=2,id=o "
+        "-device pci-bridge,chassis_nr=1,id=pci.1,bus=pci.0,addr=0x6 "
+        "-device virtio-net-pci,netdev=o,id=net2,bus=pci.1,addr=0x1 "
         "-device virtio-net-pci,netdev=n,id=net0,mac=00:16:3e:00:00:07,"
         "bus=pci.0,addr=0x2,mq=on,vectors=4,host_mtu=1400,rombar=0,romfile= "
         "-device netfront,netdev=m,id=net1,mac=00:16:3e:00:00:08,"
@@ -108,7 +111,14 @@ static void test_pci(void)
     assert_string(qts, "/machine/peripheral/net0", "mac", "00:16:3e:00:00:07");
     assert_string(qts, "/machine/peripheral/net1", "type", "xen-net-device");
     assert_string(qts, "/machine/peripheral/net1", "mac", "00:16:3e:00:00:08");
-    /* The bus is only a name: there is no PCI */
+    assert_string(qts, "/machine/peripheral/net2", "type", "xen-net-device");
+    qobject_unref(qtest_qmp_assert_failure_ref(qts,
+        "{ 'execute': 'device_add', 'arguments': {"
+        " 'driver': 'pci-bridge', 'id': 'pci.1' } }"));
+    qobject_unref(qtest_qmp_assert_failure_ref(qts,
+        "{ 'execute': 'device_add', 'arguments': {"
+        " 'driver': 'pci-bridge' } }"));
+    /* The buses are only names: there is no PCI */
     answer = qtest_qmp(qts, "{ 'execute': 'query-pci' }");
     g_assert_true(qlist_empty(qdict_get_qlist(answer, "return")));
     qobject_unref(answer);
@@ -139,7 +149,7 @@ static void test_pci_refused(void)
         { "rtl8139", "type='virtio'" },
         { "ahci", "bus='virtio'" },
         { "virtio-scsi-pci", "bus='virtio'" },
-        { "pci-bridge", "no PCI" },
+        { "pcie-root-port", "no PCI" },
         { "virtio-rng-pci", "no PCI" },
         /* Names that QEMU resolves after it has asked the machine */
         { "virtio-scsi", "no PCI" },

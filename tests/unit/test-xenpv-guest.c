@@ -333,6 +333,7 @@ static void test_libvirt_xml(void)
         "    </interface>\n"
         "    <console type='pty'/>\n"
         "    <controller type='pci' index='0' model='pci-root'/>\n"
+        "    <controller type='pci' index='1' model='pci-bridge'/>\n"
         "    <controller type='usb' model='none'/>\n"
         "  </devices>\n"
         "</domain>\n");

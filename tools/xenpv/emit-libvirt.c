@@ -264,8 +264,12 @@ char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type)
     if (g->display.present) {
         add_display(g, out, &g->display);
     }
-    /* libvirt has a place for disks and cards only where it is told of a bus */
+    /*
+     * libvirt has a place for disks and cards only where it is told of a bus,
+     * and leaves one that is alone out of the XML that it saves
+     */
     line(out, "    <controller type='pci' index='0' model='pci-root'/>");
+    line(out, "    <controller type='pci' index='1' model='pci-bridge'/>");
     /* Else libvirt adds one */
     line(out, "    <controller type='usb' model='none'/>");
     line(out, "  </devices>");
