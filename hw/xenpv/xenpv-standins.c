@@ -61,9 +61,8 @@ struct XenPVStandins {
 };
 
 /*
- * What is made of a virtio device. Its names on the virtio bus and on PCI, where
- * it has four, the first of them an alias that QEMU resolves after it has asked
- * here.
+ * What is made of a virtio device. It has a name on the virtio bus and four on
+ * PCI, the first of them an alias that QEMU resolves after it has asked here.
  */
 typedef struct Standin {
     const char *base;       /* virtio-KIND */
