@@ -135,8 +135,21 @@ static int evtchn_pre_load(void *opaque)
 {
     XenPVEvtchnState *s = opaque;
 
-    /* The back ends of the domain that was built here have nobody there */
-    xenpv_evtchn_close_all(s);
+    /*
+     * The back ends of the domain that was built here have nobody there. In
+     * memory it is the other domain's tables that are there already: not a word
+     * of them is written.
+     */
+    for (uint32_t port = 0; port < s->valid_ports; port++) {
+        xenevtchn_handle *xc = s->ports[port].be;
+
+        if (xc) {
+            xenpv_evtchn_set_eventfd(s, xc, false);
+            QEMU_LOCK_GUARD(&s->lock);
+            s->ports[port].be = NULL;
+            xc->guest_port = 0;
+        }
+    }
     return 0;
 }
 
