@@ -281,15 +281,16 @@ bool xenpv_devices_resume(XenPVDevices *d, Error **errp)
 {
     XenBus *bus = XEN_BUS(object_resolve_path_type("", TYPE_XEN_BUS, NULL));
     BusChild *kid;
+    bool ok = true;
 
     if (!check_backends(bus, errp)) {
         return false;
     }
+    xenpv_xenstore_hush(d->xenstore, true);
     QTAILQ_FOREACH(kid, &BUS(bus)->children, sibling) {
-        if (!resume_backend(XEN_DEVICE(kid->child), errp)) {
-            return false;
-        }
+        ok = ok && resume_backend(XEN_DEVICE(kid->child), errp);
     }
+    xenpv_xenstore_hush(d->xenstore, false);
     xenpv_evtchn_resume(d->evtchn);
-    return true;
+    return ok;
 }

@@ -100,6 +100,11 @@ void xenpv_gnttab_written(uint32_t ref);
  */
 void xenpv_xenstore_reset(XenPVXenstoreState *s);
 void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port);
+/*
+ * Back ends that resume write what is there already, which is none of the guest's
+ * business: while this is on, its watches do not fire.
+ */
+void xenpv_xenstore_hush(XenPVXenstoreState *s, bool on);
 /* Deliver what watches of back ends have fired, now */
 void xenpv_xenstore_flush(XenPVXenstoreState *s);
 /* Write below the guest's home, as domain 0, with the perms of the parent */

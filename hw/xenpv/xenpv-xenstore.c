@@ -87,7 +87,9 @@ bool xenpv_xenstore_below(const char *path, const char *dir)
  */
 static void changed(XenPVXenstoreState *s, const char *path, bool removed)
 {
-    xenpv_watches_changed(&s->guest_watches, path, removed);
+    if (!s->hushed) {
+        xenpv_watches_changed(&s->guest_watches, path, removed);
+    }
     if (xenpv_watches_pending(&s->guest_watches)) {
         qemu_bh_schedule(s->ring_bh);
     }
@@ -95,6 +97,11 @@ static void changed(XenPVXenstoreState *s, const char *path, bool removed)
         xenpv_watches_changed(&s->be_watches, path, removed);
         qemu_bh_schedule(s->be_bh);
     }
+}
+
+void xenpv_xenstore_hush(XenPVXenstoreState *s, bool on)
+{
+    s->hushed = on;
 }
 
 /* In a transaction: now for it, and for others when it is done */

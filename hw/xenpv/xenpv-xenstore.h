@@ -80,6 +80,7 @@ struct XenPVXenstoreState {
     QEMUBH *be_bh;
     bool delivering;
     bool ring_waits;        /* until the back ends have been told */
+    bool hushed;            /* see xenpv_xenstore_hush() */
 
     /* The guest */
     struct xenstore_domain_interface *ring;     /* NULL: not connected */
