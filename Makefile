@@ -49,7 +49,7 @@ help:
 ##   make check-fuzz           each fuzz target's corpus, and a few inputs more
 ## make check-sanitizers   tests with address and undefined-behaviour sanitizers
 ## make check-tsan         disks in IOThreads, with ThreadSanitizer
-## make check-all          make check and make check-sanitizers, as CI runs them
+## make check-all          make check and make check-sanitizers
 ## make lint               checkpatch.pl, clang-tidy and cppcheck on our C files
 ## make fuzz [TARGET=name] [TIME=seconds]   look for new inputs
 ## make bench              what each operation costs a guest
