@@ -12,7 +12,7 @@ from xenpv.testcase import GuestTest, guests
 
 # Not a test, but what bench-kvm runs; and one for a CPU that claims to have what
 # it has not, which only TCG's may
-NOT_TESTS = ('bench-ops', 'speculation')
+NOT_TESTS = ('bench-ops', 'speculation', 'speculation-none')
 
 
 class OwnKernels(GuestTest):
