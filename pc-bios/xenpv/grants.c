@@ -76,23 +76,31 @@ static bool unmap_granted(u64 addr, ulong mfn, u32 flags, u64 new_addr)
     return true;
 }
 
-/* What is mapped, by handle. Taken and put back by its flags, without a lock */
+/*
+ * What is mapped, by handle. Taken and put back by its state, without a lock:
+ * MAPPING_* below a count of the lives that this handle has had.
+ */
 static struct mapping {
     ulong mfn;
     u32 ref;
-    u32 flags;                  /* GNTMAP_*; 0: free */
-#define MAPPING_BUSY    (1U << 16)
+    u32 state;
+#define MAPPING_FLAGS   0xffffU         /* GNTMAP_*; 0 if it is free, ... */
+#define MAPPING_BUSY    (1U << 16)      /* and this is not set */
+#define MAPPING_LIFE    (1U << 17)
 } mappings[1024];
 
 static struct mapping *new_mapping(void)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(mappings); i++) {
-        u32 none = 0;
+        struct mapping *m = &mappings[i];
+        u32 old = __atomic_load_n(&m->state, __ATOMIC_SEQ_CST);
 
-        if (__atomic_compare_exchange_n(&mappings[i].flags, &none, MAPPING_BUSY,
+        if (!(old & (MAPPING_FLAGS | MAPPING_BUSY)) &&
+            __atomic_compare_exchange_n(&m->state, &old,
+                                        (old + MAPPING_LIFE) | MAPPING_BUSY,
                                         false, __ATOMIC_SEQ_CST,
                                         __ATOMIC_SEQ_CST)) {
-            return &mappings[i];
+            return m;
         }
     }
     return NULL;
@@ -100,32 +108,42 @@ static struct mapping *new_mapping(void)
 
 /*
  * For whoever asks first; NULL: there is none of this handle. Who has it may put
- * it back as it was, because all that was asked of it was wrong: so others wait.
+ * it back as it was, because all that was asked of it was wrong: so others wait,
+ * but not longer than for the end of its life. If the same CPU has to run who
+ * takes it again and again, it might else be seen as busy for ever.
  */
 static struct mapping *take_mapping(u32 handle, u32 *flags)
 {
     struct mapping *m = &mappings[handle];
+    u32 state, life;
 
     if (handle >= ARRAY_SIZE(mappings)) {
         return NULL;
     }
-    *flags = __atomic_load_n(&m->flags, __ATOMIC_SEQ_CST);
-    while (*flags) {
-        if (*flags & MAPPING_BUSY) {
+    state = __atomic_load_n(&m->state, __ATOMIC_SEQ_CST);
+    life = state / MAPPING_LIFE;
+    while (state / MAPPING_LIFE == life &&
+           (state & (MAPPING_FLAGS | MAPPING_BUSY))) {
+        if (state & MAPPING_BUSY) {
             spin_wait();
-            *flags = __atomic_load_n(&m->flags, __ATOMIC_SEQ_CST);
-        } else if (__atomic_compare_exchange_n(&m->flags, flags, MAPPING_BUSY,
-                                               false, __ATOMIC_SEQ_CST,
+            state = __atomic_load_n(&m->state, __ATOMIC_SEQ_CST);
+        } else if (__atomic_compare_exchange_n(&m->state, &state,
+                                               (state & ~MAPPING_FLAGS) |
+                                               MAPPING_BUSY, false,
+                                               __ATOMIC_SEQ_CST,
                                                __ATOMIC_SEQ_CST)) {
+            *flags = state & MAPPING_FLAGS;
             return m;
         }
     }
     return NULL;
 }
 
+/* By who has it. Flags of 0: it is free */
 static void put_mapping(struct mapping *m, u32 flags)
 {
-    __atomic_store_n(&m->flags, flags, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&m->state, (m->state & -MAPPING_LIFE) | flags,
+                     __ATOMIC_SEQ_CST);
 }
 
 static void unpin(u32 ref, u32 flags)
@@ -162,7 +180,7 @@ static void map_grant_ref(struct gnttab_map_grant_ref *op)
         m->ref = op->ref;
         op->dev_bus_addr = call.dev_bus_addr;
         op->handle = m - mappings;
-        put_mapping(m, op->flags & (MAPPING_BUSY - 1));
+        put_mapping(m, op->flags & MAPPING_FLAGS);
         return;
     }
     unpin(op->ref, op->flags);

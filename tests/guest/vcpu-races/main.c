@@ -284,7 +284,11 @@ static void grants(ulong rounds)
     let_it(map_all_the_while);
     begin_part();
     for (ulong i = 0; go_on_with(i, rounds); i++) {
+        uint64_t end = system_time() + 2 * WAIT_NS;
+
         map_and_unmap(0);
+        check(system_time() < end, "round %lu: the other's handle is waited for "
+              "while it has one life after the other", i);
     }
     let_it(nothing);
     for (unsigned cpu = 0; cpu < 2; cpu++) {
