@@ -36,6 +36,7 @@
 #include "hw/xen/interface/xen.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "hw/xenpv/xenpv-monitor.h"
+#include "trace.h"
 
 #define BOOT_ALIGN          (4 * MiB)
 #define BOOT_PADDING_PAGES  (512 * KiB / XENPV_PAGE_SIZE)
@@ -643,7 +644,14 @@ bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
                    "kernel", ram_mib(&b));
         return false;
     }
-    return layout_domain(&b) && write_domain(&b);
+    if (!layout_domain(&b)) {
+        return false;
+    }
+    trace_xenpv_domain_layout(out->virt_base, out->virt_end, out->initrd_pfn,
+                              out->p2m_pfn, out->pt_pfn, out->nr_pt_frames);
+    trace_xenpv_domain_pages(out->start_info_mfn, out->xenstore_mfn,
+                             out->xencons_mfn, out->top_table_mfn);
+    return write_domain(&b);
 }
 
 void xenpv_fill_hypercall_page(void *page, bool is_64bit)

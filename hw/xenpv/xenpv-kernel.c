@@ -17,6 +17,7 @@
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "xenpv-elf.h"
+#include "trace.h"
 
 /* bzImage (payload of the bzImage) (compressed) ELF, compressed as a whole */
 #define MAX_NESTING         4
@@ -128,6 +129,9 @@ static XenPVKernel *kernel_parse(uint8_t *data, size_t len, bool allow_64bit,
     append_format(k->format, sizeof(k->format),
                   k->is_64bit ? "64-bit ELF" : "32-bit ELF");
     append_format(k->format, sizeof(k->format), source);
+    trace_xenpv_kernel_found(k->format, k->guest_os, k->guest_version);
+    trace_xenpv_kernel_notes(k->virt_base, k->virt_entry, k->virt_hypercall,
+                             k->init_p2m, k->unmapped_initrd);
     return g_steal_pointer(&k);
 }
 

@@ -44,6 +44,7 @@
 #include "hw/xenpv/xenpv-memory.h"
 #include "xenpv-grub.h"
 #include "xenpv-migration.h"
+#include "trace.h"
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
@@ -122,6 +123,7 @@ static bool xenpv_load_monitor(XenPVKVMState *s, Error **errp)
                    XENPV_ABI_VERSION);
         return false;
     }
+    trace_xenpv_machine_load(s->kernel->format, path, s->kernel->is_64bit);
     return true;
 }
 
@@ -417,6 +419,7 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     env->regs[R_EBX] = index;
     env->mp_state = KVM_MP_STATE_RUNNABLE;
     CPU(cpu)->halted = 0;
+    trace_xenpv_machine_start_cpu(index, env->eip, env->cr[3]);
 }
 
 /* Devices alone, for qtest: the rings are in the frames 1 and 2 */
@@ -437,6 +440,7 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
     CPUState *cs;
     unsigned i = 0;
 
+    trace_xenpv_machine_reset(type);
     qemu_devices_reset(type);
     CPU_FOREACH(cs) {
         x86_cpu_after_reset(X86_CPU(cs));   /* the local APIC, among others */
@@ -800,13 +804,17 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     hc->plug = xenpv_cpu_plug;
 
 #define ADD_STR(name, field, desc)                                          \
-    object_class_property_add_str(oc, name, xenpv_get_##field,              \
-                                  xenpv_set_##field);                       \
-    object_class_property_set_description(oc, name, desc)
+    do {                                                                    \
+        object_class_property_add_str(oc, name, xenpv_get_##field,          \
+                                      xenpv_set_##field);                   \
+        object_class_property_set_description(oc, name, desc);              \
+    } while (0)
 #define ADD(name, type, field, desc)                                        \
-    object_class_property_add(oc, name, type, xenpv_get_##field,            \
-                              xenpv_set_##field, NULL, NULL);               \
-    object_class_property_set_description(oc, name, desc)
+    do {                                                                    \
+        object_class_property_add(oc, name, type, xenpv_get_##field,        \
+                                  xenpv_set_##field, NULL, NULL);           \
+        object_class_property_set_description(oc, name, desc);              \
+    } while (0)
 
     ADD_STR("xen-version", xen_version, "The Xen version that the guest is "
             "told, MAJOR.MINOR (default: " XENPV_DEFAULT_XEN_VERSION ")");
