@@ -221,12 +221,7 @@ typedef enum NoteKind {
     NOTE_BYTES,
 } NoteKind;
 
-/*
- * @descsz is the note's idea of its size, @avail what the file has of it: the
- * last note of GRUB, a text, claims some bytes beyond the end of the file.
- */
-static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
-                       uint32_t descsz, uint32_t avail, Error **errp)
+static NoteKind note_kind(uint32_t type)
 {
     static const uint8_t kinds[] = {
         [XEN_ELFNOTE_ENTRY] = NOTE_NUMBER,
@@ -248,7 +243,18 @@ static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
         [XEN_ELFNOTE_SUPPORTED_FEATURES] = NOTE_BYTES,
         [XEN_ELFNOTE_PHYS32_ENTRY] = NOTE_NUMBER,
     };
-    NoteKind kind = type < ARRAY_SIZE(kinds) ? kinds[type] : NOTE_IGNORED;
+
+    return type < ARRAY_SIZE(kinds) ? kinds[type] : NOTE_IGNORED;
+}
+
+/*
+ * @descsz is the note's idea of its size, @avail what the file has of it: the
+ * last note of GRUB, a text, claims some bytes beyond the end of the file.
+ */
+static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
+                       uint32_t descsz, uint32_t avail, Error **errp)
+{
+    NoteKind kind = note_kind(type);
     g_autofree char *text = NULL;
     uint64_t number = 0;
 

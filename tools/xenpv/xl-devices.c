@@ -181,128 +181,156 @@ static bool check_script(Guest *g, const GuestDisk *disk, const char *script,
     return true;
 }
 
+/* Both syntaxes of a disk at once: xm's and xl's words by their places */
+typedef struct DiskParse {
+    Guest *g;
+    GuestDisk *disk;
+    enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next;
+    bool had_prefix;            /* the source had one that tells the format */
+    const char *script;         /* NULL: none */
+} DiskParse;
+
+/* "KEY=VALUE", but for target=, which is not one word */
+static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
+                           Error **errp)
+{
+    Guest *g = p->g;
+    GuestDisk *disk = p->disk;
+
+    if (!strcmp(key, "format")) {
+        p->next = MAX(p->next, VDEV);
+        return guest_set_disk_format(g, disk, value, errp);
+    } else if (!strcmp(key, "vdev")) {
+        p->next = MAX(p->next, ACCESS);
+        return guest_set_vdev(g, disk, value, errp);
+    } else if (!strcmp(key, "access")) {
+        p->next = TOO_MANY;
+        return parse_access(g, disk, value, errp);
+    } else if (!strcmp(key, "devtype")) {
+        disk->is_cdrom = !strcmp(value, "cdrom");
+    } else if (!strcmp(key, "script")) {
+        p->script = value;
+    } else if (!parse_backend_word(g, disk, key, value)) {
+        guest_note(g, disk->line, "disk: '%s=%s' is not carried", key, value);
+    }
+    return true;
+}
+
+/* A word that means the same in any place */
+static bool parse_disk_flag(DiskParse *p, const char *word)
+{
+    if (!strcmp(word, "cdrom")) {
+        p->disk->is_cdrom = true;
+    } else if (!strcmp(word, "discard") || !strcmp(word, "no-discard")) {
+        p->disk->discard = word[0] == 'd';
+    } else if (!strcmp(word, "trusted") || !strcmp(word, "untrusted") ||
+               !strcmp(word, "colo")) {
+        guest_note(p->g, p->disk->line, "disk: '%s' is not carried", word);
+    } else if (strcmp(word, "direct-io-safe")) {    /* it always is */
+        return false;
+    }
+    return true;
+}
+
+/* xvda, xm's ioemu:hda, xvda:cdrom */
+static bool parse_disk_vdev(DiskParse *p, const char *word, Error **errp)
+{
+    g_autofree char *vdev = g_strdup(word + (g_str_has_prefix(word, "ioemu:") ?
+                                             strlen("ioemu:") : 0));
+    char *colon = strchr(vdev, ':');
+
+    if (colon && (!strcmp(colon, ":cdrom") || !strcmp(colon, ":disk"))) {
+        p->disk->is_cdrom |= colon[1] == 'c';
+        *colon = 0;
+    }
+    return guest_set_vdev(p->g, p->disk, vdev, errp);
+}
+
+/* What a word means by its place. @following: the next one, or NULL */
+static bool parse_disk_place(DiskParse *p, const char *word,
+                             const char *following, Error **errp)
+{
+    Guest *g = p->g;
+    GuestDisk *disk = p->disk;
+
+    if (!word[0] && p->next >= ACCESS) {
+        return true;            /* its default */
+    }
+    switch (p->next) {
+    case SOURCE:
+        if (!set_source(g, disk, word, &p->had_prefix, errp)) {
+            return false;
+        }
+        p->next = p->had_prefix ||
+                  (following && following[0] && !is_format(following))
+                  ? VDEV : FORMAT;
+        return true;
+    case FORMAT:
+        p->next = VDEV;
+        return guest_set_disk_format(g, disk, word, errp);
+    case VDEV:
+        p->next = ACCESS;
+        return parse_disk_vdev(p, word, errp);
+    case ACCESS:
+        p->next = TOO_MANY;
+        return parse_access(g, disk, word, errp);
+    default:
+        guest_error(g, disk->line, errp, "disk: '%s' is one word too many",
+                    word);
+        return false;
+    }
+}
+
 /*
- * Both syntaxes of a disk at once: xm's "SOURCE,VDEV[:cdrom],MODE" and xl's
- * "TARGET,FORMAT,VDEV,ACCESS" with "KEY=VALUE" in any place.
- * A place may be empty, and has its default then.
+ * xm's "SOURCE,VDEV[:cdrom],MODE" and xl's "TARGET,FORMAT,VDEV,ACCESS" with
+ * "KEY=VALUE" in any place. A place may be empty, and has its default then.
  */
 bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
 {
     const char *text = xl_want_string(g, "disk", v, errp);
     g_auto(GStrv) words = NULL;
-    enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next = SOURCE;
-    g_autofree char *script = NULL;
-    bool prefix = false;
     const char *here, *after = text;
-    GuestDisk *disk;
+    DiskParse p = { .g = g };
 
     if (!text) {
         return false;
     }
-    disk = guest_add_disk(g, v->line);
+    p.disk = guest_add_disk(g, v->line);
     words = g_strsplit(text, ",", 32);
     for (char **w = words; *w; w++) {
-        g_autofree char *key = g_strdup(*w);
-        char *value = NULL;
+        char *key = g_strstrip(*w), *value = NULL;
 
         here = after;
-        after = after ? strchr(after, ',') : NULL;
+        after = strchr(after, ',');
         after = after ? after + 1 : NULL;
 
-        g_strstrip(*w);
-        if (next != SOURCE || has_key(g_strchug(key))) {
+        if (w[1]) {
+            g_strchug(w[1]);
+        }
+        if (p.next != SOURCE || has_key(key)) {
             value = split_key(key);
-        } else {
-            g_strstrip(key);
         }
         if (value && !strcmp(key, "target")) {
             /* It takes all that follows, commas too */
             here = strchr(here, '=') + 1;
-            if (!set_source(g, disk, here + strspn(here, " "), &prefix, errp)) {
+            if (!set_source(g, p.disk, here + strspn(here, " "), &p.had_prefix,
+                            errp)) {
                 return false;
             }
             break;
-        } else if (value && !strcmp(key, "format")) {
-            if (!guest_set_disk_format(g, disk, value, errp)) {
-                return false;
-            }
-            next = MAX(next, VDEV);
-        } else if (value && !strcmp(key, "vdev")) {
-            if (!guest_set_vdev(g, disk, value, errp)) {
-                return false;
-            }
-            next = MAX(next, ACCESS);
-        } else if (value && !strcmp(key, "access")) {
-            if (!parse_access(g, disk, value, errp)) {
-                return false;
-            }
-            next = TOO_MANY;
-        } else if (value && !strcmp(key, "devtype")) {
-            disk->is_cdrom = !strcmp(value, "cdrom");
-        } else if (value && !strcmp(key, "script")) {
-            g_free(script);
-            script = g_strdup(value);
-        } else if (value && !parse_backend_word(g, disk, key, value)) {
-            guest_note(g, v->line, "disk: '%s=%s' is not carried", key, value);
         } else if (value) {
-            /* Done */
-        } else if (!strcmp(key, "cdrom")) {
-            disk->is_cdrom = true;
-        } else if (!strcmp(key, "discard") || !strcmp(key, "no-discard")) {
-            disk->discard = key[0] == 'd';
-        } else if (!strcmp(key, "direct-io-safe")) {
-            /* It always is */
-        } else if (!strcmp(key, "trusted") || !strcmp(key, "untrusted") ||
-                   !strcmp(key, "colo")) {
-            guest_note(g, v->line, "disk: '%s' is not carried", key);
-        } else if (!key[0] && next >= ACCESS) {
-            /* Its default */
-        } else if (next == SOURCE) {
-            if (!set_source(g, disk, key, &prefix, errp)) {
+            if (!parse_disk_key(&p, key, value, errp)) {
                 return false;
             }
-            if (w[1]) {
-                g_strchug(w[1]);
-            }
-            next = prefix || (w[1] && w[1][0] && !is_format(w[1])) ? VDEV
-                                                                   : FORMAT;
-        } else if (next == FORMAT) {
-            if (!guest_set_disk_format(g, disk, key, errp)) {
-                return false;
-            }
-            next = VDEV;
-        } else if (next == VDEV) {
-            char *colon;
-
-            if (g_str_has_prefix(key, "ioemu:")) {
-                memmove(key, key + 6, strlen(key + 6) + 1);
-            }
-            colon = strchr(key, ':');
-            if (colon && !strcmp(colon, ":cdrom")) {
-                disk->is_cdrom = true;
-                *colon = 0;
-            } else if (colon && !strcmp(colon, ":disk")) {
-                *colon = 0;
-            }
-            if (!guest_set_vdev(g, disk, key, errp)) {
-                return false;
-            }
-            next = ACCESS;
-        } else if (next == ACCESS) {
-            if (!parse_access(g, disk, key, errp)) {
-                return false;
-            }
-            next = TOO_MANY;
-        } else {
-            guest_error(g, v->line, errp, "disk: '%s' is one word too many",
-                        key);
+        } else if (!parse_disk_flag(&p, key) &&
+                   !parse_disk_place(&p, key, w[1], errp)) {
             return false;
         }
     }
-    if (disk->is_cdrom) {
-        disk->readonly = true;
+    if (p.disk->is_cdrom) {
+        p.disk->readonly = true;
     }
-    return check_script(g, disk, script, errp);
+    return check_script(g, p.disk, p.script, errp);
 }
 
 /* Whether it can stand in a command that a note tells to be run */

@@ -440,6 +440,28 @@ static XlValue *read_value(Parser *s, Error **errp)
     return g_steal_pointer(&v);
 }
 
+/* NAME += @v: @v becomes what @old and it make together */
+static bool append_value(Parser *s, const char *name, const XlValue *old,
+                         XlValue **v, Error **errp)
+{
+    int line = (*v)->line;
+
+    if (old->type != (*v)->type ||
+        (old->type != XL_LIST && old->type != XL_STRING)) {
+        guest_error(s->g, line, errp, "'%s' is not of the kind that it was in "
+                    "line %d", name, old->line);
+        return false;
+    }
+    if (old->type == XL_STRING) {
+        return string_prepend(s, *v, old->string, errp);
+    } else {
+        g_autoptr(XlValue) added = *v;
+
+        *v = value_copy(s, old, line, errp);
+        return *v && list_append(s, *v, added, errp);
+    }
+}
+
 static bool read_statement(Parser *s, Error **errp)
 {
     static const char *const harmless[] = { "import", "from", "pass" };
@@ -517,25 +539,8 @@ static bool read_statement(Parser *s, Error **errp)
         return false;
     }
     old = g_hash_table_lookup(s->out->vars, name);
-    if (append && old) {
-        if (old->type != v->type ||
-            (v->type != XL_LIST && v->type != XL_STRING)) {
-            guest_error(s->g, line, errp, "'%s' is not of the kind that it was "
-                        "in line %d", name, old->line);
-            return false;
-        }
-        if (v->type == XL_STRING) {
-            if (!string_prepend(s, v, old->string, errp)) {
-                return false;
-            }
-        } else {
-            g_autoptr(XlValue) added = g_steal_pointer(&v);
-
-            v = value_copy(s, old, line, errp);
-            if (!v || !list_append(s, v, added, errp)) {
-                return false;
-            }
-        }
+    if (append && old && !append_value(s, name, old, &v, errp)) {
+        return false;
     }
     if (!old) {
         g_ptr_array_add(s->out->order, g_strdup(name));
