@@ -116,7 +116,7 @@ compare:
             regs->cx |= CPUID1_OSXSAVE;
         }
     }
-    instruction_done(v, regs, ip + 7, 0);
+    instruction_done(v, regs, ip + 7);
     return true;
 end_of_page:
     if (copy_from_guest(&bytes, ip, 7)) {

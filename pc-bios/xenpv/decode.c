@@ -43,24 +43,15 @@ bool decode_prefixes(struct insn *in, struct regs *regs)
         case 0x66:
             in->op_size = 2;
             continue;
-        case 0x67:
-            in->addr_prefix = true;
-            continue;
-        case 0xf0:              /* a lock, which none of them takes */
-            continue;
-        case 0xf2:
-            in->repne = true;
-            continue;
-        case 0xf3:
-            in->rep = true;
-            continue;
+        case 0x67:              /* without effect on what is carried out here */
+        case 0xf0:
+        case 0xf2 ... 0xf3:
         case 0x26:
         case 0x2e:
         case 0x36:
         case 0x3e:
         case 0x64:
         case 0x65:
-            in->seg = b;
             continue;
         case 0x40 ... 0x4f:
             if (WORD == 8) {

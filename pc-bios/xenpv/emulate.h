@@ -8,7 +8,7 @@
  * an instruction are read from guest memory once, by decode.c; what is done and
  * how far the instruction goes both depend on that copy.
  *
-* SPDX-License-Identifier: GPL-2.0-or-later
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #ifndef XENPV_EMULATE_H
@@ -23,12 +23,9 @@ struct insn {
     u8 avail;               /* bytes that could be read */
     u8 rex;
     u8 op_size;             /* 2, 4 or 8 */
-    bool rep, repne, two_byte;
-    bool addr_prefix;
-    u8 seg;                 /* a segment's prefix, or 0 */
+    bool two_byte;
     u8 opcode;
     u8 modrm;
-    u32 dr6;                /* breakpoints that it has hit */
 };
 
 /* The general registers, by their numbers in instructions */
@@ -69,16 +66,14 @@ static inline void set_reg32(struct regs *regs, unsigned nr, u32 val)
 
 /* decode.c */
 bool decode_prefixes(struct insn *in, struct regs *regs);
-static inline void instruction_done(struct vcpu *v, struct regs *regs, ulong ip,
-                                    u32 dr6)
+static inline void instruction_done(struct vcpu *v, struct regs *regs, ulong ip)
 {
-    if (regs->flags & EFL_TF) {
-        dr6 |= 0x4000;
-    }
+    bool step = regs->flags & EFL_TF;
+
     regs->ip = ip;
     regs->flags &= ~(ulong)EFL_RF;
-    if (unlikely(dr6)) {
-        debug_exception(v, regs, dr6);
+    if (unlikely(step)) {
+        debug_exception(v, regs, 0x4000);
     }
 }
 
@@ -87,8 +82,6 @@ void emulate_cpuid(struct vcpu *v, struct regs *regs);
 #define CR4_OSXSAVE     0x40000
 
 /* port_io.c. False: it is a #GP */
-bool emulate_string_io(struct vcpu *v, struct regs *regs, struct insn *in);
 bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in);
-bool emulate_cli_sti(struct vcpu *v, struct regs *regs, struct insn *in);
 
 #endif

@@ -2,10 +2,10 @@
  * One entry of a page table: what it may be, where it is, and writing it
  *
  * mmu.c calls this for all that its fast paths do not settle, grants.c and
- * table_writes.c to find an entry, the emulation of instructions for the byte at an
- * address. Level 1 is written without a lock, by whole entries. Above it tables_lock
- * is held from the check to the write, and the tables below are referenced first, so
- * that no CPU ever walks through a frame that is not a table.
+ * table_writes.c to find an entry. Level 1 is written without a lock, by whole
+ * entries. Above it tables_lock is held from the check to the write, and the tables
+ * below are referenced first, so that no CPU ever walks through a frame that is not a
+ * table.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,47 +29,6 @@ ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights)
         }
     }
     return mfn;
-}
-
-/*
- * The byte at addr for an instruction that is carried out here, with the rights
- * that the program or the kernel would have, and the traces that the CPU's access
- * would leave. NULL: a page fault, with this error code. Good until frame() is
- * called again.
- */
-volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
-                          u32 *error)
-{
-    ulong mfn = user && v->user_top_mfn ? v->user_top_mfn : v->top_mfn;
-    u32 rights = PTE_P | (user ? PTE_US : 0) | (write ? PTE_RW : 0);
-
-    *error = (user ? PTE_US : 0) | (write ? PTE_RW : 0);
-    if (!access_ok(addr, 1)) {
-        return NULL;
-    }
-    for (unsigned level = TOP_LEVEL; level; level--) {
-        volatile u64 *entry = &entry_of(mfn, slot(addr, level));
-        bool top_of_pae = WORD == 4 && level == TOP_LEVEL;
-        u32 traces = top_of_pae ? 0 : PTE_A | (write && level == 1 ? PTE_D : 0);
-        u64 val = read_u64(entry);
-
-        /* The traces are of this value, and of no other that comes meanwhile */
-        do {
-            if (!(val & PTE_P)) {
-                return NULL;
-            }
-            mfn = PTE_MFN(val);
-            if (!top_of_pae && (val & rights) != rights) {
-                *error |= PTE_P;
-                return NULL;
-            }
-            if (level > 1 ? table_level(mfn) != level - 1 : !mfn_is_ram(mfn)) {
-                return NULL;
-            }
-        } while ((val & traces) != traces &&
-                 !cmpxchg_u64(entry, &val, val | traces));
-    }
-    return (u8 *)frame(mfn) + (addr & (PAGE_SIZE - 1));
 }
 
 /* The value of the level-1 entry for addr, 0 if there is none */

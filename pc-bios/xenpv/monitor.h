@@ -488,9 +488,6 @@ void set_own_trap_table(struct vcpu *v);
 void set_trap_gate(struct vcpu *v, u8 vector);
 void set_ldt_holes(struct vcpu *v, bool holes);
 void deliver_events(struct regs *regs);
-/* The guest gets this, at regs; cr2 is that of a page fault */
-void raise_exception(struct vcpu *v, struct regs *regs, unsigned vector,
-                     u32 error, ulong cr2);
 /* An instruction that was emulated ends in a debug exception, for dr6 */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
 void init_idt(struct vcpu *v);
@@ -523,8 +520,6 @@ bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit */
 void flush_for_others(struct vcpu *v, ulong what);
 
 /* entries.c */
-volatile u8 *operand_byte(struct vcpu *v, ulong addr, bool user, bool write,
-                          u32 *error);
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
 
@@ -543,22 +538,7 @@ bool fix_descriptor(u64 *desc);
 void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp);      /* 32-bit */
 bool ldt_fault(struct vcpu *v, ulong *addr);
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
-u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size);
 void load_debugregs(struct vcpu *v);
-/* A code or data segment, as its descriptor has it now */
-struct segment {
-    u32 base, limit;
-    u32 rights;                 /* SEG_*, in the descriptor's upper half */
-#define SEG_WRITABLE    0x00000200      /* of code: readable */
-#define SEG_DOWN        0x00000400
-#define SEG_CODE        0x00000800
-#define SEG_S           0x00001000
-#define SEG_PRESENT     0x00008000
-#define SEG_L           0x00200000
-#define SEG_D           0x00400000
-#define SEG_G           0x00800000
-};
-bool read_segment(struct vcpu *v, u16 sel, struct segment *seg);
 
 /* speculation.c. False: there is no such MSR, or it cannot have this value */
 void init_speculation(struct vcpu *v);

@@ -235,10 +235,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
         return false;
     }
     if (!in.two_byte) {
-        if (in.opcode >= 0x6c && in.opcode <= 0x6f) {
-            return emulate_string_io(v, regs, &in);
-        }
-        if (!emulate_cli_sti(v, regs, &in) && !emulate_io(v, regs, &in)) {
+        if (!emulate_io(v, regs, &in)) {
             return false;
         }
         goto done;
@@ -316,7 +313,7 @@ done:
     if (in.len > in.avail) {
         return false;
     }
-    instruction_done(v, regs, regs->ip + in.len, in.dr6);
+    instruction_done(v, regs, regs->ip + in.len);
     return true;
 }
 
@@ -397,7 +394,7 @@ bool emulate_segment_load(struct vcpu *v, struct regs *regs)
         return false;
     }
     regs->sp = sp;
-    instruction_done(v, regs, ip, 0);
+    instruction_done(v, regs, ip);
     return true;
 bad:
     return false;

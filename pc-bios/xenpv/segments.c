@@ -461,42 +461,6 @@ HYPERCALL(do_fpu_taskswitch)
     return 0;
 }
 
-/* The enable bits, in a DR7, of breakpoints with the type of I/O */
-static ulong io_types(ulong dr7)
-{
-    ulong bits = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        if ((dr7 >> (16 + 4 * i) & 3) == 2) {
-            bits |= 3UL << (2 * i);
-        }
-    }
-    return bits;
-}
-
-static inline ulong active_io(ulong dr7)
-{
-    return dr7 & io_types(dr7);
-}
-
-/* As bits of DR6: the I/O breakpoints which an access to these ports hits */
-u32 io_breakpoints(struct vcpu *v, u16 port, unsigned size)
-{
-    ulong dr7 = v->debugreg[7], active = active_io(dr7);
-    u32 hits = 0;
-
-    for (unsigned i = 0; active && i < 4; i++) {
-        static const u8 len[] = { 1, 2, 8, 4 };
-        ulong start = v->debugreg[i];
-
-        if ((active >> (2 * i) & 3) && start < port + size &&
-            start + len[dr7 >> (18 + 4 * i) & 3] > port) {
-            hits |= 1 << i;
-        }
-    }
-    return hits;
-}
-
 static void load_debugreg(unsigned reg, ulong val)
 {
     switch (reg) {
@@ -516,8 +480,7 @@ static void load_debugreg(unsigned reg, ulong val)
         asm volatile("mov %0, %%db6" : : "r" (val));
         break;
     case 7:
-        /* A port's accesses trap as it is: see io_breakpoints() */
-        asm volatile("mov %0, %%db7" : : "r" (val & ~active_io(val)));
+        asm volatile("mov %0, %%db7" : : "r" (val));
         break;
     }
 }
@@ -525,6 +488,8 @@ static void load_debugreg(unsigned reg, ulong val)
 /* What the guest wants in a debug register, as it may have it */
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
 {
+    ulong io;
+
     switch (*reg) {
     case 0 ... 3:
         if (!access_ok(*val, 0) || !canonical(*val)) {
@@ -552,12 +517,9 @@ int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
         return 0;
     }
     *val = (*val & ~0xd800UL) | 0x400;
-    /* General detect is ours; if any is active, I/O's type needs CR4.DE */
-    if ((*val & 0x2000) ||
-        ((*val & 0xff) && !(v->cr4 & CR4_DE) && io_types(*val))) {
-        return -EPERM;
-    }
-    return 0;
+    /* General detect is ours, and no port to break on is the guest's */
+    io = *val >> 17 & ~(*val >> 16) & 0x1111;
+    return (*val & 0x2000) || ((*val & 0xff) && io) ? -EPERM : 0;
 }
 
 void load_debugregs(struct vcpu *v)
@@ -595,29 +557,4 @@ HYPERCALL(do_get_debugreg)
         return v->debugreg[(u32)a1];
     }
     return -ENODEV;
-}
-
-/* False: it is not there, or not of code or data */
-bool read_segment(struct vcpu *v, u16 sel, struct segment *seg)
-{
-    ulong area = (ulong)v - VCPU_OFFSET, index = sel >> 3;
-    bool in_ldt = sel & 4;
-    u32 lo, hi;
-
-    if (in_ldt ? index >= v->ldt_ents
-               : !index || (index >= v->gdt_ents && sel < MON_CS)) {
-        return false;
-    }
-    area += (in_ldt ? AREA_LDT : AREA_GDT) * PAGE_SIZE + index * 8;
-    GET_GUEST32(lo, area, bad);
-    GET_GUEST32(hi, area + 4, bad);
-    seg->rights = hi;
-    seg->base = lo >> 16 | (hi & 0xff) << 16 | (hi & 0xff000000);
-    seg->limit = (lo & 0xffff) | (hi & 0xf0000);
-    if (hi & SEG_G) {
-        seg->limit = seg->limit << 12 | 0xfff;
-    }
-    return (hi & SEG_PRESENT) && (hi & SEG_S);
-bad:
-    return false;
 }

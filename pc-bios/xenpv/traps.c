@@ -442,15 +442,6 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     bounce_trap_error(v, regs, X86_GP, error);
 }
 
-void raise_exception(struct vcpu *v, struct regs *regs, unsigned vector,
-                     u32 error, ulong cr2)
-{
-    if (vector == X86_PF) {
-        v->vcpu_info->arch.cr2 = cr2;
-    }
-    bounce_trap_error(v, regs, vector, error);
-}
-
 /* What is in DR6 stays there until the guest takes it out */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6)
 {

@@ -103,48 +103,6 @@ static void breakpoints(void)
           "a user breakpoint that is disabled");
 }
 
-/* --- Breakpoints on I/O, which the hypervisor carries out --- */
-
-#define CR4_DE  0x8
-
-extern char behind_outb[];
-static noinline void do_outb(void *arg)
-{
-    asm volatile("outb %%al, %%dx\n.globl behind_outb\nbehind_outb:"
-                 : : "a" (0), "d" ((uint16_t)(ulong)arg));
-}
-
-static void io_breakpoints(void)
-{
-    uint32_t iopl = 1;
-    struct trap t;
-    ulong cr4;
-
-    check_ret(HYPERCALL(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0, "set_iopl");
-    asm volatile("mov %%cr4, %0" : "=r" (cr4));
-    asm volatile("mov %0, %%cr4" : : "r" (cr4 | CR4_DE));
-    check_ret(set_debugreg(0, 0x80), 0, "set_debugreg(0)");
-    check_ret(set_debugreg(7, DR7_FIXED | DR7_L0 | DR7_RW0(2) | DR7_LEN0(1)),
-              0, "set_debugreg(7)");
-    set_debugreg(6, 0);
-    check(!catch_exception(&t, do_outb, (void *)0x82), "another port: %s",
-          trap_name(t.vector));
-    check_eq(get_debugreg(6) & 0xf, 0, "DR6 after another port");
-    if (catch_exception(&t, do_outb, (void *)0x81)) {
-        check(t.vector == X86_DB, "an I/O breakpoint: %s", trap_name(t.vector));
-        check_eq(t.ip, (ulong)behind_outb, "IP of an I/O breakpoint");
-        check_eq(get_debugreg(6) & 0x400f, 1, "DR6 of an I/O breakpoint");
-    } else {
-        failure("no #DB by an I/O breakpoint");
-    }
-    check_ret(set_debugreg(7, DR7_FIXED), 0, "set_debugreg(7)");
-    check(!catch_exception(&t, do_outb, (void *)0x80), "it is disabled: %s",
-          trap_name(t.vector));
-    asm volatile("mov %0, %%cr4" : : "r" (cr4));
-    iopl = 0;
-    HYPERCALL(physdev_op, PHYSDEVOP_set_iopl, &iopl);
-}
-
 /* --- Single steps --- */
 
 static ulong sink;
@@ -219,7 +177,6 @@ void test_main(void)
 {
     unmask_upcalls();
     breakpoints();
-    io_breakpoints();
     single_step("nop", step_nop, step_nop_stop, false);
     single_step("emulated cpuid", step_cpuid, step_cpuid_stop, false);
     single_step("mov from cr0", step_cr0, step_cr0_stop, false);
