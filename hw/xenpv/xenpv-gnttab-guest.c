@@ -204,17 +204,12 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
     return GNTST_okay;
 }
 
-/*
- * Grants of the guest to itself: nobody else has granted it anything. Here they
- * are only pinned, the guest's page tables are the monitor's affair.
- */
+/* Nobody grants the guest anything, and its own grants it cannot map */
 static int op_map_grant_ref(XenPVGnttabState *s,
-                            struct gnttab_map_grant_ref *op)
+                            const struct gnttab_map_grant_ref *op)
 {
     uint32_t flags = le32_to_cpu(op->flags);
     uint16_t dom = le16_to_cpu(op->dom);
-    Pin what;
-    int ret;
 
     if (!(flags & (GNTMAP_device_map | GNTMAP_host_map)) ||
         dom == XENPV_BACKEND_DOMID) {
@@ -223,27 +218,8 @@ static int op_map_grant_ref(XenPVGnttabState *s,
     if (dom != s->domid) {
         return GNTST_bad_domain;        /* DOMID_SELF, too */
     }
-    ret = xenpv_gnttab_pin(s, dom, le32_to_cpu(op->ref),
-                           !(flags & GNTMAP_readonly), PIN_MAP, &what);
-    if (!ret) {
-        op->dev_bus_addr = cpu_to_le64(what.mfn << XEN_PAGE_SHIFT);
-    }
-    return ret;
-}
-
-/* .handle is the reference, .host_addr has the flags: see xenpv-monitor.h */
-static int op_unmap_grant_ref(XenPVGnttabState *s,
-                              struct gnttab_unmap_grant_ref *op)
-{
-    uint32_t ref = le32_to_cpu(op->handle);
-
-    /* A back end's pin is its own to take out */
-    if (ref >= xenpv_gnttab_nr_entries(s) || !s->pins[ref].readers ||
-        s->pins[ref].domid != s->domid) {
-        return GNTST_bad_handle;
-    }
-    xenpv_gnttab_unpin(s, ref, !(le64_to_cpu(op->host_addr) & GNTMAP_readonly));
-    return GNTST_okay;
+    return le32_to_cpu(op->ref) < xenpv_gnttab_nr_entries(s) ?
+           GNTST_permission_denied : GNTST_bad_gntref;
 }
 
 /* struct gnttab_copy has the guest's width */
@@ -379,13 +355,16 @@ int64_t xenpv_gnttab_call(void *opaque, unsigned vcpu, uint32_t cmd, void *data,
             op->status = cpu_to_le16(status);
             break;
         }
-        case GNTTABOP_unmap_grant_ref: {
-            struct gnttab_unmap_grant_ref *op = data;
-
-            status = op_unmap_grant_ref(s, op);
-            op->status = cpu_to_le16(status);
+        case GNTTABOP_unmap_grant_ref:
+            status = GNTST_bad_handle;
+            ((struct gnttab_unmap_grant_ref *)data)->status =
+                cpu_to_le16(status);
             break;
-        }
+        case GNTTABOP_unmap_and_replace:
+            status = GNTST_bad_handle;
+            ((struct gnttab_unmap_and_replace *)data)->status =
+                cpu_to_le16(status);
+            break;
         case GNTTABOP_get_status_frames:
             op_get_status_frames(s, data);
             break;

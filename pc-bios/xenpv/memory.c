@@ -1,8 +1,8 @@
 /*
  * HYPERVISOR_memory_op: giving back memory, getting it again, asking what there is
  *
- * dispatch.S calls it on the vCPU that asks; frames.c and grants.c release frames
- * that the guest has given away. A frame is released, or taken again, with
+ * dispatch.S calls it on the vCPU that asks; frames.c releases frames that the guest
+ * has given away. A frame is released, or taken again, with
  * tables_lock held, and only if nothing uses it. Last come the operations that are
  * for domains of other kinds, or for who looks after other domains: what each says
  * to this one.
@@ -94,19 +94,6 @@ static bool give_back(ulong mfn)
         release_frame(mfn);
     }
     return true;
-}
-
-bool give_away(ulong mfn)
-{
-    bool plain;
-
-    spin_lock(&tables_lock);
-    plain = plain_extent(mfn, 0);
-    if (plain) {
-        release_frame(mfn);
-    }
-    spin_unlock(&tables_lock);
-    return plain;
 }
 
 /* Both return how many extents were done, counted from the domain's list */

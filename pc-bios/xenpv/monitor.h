@@ -528,7 +528,6 @@ bool allow_table_write(struct vcpu *v, ulong addr);
 
 /* memory.c */
 void init_memory_map(void);
-bool give_away(ulong mfn);           /* a frame that is only memory */
 
 /* segments.c */
 void init_gdt(struct vcpu *v);

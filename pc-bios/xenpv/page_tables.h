@@ -15,7 +15,7 @@
  * entries.c      one entry: who may have which value, finding and writing it
  * mmu.c          the hypercalls that change tables and flush TLBs
  * memory.c       the hypercall that gives and takes memory
- * table_writes.c direct writes to level-1 tables; grants.c: mappings of grants
+ * table_writes.c direct writes to level-1 tables
  *
  * A function that one width has not got is declared here for both, so that it is
  * called under "if (WORD == 8)" or 4: the compiler drops the other width's call.

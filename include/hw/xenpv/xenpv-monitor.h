@@ -264,10 +264,6 @@ struct xenpv_incoming {
  *   GNTTABOP_setup_table   .data = struct xenpv_gnttab_setup; on return the
  *                          mfns of the first nr_frames frames
  *   GNTTABOP_get_status_frames   likewise
- *   GNTTABOP_map_grant_ref       pins a grant of the domain to itself, and gives
- *                          its .dev_bus_addr; to map it is the monitor's part
- *   GNTTABOP_unmap_grant_ref     undoes that: .handle is the grant's reference,
- *                          .host_addr the GNTMAP_* flags that it was pinned by
  *   GNTTABOP_set_version / get_version / query_size / copy / ...
  *                          .data = one element of the public structure
  * .ret is the hypercall's return value, the element has its own .status.

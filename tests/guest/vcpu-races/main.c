@@ -1,10 +1,9 @@
 /*
  * Two vCPUs change the same things at once: an event port and what is bound to
- * it, a grant and the table's version, the gate of a program's system call.
+ * it, the gate of a program's system call.
  *
  * A hypervisor that keeps the same fact in two places, or changes one in parts,
- * loses events that a vCPU waits for, a page that stays marked as in use, or
- * the ring that a system call enters. Afterwards all of it has to work as
+ * loses events that a vCPU waits for, or the ring that a system call enters. Afterwards all of it has to work as
  * before. (Page tables and descriptors have tests of their own.)
  *
  * vCPUs: 2
@@ -14,9 +13,6 @@
 
 #include "harness.h"
 
-#define GRANT_VA    TEST_VA
-#define MAP_VA      (USER_DATA + 16 * PAGE_SIZE)
-#define REF         20
 #define WAIT_NS     5000000000ULL
 /* On a host that is busy with other things fewer rounds have to do */
 #define PART_NS     2000000000ULL
@@ -222,81 +218,6 @@ static void ports(ulong rounds)
     }
 }
 
-/* --- A grant --- */
-
-static volatile struct grant_entry_v1 *const v1 = (void *)GRANT_VA;
-static uint16_t self;
-static volatile uint32_t last_handle;
-
-static void map_and_unmap(unsigned cpu)
-{
-    struct gnttab_map_grant_ref op = {
-        .host_addr = MAP_VA + cpu * PAGE_SIZE, .ref = REF + cpu,
-        .dom = self, .flags = GNTMAP_host_map | (random(cpu) & 1 ? GNTMAP_readonly : 0),
-    };
-    struct gnttab_unmap_grant_ref unmap = { .host_addr = op.host_addr };
-    struct gnttab_set_version version = { 1 + (random(cpu) & 1) };
-
-    HYPERCALL(grant_table_op, GNTTABOP_map_grant_ref, &op, 1);
-    if (op.status) {
-        return;
-    }
-    /* It has to stay while this is mapped; there may be two who try */
-    if (version.version == 2) {
-        HYPERCALL(grant_table_op, GNTTABOP_set_version, &version, 1);
-    }
-    /* The other's handle, at our address, is not to end its mapping */
-    unmap.handle = last_handle;
-    last_handle = op.handle;
-    if (unmap.handle != op.handle) {
-        HYPERCALL(grant_table_op, GNTTABOP_unmap_grant_ref, &unmap, 1);
-    }
-    (void)*(volatile ulong *)(ulong)op.host_addr;
-    unmap.handle = op.handle;
-    HYPERCALL(grant_table_op, GNTTABOP_unmap_grant_ref, &unmap, 1);
-    if (unmap.status) {
-        failure("vCPU %u: unmapping its own: %d", cpu, unmap.status);
-    }
-}
-
-static void map_all_the_while(void)
-{
-    map_and_unmap(1);
-}
-
-static void grants(ulong rounds)
-{
-    static xen_pfn_t list[1];
-    struct gnttab_setup_table setup = {
-        .dom = DOMID_SELF, .nr_frames = 1, .frame_list = list,
-    };
-
-    self = is_initdomain() ? 0 : 1;
-    check_ret(HYPERCALL(grant_table_op, GNTTABOP_setup_table, &setup, 1), 0,
-              "setup_table");
-    map_page(GRANT_VA, make_pte(list[0], PAGE_KERNEL));
-    make_tables(MAP_VA, 1);
-    for (unsigned cpu = 0; cpu < 2; cpu++) {
-        v1[REF + cpu].frame = virt_to_mfn(alloc_page());
-        v1[REF + cpu].domid = self;
-        v1[REF + cpu].flags = GTF_permit_access;
-    }
-    let_it(map_all_the_while);
-    begin_part();
-    for (ulong i = 0; go_on_with(i, rounds); i++) {
-        uint64_t end = system_time() + 2 * WAIT_NS;
-
-        map_and_unmap(0);
-        check(system_time() < end, "round %lu: the other's handle is waited for "
-              "while it has one life after the other", i);
-    }
-    let_it(nothing);
-    for (unsigned cpu = 0; cpu < 2; cpu++) {
-        check_eq(v1[REF + cpu].flags, GTF_permit_access,
-                 "marks of use that stay");
-    }
-}
-
 /* --- The gate of int $0x80, which may lead from ring 3 to ring 1 --- */
 
 static void assist(void)
@@ -353,5 +274,4 @@ void test_main(void)
     virqs(rounds);
     ports(10 * rounds);
     gates(rounds);
-    grants(rounds);
 }
