@@ -63,8 +63,7 @@ dispatch_hypercall:
     IS(set_gdt)
     IS(set_callbacks)
     IS(sched_op_compat)
-    IS(platform_op)
-    jmp .Lunknown
+    jmp .Lrefused
 .Labove_7:
     IS(update_descriptor)
     IS(memory_op)
@@ -72,7 +71,7 @@ dispatch_hypercall:
     IS(set_debugreg)
     IS(get_debugreg)
     IS(event_channel_op_compat)
-    jmp .Lunknown
+    jmp .Lrefused
 
 .Labove_17:
     IS(iret)
@@ -85,26 +84,21 @@ dispatch_hypercall:
     IS(physdev_op_compat)
     IS(vm_assist)
     IS(update_va_mapping_otherdomain)
-    jmp .Lunknown
+    jmp .Lrefused
 .Labove_24:
     IS(physdev_op)
     IS(callback_op)
     IS(nmi_op)
-    IS(hvm_op)
-    IS(sysctl)
-    IS(domctl)
-    IS(kexec_op)
-    IS(xenpmu_op)
 #ifndef __x86_64__
     IS(set_segment_base)
 #endif
-    jmp .Lunknown
 
-.Lunknown:
+.Lrefused:
 #ifdef __x86_64__
+    mov %rdi, %rsi
     mov %rax, %rdi
 #endif
-    jmp unknown_hypercall
+    jmp refused_hypercall
 
     /* long call_hypercall(ulong a1, ..., ulong a5, ulong nr) */
     .globl call_hypercall

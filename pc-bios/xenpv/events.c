@@ -669,19 +669,6 @@ static void after_reset(void)
     spin_unlock(&expand_lock);
 }
 
-#define EVTCHNOP_RESET_CONT     14
-
-/* For Xen's own use, between the parts of a long reset, which ours are not */
-static long reset_cont(ulong arg)
-{
-    struct evtchn_reset reset;
-
-    if (copy_from_guest(&reset, arg, sizeof(reset))) {
-        return -EFAULT;
-    }
-    return domid_is_own(reset.dom) ? -EBUSY : reset.dom ? -ESRCH : -EPERM;
-}
-
 static noinline long event_channel_op(u32 cmd, ulong arg)
 {
     static const u8 size[] = {
@@ -706,11 +693,8 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
     } u;
     long ret;
 
-    if (cmd == EVTCHNOP_RESET_CONT) {
-        return reset_cont(arg);
-    }
     if (cmd >= ARRAY_SIZE(size) || !size[cmd]) {
-        return -ENOSYS;
+        return refuse(__HYPERVISOR_event_channel_op, cmd);
     }
     if (copy_from_guest(&u, arg, size[cmd])) {
         return -EFAULT;

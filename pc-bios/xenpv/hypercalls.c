@@ -1,5 +1,9 @@
 /*
- * The hypercall table, and the hypercalls that belong nowhere else
+ * What is refused, and the hypercalls that belong nowhere else
+ *
+ * dispatch.S knows which handler a number has, and calls refused_hypercall() where
+ * it has none. The handlers of other files come to refuse() with operations that
+ * they do not know.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,125 +11,91 @@
 #include "frame.h"
 #include "hw/xen/interface/version.h"
 #include "hw/xen/interface/features.h"
+#include "hw/xen/interface/memory.h"
+#include "hw/xen/interface/physdev.h"
 
 #define CONSOLEIO_write     0
 
-/* For dispatch.S, when none of its numbers was the right one */
-BY_REGISTER long unknown_hypercall(ulong nr)
+/*
+ * What a domain without devices and without rights over others does not get, and
+ * Xen's errno for that. The argument is not looked at: it would change nothing for
+ * the guest.
+ */
+#define ANY     0xff
+static const struct {
+    u8 nr, op, error;
+} refused[] = {
+    { __HYPERVISOR_platform_op, ANY, EPERM },
+    { __HYPERVISOR_sysctl, ANY, EPERM },
+    { __HYPERVISOR_domctl, ANY, EPERM },
+    { __HYPERVISOR_kexec_op, ANY, EPERM },
+    { __HYPERVISOR_xenpmu_op, ANY, EOPNOTSUPP },
+    { __HYPERVISOR_hvm_op, 0, EINVAL },                 /* set_param */
+    { __HYPERVISOR_hvm_op, 1, EINVAL },                 /* get_param */
+    { __HYPERVISOR_hvm_op, 5, EINVAL },                 /* flush_tlbs */
+    { __HYPERVISOR_hvm_op, 9, EINVAL },                 /* pagetable_dying */
+    { __HYPERVISOR_hvm_op, 15, EINVAL },                /* get_mem_type */
+    { __HYPERVISOR_hvm_op, 23, EINVAL },        /* set_evtchn_upcall_vector */
+    { __HYPERVISOR_hvm_op, 25, EOPNOTSUPP },            /* altp2m */
+    { __HYPERVISOR_event_channel_op, 14, EBUSY },       /* reset_cont */
+    { __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, EPERM },
+    { __HYPERVISOR_sched_op, SCHEDOP_pin_override, EPERM },
+    { __HYPERVISOR_vcpu_op, VCPUOP_get_physid, EINVAL },
+    { __HYPERVISOR_xen_version, 10, EPERM },            /* build_id */
+    { __HYPERVISOR_memory_op, XENMEM_add_to_physmap, EACCES },
+    { __HYPERVISOR_memory_op, XENMEM_machine_memory_map, EPERM },
+    { __HYPERVISOR_memory_op, XENMEM_set_memory_map, EPERM },
+    { __HYPERVISOR_memory_op, 15, EACCES },             /* remove_from_physmap */
+    { __HYPERVISOR_memory_op, 16, EINVAL },             /* set_pod_target */
+    { __HYPERVISOR_memory_op, 17, EINVAL },             /* get_pod_target */
+    { __HYPERVISOR_memory_op, 21, EPERM },              /* access_op */
+    { __HYPERVISOR_memory_op, 23, EACCES },             /* add_to_physmap_batch */
+    { __HYPERVISOR_memory_op, 24, EPERM },              /* claim_pages */
+    { __HYPERVISOR_memory_op, 25, EOPNOTSUPP },     /* machphys_compat_mfn_list */
+    { __HYPERVISOR_memory_op, 26, EOPNOTSUPP },         /* get_vnumainfo */
+    { __HYPERVISOR_memory_op, 28, EPERM },              /* acquire_resource */
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_irq_status_query, EINVAL },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_apic_read, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_apic_write, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_alloc_irq_vector, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_eoi, EINVAL },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_map_pirq, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_unmap_pirq, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_add, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_remove, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_restore_msi, ENODEV },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_add_ext, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_setup_gsi, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_get_free_pirq, ENOSPC },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_pci_mmcfg_reserved, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_remove, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_restore_msi_ext, ENODEV },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_dbgp_op, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_prepare_msix, EPERM },
+    { __HYPERVISOR_physdev_op, PHYSDEVOP_release_msix, EPERM },
+};
+
+long refuse(unsigned nr, u32 op)
 {
-    if (boot_info->flags & XENPV_BOOT_TRACE) {
+    for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+        if (refused[i].nr == nr &&
+            (refused[i].op == ANY || refused[i].op == op)) {
+            return -(long)refused[i].error;
+        }
+    }
+    return -ENOSYS;
+}
+
+/* For dispatch.S, when none of its numbers was the right one */
+BY_REGISTER long refused_hypercall(ulong nr, ulong op)
+{
+    long ret = nr < 256 ? refuse(nr, op) : -ENOSYS;
+
+    if (ret == -ENOSYS && (boot_info->flags & XENPV_BOOT_TRACE)) {
         printk("unknown hypercall %lu\n", nr);
     }
-    return -ENOSYS;
-}
-
-/* What an unprivileged domain may not do */
-HYPERCALL(do_kexec_op)
-{
-    return -EPERM;
-}
-
-/*
- * The same for tools' calls, which first have to be of the right version: their
- * arguments are .cmd, .interface_version and then up to 136 bytes.
- */
-static long denied_tool(ulong arg, ulong size, u32 version)
-{
-    u32 op[2];
-
-    if (copy_from_guest(op, arg, sizeof(op)) || !guest_readable(arg, size)) {
-        return -EFAULT;
-    }
-    return op[1] == version ? -EPERM : -EACCES;
-}
-
-HYPERCALL(do_platform_op)
-{
-    return denied_tool(a1, 136, 0x03000000);
-}
-
-HYPERCALL(do_sysctl)
-{
-    return denied_tool(a1, 136, 0x15);
-}
-
-HYPERCALL(do_domctl)
-{
-    return denied_tool(a1, 144, 0x15);
-}
-
-/* What Xen has, but not for this domain: profiling */
-HYPERCALL(do_xenpmu_op)
-{
-    return -EOPNOTSUPP;
-}
-
-/* public/hvm/hvm_op.h, which QEMU has in part */
-#define HVMOP_set_param                 0
-#define HVMOP_get_param                 1
-#define HVMOP_flush_tlbs                5
-#define HVMOP_pagetable_dying           9
-#define HVMOP_get_time                  10
-#define HVMOP_xentrace                  11
-#define HVMOP_get_mem_type              15
-#define HVMOP_set_evtchn_upcall_vector  23
-#define HVMOP_guest_request_vm_event    24
-#define HVMOP_altp2m                    25
-#define HVM_NR_PARAMS       39
-
-/*
- * For HVM domains, which neither this nor domain 0 is, but for what asks or tells
- * Xen something. There are no other domains.
- */
-HYPERCALL(do_hvm_op)
-{
-    struct {
-        u16 domid;
-        u32 index;
-        u64 value;
-    } param;
-    struct {
-        u16 event, extra_bytes;
-        u8 extra[28];
-    } trace;
-    bool is_own;
-    u64 now;
-
-    switch (a1) {
-    case HVMOP_set_param:
-    case HVMOP_get_param:
-    case HVMOP_pagetable_dying:
-    case HVMOP_get_mem_type:
-        if (copy_from_guest(&param, a2, sizeof(param))) {
-            return -EFAULT;
-        }
-        is_own = domid_is_own(param.domid);
-        if (a1 <= HVMOP_get_param && param.index >= HVM_NR_PARAMS) {
-            return -EINVAL;
-        }
-        if (!is_own && param.domid) {
-            return -ESRCH;
-        }
-        return is_own || a1 <= HVMOP_get_param ? -EINVAL :
-               a1 == HVMOP_get_mem_type ? -EPERM : -EOPNOTSUPP;
-    case HVMOP_flush_tlbs:
-    case HVMOP_set_evtchn_upcall_vector:
-        return -EINVAL;
-    case HVMOP_get_time:
-        now = system_time();
-        return copy_to_guest(a2, &now, sizeof(now));
-    case HVMOP_xentrace:
-        if (copy_from_guest(&trace, a2, sizeof(trace))) {
-            return -EFAULT;
-        }
-        return trace.extra_bytes > sizeof(trace.extra) || trace.event >> 12 ?
-               -EINVAL : 0;         /* and nobody records it */
-    case HVMOP_guest_request_vm_event:
-        return a2 ? -EINVAL : 0;    /* and nobody listens */
-    case HVMOP_altp2m:
-        return -EOPNOTSUPP;         /* by the CPU */
-    }
-    return -ENOSYS;
+    return ret;
 }
 
 static long put_string(ulong to, const char *s, ulong size)
@@ -186,10 +156,8 @@ static noinline long xen_version(u32 cmd, ulong a2)
         return copy_to_guest(a2, boot_info->uuid, sizeof(boot_info->uuid));
     case XENVER_commandline:
         return put_string(a2, denied, sizeof(denied));
-    case 10: /* XENVER_build_id */
-        return -EPERM;
     }
-    return -ENOSYS;
+    return refuse(__HYPERVISOR_xen_version, cmd);
 }
 
 HYPERCALL(do_xen_version)

@@ -71,21 +71,6 @@ int copy_to_guest(ulong to, const void *from, ulong size)
     return copy(to, (ulong)from, size, to);
 }
 
-bool guest_readable(ulong addr, ulong size)
-{
-    u8 buf[64];
-
-    for (; size; addr += sizeof(buf)) {
-        ulong n = size < sizeof(buf) ? size : sizeof(buf);
-
-        if (copy_from_guest(buf, addr, n)) {
-            return false;
-        }
-        size -= n;
-    }
-    return true;
-}
-
 ulong find_fixup(ulong ip)
 {
     extern const struct ex_entry ex_table_start[], ex_table_end[];

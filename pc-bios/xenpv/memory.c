@@ -2,10 +2,10 @@
  * HYPERVISOR_memory_op: giving back memory, getting it again, asking what there is
  *
  * dispatch.S calls it on the vCPU that asks; frames.c releases frames that the guest
- * has given away. A frame is released, or taken again, with
- * tables_lock held, and only if nothing uses it. Last come the operations that are
- * for domains of other kinds, or for who looks after other domains: what each says
- * to this one.
+ * has given away. A frame is released, or taken again, with tables_lock held, and
+ * only if nothing uses it. Frame numbers are guest-physical ones, and no device asks
+ * for frames in a row: so extents are of one frame, order 0. What is for domains of
+ * other kinds is in the table of hypercalls.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,53 +19,34 @@
  */
 static ulong pool_next, nr_released;
 
-/*
- * 2^order frames in a row, aligned as Xen's allocator does, that the guest has
- * given back, all of them below 2^bits if that is not 0
- */
-static ulong released_extent(unsigned order, unsigned bits)
+/* All frames, or those below 2^bits, an address limit as in .mem_flags */
+static ulong end_of_frames(unsigned bits)
 {
     ulong end = high_pages ? FOUR_GIB_MFN + high_pages : low_end;
-    ulong size = 1UL << order, mfn, n;
 
-    if (bits && bits - 12 < 8 * sizeof(ulong) && end > 1UL << (bits - 12)) {
-        end = 1UL << (bits - 12);
-    }
-    for (ulong tried = 0; nr_released >= size && tried < end; tried += size) {
-        mfn = pool_next & ~(size - 1);
-        if (mfn + size > end) {
-            pool_next = mfn = 0;
-        }
-        pool_next = mfn + size;
-        for (n = 0; n < size && table_level(mfn + n) == FI_RELEASED; n++) {
-        }
-        if (n == size) {
+    bits &= 0xff;
+    return bits > 12 && bits - 12 < 8 * sizeof(ulong) &&
+           end > 1UL << (bits - 12) ? 1UL << (bits - 12) : end;
+}
+
+/* One that the guest has given back is its page pfn; or there is none */
+static ulong take_frame(unsigned bits, ulong pfn)
+{
+    ulong end = end_of_frames(bits);
+
+    for (ulong tried = 0; nr_released && tried < end; tried++) {
+        ulong mfn = pool_next < end ? pool_next : 0;
+
+        pool_next = mfn + 1;
+        if (table_level(mfn) == FI_RELEASED) {
+            frame_table[mfn] = 0;
+            nr_released--;
+            set_m2p(mfn, pfn == NO_FRAME ? mfn : pfn);
+            memset(frame(mfn), 0, PAGE_SIZE);
             return mfn;
         }
     }
     return NO_FRAME;
-}
-
-/* The guest has it again, as these pages */
-static void take_extent(ulong mfn, unsigned order, ulong pfn)
-{
-    for (ulong n = 0; n < 1UL << order; n++) {
-        frame_table[mfn + n] = 0;
-        nr_released--;
-        set_m2p(mfn + n, pfn == NO_FRAME ? mfn + n : pfn + n);
-        memset(frame(mfn + n), 0, PAGE_SIZE);
-    }
-}
-
-/* Frames that the guest has, and that are nothing but memory */
-static bool plain_extent(ulong mfn, unsigned order)
-{
-    for (ulong n = 0; n < 1UL << order; n++) {
-        if (!mfn_is_ram(mfn + n) || frame_table[mfn + n]) {
-            return false;
-        }
-    }
-    return true;
 }
 
 void release_frame(ulong mfn)
@@ -75,315 +56,167 @@ void release_frame(ulong mfn)
     nr_released++;
 }
 
-static void release_extent(ulong mfn, unsigned order)
-{
-    for (ulong n = 0; n < 1UL << order; n++) {
-        release_frame(mfn + n);
-    }
-}
-
 /* A frame that is in use as a table goes when it is not any more */
 static bool give_back(ulong mfn)
 {
-    if (!mfn_is_ram(mfn) || table_level(mfn) == FI_RELEASED) {
-        return false;
-    }
-    if (frame_table[mfn]) {
+    bool ours;
+
+    spin_lock(&tables_lock);
+    ours = mfn_is_ram(mfn) && table_level(mfn) != FI_RELEASED;
+    if (ours && frame_table[mfn]) {
         set_info(mfn, FI_LEAVING);
-    } else {
+    } else if (ours) {
         release_frame(mfn);
     }
-    return true;
+    spin_unlock(&tables_lock);
+    return ours;
 }
 
-/* Both return how many extents were done, counted from the domain's list */
-static ulong decrease_reservation(const struct xen_memory_reservation *r,
-                                  ulong i)
+/* A frame as page pfn; its number goes to the guest, if that wants to know it */
+static bool populate(unsigned bits, ulong pfn, ulong to)
 {
-    ulong list = *(ulong *)&r->extent_start;
     ulong mfn;
 
-    for (; i < r->nr_extents; i++) {
-        ulong n = 0;
-
-        let_interrupts_in();
-        if (copy_from_guest(&mfn, list + i * sizeof(ulong), sizeof(mfn))) {
-            break;
-        }
-        spin_lock(&tables_lock);
-        while (n < 1UL << r->extent_order && give_back(mfn + n)) {
-            n++;
-        }
-        spin_unlock(&tables_lock);
-        if (n < 1UL << r->extent_order) {
-            break;
-        }
+    spin_lock(&tables_lock);
+    mfn = take_frame(bits, pfn);
+    spin_unlock(&tables_lock);
+    if (mfn != NO_FRAME && to && copy_to_guest(to, &mfn, sizeof(mfn))) {
+        give_back(mfn);
+        mfn = NO_FRAME;
     }
-    return i;
+    return mfn != NO_FRAME;
 }
 
-/* physmap: the list says as which pages; else it may be missing */
-static ulong populate_physmap(const struct xen_memory_reservation *r, ulong i,
-                              bool physmap)
-{
-    ulong list = *(ulong *)&r->extent_start;
-    unsigned bits = r->mem_flags & 0xff;
-    ulong pfn = NO_FRAME, mfn;
-
-    for (; i < r->nr_extents; i++) {
-        let_interrupts_in();
-        if (physmap && copy_from_guest(&pfn, list + i * sizeof(ulong),
-                                       sizeof(pfn))) {
-            break;
-        }
-        spin_lock(&tables_lock);
-        mfn = released_extent(r->extent_order, bits);
-        if (mfn != NO_FRAME) {
-            take_extent(mfn, r->extent_order, pfn);
-        }
-        spin_unlock(&tables_lock);
-        if (mfn == NO_FRAME) {
-            break;
-        }
-        if ((physmap || list) &&
-            copy_to_guest(list + i * sizeof(ulong), &mfn, sizeof(mfn))) {
-            spin_lock(&tables_lock);
-            release_extent(mfn, r->extent_order);
-            spin_unlock(&tables_lock);
-            break;
-        }
-    }
-    return i;
-}
-
-#define MAX_ORDER   9           /* of what a domU may ask for in one piece */
-
+/* How many of the list's extents are done, with those before start */
 static ulong change_reservation(unsigned op, ulong start, ulong arg)
 {
     struct xen_memory_reservation r;
+    ulong list, i;
 
     if (copy_from_guest(&r, arg, sizeof(r)) || r.nr_extents > ~0u >> 6 ||
-        start >= r.nr_extents || !domid_is_own(r.domid) ||
-        r.extent_order > MAX_ORDER ||
-        !access_ok(*(ulong *)&r.extent_start, r.nr_extents * sizeof(ulong))) {
+        start >= r.nr_extents || !domid_is_own(r.domid) || r.extent_order) {
         return start;
     }
-    return op == XENMEM_decrease_reservation ?
-           decrease_reservation(&r, start) :
-           populate_physmap(&r, start, op == XENMEM_populate_physmap);
+    list = *(ulong *)&r.extent_start;
+    if (!access_ok(list, r.nr_extents * sizeof(ulong))) {
+        return start;
+    }
+    for (i = start; i < r.nr_extents; i++) {
+        ulong at = list + i * sizeof(ulong), nr = NO_FRAME;
+        bool done;
+
+        let_interrupts_in();
+        if (op != XENMEM_increase_reservation &&
+            copy_from_guest(&nr, at, sizeof(nr))) {
+            break;
+        }
+        if (op == XENMEM_decrease_reservation) {
+            done = give_back(nr);
+        } else {
+            /* To increase, the list may be missing */
+            done = populate(r.mem_flags, nr,
+                            list || op == XENMEM_populate_physmap ? at : 0);
+        }
+        if (!done) {
+            break;
+        }
+    }
+    return i;
 }
 
 /*
- * Exchange. Frame numbers are guest-physical ones, so single frames that have
- * no address limit, or are below it, are what the guest wants already: they
- * keep their numbers. For others there has to be memory that it has given back.
+ * A frame that is below the limit is what the guest wants already, and keeps its
+ * number. For another one there has to be memory that it has given back: a 32-bit
+ * Linux so gets top-level tables below 4 GiB.
  */
-static long exchange_chunk(const struct xen_memory_exchange *x, ulong chunk,
-                           unsigned in_order, unsigned out_order)
+static long exchange_frame(ulong in, ulong out, unsigned bits)
 {
-    unsigned order = in_order > out_order ? in_order : out_order;
-    ulong nr_in = 1UL << (order - in_order);
-    ulong nr_out = 1UL << (order - out_order);
-    ulong in = *(ulong *)&x->in.extent_start + chunk * nr_in * sizeof(ulong);
-    ulong out = *(ulong *)&x->out.extent_start + chunk * nr_out * sizeof(ulong);
-    unsigned bits = x->out.mem_flags & 0xff;
-    ulong mfn, pfn, i;
+    ulong mfn, pfn, new;
     long ret = 0;
 
-    if (nr_in > 512 || nr_out > 512) {
-        return -EINVAL;
-    }
-    if (!in_order && !out_order) {
-        if (copy_from_guest(&mfn, in, sizeof(mfn)) ||
-            copy_from_guest(&pfn, out, sizeof(pfn))) {
-            return -EFAULT;
-        }
-        if (!plain_extent(mfn, 0)) {
-            return -EINVAL;
-        }
-        if (!bits || bits >= 52 || (u64)mfn < 1ULL << (bits - 12)) {
-            memset(frame(mfn), 0, PAGE_SIZE);
-            set_m2p(mfn, pfn);
-            return copy_to_guest(out, &mfn, sizeof(mfn));
-        }
-    }
-    /* What is given and where it goes, before anything is changed */
-    for (i = 0; i < nr_in; i++) {
-        if (copy_from_guest(&mfn, in + i * sizeof(ulong), sizeof(mfn))) {
-            return -EFAULT;
-        }
-        if (!plain_extent(mfn, in_order)) {
-            return -EINVAL;
-        }
+    if (copy_from_guest(&mfn, in, sizeof(mfn)) ||
+        copy_from_guest(&pfn, out, sizeof(pfn))) {
+        return -EFAULT;
     }
     spin_lock(&tables_lock);
-    for (i = 0; i < nr_out && !ret; i++) {
-        ulong at = out + i * sizeof(ulong);
-
-        mfn = released_extent(out_order, bits);
-        if (mfn == NO_FRAME) {
-            ret = -ENOMEM;
-        } else if (copy_from_guest(&pfn, at, sizeof(pfn))) {
-            ret = -EFAULT;
-        } else {
-            take_extent(mfn, out_order, pfn);
-            if (copy_to_guest(at, &mfn, sizeof(mfn))) {
-                release_extent(mfn, out_order);
-                ret = -EFAULT;
-            }
-        }
-    }
-    if (ret) {
-        /* Those before it: the guest has their numbers, and may not keep them */
-        while (i-- > 1) {
-            if (!copy_from_guest(&mfn, out + (i - 1) * sizeof(ulong),
-                                 sizeof(mfn)) &&
-                plain_extent(mfn, out_order)) {
-                release_extent(mfn, out_order);
-            }
-        }
+    if (!mfn_is_ram(mfn) || frame_table[mfn]) {
+        ret = -EINVAL;
+    } else if (mfn < end_of_frames(bits)) {
+        new = mfn;
+        memset(frame(mfn), 0, PAGE_SIZE);
+        set_m2p(mfn, pfn);
     } else {
-        for (i = 0; i < nr_in; i++) {
-            if (!copy_from_guest(&mfn, in + i * sizeof(ulong), sizeof(mfn)) &&
-                plain_extent(mfn, in_order)) {
-                release_extent(mfn, in_order);
-            }
+        new = take_frame(bits, pfn);
+        if (new == NO_FRAME) {
+            ret = -ENOMEM;
+        } else {
+            release_frame(mfn);
         }
     }
     spin_unlock(&tables_lock);
-    return ret;
+    return ret ? ret : copy_to_guest(out, &new, sizeof(new));
 }
 
 static long memory_exchange(ulong arg)
 {
     struct xen_memory_exchange x;
-    unsigned in_order, out_order, order;
-    ulong chunks, done;
+    ulong in, out;
     long ret = 0;
 
     if (copy_from_guest(&x, arg, sizeof(x))) {
         return -EFAULT;
     }
-    in_order = x.in.extent_order;
-    out_order = x.out.extent_order;
-    order = in_order > out_order ? in_order : out_order;
-    if (order > MAX_ORDER) {
+    if (x.in.extent_order || x.out.extent_order) {
         return -EPERM;
     }
     if (x.nr_exchanged > x.in.nr_extents || x.in.domid != x.out.domid ||
-        x.in.nr_extents > ~0UL >> in_order ||
-        x.out.nr_extents > ~0UL >> out_order ||
-        x.in.nr_extents << in_order != x.out.nr_extents << out_order) {
+        x.in.nr_extents != x.out.nr_extents ||
+        x.in.nr_extents > ~0UL / sizeof(ulong)) {
         return -EINVAL;
     }
     if (x.nr_exchanged == x.in.nr_extents) {
         return 0;
     }
-    if (!access_ok(*(ulong *)&x.in.extent_start,
-                   x.in.nr_extents * sizeof(ulong)) ||
-        !access_ok(*(ulong *)&x.out.extent_start,
-                   x.out.nr_extents * sizeof(ulong))) {
+    in = *(ulong *)&x.in.extent_start;
+    out = *(ulong *)&x.out.extent_start;
+    if (!access_ok(in, x.in.nr_extents * sizeof(ulong)) ||
+        !access_ok(out, x.out.nr_extents * sizeof(ulong))) {
         return -EFAULT;
     }
     if (!domid_is_own(x.in.domid)) {
         return x.in.domid ? -ESRCH : -EPERM;
     }
-    chunks = x.in.nr_extents >> (order - in_order);
-    done = x.nr_exchanged >> (order - in_order);
-    for (; done < chunks && !ret; done += !ret) {
+    while (x.nr_exchanged < x.in.nr_extents && !ret) {
         let_interrupts_in();
-        ret = exchange_chunk(&x, done, in_order, out_order);
+        ret = exchange_frame(in + x.nr_exchanged * sizeof(ulong),
+                             out + x.nr_exchanged * sizeof(ulong),
+                             x.out.mem_flags);
+        x.nr_exchanged += !ret;
     }
-    x.nr_exchanged = done << (order - in_order);
-    if (copy_to_guest(arg, &x, sizeof(x))) {
-        return -EFAULT;
-    }
-    return ret;
+    return copy_to_guest(arg, &x, sizeof(x)) ? -EFAULT : ret;
 }
 
-/* The domain's memory map: one range, until it sets its own, which we keep */
-#define E820_MAX            200     /* entries: as many as a page has room for */
-#define XEN_E820_MAX        1024
-struct e820 {
-    u64 addr, size;
-    u32 type;
-} __attribute__((packed));
-static struct e820 *e820;
-static u32 nr_e820 = 1;
-_Static_assert(E820_MAX * sizeof(struct e820) <= PAGE_SIZE, "");
-
-void init_memory_map(void)
-{
-    e820 = alloc_page();
-    e820[0] = (struct e820) { 0, (u64)boot_info->nr_pages << 12, 1 };
-}
-
-/* Not a lock for who reads it: a domain has no use for two at once */
-static long set_memory_map(ulong arg)
-{
-    struct {
-        u16 domid;
-        struct xen_memory_map map;
-    } fmap;
-    ulong size;
-
-    if (copy_from_guest(&fmap, arg, sizeof(fmap))) {
-        return -EFAULT;
-    }
-    if (fmap.map.nr_entries > XEN_E820_MAX) {
-        return -EINVAL;
-    }
-    if (!domid_is_own(fmap.domid)) {
-        return fmap.domid ? -ESRCH : -EPERM;
-    }
-    if (fmap.map.nr_entries > E820_MAX) {
-        return -ENOMEM;
-    }
-    size = fmap.map.nr_entries * sizeof(struct e820);
-    if (!guest_readable(*(ulong *)&fmap.map.buffer, size) ||
-        copy_from_guest(e820, *(ulong *)&fmap.map.buffer, size)) {
-        return -EFAULT;
-    }
-    nr_e820 = fmap.map.nr_entries;
-    return 0;
-}
-
+/* The domain's memory map: one range */
 static long get_memory_map(ulong arg)
 {
+    const struct {
+        u64 addr, size;
+        u32 type;
+    } __attribute__((packed)) e820 = {
+        0, (u64)boot_info->nr_pages << 12, 1
+    };
     struct xen_memory_map map;
 
     if (copy_from_guest(&map, arg, sizeof(map))) {
         return -EFAULT;
     }
-    if (!nr_e820) {
-        return -ENOSYS;
-    }
-    if (map.nr_entries > nr_e820) {
-        map.nr_entries = nr_e820;
-    }
-    return copy_to_guest(*(ulong *)&map.buffer, e820,
-                         map.nr_entries * sizeof(struct e820)) ||
-           copy_to_guest(arg, &map, sizeof(map)) ? -EFAULT : 0;
-}
-
-static long machphys_mfn_list(ulong arg)
-{
-    struct xen_machphys_mfn_list mml;
-    ulong i;
-
-    if (copy_from_guest(&mml, arg, sizeof(mml))) {
-        return -EFAULT;
-    }
-    for (i = 0; i < mml.max_extents && i < boot_info->m2p_size >> 21; i++) {
-        ulong mfn = (boot_info->tables_gpa >> 12) + i * 512;
-
-        if (copy_to_guest(*(ulong *)&mml.extent_start + i * sizeof(ulong), &mfn,
-                          sizeof(mfn))) {
+    if (map.nr_entries) {
+        map.nr_entries = 1;
+        if (copy_to_guest(*(ulong *)&map.buffer, &e820, sizeof(e820))) {
             return -EFAULT;
         }
     }
-    mml.nr_extents = i;
-    return copy_to_guest(arg, &mml, sizeof(mml));
+    return copy_to_guest(arg, &map, sizeof(map));
 }
 
 static long reservation(unsigned op, ulong arg)
@@ -405,161 +238,6 @@ static long reservation(unsigned op, ulong arg)
     return boot_info->nr_pages;
 }
 
-/* Numbers and structures that QEMU's copy of public/memory.h does not have */
-#define XENMEM_remove_from_physmap          15
-#define XENMEM_set_pod_target               16
-#define XENMEM_get_pod_target               17
-#define XENMEM_get_sharing_freed_pages      18
-#define XENMEM_get_sharing_shared_pages     19
-#define XENMEM_access_op                    21
-#define XENMEM_add_to_physmap_batch         23
-#define XENMEM_claim_pages                  24
-#define XENMEM_get_vnumainfo                26
-#define XENMEM_reserved_device_memory_map   27
-#define XENMEM_RDM_ALL                      1
-#define XENMEM_acquire_resource             28
-
-#define XENMAPSPACE_gmfn_range              3
-#define XENMAPSPACE_gmfn_foreign            4
-
-union argument {
-    struct xen_add_to_physmap add;
-    struct {
-        u16 domid, space, size, res0;
-        ulong idxs, gpfns, errs;
-    } batch;
-    struct {
-        u16 domid;
-        ulong gpfn;
-    } remove;
-    struct {
-        u64 target_pages, tot_pages, pod_cache_pages, pod_entries;
-        u16 domid;
-    } pod_target;
-    struct {
-        u8 op, access;
-        u16 domid;
-        u32 nr;
-        u64 pfn;
-        ulong pfn_list, access_list;
-    } access;
-    struct xen_memory_reservation claim;
-    struct {
-        u16 domid, pad;
-        u32 nr_vnodes, nr_vcpus, nr_vmemranges;
-        u64 vdistance, vcpu_to_vnode, vmemrange;
-    } vnuma;
-    struct {
-        u32 flags, nr_entries;
-        ulong buffer;
-        u16 seg;
-        u8 bus, devfn;
-    } rdm;
-    struct {
-        u16 domid, type;
-        u32 id, nr_frames, pad;
-        u64 frame;
-        ulong frame_list;
-    } resource;
-};
-
-#define SIZE(member) sizeof(((union argument *)0)->member)
-static const u8 size[] = {
-    [XENMEM_add_to_physmap] = SIZE(add),
-    [XENMEM_remove_from_physmap] = SIZE(remove),
-    [XENMEM_set_pod_target] = SIZE(pod_target),
-    [XENMEM_get_pod_target] = SIZE(pod_target),
-    [XENMEM_access_op] = SIZE(access),
-    [XENMEM_add_to_physmap_batch] = SIZE(batch),
-    [XENMEM_claim_pages] = WORD == 8 ? SIZE(claim) : 0,     /* 64-bit ABI */
-    [XENMEM_get_vnumainfo] = SIZE(vnuma),
-    [XENMEM_reserved_device_memory_map] = SIZE(rdm),
-    [XENMEM_acquire_resource] = SIZE(resource),
-};
-
-/* own for the domain itself, dom0 for domain 0, of which it knows that it is */
-static long by_domain(u16 domid, int own, int dom0)
-{
-    return domid_is_own(domid) ? -own : domid ? -ESRCH : -dom0;
-}
-
-/* The same where DOMID_SELF is nobody */
-static long by_other_domain(u16 domid, int own, int dom0)
-{
-    return domid == DOMID_SELF ? -ESRCH : by_domain(domid, own, dom0);
-}
-
-/* start: where a call goes on that has been done in part */
-static long other_memory_op(unsigned op, ulong start, ulong arg)
-{
-    union argument u;
-
-    if (op == XENMEM_get_sharing_freed_pages ||
-        op == XENMEM_get_sharing_shared_pages) {
-        return start ? -ENOSYS : 0;
-    }
-    if (op >= ARRAY_SIZE(size) || !size[op]) {
-        return -ENOSYS;
-    }
-    switch (op) {
-    case XENMEM_add_to_physmap:
-    case XENMEM_add_to_physmap_batch:
-        if (start >> 16) {
-            return -EDOM;
-        }
-        break;
-    case XENMEM_set_pod_target:
-    case XENMEM_get_pod_target:
-        if (start) {
-            return -ENOSYS;
-        }
-        break;
-    case XENMEM_access_op:
-    case XENMEM_acquire_resource:
-        break;
-    default:
-        if (start) {
-            return -EINVAL;
-        }
-    }
-    if (copy_from_guest(&u, arg, size[op])) {
-        return -EFAULT;
-    }
-    switch (op) {
-    case XENMEM_add_to_physmap:
-        return u.add.space == XENMAPSPACE_gmfn_foreign ? -ENOSYS :
-               by_domain(u.add.domid, EACCES, EACCES);
-    case XENMEM_add_to_physmap_batch:
-        return u.batch.space == XENMAPSPACE_gmfn_range ? -EOPNOTSUPP :
-               by_domain(u.batch.domid, EACCES, EACCES);
-    case XENMEM_remove_from_physmap:
-        return by_domain(u.remove.domid, EACCES, EACCES);
-    case XENMEM_set_pod_target:
-    case XENMEM_get_pod_target:
-        return by_domain(u.pod_target.domid, EINVAL, EINVAL);
-    case XENMEM_access_op:
-        return by_other_domain(u.access.domid, EPERM, EINVAL);
-    case XENMEM_claim_pages:
-        return *(ulong *)&u.claim.extent_start || u.claim.extent_order ||
-               u.claim.mem_flags || u.claim.domid == DOMID_SELF ||
-               by_domain(u.claim.domid, 0, 0) ? -EINVAL : -EPERM;
-    case XENMEM_get_vnumainfo:
-        return u.vnuma.pad ? -EINVAL :
-               by_domain(u.vnuma.domid, EOPNOTSUPP, EPERM);
-    case XENMEM_reserved_device_memory_map:
-        if (u.rdm.flags & ~XENMEM_RDM_ALL) {
-            return -EINVAL;
-        }
-        u.rdm.nr_entries = 0;
-        return copy_to_guest(arg, &u, size[op]);
-    case XENMEM_acquire_resource:
-        return u.resource.pad || u.resource.frame >> 32 ||
-               (u.resource.frame + u.resource.nr_frames) >> 32 ? -EINVAL :
-               by_other_domain(u.resource.domid, EPERM, EPERM);
-    }
-    return -ENOSYS;
-}
-
 HYPERCALL(do_memory_op)
 {
     struct xen_machphys_mapping mm;
@@ -572,35 +250,26 @@ HYPERCALL(do_memory_op)
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
         return change_reservation(op, start, a2);
+    }
+    if (start) {
+        return -EINVAL;
+    }
+    switch (op) {
     case XENMEM_exchange:
-        return start ? -EINVAL : memory_exchange(a2);
+        return memory_exchange(a2);
     case XENMEM_maximum_ram_page:
-        return start ? -EINVAL : boot_info->max_mfn;
+        return boot_info->max_mfn;
     case XENMEM_current_reservation:
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
-        return start ? -EINVAL : reservation(op, a2);
-    }
-    /* Of Xen's architecture, which does not know calls done in part */
-    switch (start ? -1U : op) {
+        return reservation(op, a2);
     case XENMEM_machphys_mapping:
         mm.v_start = M2P_VIRT;
         mm.v_end = M2P_VIRT + boot_info->m2p_size;
         mm.max_mfn = boot_info->max_mfn - 1;
         return copy_to_guest(a2, &mm, sizeof(mm));
-    case XENMEM_machphys_compat_mfn_list:
-        if (WORD == 8) {
-            return -EOPNOTSUPP;     /* a Xen without 32-bit guests */
-        }
-        /* fall through */
-    case XENMEM_machphys_mfn_list:
-        return machphys_mfn_list(a2);
     case XENMEM_memory_map:
         return get_memory_map(a2);
-    case XENMEM_set_memory_map:
-        return set_memory_map(a2);
-    case XENMEM_machine_memory_map:
-        return -EPERM;
     }
-    return other_memory_op(op, start, a2);
+    return refuse(__HYPERVISOR_memory_op, op);
 }

@@ -13,11 +13,8 @@
 
 #include "page_tables.h"
 
-/*
- * Reads the request again, and once. device: of frames that are no memory, for
- * which the domain has no right, or nothing.
- */
-static noinline __attribute__((cold)) int unusual_update(ulong ureq, bool device)
+/* Reads the request again, and once */
+static noinline __attribute__((cold)) int unusual_update(ulong ureq)
 {
     struct mmu_update req;
     ulong mfn;
@@ -27,9 +24,6 @@ static noinline __attribute__((cold)) int unusual_update(ulong ureq, bool device
         return -EFAULT;
     }
     mfn = req.ptr >> 12;
-    if (device && (req.ptr & 7) != MMU_MACHPHYS_UPDATE && (req.val & PTE_P)) {
-        return guest_mfn_valid(PTE_MFN(req.val)) ? -EBUSY : -EPERM;
-    }
     switch (req.ptr & 7) {
     case MMU_PT_UPDATE_PRESERVE_AD:
         keep = PTE_A | PTE_D;
@@ -72,7 +66,7 @@ static __always_inline int fetch_and_update(ulong ureq)
                 hi);
     return 0;
 unusual:
-    return unusual_update(ureq, false);
+    return unusual_update(ureq);
 fault:
     return -EFAULT;
 }
@@ -126,22 +120,10 @@ static noinline int fetch_and_update_all(ulong *ureq, ulong end)
     return ret;
 }
 
-/* The same with frames of no memory */
-static int device_updates(ulong *ureq, ulong end)
-{
-    int ret = 0;
-
-    while (*ureq != end && !(ret = unusual_update(*ureq, true))) {
-        *ureq += sizeof(struct mmu_update);
-    }
-    return ret;
-}
-
 /* count or domid are not the usual ones, or the count done is wanted */
 static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
 {
     u32 before = done_before(count, udone);
-    bool device = (u16)dom == DOMID_IO;
     ulong ureq = ureqs, end, size;
     int ret;
 
@@ -152,7 +134,7 @@ static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
     if (dom >> 16 && (dom >> 16) - 1 != boot_info->domid) {
         return dom >> 16 == 1 ? -EPERM : -ESRCH;
     }
-    ret = likely(!device) ? check_owner(dom) : 0;
+    ret = check_owner(dom);
     end = ureqs + size;
     while (likely(!ret)) {
         const ulong most = PART_OF_BATCH * sizeof(struct mmu_update);
@@ -161,8 +143,7 @@ static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
         if (unlikely(end - ureq > most)) {
             part_end = ureq + most;
         }
-        ret = likely(!device) ? fetch_and_update_all(&ureq, part_end)
-                              : device_updates(&ureq, part_end);
+        ret = fetch_and_update_all(&ureq, part_end);
         if (likely(ureq == end)) {
             break;
         }

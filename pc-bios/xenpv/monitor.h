@@ -367,7 +367,6 @@ static inline bool access_ok_long(ulong addr)
 /* 0, or -EFAULT; these may have copied a part */
 int copy_from_guest(void *to, ulong from, ulong size);
 int copy_to_guest(ulong to, const void *from, ulong size);
-bool guest_readable(ulong addr, ulong size);
 
 struct ex_entry {
     ulong fault, fixup;
@@ -498,6 +497,7 @@ void enter_guest(struct regs *regs) __attribute__((noreturn));
 bool emulate_privileged(struct vcpu *v, struct regs *regs);
 bool emulate_segment_load(struct vcpu *v, struct regs *regs);   /* 64-bit */
 bool emulate_program(struct vcpu *v, struct regs *regs);
+void set_iopl(struct vcpu *v, unsigned iopl);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
@@ -526,9 +526,6 @@ bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
 /* table_writes.c */
 bool allow_table_write(struct vcpu *v, ulong addr);
 
-/* memory.c */
-void init_memory_map(void);
-
 /* segments.c */
 void init_gdt(struct vcpu *v);
 int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
@@ -543,10 +540,6 @@ void load_debugregs(struct vcpu *v);
 void init_speculation(struct vcpu *v);
 bool read_speculation_msr(struct vcpu *v, u32 msr, u64 *val);
 bool write_speculation_msr(struct vcpu *v, u32 msr, u64 val);
-
-/* physdev.c */
-void set_iopl(struct vcpu *v, unsigned iopl);
-bool iopl_ok(struct vcpu *v, bool kernel);
 
 /* events.c */
 long poll_port(u32 port);
@@ -598,7 +591,8 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 #else
 #define BY_REGISTER __attribute__((regparm(1)))
 #endif
-BY_REGISTER long unknown_hypercall(ulong nr);
+BY_REGISTER long refused_hypercall(ulong nr, ulong op);
+long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
 extern u8 iret_does_more;           /* than return: then before_iret() is it */
 void before_iret(void);
 extern char iret_follows[];         /* entry-*.S: a handler's way to an iret */
@@ -643,19 +637,13 @@ HYPERCALL(do_sched_op);
 HYPERCALL(do_sched_op_compat);
 /* vcpu.c */
 HYPERCALL(do_vcpu_op);
-/* physdev.c */
+/* port_io.c */
 HYPERCALL(do_physdev_op);
 HYPERCALL(do_physdev_op_compat);
 /* hypercalls.c */
-HYPERCALL(do_platform_op);
 HYPERCALL(do_multicall);
 HYPERCALL(do_xen_version);
 HYPERCALL(do_console_io);
 HYPERCALL(do_vm_assist);
-HYPERCALL(do_hvm_op);
-HYPERCALL(do_sysctl);
-HYPERCALL(do_domctl);
-HYPERCALL(do_kexec_op);
-HYPERCALL(do_xenpmu_op);
 
 #endif

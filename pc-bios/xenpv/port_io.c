@@ -1,15 +1,34 @@
 /*
- * I/O ports, and what else the IOPL admits
+ * I/O ports, the I/O privilege level, and the hypercall for both
  *
  * The domain has no ports: what is here is who may try, and what there is to read.
  * privileged.c calls it for the kernel, traps.c for programs, whose kernel may have
- * given them the right. INS and OUTS stay the #GP that they are: no driver uses
+ * given them the right. The rest of physdev_op is for domains with devices. INS and OUTS stay the #GP that they are: no driver uses
  * them on a port that reads as ones.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "emulate.h"
+#include "hw/xen/interface/physdev.h"
+
+#define IOBITMAP_BYTES  8192
+
+/*
+ * The guest's own I/O privilege level, by a hypercall or as the flags' (with
+ * VMASST_TYPE_architectural_iopl). The CPU's is 0: no port is the guest's.
+ */
+void set_iopl(struct vcpu *v, unsigned iopl)
+{
+    v->iopl = iopl;
+    v->frame_flags = architectural_iopl() ? iopl << 12 : 0;
+}
+
+/* The flags' IOPL knows the kernel as ring 0 */
+static bool iopl_ok(struct vcpu *v, bool kernel)
+{
+    return v->iopl >= (!kernel ? 3 : architectural_iopl() ? 0 : 1);
+}
 
 /* Does the guest let whoever runs use these ports? */
 static bool io_allowed(struct vcpu *v, struct regs *regs, u16 port,
@@ -116,4 +135,53 @@ bool emulate_program(struct vcpu *v, struct regs *regs)
     }
     instruction_done(v, regs, regs->ip + in.len);
     return true;
+}
+
+/* No port belongs to the domain, but accesses to these do not fault */
+static long set_iobitmap(struct vcpu *v, ulong arg)
+{
+    struct physdev_set_iobitmap map;
+    ulong bitmap;
+
+    if (copy_from_guest(&map, arg, sizeof(map))) {
+        return -EFAULT;
+    }
+    bitmap = *(ulong *)&map.bitmap;
+    if (!access_ok(bitmap, IOBITMAP_BYTES) || map.nr_ports > 65536) {
+        return -EINVAL;
+    }
+    v->iobitmap = bitmap;
+    v->nr_ports = map.nr_ports;
+    return 0;
+}
+
+HYPERCALL(do_physdev_op)
+{
+    struct physdev_set_iopl set;
+
+    switch ((u32)a1) {
+    case PHYSDEVOP_set_iopl:
+        if (copy_from_guest(&set, a2, sizeof(set))) {
+            return -EFAULT;
+        }
+        if (set.iopl > 3) {
+            return -EINVAL;
+        }
+        set_iopl(current_vcpu(), set.iopl);
+        return 0;
+    case PHYSDEVOP_set_iobitmap:
+        return set_iobitmap(current_vcpu(), a2);
+    }
+    return refuse(__HYPERVISOR_physdev_op, a1);
+}
+
+/* The form before 3.2.2: one structure with the command in it */
+HYPERCALL(do_physdev_op_compat)
+{
+    struct physdev_op op;
+
+    if (copy_from_guest(&op, a1, sizeof(op))) {
+        return -EFAULT;
+    }
+    return do_physdev_op(op.cmd, a1 + offsetof(struct physdev_op, u), 0, 0, 0);
 }

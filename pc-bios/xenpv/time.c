@@ -514,10 +514,6 @@ HYPERCALL(do_sched_op)
     struct {
         u32 id, timeout;
     } watchdog;
-    struct {
-        u16 domid;
-        u32 reason;
-    } remote;
     u32 reason;
 
     switch ((u32)a1) {
@@ -541,21 +537,13 @@ HYPERCALL(do_sched_op)
             shutdown_code = (u8)reason;
         }
         return 0;
-    case SCHEDOP_remote_shutdown:
-        if (copy_from_guest(&remote, a2, sizeof(remote))) {
-            return -EFAULT;
-        }
-        return remote.domid == boot_info->domid || !remote.domid ? -EPERM
-                                                                 : -ESRCH;
     case SCHEDOP_watchdog:
         if (copy_from_guest(&watchdog, a2, sizeof(watchdog))) {
             return -EFAULT;
         }
         return set_watchdog(v, watchdog.id, watchdog.timeout);
-    case SCHEDOP_pin_override:
-        return -EPERM;
     }
-    return -ENOSYS;
+    return refuse(__HYPERVISOR_sched_op, a1);
 }
 
 HYPERCALL(do_sched_op_compat)

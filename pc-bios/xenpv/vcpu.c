@@ -438,8 +438,7 @@ static long initialise(struct vcpu *v, ulong arg)
     long ret;
 
     if (v->initialised) {
-        return guest_readable(arg, sizeof(struct vcpu_guest_context))
-               ? -EEXIST : -EFAULT;
+        return -EEXIST;
     }
     if (GET_CONTEXT(st->fpu, fpu_ctxt) || GET_CONTEXT(&flags, flags) ||
         GET_CONTEXT(&user, user_regs) ||
@@ -650,8 +649,6 @@ HYPERCALL(do_vcpu_op)
         struct vcpu_set_periodic_timer periodic;
         struct vcpu_set_singleshot_timer single;
         ulong area;         /* an address: of 32-bit guests no more is read */
-        struct vcpu_runstate_info info;
-        struct vcpu_get_physid physid;
     } u;
     long ret;
 
@@ -744,8 +741,6 @@ HYPERCALL(do_vcpu_op)
             copy_time(v);
         }
         return 0;
-    case VCPUOP_get_physid:
-        return -EINVAL;     /* for pinned vCPUs only */
     }
-    return -ENOSYS;
+    return refuse(__HYPERVISOR_vcpu_op, a1);
 }

@@ -360,10 +360,6 @@ static unsigned int reason;
 static struct {
     uint32_t id, timeout;
 } watchdog;
-static struct {
-    uint16_t domid;
-    uint32_t reason;
-} remote = { 0x1234 };
 
 static const struct call sched_calls[] = {
     { "yield", __HYPERVISOR_sched_op, 0, { SCHEDOP_yield } },
@@ -385,10 +381,6 @@ static const struct call sched_calls[] = {
       { SCHEDOP_shutdown_code, (ulong)&reason } },
     { "shutdown_code, bad pointer", __HYPERVISOR_sched_op, -EFAULT,
       { SCHEDOP_shutdown_code, BAD_POINTER } },
-    { "remote_shutdown, bad pointer", __HYPERVISOR_sched_op, -EFAULT,
-      { SCHEDOP_remote_shutdown, BAD_POINTER } },
-    { "remote_shutdown of nobody", __HYPERVISOR_sched_op, -ESRCH,
-      { SCHEDOP_remote_shutdown, (ulong)&remote } },
     { "watchdog, bad pointer", __HYPERVISOR_sched_op, -EFAULT,
       { SCHEDOP_watchdog, BAD_POINTER } },
     { "pin_override", __HYPERVISOR_sched_op, -EPERM,

@@ -88,60 +88,33 @@ static void balloon(void)
               "decrease_reservation of nothing");
 }
 
-/* Four frames in a row, given back, had again as one, and exchanged */
+/* One frame for another, and none for several in a row */
 static void extents(void)
 {
     ulong *p2m = (ulong *)start_info->mfn_list;
-    ulong pfns[8], first;
-    xen_pfn_t frames[8], extent;
-    struct memory_reservation r = { frames, 8, 0, 0, DOMID_SELF };
+    ulong pfn = alloc_pfn(), first;
+    xen_pfn_t old, extent;
+    struct memory_reservation r = { &extent, 1, 2, 0, DOMID_SELF };
     struct memory_exchange x;
-    uint16_t self = DOMID_SELF;
-    long before = memory_op(XENMEM_current_reservation, &self);
 
-    for (unsigned i = 0; i < 8; i++) {
-        pfns[7 - i] = alloc_pfn();
+    if (!is_initdomain()) {
+        extent = p2m[pfn] & ~3UL;
+        check_ret(memory_op(XENMEM_decrease_reservation, &r), 0,
+                  "decrease_reservation of an extent of 4");
+        check_ret(memory_op(XENMEM_populate_physmap, &r), 0,
+                  "populate_physmap of an extent of 4");
     }
-    /* More than four, so that four of them are aligned */
-    for (unsigned i = 0; i < 8; i++) {
-        frames[i] = p2m[pfns[i]];
-        mmu_update(((uint64_t)frames[i] << PAGE_SHIFT) | MMU_MACHPHYS_UPDATE,
-                   ~0UL);
-    }
-    check_ret(memory_op(XENMEM_decrease_reservation, &r), 8,
-              "decrease_reservation of 8");
-    extent = pfns[0];
-    r = (struct memory_reservation) { &extent, 1, 2, 0, DOMID_SELF };
-    check_ret(memory_op(XENMEM_populate_physmap, &r), 1,
-              "populate_physmap of an extent of 4");
-    check_eq(extent & 3, 0, "the alignment of an extent of 4");
-    for (unsigned i = 0; i < 4; i++) {
-        check_eq(machine_to_phys[extent + i], pfns[i],
-                 "the M2P entry of frame %u of an extent", i);
-        p2m[pfns[i]] = extent + i;
-    }
-    for (unsigned i = 4; i < 8; i++) {
-        frames[i] = pfns[i];
-    }
-    r = (struct memory_reservation) { frames + 4, 4, 0, 0, DOMID_SELF };
-    check_ret(memory_op(XENMEM_populate_physmap, &r), 4, "populate_physmap");
-    for (unsigned i = 4; i < 8; i++) {
-        p2m[pfns[i]] = frames[i];
-    }
-    check_ret(memory_op(XENMEM_current_reservation, &self), before,
-              "current_reservation in the end");
-
-    /* One frame for another, which the guest then has as the same page */
-    frames[0] = p2m[pfns[7]];
-    extent = pfns[7];
+    /* Which the guest then has as the same page */
+    old = p2m[pfn];
+    extent = pfn;
     memset(&x, 0, sizeof(x));
-    x.in = (struct memory_reservation) { frames, 1, 0, 0, DOMID_SELF };
+    x.in = (struct memory_reservation) { &old, 1, 0, 0, DOMID_SELF };
     x.out = (struct memory_reservation) { &extent, 1, 0, 0, DOMID_SELF };
-    mmu_update(((uint64_t)frames[0] << PAGE_SHIFT) | MMU_MACHPHYS_UPDATE, ~0UL);
+    mmu_update(((uint64_t)old << PAGE_SHIFT) | MMU_MACHPHYS_UPDATE, ~0UL);
     check_ret(memory_op(XENMEM_exchange, &x), 0, "exchange");
     check_eq(x.nr_exchanged, 1, "nr_exchanged");
-    check_eq(machine_to_phys[extent], pfns[7], "the M2P entry after exchange");
-    p2m[pfns[7]] = first = extent;
+    check_eq(machine_to_phys[extent], pfn, "the M2P entry after exchange");
+    p2m[pfn] = first = extent;
     map_page(TEST_VA, make_pte(first, PAGE_KERNEL));
     *(volatile ulong *)TEST_VA = 1;
     update_va_mapping(TEST_VA, 0, UVMF_INVLPG);

@@ -161,7 +161,7 @@ static void bring_up(void)
     check_ret(vcpu_op(VCPUOP_is_up, 0, NULL), 1, "is_up of vCPU 0");
     check_ret(vcpu_op(VCPUOP_initialise, 0, &context), -EEXIST,
               "initialise of vCPU 0");
-    check_ret(vcpu_op(VCPUOP_initialise, 0, (void *)TEST_VA), -EFAULT,
+    check_ret(vcpu_op(VCPUOP_initialise, 1, (void *)TEST_VA), -EFAULT,
               "initialise from nowhere");
     check_ret(vcpu_op(VCPUOP_up, 64 * 1024, NULL), -ENOENT,
               "up of a vCPU that is not there");
