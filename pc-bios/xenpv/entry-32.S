@@ -175,10 +175,8 @@ null_es:
     EX pop_es, null_es
 
     /*
-     * SYSENTER: where from and with which stack nobody knows. ESP is struct
-     * vcpu. Told to the guest as bounce() in traps.c does; whatever is unusual
-     * goes there. The data segments are still the program's: the guest's stack
-     * is written by SS, which the CPU has loaded.
+     * SYSENTER, with ESP = struct vcpu: where from and with which stack nobody
+     * knows. Of its flags, NT would make IRET switch tasks, and TF step us.
      */
     .globl sysenter_entry
     .align 16
@@ -186,54 +184,6 @@ sysenter_entry:
     push $USER_SS
     push $0
     pushf
-    testl $EFL_TF | EFL_NT, (%esp)      /* to be cleared soon */
-    jnz sysenter_slowly
-    push 12 + V(V_SYSENTER + 1)(%esp)   /* .cs, .masks */
-    push 16 + V(V_SYSENTER)(%esp)
-    push %ebp
-    push %edx
-    push %eax
-    .set s_masks, 18
-    .set s_flags, 20
-    .set s_sp, 24
-    .set s_ss, 28
-    .set s_vcpu, 32
-    cmpw $3, 16(%esp)
-    jbe 18f                              /* no callback */
-    mov s_vcpu + V(V_KERNEL_SP)(%esp), %ebp
-    sub $20, %ebp
-    cmp $XENPV_M2P_VIRT_32 - 20, %ebp
-    ja 18f
-    mov s_vcpu + V(V_VCPU_INFO)(%esp), %edx
-    cmpw $0, %ss:(%edx)                 /* pending, or masked? */
-    jne 18f
-    orl $EFL_IF, s_flags(%esp)
-    mov s_flags(%esp), %eax
-    or s_vcpu + V(V_FRAME_FLAGS)(%esp), %eax
-11: mov %eax, 8(%ebp)
-12: movl $USER_SS, 16(%ebp)
-13: movl $0, 12(%ebp)
-14: movl $3, 4(%ebp)
-15: movl $0, (%ebp)
-    mov s_masks(%esp), %al
-    mov %al, %ss:1(%edx)
-    mov s_vcpu + V(V_KERNEL_SS)(%esp), %eax
-    mov %eax, s_ss(%esp)
-    mov %ebp, s_sp(%esp)
-    pop %eax
-    pop %edx
-    pop %ebp
-17: iret
-    EX 17b, bad_iret
-    .irp l, 11b, 12b, 13b, 14b, 15b
-    EX \l, 18f
-    .endr
-18: pop %eax
-    pop %edx
-    pop %ebp
-    add $8, %esp
-    /* Of the flags, NT would make IRET switch tasks, and TF step us */
-sysenter_slowly:
     push $2
     popf
     orl $EFL_IF, (%esp)
@@ -272,7 +222,7 @@ hypercall_entry:
     .align 16
 do_iret:
     add $4, %esp
-    cmpb $0, iret_does_more
+    cmpb $0, V(FRAME_LONGS + V_IN_NMI)(%esp)
     jne iret_and_more
     /* A handler's return address if an iret is to follow it */
     .globl iret_follows

@@ -278,7 +278,6 @@ trap_in_monitor:
     /* From here on nothing faults that 7 has not */
     mov T_FLAGS(%rsp), %eax
     andl $~(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF), T_FLAGS(%rsp)
-    or AREA_V(V_FRAME_FLAGS)(%rdx), %eax
 8:  mov %rax, -24(%rcx)
     mov AREA_V(V_VCPU_INFO)(%rdx), %rax
     cmpb $0, 1(%rax)
@@ -522,7 +521,6 @@ hypercall_upcall:
 3:  mov %r11, -40(%rcx)
 4:  movq $KERNEL_FRAME_CS, -32(%rcx)
     mov 16(%rsp), %r11
-    or 40 + V(V_FRAME_FLAGS)(%rsp), %r11
 5:  mov %r11, -24(%rcx)
     mov 24(%rsp), %r11
 6:  mov %r11, -16(%rcx)
@@ -555,7 +553,7 @@ hypercall_events:
     .align 16
 do_iret:
     add $8, %rsp                /* 48(%rsp): the frame, 88(%rsp): the vCPU */
-    cmpb $0, iret_does_more(%rip)
+    cmpb $0, 88 + V(V_IN_NMI)(%rsp)
     jne iret_and_more
 iret_as_called:
     mov 72(%rsp), %rcx
@@ -685,7 +683,6 @@ user_syscall:
 1:  mov %rcx, (%rax)
 2:  mov %r11, 8(%rax)
 3:  mov %rcx, 16(%rax)
-    or 8 + V(V_FRAME_FLAGS)(%rsp), %r11
 4:  mov %r11, 32(%rax)
     mov 8 + V(V_SCRATCH)(%rsp), %rcx
 5:  mov %rcx, 40(%rax)

@@ -194,51 +194,17 @@ HYPERCALL(do_console_io)
     return -EPERM;          /* whatever it is */
 }
 
-/* Is there something for an iret to do, on any vCPU, but return? See do_iret */
-u8 iret_does_more;
-static struct spinlock iret_lock;
-static unsigned nr_in_nmi;          /* vCPUs */
-
-/* That many vCPUs more are in an NMI */
-static void set_iret_by(int more_in_nmi)
-{
-    spin_lock(&iret_lock);
-    nr_in_nmi += more_in_nmi;
-    iret_does_more = architectural_iopl() || nr_in_nmi;
-    spin_unlock(&iret_lock);
-}
-
-/* The guest's stack has its flags: the IOPL is one of them */
-static void take_iopl(struct vcpu *v)
-{
-    ulong flags, at = ((ulong *)v)[-2] + (WORD == 8 ? 48 : 12);
-
-    if (!copy_from_guest(&flags, at, sizeof(flags))) {
-        set_iopl(v, flags >> 12 & 3);
-    }
-}
-
+/* What an iret does besides: it ends an NMI, and lets in one that came meanwhile */
 void before_iret(void)
 {
     struct vcpu *v = current_vcpu();
 
-    if (architectural_iopl()) {
-        take_iopl(v);
-    }
     if (v->in_nmi) {
         v->in_nmi = false;
-        set_iret_by(-1);
         if (v->requests & REQUEST_NMI) {
-            kick_vcpu(v);           /* for what came meanwhile */
+            kick_vcpu(v);
         }
     }
-}
-
-/* There is no other NMI until an iret */
-void enter_nmi(struct vcpu *v)
-{
-    v->in_nmi = true;
-    set_iret_by(1);
 }
 
 /*
@@ -333,20 +299,12 @@ ulong vm_assists;
 #define M2P_STRICT  0UL
 #endif
 
-/* Whether frames show the IOPL, for which a gate is not enough */
-void take_assists(struct vcpu *v)
-{
-    set_iopl(v, v->iopl);
-    set_trap_gate(v, 0x80);
-}
-
 HYPERCALL(do_vm_assist)
 {
     const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
                         1UL << VMASST_TYPE_4gb_segments_notify |
                         1UL << VMASST_TYPE_writable_pagetables |
                         1UL << VMASST_TYPE_pae_extended_cr3 |
-                        1UL << VMASST_TYPE_architectural_iopl |
                         1UL << VMASST_TYPE_runstate_update_flag |
                         M2P_STRICT;
     u32 type = a2;
@@ -368,10 +326,6 @@ HYPERCALL(do_vm_assist)
         break;
     default:
         return -ENOSYS;
-    }
-    if (type == VMASST_TYPE_architectural_iopl) {
-        set_iret_by(0);
-        assists_changed();
     }
     return 0;
 }

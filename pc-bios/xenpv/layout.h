@@ -53,10 +53,8 @@
 #define V_MODE              7       /* byte: V_MODE_KERNEL or 0 */
 #define V_MODE_KERNEL       1
 #define V_SYSCALL_MASKS     8       /* byte: syscalls mask event delivery */
-#define V_FRAME_FLAGS       9       /* the IOPL that frames show the guest */
+#define V_IN_NMI            9       /* byte: an iret ends it */
 #define V_EVENT_IP          10      /* the event callback; 0: none */
-#define V_SYSENTER          12      /* its callback: ip, then CS and masks */
-#define V_KERNEL_SS         14
 #define V_TRAPS             15      /* struct trap_info, by vector */
 
 /*

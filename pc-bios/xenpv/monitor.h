@@ -110,7 +110,7 @@ struct vcpu {
     ulong syscall_cb;           /* 64-bit: the guest's SYSCALL handler */
     ulong mode;                 /* V_MODE_KERNEL or 0 */
     ulong syscall_masks;
-    ulong frame_flags;          /* what frames have more than the CPU's flags */
+    bool in_nmi;                /* no other before an iret */
     struct callback event;
     struct callback sysenter;   /* .cs 0: none */
     ulong kernel_ss;
@@ -130,7 +130,6 @@ struct vcpu {
     u32 poll_ns;                /* how long to look for that before HLT */
     u64 wait_start;             /* system time; 0: waits for no answer */
     u32 requests;               /* REQUEST_* */
-    bool in_nmi;                /* no other before an iret */
     ulong flush;                /* FLUSH_* or an address */
     u32 flush_asked, flush_done;    /* requests so far */
     u64 new_periodic_ns;
@@ -152,7 +151,7 @@ struct vcpu {
     u64 xcr0;                   /* what XSAVE saves */
     u32 tsc_aux;                /* MSR_TSC_AUX */
     bool ts;                    /* CR0.TS */
-    u8 iopl;                    /* see set_iopl() */
+    u8 iopl;                    /* PHYSDEVOP_set_iopl */
     u32 nr_ports;               /* PHYSDEVOP_set_iobitmap */
     ulong iobitmap;
     u16 user_gs;                /* unused on 32-bit */
@@ -196,13 +195,8 @@ _Static_assert(offsetof(struct vcpu_info, arch.cr2) == VCPU_INFO_CR2, "");
 _Static_assert(XENPV_M2P_VIRT_64 >> 43 == HV_BITS &&
                XENPV_HV_VIRT_END_64 >> 43 == HV_BITS + 1, "");
 #endif
-_Static_assert(offsetof(struct vcpu, frame_flags) == V_FRAME_FLAGS * WORD, "");
+_Static_assert(offsetof(struct vcpu, in_nmi) == V_IN_NMI * WORD, "");
 _Static_assert(offsetof(struct vcpu, event.ip) == V_EVENT_IP * WORD, "");
-_Static_assert(offsetof(struct vcpu, sysenter.ip) == V_SYSENTER * WORD, "");
-_Static_assert(offsetof(struct vcpu, sysenter.cs) == (V_SYSENTER + 1) * WORD, "");
-_Static_assert(offsetof(struct vcpu, sysenter.masks) ==
-               (V_SYSENTER + 1) * WORD + 2, "");
-_Static_assert(offsetof(struct vcpu, kernel_ss) == V_KERNEL_SS * WORD, "");
 _Static_assert(offsetof(struct vcpu, traps) == V_TRAPS * WORD, "");
 _Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
 _Static_assert(offsetof(struct regs, cs) == FRAME_CS * WORD, "");
@@ -497,7 +491,6 @@ void enter_guest(struct regs *regs) __attribute__((noreturn));
 bool emulate_privileged(struct vcpu *v, struct regs *regs);
 bool emulate_segment_load(struct vcpu *v, struct regs *regs);   /* 64-bit */
 bool emulate_program(struct vcpu *v, struct regs *regs);
-void set_iopl(struct vcpu *v, unsigned iopl);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
@@ -557,7 +550,6 @@ void flush_idle(void);
 void wake_up(struct vcpu *v);
 void kick_vcpu(struct vcpu *v);
 void do_requests(struct vcpu *v);
-void assists_changed(void);         /* vm_assists has: tell all vCPUs */
 bool take_nmi(struct vcpu *v);
 void request_nmi(struct vcpu *v);   /* to be taken later */
 void idle(struct vcpu *v);
@@ -593,16 +585,9 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 #endif
 BY_REGISTER long refused_hypercall(ulong nr, ulong op);
 long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
-extern u8 iret_does_more;           /* than return: then before_iret() is it */
-void before_iret(void);
+void before_iret(void);             /* for entry-*.S: in an NMI */
 extern char iret_follows[];         /* entry-*.S: a handler's way to an iret */
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
-static inline bool architectural_iopl(void)
-{
-    return vm_assists & 1UL << VMASST_TYPE_architectural_iopl;
-}
-void take_assists(struct vcpu *v);   /* on the vCPU itself */
-void enter_nmi(struct vcpu *v);
 
 #define HYPERCALL(name) \
     long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)

@@ -15,19 +15,12 @@
 #define IOBITMAP_BYTES  8192
 
 /*
- * The guest's own I/O privilege level, by a hypercall or as the flags' (with
- * VMASST_TYPE_architectural_iopl). The CPU's is 0: no port is the guest's.
+ * The guest's own I/O privilege level is by hypercall, and knows the kernel as ring
+ * 1. The CPU's is 0: no port is the guest's.
  */
-void set_iopl(struct vcpu *v, unsigned iopl)
-{
-    v->iopl = iopl;
-    v->frame_flags = architectural_iopl() ? iopl << 12 : 0;
-}
-
-/* The flags' IOPL knows the kernel as ring 0 */
 static bool iopl_ok(struct vcpu *v, bool kernel)
 {
-    return v->iopl >= (!kernel ? 3 : architectural_iopl() ? 0 : 1);
+    return v->iopl >= (kernel ? 1 : 3);
 }
 
 /* Does the guest let whoever runs use these ports? */
@@ -167,7 +160,7 @@ HYPERCALL(do_physdev_op)
         if (set.iopl > 3) {
             return -EINVAL;
         }
-        set_iopl(current_vcpu(), set.iopl);
+        current_vcpu()->iopl = set.iopl;
         return 0;
     case PHYSDEVOP_set_iobitmap:
         return set_iobitmap(current_vcpu(), a2);

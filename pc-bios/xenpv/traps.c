@@ -86,7 +86,7 @@ static inline bool is_guest_vector(unsigned vector)
  * The gate of a vector that programs may raise by INT n. It is changed in parts,
  * and so on the vCPU itself, whose programs do not run meanwhile. A 32-bit guest's
  * system call needs no help: its gate leads from ring 3 to ring 1 directly, if
- * the handler does not want events masked, or to know the IOPL.
+ * the handler does not want events masked.
  */
 void set_trap_gate(struct vcpu *v, u8 vector)
 {
@@ -98,7 +98,7 @@ void set_trap_gate(struct vcpu *v, u8 vector)
     }
 #ifndef __x86_64__
     if (vector == 0x80 && ti->address && !TI_GET_IF(ti) && (ti->cs & 3) == 1 &&
-        access_ok(ti->address, 1) && !architectural_iopl()) {
+        access_ok(ti->address, 1)) {
         set_gate(&v->idt[vector], ti->address, ti->cs, 0xf, TI_GET_DPL(ti), 0);
         return;
     }
@@ -237,9 +237,9 @@ enum frame {
 };
 
 /* IF, which is set whenever a guest runs, shows the guest its upcall mask */
-static inline ulong frame_flags(struct vcpu *v, ulong flags, bool mask)
+static inline ulong frame_flags(ulong flags, bool mask)
 {
-    return (mask ? flags & ~(ulong)EFL_IF : flags) | v->frame_flags;
+    return mask ? flags & ~(ulong)EFL_IF : flags;
 }
 
 /*
@@ -275,7 +275,7 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
     }
     PUSH(kernel ? KERNEL_FRAME_SS : regs->ss);
     PUSH(regs->sp);
-    PUSH(frame_flags(v, regs->flags, mask));
+    PUSH(frame_flags(regs->flags, mask));
     PUSH((kernel ? KERNEL_FRAME_CS : (u16)regs->cs) | (ulong)mask << 32);
     PUSH(regs->ip);
     if (frame == FRAME_FAILSAFE) {
@@ -301,7 +301,7 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
         PUSH(regs->sp);
         regs->ss = v->kernel_ss;
     }
-    PUSH(frame_flags(v, regs->flags, mask));
+    PUSH(frame_flags(regs->flags, mask));
     PUSH((u16)regs->cs | (ulong)mask << 16);
     PUSH(regs->ip);
     if (frame == FRAME_FAILSAFE) {
@@ -465,7 +465,7 @@ static void do_nmi(struct vcpu *v, struct regs *regs)
         request_nmi(v);
     } else if (v->traps[X86_NMI].address) {
         bounce_trap(v, regs, X86_NMI);
-        enter_nmi(v);
+        v->in_nmi = true;
     }
 }
 

@@ -15,7 +15,6 @@
 #include "frame.h"
 
 #define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
-#define REQUEST_ASSISTS     4       /* vm_assists has changed */
 
 /* With what a vCPU starts: struct vcpu_guest_context, as far as it is not
  * in struct vcpu at once */
@@ -49,18 +48,6 @@ static void request(struct vcpu *v, u32 bits)
 {
     __atomic_fetch_or(&v->requests, bits, __ATOMIC_SEQ_CST);
     kick_vcpu(v);
-}
-
-void assists_changed(void)
-{
-    struct vcpu *self = current_vcpu();
-
-    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
-        if (vcpus[i] != self) {
-            request(vcpus[i], REQUEST_ASSISTS);
-        }
-    }
-    take_assists(self);
 }
 
 /*
@@ -192,10 +179,6 @@ void do_requests(struct vcpu *v)
     if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_PERIODIC) {
         __atomic_fetch_and(&v->requests, ~REQUEST_PERIODIC, __ATOMIC_SEQ_CST);
         set_periodic_timer(v, v->new_periodic_ns);
-    }
-    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_ASSISTS) {
-        __atomic_fetch_and(&v->requests, ~REQUEST_ASSISTS, __ATOMIC_SEQ_CST);
-        take_assists(v);
     }
 }
 
@@ -510,7 +493,7 @@ static long initialise(struct vcpu *v, ulong arg)
     }
     v->kernel_ss = kernel_stack[0];
     v->kernel_sp = kernel_stack[1];
-    set_iopl(v, user.eflags >> 12 & 3);
+    v->iopl = user.eflags >> 12 & 3;
     st->fpu_valid = flags & VGCF_I387_VALID;
     st->ds = user.ds;
     st->es = user.es;

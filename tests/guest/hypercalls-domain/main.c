@@ -79,10 +79,6 @@ static const struct call assist_calls[] = {
     { "writable_pagetables", __HYPERVISOR_vm_assist, 0,
       { A(writable_pagetables) } },
     { "pae_extended_cr3", __HYPERVISOR_vm_assist, 0, { A(pae_extended_cr3) } },
-    { "architectural_iopl", __HYPERVISOR_vm_assist, 0,
-      { A(architectural_iopl) } },
-    { "architectural_iopl, off", __HYPERVISOR_vm_assist, 0,
-      { VMASST_CMD_disable, VMASST_TYPE_architectural_iopl } },
     { "runstate_update_flag", __HYPERVISOR_vm_assist, 0,
       { A(runstate_update_flag) } },
     { "m2p_strict", __HYPERVISOR_vm_assist, IS_64BIT ? 0 : -EINVAL,
@@ -398,6 +394,10 @@ void test_main(void)
     check_calls(version_calls);
     version_texts();
     check_calls(assist_calls);
+    check_ret(HYPERCALL(vm_assist, VMASST_CMD_enable,
+                        VMASST_TYPE_architectural_iopl),
+              is_initdomain() ? 0 : -EINVAL, "architectural_iopl");
+    HYPERCALL(vm_assist, VMASST_CMD_disable, VMASST_TYPE_architectural_iopl);
     check_calls(event_calls);
     event_pointers();
     readonly_structures();

@@ -1,10 +1,8 @@
 /*
- * The I/O privilege level: who may use cli, sti, in and out, and who can see it.
+ * The I/O privilege level: who may use cli, sti, in and out.
  *
  * It is PHYSDEVOP_set_iopl's, which frames do not show and an iret leaves
- * alone, and by which the kernel counts as ring 1. With
- * VMASST_TYPE_architectural_iopl it is the flags' as on a PC: frames show it,
- * an iret sets it, and the kernel counts as ring 0. A program that may not use
+ * alone, and by which the kernel counts as ring 1. A program that may not use
  * I/O ports and can all the same could take the machine over, and one that may
  * and cannot is killed by its kernel.
  *
@@ -14,12 +12,6 @@
 #include "harness.h"
 
 #define IOPL(n)     ((ulong)(n) << 12)
-
-static void assist(bool on)
-{
-    check_ret(HYPERCALL(vm_assist, on ? VMASST_CMD_enable : VMASST_CMD_disable,
-                        VMASST_TYPE_architectural_iopl), 0, "vm_assist");
-}
 
 static void set_iopl(uint32_t iopl)
 {
@@ -112,9 +104,8 @@ static void enter_with(user_fn *fn, unsigned iopl, struct trap *t)
     check(t->from_user, "%s from the kernel", trap_name(t->vector));
 }
 
-/* iopl: what the iret to user mode has in its flags; seen: what frames show */
-static void in_user(const char *what, unsigned iopl, bool allowed,
-                    unsigned seen)
+/* iopl: what the iret to user mode has in its flags */
+static void in_user(const char *what, unsigned iopl, bool allowed)
 {
     static const struct {
         user_fn *fn;
@@ -137,7 +128,7 @@ static void in_user(const char *what, unsigned iopl, bool allowed,
     for (unsigned i = 0; i < nr; i++) {
         enter_with(traps[i].fn, iopl, &t);
         check_eq(t.vector, traps[i].vector, "%s: the vector", what);
-        check_eq(t.flags & IOPL(3), IOPL(seen), "%s: IOPL in %s's frame", what,
+        check_eq(t.flags & IOPL(3), 0, "%s: IOPL in %s's frame", what,
                  trap_name(t.vector));
     }
 }
@@ -153,19 +144,14 @@ static bool change_flags(struct trap *t)
     return true;
 }
 
-static void kernel_frames(const char *what, unsigned seen, bool shown)
+static void kernel_frames(const char *what)
 {
     set_handler(X86_BP, change_flags);
     new_flags = IOPL(2);
     asm volatile("int3");
-    check_eq(seen_flags & IOPL(3), IOPL(seen), "%s: IOPL in the kernel's frame",
-             what);
+    check_eq(seen_flags & IOPL(3), 0, "%s: IOPL in the kernel's frame", what);
     asm volatile("int3");
-    check_eq(seen_flags & IOPL(3), IOPL(shown ? 2 : 0),
-             "%s: IOPL after an iret with 2", what);
-    new_flags = 0;
-    asm volatile("int3; int3");
-    check_eq(seen_flags & IOPL(3), 0, "%s: IOPL after an iret with 0", what);
+    check_eq(seen_flags & IOPL(3), 0, "%s: IOPL after an iret with 2", what);
     set_handler(X86_BP, NULL);
 }
 
@@ -174,14 +160,14 @@ static void nothing(evtchn_port_t port)
 {
 }
 
-static void upcall_frame(const char *what, unsigned seen)
+static void upcall_frame(const char *what)
 {
     evtchn_port_t port = bind_ipi(nothing);
 
     unmask_port(port);
     unmask_upcalls();
     check_ret(send_event(port), 0, "send");
-    check_eq(last_upcall.flags & IOPL(3), IOPL(seen),
+    check_eq(last_upcall.flags & IOPL(3), 0,
              "%s: IOPL in an upcall's frame", what);
     mask_upcalls();
     close_port(port);
@@ -193,40 +179,18 @@ void test_main(void)
     register_callback(IS_64BIT ? CALLBACKTYPE_syscall : CALLBACKTYPE_sysenter, 0,
                       trap_stub(VECTOR_SYSCALL));
     mask_upcalls();
-    assist(false);
     set_iopl(0);
     in_kernel("IOPL 0", false);
-    in_user("IOPL 0", 0, false, 0);
-    in_user("IOPL 0, in flags 3", 3, false, 0);
+    in_user("IOPL 0", 0, false);
+    in_user("IOPL 0, in flags 3", 3, false);
     set_iopl(1);
     in_kernel("IOPL 1", true);
-    in_user("IOPL 1", 0, false, 0);
+    in_user("IOPL 1", 0, false);
     set_iopl(3);
-    in_user("IOPL 3", 0, true, 0);
-    kernel_frames("IOPL 3", 0, false);
-    upcall_frame("IOPL 3", 0);
+    in_user("IOPL 3", 0, true);
+    kernel_frames("IOPL 3");
+    upcall_frame("IOPL 3");
     in_kernel("IOPL 3", true);
-
-    /* What it was remains */
-    assist(true);
-    in_kernel("assist", true);
-    set_handler(X86_BP, change_flags);
-    new_flags = IOPL(3);
-    asm volatile("int3");
-    check_eq(seen_flags & IOPL(3), IOPL(3), "IOPL when the assist is enabled");
-    set_handler(X86_BP, NULL);
-    upcall_frame("assist, IOPL 3", 3);
-    kernel_frames("assist, IOPL 3", 3, true);
-    in_kernel("assist, IOPL 0", true);
-    for (unsigned iopl = 0; iopl < 4; iopl++) {
-        in_user("assist", iopl, iopl == 3, iopl);
-        in_kernel("assist", true);
-        set_iopl(3 - iopl);
-        kernel_frames("assist, by set_iopl", 3 - iopl, true);
-    }
-    set_iopl(3);
-    assist(false);
-    in_user("no assist again", 0, true, 0);
     set_iopl(0);
     in_kernel("IOPL 0 again", false);
 }

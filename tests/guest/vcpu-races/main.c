@@ -1,9 +1,8 @@
 /*
- * Two vCPUs change the same things at once: an event port and what is bound to
- * it, the gate of a program's system call.
+ * Two vCPUs change the same things at once: an event port and what is bound to it.
  *
  * A hypervisor that keeps the same fact in two places, or changes one in parts,
- * loses events that a vCPU waits for, or the ring that a system call enters. Afterwards all of it has to work as
+ * loses events that a vCPU waits for. Afterwards all of it has to work as
  * before. (Page tables and descriptors have tests of their own.)
  *
  * vCPUs: 2
@@ -218,48 +217,6 @@ static void ports(ulong rounds)
     }
 }
 
-/* --- The gate of int $0x80, which may lead from ring 3 to ring 1 --- */
-
-static void assist(void)
-{
-    HYPERCALL(vm_assist, VMASST_CMD_enable, VMASST_TYPE_architectural_iopl);
-    HYPERCALL(vm_assist, VMASST_CMD_disable, VMASST_TYPE_architectural_iopl);
-}
-
-static __user ulong call_often(ulong n, ulong unused)
-{
-    while (n--) {
-        asm volatile("int $0x80" : : : "memory");
-    }
-    return 0x5a5a;
-}
-
-static bool go_on(struct trap *t)
-{
-    return t->from_user;
-}
-
-static void gates(ulong rounds)
-{
-    ulong result = 0;
-    struct trap t;
-
-    set_handler(0x80, go_on);
-    let_it(assist);
-    begin_part();
-    for (ulong i = 0; go_on_with(i, rounds); i++) {
-        /* It may also be changed by its owner */
-        set_trap_flags(0x80, 3 | (i & 1 ? TI_IF : 0));
-        check(!call_user(call_often, 100, 0, &result, &t) && result == 0x5a5a,
-              "round %lu: %s(%x) at %lx", i, trap_name(t.vector), t.error_code,
-              t.ip);
-        /* Masked, every other time, by the gate */
-        unmask_upcalls();
-    }
-    let_it(nothing);
-    set_handler(0x80, NULL);
-}
-
 void test_main(void)
 {
     ulong rounds = option_number("rounds", 2000);
@@ -273,5 +230,4 @@ void test_main(void)
     let_it(nothing);
     virqs(rounds);
     ports(10 * rounds);
-    gates(rounds);
 }
