@@ -10,7 +10,6 @@
 
 #include "emulate.h"
 
-#define CPUID1_XSAVE    (1u << 26)
 #define CPUID1_OSXSAVE  (1u << 27)
 
 /*
@@ -84,22 +83,17 @@ bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
 {
     const u64 code = 0xa20f6e65780b0fULL;       /* and any eighth byte */
     u64 bytes = 0;
-    ulong ip = regs->ip;
+    ulong ip = regs->ip, lo, hi;
 
     if (unlikely(!access_ok(ip, 8))) {
         return false;
     }
-#ifdef __x86_64__
-    GET_GUEST(bytes, ip, end_of_page);
-#else
-    {
-        ulong lo, hi;
-
-        GET_GUEST(lo, ip, end_of_page);
+    GET_GUEST(lo, ip, end_of_page);
+    bytes = lo;
+    if (WORD == 4) {
         GET_GUEST(hi, ip + 4, end_of_page);
-        bytes = lo | (u64)hi << 32;
+        bytes |= (u64)hi << 32;
     }
-#endif
 compare:
     if (likely((bytes ^ code) << 8)) {
         return false;

@@ -16,10 +16,10 @@ static inline bool fetch(struct insn *in, struct regs *regs)
     *in = (struct insn) { .op_size = 4, .avail = 15 };
     GET_GUEST(words[0], regs->ip, end_of_page);
     GET_GUEST(words[1], regs->ip + WORD, end_of_page);
-#ifndef __x86_64__
-    GET_GUEST(words[2], regs->ip + 2 * WORD, end_of_page);
-    GET_GUEST(words[3], regs->ip + 3 * WORD, end_of_page);
-#endif
+    if (WORD == 4) {
+        GET_GUEST(words[2], regs->ip + 2 * WORD, end_of_page);
+        GET_GUEST(words[3], regs->ip + 3 * WORD, end_of_page);
+    }
     return true;
 end_of_page:
     for (in->avail = 0; in->avail < 15; in->avail++) {

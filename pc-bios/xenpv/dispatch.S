@@ -89,9 +89,6 @@ dispatch_hypercall:
     IS(physdev_op)
     IS(callback_op)
     IS(nmi_op)
-#ifndef __x86_64__
-    IS(set_segment_base)
-#endif
 
 .Lrefused:
 #ifdef __x86_64__

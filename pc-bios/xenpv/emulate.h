@@ -80,6 +80,7 @@ static inline void instruction_done(struct vcpu *v, struct regs *regs, ulong ip)
 /* cpuid.c */
 void emulate_cpuid(struct vcpu *v, struct regs *regs);
 #define CR4_OSXSAVE     0x40000
+#define CPUID1_XSAVE    (1u << 26)
 
 /* port_io.c. False: it is a #GP */
 bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in);

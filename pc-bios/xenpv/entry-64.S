@@ -113,8 +113,7 @@ trap_stubs:
     vector = 0
     .rept 256
     .align 16
-    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
-    .else
+    .if vector >= 32 || !((HAS_ERROR_CODE >> (vector & 31)) & 1)
     push $0
     .endif
     movl $vector, 4(%rsp)

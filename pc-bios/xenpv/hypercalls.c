@@ -293,11 +293,8 @@ fault:
 
 ulong vm_assists;
 
-#ifdef __x86_64__
-#define M2P_STRICT  (1UL << VMASST_TYPE_m2p_strict)     /* always so here */
-#else
-#define M2P_STRICT  0UL
-#endif
+/* Always so here; of 32-bit guests there is none */
+#define M2P_STRICT  (WORD == 8 ? 1UL << VMASST_TYPE_m2p_strict : 0)
 
 HYPERCALL(do_vm_assist)
 {

@@ -38,10 +38,8 @@ static void vcpu_create(u32 id)
     v->area_l1 = l1;
     v->tss = (struct tss *)(base + AREA_TSS * PAGE_SIZE);
     v->idt = (struct gate *)(base + AREA_IDT * PAGE_SIZE);
-#ifndef __x86_64__
     v->pdpt = (u64 *)(base + AREA_PDPT * PAGE_SIZE);
     memset(v->window, 0xff, sizeof(v->window));
-#endif
     v->vcpu_info = id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id]
                                              : &no_vcpu_info;
     v->vcpu_info_gpa = core_gpa(v->vcpu_info);
@@ -72,6 +70,7 @@ static void init_cpu(struct vcpu *v)
 void run_first(void)
 {
     struct vcpu *v = current_vcpu();
+    const u16 data = WORD == 8 ? 0 : RING1_SS;
     struct regs regs;
 
     init_cpu(v);
@@ -96,17 +95,7 @@ void run_first(void)
     regs.flags = EFL_IF | 2;
     regs.cs = RING1_CS;
     regs.ss = RING1_SS;
-#ifndef __x86_64__
-    regs.ds = regs.es = RING1_SS;
-    asm volatile("mov %0, %%fs; mov %0, %%gs" : : "r" (RING1_SS));
-#else
-    {
-        ulong null = 0;
-
-        asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs"
-                     : : "r" (null));
-    }
-#endif
+    load_data_segments(&regs, data, data, data, data);
     v->mode = V_MODE_KERNEL;
     v->initialised = v->up = true;
     enter_guest(&regs);

@@ -121,6 +121,9 @@
 #define EFL_VM              0x20000
 #define EFL_AC              0x40000
 
+/* Exceptions for which the CPU pushes an error code, by vector */
+#define HAS_ERROR_CODE      0x60227d00
+
 /* Entries that have no IDT vector */
 #define VECTOR_SYSCALL32    0x100
 #define VECTOR_SYSENTER     0x101

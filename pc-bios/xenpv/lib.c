@@ -13,11 +13,7 @@ void *memcpy(void *to, const void *from, size_t n)
     size_t words = n / sizeof(ulong);
 
     n %= sizeof(ulong);
-#ifdef __x86_64__
-    asm volatile("rep movsq" : "+D" (d), "+S" (from), "+c" (words) : : "memory");
-#else
-    asm volatile("rep movsl" : "+D" (d), "+S" (from), "+c" (words) : : "memory");
-#endif
+    asm volatile(MOVE_WORDS : "+D" (d), "+S" (from), "+c" (words) : : "memory");
     asm volatile("rep movsb" : "+D" (d), "+S" (from), "+c" (n) : : "memory");
     return to;
 }
@@ -73,7 +69,6 @@ int copy_to_guest(ulong to, const void *from, ulong size)
 
 ulong find_fixup(ulong ip)
 {
-    extern const struct ex_entry ex_table_start[], ex_table_end[];
     const struct ex_entry *e;
 
     for (e = ex_table_start; e < ex_table_end; e++) {
@@ -88,29 +83,19 @@ ulong find_fixup(ulong ip)
 
 u64 mul_shift(u64 a, u32 mul, u32 shift)
 {
-#ifdef __x86_64__
-    return (unsigned __int128)a * mul >> shift;
-#else
     u64 lo = (u64)(u32)a * mul;
     u64 hi = (a >> 32) * mul + (lo >> 32);
 
-    /* hi:lo is the product of 96 bits, the shift is 32 in all uses */
+    /* hi:lo is the product of 96 bits */
     return shift == 32 ? hi : (hi << (32 - shift)) | ((u32)lo >> shift);
-#endif
 }
 
 u64 div64(u64 n, u32 d)
 {
-#ifdef __x86_64__
-    return n / d;
-#else
-    u32 hi = n >> 32, lo = n, q_hi, q_lo, rem;
+    u32 hi = n >> 32, lo = n, q_hi = hi / d, q_lo, rem = hi % d;
 
-    q_hi = hi / d;
-    rem = hi % d;
     asm("divl %4" : "=a" (q_lo), "=d" (rem) : "a" (lo), "d" (rem), "r" (d));
     return (u64)q_hi << 32 | q_lo;
-#endif
 }
 
 /* The log */
@@ -148,7 +133,6 @@ void printk(const char *fmt, ...)
     for (; *fmt; fmt++) {
         int width = 0;
         bool is_long = false;
-        long d;
 
         if (*fmt != '%') {
             put(*fmt);
@@ -166,16 +150,6 @@ void printk(const char *fmt, ...)
             for (const char *s = va_arg(ap, const char *); *s; s++) {
                 put(*s);
             }
-            break;
-        case 'c':
-            put(va_arg(ap, int));
-            break;
-        case 'd':
-            d = is_long ? va_arg(ap, long) : va_arg(ap, int);
-            if (d < 0) {
-                put('-');
-            }
-            put_number(d < 0 ? -d : d, 10, width);
             break;
         case 'u':
         case 'x':
@@ -250,14 +224,12 @@ void domain_crash(const struct regs *regs, const char *why)
 
 void monitor_crash(const struct regs *regs, const char *why)
 {
-#ifdef __x86_64__
-    /* At the border to user mode there are only its tables: too few for this */
     struct vcpu *v = current_vcpu();
 
-    if (v->kernel_cr3) {
+    /* At the border to user mode there are only its tables: too few for this */
+    if (WORD == 8 && v->kernel_cr3) {
         write_cr3(v->kernel_cr3);
     }
-#endif
     die(regs, "monitor crashed", why);
 }
 

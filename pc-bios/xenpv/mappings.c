@@ -10,6 +10,7 @@
  */
 
 #include "page_tables.h"
+#include "msr.h"
 
 u64 hv_entries[HV_SLOT_END - HV_SLOT];
 ulong low_end, high_pages;
@@ -36,10 +37,10 @@ bool mfn_is_table(ulong mfn)
 
 static void init_nx(void)
 {
-    u32 a = 0x80000001, b, c, d;
+    u32 out[4];
 
-    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
-    if (d & (1 << 20)) {
+    cpuid(0x80000001, out);
+    if (out[3] & (1 << 20)) {
         nx = PTE_NX;
     }
 }

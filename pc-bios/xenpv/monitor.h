@@ -74,20 +74,12 @@ typedef unsigned long ulong;
 #define PTE_NX      (1ULL << 63)
 #define PTE_MFN(e)  (((e) & 0x000ffffffffff000ULL) >> 12)
 
-/* The state of the interrupted code, as the entry code in entry-*.S saves it */
-struct regs {
+/* struct regs, struct gate, struct tss, and which addresses are the guest's */
 #ifdef __x86_64__
-    ulong r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+#include "monitor-64.h"
 #else
-    ulong bx, cx, dx, si, di, bp, ax, ds, es;
+#include "monitor-32.h"
 #endif
-#ifdef __x86_64__
-    u32 error_code, vector;
-#else
-    u16 error_code, vector;
-#endif
-    ulong ip, cs, flags, sp, ss;
-};
 
 /* Asked of another vCPU: a page's address, which is aligned, or */
 #define FLUSH_NONE  1UL
@@ -134,9 +126,7 @@ struct vcpu {
     u32 flush_asked, flush_done;    /* requests so far */
     u64 new_periodic_ns;
     u64 *area_l1;               /* the L1 table of this vCPU's area */
-#ifdef __x86_64__
-    u64 *user_area_l1;          /* the same in user mode's tables */
-#endif
+    u64 *user_area_l1;          /* 64-bit: the same in user mode's tables */
     struct tss *tss;
     struct gate *idt;
 
@@ -174,30 +164,27 @@ struct vcpu {
     u64 time_update;            /* likewise: .vcpu_info's time is to be written */
     struct start *start;        /* VCPUOP_initialise's, until it has started */
 
-#ifdef __x86_64__
-    struct top_pair {           /* base tables found to be the same below 2^47, */
-        ulong top, user;        /* kernel's and user mode's, mfns */
+    struct top_pair {           /* 64-bit: base tables, the kernel's and user */
+        ulong top, user;        /* mode's, found to be the same below 2^47, */
         u32 changes;            /* as of which change of any */
     } top_pairs[8];
-#else
-    u64 *pdpt;                  /* the top level that CR3 points to */
-    u32 window[AREA_WINDOW_PAGES];  /* mfn of each window page, ~0: none */
-#endif
+    u64 *pdpt;                  /* 32-bit: the top level that CR3 points to */
+    u32 window[AREA_WINDOW_PAGES];  /* likewise: mfn of each window page, or ~0 */
 };
 
-_Static_assert(offsetof(struct vcpu, kernel_sp) == V_KERNEL_SP * WORD, "");
-_Static_assert(offsetof(struct vcpu, user_cr3) == V_USER_CR3 * WORD, "");
-_Static_assert(offsetof(struct vcpu, vcpu_info) == V_VCPU_INFO * WORD, "");
-_Static_assert(offsetof(struct vcpu, mode) == V_MODE * WORD, "");
-_Static_assert(offsetof(struct vcpu, syscall_masks) == V_SYSCALL_MASKS * WORD, "");
-#ifdef __x86_64__
-_Static_assert(offsetof(struct vcpu_info, arch.cr2) == VCPU_INFO_CR2, "");
-_Static_assert(XENPV_M2P_VIRT_64 >> 43 == HV_BITS &&
-               XENPV_HV_VIRT_END_64 >> 43 == HV_BITS + 1, "");
-#endif
-_Static_assert(offsetof(struct vcpu, in_nmi) == V_IN_NMI * WORD, "");
-_Static_assert(offsetof(struct vcpu, event.ip) == V_EVENT_IP * WORD, "");
-_Static_assert(offsetof(struct vcpu, traps) == V_TRAPS * WORD, "");
+/* What layout.h says of it */
+#define IS_AT(member, longs) \
+    _Static_assert(offsetof(struct vcpu, member) == (longs) * WORD, #member)
+IS_AT(kernel_sp, V_KERNEL_SP);
+IS_AT(kernel_cr3, V_KERNEL_CR3);
+IS_AT(user_cr3, V_USER_CR3);
+IS_AT(vcpu_info, V_VCPU_INFO);
+IS_AT(syscall_cb, V_SYSCALL_CB);
+IS_AT(mode, V_MODE);
+IS_AT(syscall_masks, V_SYSCALL_MASKS);
+IS_AT(in_nmi, V_IN_NMI);
+IS_AT(event.ip, V_EVENT_IP);
+IS_AT(traps, V_TRAPS);
 _Static_assert(sizeof(struct vcpu) <= AREA_VCPU_PAGES * PAGE_SIZE, "");
 _Static_assert(offsetof(struct regs, cs) == FRAME_CS * WORD, "");
 
@@ -205,13 +192,7 @@ static inline ulong area_base(void)
 {
     ulong sp;
 
-    asm("mov %%" 
-#ifdef __x86_64__
-        "rsp"
-#else
-        "esp"
-#endif
-        ", %0" : "=r" (sp));
+    asm("mov %%" STACK_POINTER ", %0" : "=r" (sp));
     return sp & ~(ulong)(VCPU_AREA_SIZE - 1);
 }
 
@@ -223,15 +204,13 @@ static inline struct vcpu *current_vcpu(void)
 
 static inline bool in_kernel(const struct vcpu *v, const struct regs *regs)
 {
-#ifdef __x86_64__
-    return v->mode & V_MODE_KERNEL;
-#else
     /*
-     * Of SS, too: through a call gate to conforming code, QEMU's TCG gives CS the
-     * segment's ring, though the program stays in its own. There is no VM86 mode.
+     * 32-bit: of SS, too. Through a call gate to conforming code, QEMU's TCG gives
+     * CS the segment's ring, though the program stays in its own. There is no VM86
+     * mode.
      */
-    return ((regs->cs | regs->ss) & 3) == 1;
-#endif
+    return WORD == 8 ? v->mode & V_MODE_KERNEL
+                     : ((regs->cs | regs->ss) & 3) == 1;
 }
 
 /* At CORE_VIRT, as an address that instructions are relative to */
@@ -264,25 +243,6 @@ static inline ulong core_gpa(const void *virt)
 static inline ulong core_mfn(const void *virt)
 {
     return core_gpa(virt) >> 12;
-}
-
-/* cpu.h-like one-liners */
-#define MSR_FS_BASE         0xc0000100
-#define MSR_GS_BASE         0xc0000101
-#define MSR_KERNEL_GS_BASE  0xc0000102
-
-static inline u64 rdmsr(u32 msr)
-{
-    u32 lo, hi;
-
-    asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (msr));
-    return lo | (u64)hi << 32;
-}
-
-static inline void wrmsr(u32 msr, u64 val)
-{
-    asm volatile("wrmsr" : : "c" (msr), "a" ((u32)val), "d" ((u32)(val >> 32))
-                 : "memory");
 }
 
 static inline u64 rdtsc(void)
@@ -328,36 +288,19 @@ static inline void outb(u16 port, u8 val)
     asm volatile("outb %0, %1" : : "a" (val), "Nd" (port) : "memory");
 }
 
-/* lib.c: guest virtual memory, at the guest kernel's rights */
-static inline bool access_ok(ulong addr, ulong size)
-{
-    /* No sums, so that a constant size makes constant limits */
-#ifdef __x86_64__
-    return size <= XENPV_M2P_VIRT_64 &&
-           (addr <= XENPV_M2P_VIRT_64 - size ||
-            (addr >= XENPV_HV_VIRT_END_64 && addr <= (size ? -size : ~0UL)));
-#else
-    return size <= XENPV_M2P_VIRT_32 && addr <= XENPV_M2P_VIRT_32 - size;
-#endif
-}
+/*
+ * Guest virtual memory, at the guest kernel's rights. access_ok(): the range is not
+ * the hypervisor's, but may fault; access_ok_long(): the same for the first byte of
+ * one long, as if the last is not, it faults.
+ */
 static inline bool canonical(ulong addr)
 {
-#ifdef __x86_64__
-    return (long)addr >> 47 == 0 || (long)addr >> 47 == -1;
-#else
-    return true;
-#endif
+    return WORD == 4 || (s64)(long)addr >> 47 == 0 ||
+           (s64)(long)addr >> 47 == -1;
 }
-/* The same for the first byte of one long: if the last is not, it faults */
-static inline bool access_ok_long(ulong addr)
-{
-#ifdef __x86_64__
-    /* The hypervisor's range is one aligned range of 2^43 bytes */
-    return addr >> 43 != XENPV_M2P_VIRT_64 >> 43;
-#else
-    return addr <= XENPV_M2P_VIRT_32 - sizeof(ulong);
-#endif
-}
+
+/* lib.c */
+
 /* 0, or -EFAULT; these may have copied a part */
 int copy_from_guest(void *to, ulong from, ulong size);
 int copy_to_guest(ulong to, const void *from, ulong size);
@@ -369,13 +312,8 @@ ulong find_fixup(ulong ip);
 
 #define EX_TABLE(from, to) \
     ".pushsection __ex_table, \"a\"\n\t" \
-    EX_WORD " " #from ", " #to "\n\t" \
+    WORD_DIRECTIVE " " #from ", " #to "\n\t" \
     ".popsection\n\t"
-#ifdef __x86_64__
-#define EX_WORD ".quad"
-#else
-#define EX_WORD ".long"
-#endif
 
 /* Read or write one long; go to the label if that faults */
 #define GET_GUEST(val, addr, label) \
@@ -443,7 +381,7 @@ static inline void spin_unlock(struct spinlock *l)
 /* lib.c */
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
-/* %s %c %d %u %x, with l; %p is a ulong in full width */
+/* %s %u %x, with l and a width; %p is a ulong in full width */
 void printk(const char *fmt, ...);
 u64 mul_shift(u64 a, u32 mul, u32 shift);       /* a * mul >> shift */
 u64 div64(u64 n, u32 d);
@@ -463,10 +401,19 @@ void monitor_crash(const struct regs *regs, const char *why)
 /* A call to the machine: data goes both ways */
 long machine_call(u32 op, u32 cmd, void *data, u32 size);
 
-/* xenpv.lds: where the image's parts end; entry-*.S: the tables that it boots with */
+/* xenpv.lds: where the image's parts end, and the table of EX_TABLE() */
 extern char text_end[], rodata_end[];
+extern const struct ex_entry ex_table_start[], ex_table_end[];
+
+/* entry-*.S: the tables that it boots with, and the ways into ring 0 */
 extern u64 boot_l4[], boot_hv_l2[];
 extern u8 monitor_started;          /* the other vCPUs may go on */
+extern char trap_stubs[], sysenter_entry[];
+extern char slow_page_fault[], syscall_stub[], syscall_stub_end[];  /* 64-bit */
+extern char syscall32_stub[], syscall32_stub_end[];                 /* 64-bit */
+extern char hypercall_entry[], double_fault_task[];                 /* 32-bit */
+extern char iret_follows[];         /* a handler's way to an iret */
+void enter_guest(struct regs *regs) __attribute__((noreturn));
 
 /* init.c */
 void start_monitor(void) __attribute__((noreturn));
@@ -477,15 +424,18 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
 /* traps.c */
 void do_trap(struct regs *regs);
-void set_own_trap_table(struct vcpu *v);
-void set_trap_gate(struct vcpu *v, u8 vector);
-void set_ldt_holes(struct vcpu *v, bool holes);
 void deliver_events(struct regs *regs);
 /* An instruction that was emulated ends in a debug exception, for dr6 */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
+
+/* idt.c and idt-*.c */
 void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
-void enter_guest(struct regs *regs) __attribute__((noreturn));
+void set_trap_gate(struct vcpu *v, u8 vector);
+void set_ldt_holes(struct vcpu *v, bool holes);
+
+/* callbacks.c */
+void set_own_trap_table(struct vcpu *v);
 
 /* privileged.c, port_io.c and cpuid.c: instructions that trap (emulate.h) */
 bool emulate_privileged(struct vcpu *v, struct regs *regs);
@@ -519,13 +469,15 @@ bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
 /* table_writes.c */
 bool allow_table_write(struct vcpu *v, ulong addr);
 
-/* segments.c */
+/* segments.c and segments-*.c */
+void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp);
 void init_gdt(struct vcpu *v);
 int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents);
 int set_ldt(struct vcpu *v, ulong base, ulong ents);
 bool fix_descriptor(u64 *desc);
-void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp);      /* 32-bit */
 bool ldt_fault(struct vcpu *v, ulong *addr);
+
+/* debug.c */
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
 void load_debugregs(struct vcpu *v);
 
@@ -543,7 +495,6 @@ void mark_upcall_pending(struct vcpu *v);
 
 /* vcpu.c */
 #define REQUEST_NMI     1           /* struct vcpu's .requests */
-void *new_start(void);              /* for its .start */
 void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
 void flush_others(u64 mask, ulong what);
 void flush_idle(void);
@@ -557,7 +508,13 @@ void idle(struct vcpu *v);
 void let_interrupts_in(void);
 #define PART_OF_BATCH   256         /* elements that are done before that */
 void update_runstate(struct vcpu *v, int state);
+void wait_until_up(struct vcpu *v);
+
+/* vcpu_start.c and vcpu_start-*.c */
+void *new_start(void);              /* for .start */
+long initialise_vcpu(struct vcpu *v, ulong arg);
 void run_secondary(void) __attribute__((noreturn));
+void load_data_segments(struct regs *regs, u16 ds, u16 es, u16 fs, u16 gs);
 
 /* time.c */
 void init_time(struct vcpu *v);
@@ -586,7 +543,6 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 BY_REGISTER long refused_hypercall(ulong nr, ulong op);
 long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
 void before_iret(void);             /* for entry-*.S: in an NMI */
-extern char iret_follows[];         /* entry-*.S: a handler's way to an iret */
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 
 #define HYPERCALL(name) \
@@ -604,9 +560,10 @@ HYPERCALL(do_update_descriptor);
 HYPERCALL(do_stack_switch);
 HYPERCALL(do_set_segment_base);
 HYPERCALL(do_fpu_taskswitch);
+/* debug.c */
 HYPERCALL(do_set_debugreg);
 HYPERCALL(do_get_debugreg);
-/* traps.c */
+/* callbacks.c */
 HYPERCALL(do_set_trap_table);
 HYPERCALL(do_set_callbacks);
 HYPERCALL(do_callback_op);

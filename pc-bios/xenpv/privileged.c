@@ -9,17 +9,7 @@
  */
 
 #include "emulate.h"
-
-#define MSR_TSC             0x10
-#define MSR_UCODE_REV       0x8b
-#define MSR_APIC_BASE       0x1b
-#define MSR_MISC_ENABLE     0x1a0
-#define MSR_PAT             0x277
-#define MSR_PERF_CAPS       0x345
-#define MSR_EFER            0xc0000080
-#define MSR_TSC_AUX         0xc0000103
-#define MSR_PLATFORM_INFO   0xce
-#define MSR_MISC_FEATURES   0x140
+#include "msr.h"
 
 /* Long mode and system calls */
 #define GUEST_EFER          (WORD == 8 ? 0xd01 : 0x800)
@@ -40,13 +30,12 @@ static bool has_tsc_aux(struct vcpu *v)
 static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
 {
     switch (msr) {
-#ifdef __x86_64__
-    case MSR_FS_BASE:
-    case MSR_GS_BASE:
-    case MSR_KERNEL_GS_BASE:
+    case MSR_FS_BASE ... MSR_KERNEL_GS_BASE:
+        if (WORD == 4) {
+            break;
+        }
         *val = rdmsr(msr);
         return true;
-#endif
     case MSR_EFER:
         *val = GUEST_EFER;
         return true;
@@ -61,7 +50,7 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
         *val = 0x801801;
         return true;
     case MSR_PAT:
-        *val = 0x0000050100070406ULL;
+        *val = XEN_MSR_PAT;
         return true;
     case MSR_APIC_BASE:
         *val = 0xfee00000 | (v->id == 0) << 8;
@@ -94,18 +83,14 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
 static bool write_msr(struct vcpu *v, u32 msr, u64 val)
 {
     switch (msr) {
-#ifdef __x86_64__
-    case MSR_FS_BASE:
-    case MSR_GS_BASE:
-    case MSR_KERNEL_GS_BASE:
-        if ((s64)val >> 47 != 0 && (s64)val >> 47 != -1) {
+    case MSR_FS_BASE ... MSR_KERNEL_GS_BASE:
+        if (WORD == 4 || !canonical(val)) {
             return false;
         }
         wrmsr(msr, val);
         return true;
-#endif
     case MSR_PAT:
-        return val == 0x0000050100070406ULL;
+        return val == XEN_MSR_PAT;
     case MSR_EFER:
         return val == GUEST_EFER;
     case MSR_UCODE_REV:
@@ -133,8 +118,9 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
 }
 
 /* CR4 bits that a guest kernel decides on, for its programs' sake */
-#define CR4_GUEST   (0x4 /* TSD */ | CR4_DE | 0x10000 /* FSGSBASE */ | \
-                     0x40000 /* OSXSAVE */)
+#define CR4_TSD         0x4
+#define CR4_FSGSBASE    0x10000
+#define CR4_GUEST       (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
 
 static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
 {
@@ -153,15 +139,15 @@ static bool write_guest_cr(struct vcpu *v, unsigned nr, ulong val)
     case 4:
         {
             u32 features[4];
-            ulong allowed = 0x4 | CR4_DE;
+            ulong allowed = CR4_TSD | CR4_DE;
 
             guest_cpuid(v, 1, 0, features);
-            if (features[2] & 1 << 26) {
-                allowed |= 0x40000;
+            if (features[2] & CPUID1_XSAVE) {
+                allowed |= CR4_OSXSAVE;
             }
             guest_cpuid(v, 7, 0, features);
             if (features[1] & 1) {
-                allowed |= 0x10000;
+                allowed |= CR4_FSGSBASE;
             }
             v->cr4 = (v->cr4 & ~allowed) | (val & allowed);
             write_cr4((read_cr4() & ~CR4_GUEST) | (v->cr4 & CR4_GUEST));
@@ -316,87 +302,3 @@ done:
     instruction_done(v, regs, regs->ip + in.len);
     return true;
 }
-
-#ifdef __x86_64__
-/*
- * A segment's access rights, as in its descriptor's second half; 0: none, or one
- * in a hole of the LDT
- */
-static u32 access_rights(u16 sel)
-{
-    u32 rights = 0;
-
-    asm volatile("1: lar %1, %0\n\t"
-                 "2:\n\t"
-                 EX_TABLE(1b, 2b)
-                 : "+r" (rights) : "r" ((u32)sel) : "cc");
-    return rights;
-}
-
-#define AR_DATA_RW      0x0000f200      /* present, DPL 3, writable data */
-#define AR_CODE64       0x00209800      /* present, 64-bit code */
-#define AR_CODE_DPL     0x00006000
-
-static bool load_ss(u16 sel)
-{
-    return (sel & 3) == 3 && (access_rights(sel) & 0xfa00) == AR_DATA_RW;
-}
-
-static bool load_cs(u16 sel)
-{
-    u32 rights = access_rights(sel);
-
-    return (sel & 3) == 3 && (rights & 0x00609800) == AR_CODE64 &&
-           ((rights & AR_CODE_DPL) == AR_CODE_DPL || (rights & 0x400));
-}
-
-/*
- * A 64-bit kernel knows itself in ring 3, and some load SS and CS with segments
- * of their own that have DPL and RPL 3: SS from a register, CS by a far return.
- * In ring 1 the first is a #GP. So is the other, because what the CPU takes for
- * the outer ring's stack pointer and SS is whatever the kernel has on its stack.
- * Bases and limits of both are without effect in 64-bit mode: what is checked
- * here need not be loaded.
- */
-bool emulate_segment_load(struct vcpu *v, struct regs *regs)
-{
-    struct insn in;
-    ulong ip, sp = regs->sp, cs;
-
-    if (!decode_prefixes(&in, regs) || in.two_byte) {
-        return false;
-    }
-    ip = regs->ip + in.len;
-    switch (in.opcode) {
-    case 0x8e:              /* mov reg, %ss */
-        in.modrm = next(&in);
-        if (in.modrm >> 6 != 3 || (in.modrm >> 3 & 7) != 2 ||
-            !load_ss(*reg_ptr(regs, modrm_rm(&in)))) {
-            return false;
-        }
-        ip++;
-        break;
-    case 0xcb:              /* lret */
-        if (in.op_size != 8 || !access_ok(sp, 16)) {
-            return false;
-        }
-        GET_GUEST(ip, sp, bad);
-        GET_GUEST(cs, sp + 8, bad);
-        if (!canonical(ip) || !load_cs(cs)) {
-            return false;
-        }
-        sp += 16;
-        break;
-    default:
-        return false;
-    }
-    if (in.len > in.avail) {
-        return false;
-    }
-    regs->sp = sp;
-    instruction_done(v, regs, ip);
-    return true;
-bad:
-    return false;
-}
-#endif

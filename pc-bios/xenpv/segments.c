@@ -1,7 +1,10 @@
 /*
- * Segments: the GDT, the LDT, the TSS, and what goes with a stack or a
- * segment base; the FPU's task-switched flag and the debug registers, which
- * are CPU state of the same kind, are here too.
+ * Segments: the GDT, the LDT, and the FPU's task-switched flag, which is CPU state of
+ * the same kind
+ *
+ * init.c makes a vCPU's tables at its start; segments-32.c and segments-64.c have the
+ * descriptors and the TSS of a width, and the hypercalls about stacks and bases. The
+ * rest is called for hypercalls, on the vCPU that asks or for one that is not up.
  *
  * The guest's GDT frames are mapped where the CPU looks for them, followed by
  * two pages of ours. As under Xen the guest's descriptors are corrected in
@@ -10,61 +13,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
 #include "frame.h"
-
-struct tss {
-#ifdef __x86_64__
-    u32 reserved0;
-    u64 rsp0, rsp1, rsp2;
-    u64 reserved1;
-    u64 ist[7];
-    u64 reserved2;
-    u16 reserved3, iopb;
-#else
-    u32 link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
-    u32 eax, ecx, edx, ebx, esp, ebp, esi, edi, es, cs, ss, ds, fs, gs, ldt;
-    u16 trap, iopb;
-#endif
-} __attribute__((packed));
+#include "segments.h"
 
 struct desc_ptr {
     u16 limit;
     ulong base;
 } __attribute__((packed));
-
-#define DESC_P          (1ULL << 47)
-#define DESC_S          (1ULL << 44)
-#define DESC_DPL_SHIFT  45
-#define DESC_FLAT       0x00cf000000000000ULL   /* 4 GiB, 32-bit */
-#define DESC_FLAT64     0x00af000000000000ULL
-#define DESC_TYPE(t)    ((u64)(t) << 40)
-
-static inline u64 flat(u64 size, unsigned type, unsigned dpl)
-{
-    return size | 0xffff | DESC_P | DESC_S | DESC_TYPE(type) |
-           (u64)dpl << DESC_DPL_SHIFT;
-}
-
-static void set_system_desc(u64 *desc, ulong base, u32 limit, unsigned type)
-{
-    desc[0] = DESC_P | DESC_TYPE(type) | (limit & 0xffff) |
-              (u64)(base & 0xffffff) << 16 |
-              (u64)(limit >> 16 & 0xf) << 48 | (u64)(base >> 24 & 0xff) << 56;
-#ifdef __x86_64__
-    desc[1] = base >> 32;
-#endif
-}
-
-static inline ulong area_of(struct vcpu *v)
-{
-    return (ulong)v - VCPU_OFFSET;
-}
-
-static inline u64 *gdt_entry(struct vcpu *v, unsigned selector)
-{
-    return (u64 *)(area_of(v) + AREA_GDT * PAGE_SIZE + (selector & ~7));
-}
 
 static void load_ldt(struct vcpu *v)
 {
@@ -72,7 +27,7 @@ static void load_ldt(struct vcpu *v)
 
     if (sel) {
         set_system_desc(gdt_entry(v, SEL_LDT), area_of(v) + AREA_LDT * PAGE_SIZE,
-                        v->ldt_ents * 8 - 1, 0x2);
+                        v->ldt_ents * 8 - 1, DESC_TYPE_LDT);
     }
     asm volatile("lldt %0" : : "r" (sel));
 }
@@ -81,7 +36,6 @@ void init_gdt(struct vcpu *v)
 {
     struct desc_ptr ptr = { 16 * PAGE_SIZE - 1, area_of(v) };
     u64 *ours = alloc_page(), *zero = alloc_page();
-    struct tss *tss = v->tss;
     u64 rw = PTE_P | PTE_RW | PTE_A | PTE_D;
 
     for (int i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
@@ -90,53 +44,13 @@ void init_gdt(struct vcpu *v)
     map_area_page(v, AREA_GDT + 14, core_gpa(ours) | rw);
     map_area_page(v, AREA_GDT + 15, core_gpa(zero) | rw);
 
-#ifdef __x86_64__
-    *gdt_entry(v, MON_CS) = flat(DESC_FLAT64, 0xb, 0);
-    *gdt_entry(v, MON_DS) = flat(DESC_FLAT, 0x3, 0);
-    *gdt_entry(v, RING1_CS) = flat(DESC_FLAT64, 0xb, 1);
-    *gdt_entry(v, RING1_SS) = flat(DESC_FLAT, 0x3, 1);
-    *gdt_entry(v, FLAT_RING3_CS32) = flat(DESC_FLAT, 0xb, 3);
-    *gdt_entry(v, FLAT_RING3_DS32) = flat(DESC_FLAT, 0x3, 3);
-    *gdt_entry(v, FLAT_RING3_CS64) = flat(DESC_FLAT64, 0xb, 3);
-    tss->rsp0 = area_of(v) + STACK_TOP;
-    tss->ist[0] = area_of(v) + (AREA_DF_STACK + 1) * PAGE_SIZE;
-    tss->ist[1] = area_of(v) + (AREA_NMI_STACK + 1) * PAGE_SIZE;
-    tss->ist[2] = area_of(v) + (AREA_DB_STACK + 1) * PAGE_SIZE;
-#else
-    *gdt_entry(v, MON_CS) = flat(DESC_FLAT, 0xb, 0);
-    *gdt_entry(v, MON_DS) = flat(DESC_FLAT, 0x3, 0);
-    *gdt_entry(v, FLAT_RING1_CS) = flat(DESC_FLAT, 0xb, 1);
-    *gdt_entry(v, FLAT_RING1_DS) = flat(DESC_FLAT, 0x3, 1);
-    *gdt_entry(v, FLAT_RING3_CS) = flat(DESC_FLAT, 0xb, 3);
-    *gdt_entry(v, FLAT_RING3_DS) = flat(DESC_FLAT, 0x3, 3);
-    tss->esp0 = area_of(v) + STACK_TOP;
-    tss->ss0 = MON_DS;
-    {
-        /* The double-fault task, beside the TSS that it interrupts */
-        extern char double_fault_task[];
-        struct tss *df = tss + 1;
-
-        df->eip = (ulong)double_fault_task;
-        df->cs = MON_CS;
-        df->ss = df->ds = df->es = MON_DS;
-        df->esp = area_of(v) + (AREA_DF_STACK + 1) * PAGE_SIZE;
-        df->eflags = 2;
-        df->iopb = sizeof(*df);
-        df->cr3 = PTE_MFN(v->area_l1[AREA_PDPT]) << 12;
-        set_system_desc(gdt_entry(v, SEL_DF_TSS), (ulong)df, sizeof(*df) - 1,
-                        0x9);
-    }
-#endif
-    tss->iopb = sizeof(*tss);
-    set_system_desc(gdt_entry(v, SEL_TSS), (ulong)tss, sizeof(*tss) - 1, 0x9);
+    fill_gdt(v);
+    v->tss->iopb = sizeof(*v->tss);
+    set_system_desc(gdt_entry(v, SEL_TSS), (ulong)v->tss, sizeof(*v->tss) - 1,
+                    DESC_TYPE_TSS);
 
     asm volatile("lgdt %0" : : "m" (ptr));
-#ifdef __x86_64__
-    asm volatile("push %0; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:"
-                 : : "i" (MON_CS) : "rax", "memory");
-#else
-    asm volatile("ljmp %0, $1f; 1:" : : "i" (MON_CS));
-#endif
+    load_monitor_cs();
     asm volatile("mov %0, %%ss; mov %0, %%ds; mov %0, %%es" : : "r" (MON_DS));
     asm volatile("ltr %w0" : : "r" (SEL_TSS));
     load_ldt(v);
@@ -147,11 +61,7 @@ void init_gdt(struct vcpu *v)
  * itself in ring 3, and so has IRET return to itself with RPL 3: by its own
  * code segment too, which needs DPL 3 for that. See kernel_in_ring3.
  */
-#ifdef __x86_64__
-#define GUEST_KERNEL_DPL    3
-#else
-#define GUEST_KERNEL_DPL    1
-#endif
+#define GUEST_KERNEL_DPL    (WORD == 8 ? 3 : 1)
 
 /* May a call gate name this code segment: the guest's, or its kernel's */
 static bool gate_selector_ok(u16 sel)
@@ -184,9 +94,6 @@ static bool fix_call_gate(u64 *desc, unsigned dpl)
     return true;
 }
 
-#define DESC_TYPE_CALL_GATE 0xc
-#define DESC_L          (1ULL << 53)
-
 /*
  * Make a descriptor fit for the guest's tables, as Xen's check_descriptor
  * does. False: Xen refuses it.
@@ -201,9 +108,7 @@ bool fix_descriptor(u64 *desc)
          * by itself; the type is checked when it does */
         return true;
     }
-    if (dpl < GUEST_KERNEL_DPL) {
-        dpl |= GUEST_KERNEL_DPL;
-    }
+    dpl |= dpl < GUEST_KERNEL_DPL ? GUEST_KERNEL_DPL : 0;
     if (!(d & DESC_S)) {
         switch (d >> 40 & 0xf) {
         case 0:             /* the second half of a 64-bit gate */
@@ -348,14 +253,9 @@ int set_ldt(struct vcpu *v, ulong base, ulong ents)
 
 HYPERCALL(do_update_descriptor)
 {
-#ifdef __x86_64__
-    ulong maddr = a1;
-    u64 desc = a2;
-#else
-    /* 64-bit arguments are pairs of registers */
-    u64 maddr = a1 | (u64)a2 << 32;
-    u64 desc = a3 | (u64)a4 << 32;
-#endif
+    /* In 32-bit code 64-bit arguments are pairs of registers */
+    u64 maddr = WORD == 8 ? a1 : a1 | (u64)a2 << 32;
+    u64 desc = WORD == 8 ? a2 : a3 | (u64)a4 << 32;
     ulong mfn = maddr >> 12;
 
     if ((maddr & 7) || !guest_mfn_valid(mfn) ||
@@ -367,84 +267,10 @@ HYPERCALL(do_update_descriptor)
     return 0;
 }
 
-#ifndef __x86_64__
-/* In the TSS, too: gates may lead from user mode straight to ring 1 */
-void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp)
-{
-    struct tss *tss = v->tss;
-
-    if (!(ss & 3)) {
-        ss |= 1;
-    }
-    v->kernel_ss = tss->ss1 = ss;
-    v->kernel_sp = tss->esp1 = sp;
-}
-#endif
-
 HYPERCALL(do_stack_switch)
 {
-    struct vcpu *v = current_vcpu();
-
-#ifdef __x86_64__
-    v->kernel_ss = a1;
-    v->kernel_sp = a2;
-#else
-    set_kernel_stack(v, a1, a2);
-#endif
+    set_kernel_stack(current_vcpu(), a1, a2);
     return 0;
-}
-
-HYPERCALL(do_set_segment_base)
-{
-#ifdef __x86_64__
-    switch ((u32)a1) {
-    case SEGBASE_FS:
-        if (!canonical(a2)) {
-            return -EINVAL;
-        }
-        wrmsr(MSR_FS_BASE, a2);
-        return 0;
-    case SEGBASE_GS_USER:
-        if (!canonical(a2)) {
-            return -EINVAL;
-        }
-        wrmsr(MSR_KERNEL_GS_BASE, a2);
-        return 0;
-    case SEGBASE_GS_KERNEL:
-        if (!canonical(a2)) {
-            return -EINVAL;
-        }
-        wrmsr(MSR_GS_BASE, a2);
-        return 0;
-    case SEGBASE_GS_USER_SEL:
-        {
-            u32 sel = a2 & 0xffff;
-
-            if (sel > 3) {
-                sel |= 3;
-            }
-            /*
-             * Loaded with the user's GS base active; 0 if it cannot be. With
-             * the null selector some CPUs leave the base as it was: so by way
-             * of one whose base is 0.
-             */
-            asm volatile("swapgs\n\t"
-                         "mov %1, %%gs\n\t"
-                         "1: mov %0, %%gs\n\t"
-                         "swapgs\n\t"
-                         ".pushsection .fixup, \"ax\"\n\t"
-                         "2: xor %0, %0\n\t"
-                         "jmp 1b\n\t"
-                         ".popsection\n\t"
-                         EX_TABLE(1b, 2b)
-                         : "+r" (sel) : "r" (FLAT_RING3_DS32));
-            return 0;
-        }
-    }
-    return -EINVAL;
-#else
-    return -ENOSYS;
-#endif
 }
 
 HYPERCALL(do_fpu_taskswitch)
@@ -459,102 +285,4 @@ HYPERCALL(do_fpu_taskswitch)
         asm volatile("clts");
     }
     return 0;
-}
-
-static void load_debugreg(unsigned reg, ulong val)
-{
-    switch (reg) {
-    case 0:
-        asm volatile("mov %0, %%db0" : : "r" (val));
-        break;
-    case 1:
-        asm volatile("mov %0, %%db1" : : "r" (val));
-        break;
-    case 2:
-        asm volatile("mov %0, %%db2" : : "r" (val));
-        break;
-    case 3:
-        asm volatile("mov %0, %%db3" : : "r" (val));
-        break;
-    case 6:
-        asm volatile("mov %0, %%db6" : : "r" (val));
-        break;
-    case 7:
-        asm volatile("mov %0, %%db7" : : "r" (val));
-        break;
-    }
-}
-
-/* What the guest wants in a debug register, as it may have it */
-int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
-{
-    ulong io;
-
-    switch (*reg) {
-    case 0 ... 3:
-        if (!access_ok(*val, 0) || !canonical(*val)) {
-            return -EPERM;
-        }
-        return 0;
-    case 4:
-    case 5:
-        if (v->cr4 & CR4_DE) {
-            return -ENODEV;
-        }
-        *reg += 2;
-        break;
-    case 6:
-    case 7:
-        break;
-    default:
-        return -ENODEV;
-    }
-    if (*val != (u32)*val) {
-        return -EINVAL;
-    }
-    if (*reg == 6) {
-        *val = (*val & 0xe00f) | 0xffff0ff0;
-        return 0;
-    }
-    *val = (*val & ~0xd800UL) | 0x400;
-    /* General detect is ours, and no port to break on is the guest's */
-    io = *val >> 17 & ~(*val >> 16) & 0x1111;
-    return (*val & 0x2000) || ((*val & 0xff) && io) ? -EPERM : 0;
-}
-
-void load_debugregs(struct vcpu *v)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        load_debugreg(i, v->debugreg[i]);
-    }
-}
-
-HYPERCALL(do_set_debugreg)
-{
-    struct vcpu *v = current_vcpu();
-    unsigned reg = a1;
-    ulong val = a2;
-    int ret = check_debugreg(v, &reg, &val);
-
-    if (!ret) {
-        v->debugreg[reg] = val;
-        load_debugreg(reg, val);
-    }
-    return ret;
-}
-
-HYPERCALL(do_get_debugreg)
-{
-    struct vcpu *v = current_vcpu();
-
-    switch ((u32)a1) {
-    case 4:
-    case 5:
-        return v->cr4 & CR4_DE ? -ENODEV : (long)v->debugreg[(u32)a1 + 2];
-    case 0 ... 3:
-    case 6:
-    case 7:
-        return v->debugreg[(u32)a1];
-    }
-    return -ENODEV;
 }

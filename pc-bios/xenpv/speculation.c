@@ -16,9 +16,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
+#include "msr.h"
 
-#define MSR_SPEC_CTRL       0x48
 #define SPEC_CTRL_IBRS      (1 << 0)
 #define SPEC_CTRL_STIBP     (1 << 1)
 #define SPEC_CTRL_SSBD      (1 << 2)
@@ -26,12 +25,9 @@
 #define SPEC_CTRL_RRSBA_DIS (3 << 5)        /* likewise */
 #define SPEC_CTRL_PSFD      (1 << 7)
 #define SPEC_CTRL_BHI_DIS_S (1 << 10)
-#define MSR_PRED_CMD        0x49
 #define PRED_CMD_IBPB       (1 << 0)
 #define PRED_CMD_SBPB       (1 << 7)
-#define MSR_ARCH_CAPS       0x10a
 #define ARCH_CAPS_IBRS_ALL  (1 << 1)
-#define MSR_EFER            0xc0000080
 #define EFER_AIBRSE         (1 << 21)
 
 /*
@@ -83,16 +79,13 @@ static u32 allowed_by(struct vcpu *v, const struct feature *f, unsigned nr)
 /* The CPU's own features, which need not be the guest's */
 static u32 cpuid_reg(u32 leaf, unsigned reg)
 {
-    u32 a = leaf & 0x80000000, c = 0, out[4];
+    u32 out[4];
 
-    asm("cpuid" : "+a" (a), "+c" (c) : : "ebx", "edx");
-    if (a < leaf) {
+    cpuid(leaf & 0x80000000, out);
+    if (out[0] < leaf) {
         return 0;
     }
-    c = 0;
-    asm("cpuid" : "=a" (out[0]), "=b" (out[1]), "+c" (c), "=d" (out[3])
-                : "0" (leaf));
-    out[2] = c;
+    cpuid(leaf, out);
     return out[reg];
 }
 

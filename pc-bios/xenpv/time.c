@@ -8,14 +8,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
-#include "frame.h"
+#include "msr.h"
 
-#define MSR_KVM_WALL_CLOCK_NEW  0x4b564d00
-#define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
-#define MSR_KVM_PV_EOI_EN       0x4b564d04
-
-#define MSR_APIC_BASE       0x1b
 #define APIC_BASE_ENABLE    (1 << 11)
 #define APIC_BASE_X2APIC    (1 << 10)
 /* x2APIC MSR numbers; the xAPIC's register is at (msr & 0xff) * 16 */
@@ -375,11 +369,7 @@ void set_timer(struct vcpu *v, u64 deadline)
 
 HYPERCALL(do_set_timer_op)
 {
-#ifdef __x86_64__
-    u64 deadline = a1;
-#else
-    u64 deadline = a1 | (u64)a2 << 32;
-#endif
+    u64 deadline = WORD == 8 ? a1 : a1 | (u64)a2 << 32;
 
     /*
      * Far ahead or "negative" deadlines are a wrapped tick counter of an old

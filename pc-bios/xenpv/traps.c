@@ -9,20 +9,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
-#include "frame.h"
-
-#define NR_EXCEPTIONS   32
-#define X86_DB          1
-#define X86_NMI         2
-#define X86_BP          3
-#define X86_OF          4
-#define X86_UD          6
-#define X86_NM          7
-#define X86_DF          8
-#define X86_GP          13
-#define X86_PF          14
-#define X86_MC          18
+#include "traps.h"
 
 /* #PF error code */
 #define PF_PRESENT      0x01
@@ -30,202 +17,6 @@
 #define PF_USER         0x04
 #define PF_RSVD         0x08
 #define PF_INSN         0x10
-
-static const u32 has_error_code = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 |
-                                  1 << 13 | 1 << 14 | 1 << 17 | 1 << 21;
-
-struct gate {
-#ifdef __x86_64__
-    u16 offset_lo, selector;
-    u8 ist, type;
-    u16 offset_mid;
-    u32 offset_hi, reserved;
-#else
-    u16 offset_lo, selector;
-    u8 reserved, type;
-    u16 offset_hi;
-#endif
-};
-
-static void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type,
-                     unsigned dpl, unsigned ist)
-{
-    struct gate g = { 0 };
-
-    g.offset_lo = addr;
-    g.selector = sel;
-    g.type = 0x80 | dpl << 5 | type;
-#ifdef __x86_64__
-    g.ist = ist;
-    g.offset_mid = addr >> 16;
-    g.offset_hi = addr >> 32;
-#else
-    g.offset_hi = addr >> 16;
-#endif
-    *gate = g;
-}
-
-static void set_own_gate(struct vcpu *v, u8 vector)
-{
-    extern char trap_stubs[];
-    unsigned dpl = vector == X86_BP || vector == X86_OF ? 3 : 0;
-    unsigned ist = vector == X86_DF || vector == X86_MC ? 1 :
-                   vector == X86_NMI ? 2 : vector == X86_DB ? 3 : 0;
-
-    set_gate(&v->idt[vector], (ulong)trap_stubs + vector * 16, MON_CS, 0xe,
-             dpl, ist);
-}
-
-/* Vectors that are neither exceptions nor the monitor's own */
-static inline bool is_guest_vector(unsigned vector)
-{
-    return vector >= NR_EXCEPTIONS && vector < XENPV_TIMER_VECTOR;
-}
-
-/*
- * The gate of a vector that programs may raise by INT n. It is changed in parts,
- * and so on the vCPU itself, whose programs do not run meanwhile. A 32-bit guest's
- * system call needs no help: its gate leads from ring 3 to ring 1 directly, if
- * the handler does not want events masked.
- */
-void set_trap_gate(struct vcpu *v, u8 vector)
-{
-    struct trap_info *ti = &v->traps[vector];
-    bool user = ti->address && TI_GET_DPL(ti) == 3;
-
-    if (!is_guest_vector(vector) || (WORD == 4 && vector == 0x82)) {
-        return;
-    }
-#ifndef __x86_64__
-    if (vector == 0x80 && ti->address && !TI_GET_IF(ti) && (ti->cs & 3) == 1 &&
-        access_ok(ti->address, 1)) {
-        set_gate(&v->idt[vector], ti->address, ti->cs, 0xf, TI_GET_DPL(ti), 0);
-        return;
-    }
-#endif
-    set_own_gate(v, vector);
-    if (user) {
-        v->idt[vector].type |= 3 << 5;
-    }
-}
-
-/* With holes in the LDT each page fault needs a look */
-void set_ldt_holes(struct vcpu *v, bool holes)
-{
-    v->ldt_holes = holes;
-#ifdef __x86_64__
-    {
-        extern char slow_page_fault[];
-
-        if (holes) {
-            set_gate(&v->idt[X86_PF], (ulong)slow_page_fault, MON_CS, 0xe, 0, 0);
-        } else {
-            set_own_gate(v, X86_PF);
-        }
-    }
-#endif
-}
-
-#ifdef __x86_64__
-/*
- * Code of entry-64.S that addresses the vCPU's area relative to itself and ends
- * with a jump out of it: the jump's distance is another one here
- */
-static void copy_stub(char *to, const char *stub, const char *end)
-{
-    ulong size = end - stub;
-    s32 *distance = (s32 *)(to + size - sizeof(*distance));
-
-    memcpy(to, stub, size);
-    *distance -= to - stub;
-}
-_Static_assert(VCPU_VIRT + XENPV_MAX_VCPUS * VCPU_AREA_SIZE - CORE_VIRT <
-               0x7fffffff, "");
-#endif
-
-void init_idt(struct vcpu *v)
-{
-    for (int i = 0; i < 256; i++) {
-        set_own_gate(v, i);
-    }
-#ifdef __x86_64__
-    {
-        extern char syscall_stub[], syscall_stub_end[];
-        extern char syscall32_stub[], syscall32_stub_end[];
-        char *stub = (char *)v - VCPU_OFFSET + AREA_STUB * PAGE_SIZE;
-
-        copy_stub(stub, syscall_stub, syscall_stub_end);
-        copy_stub(stub + SYSCALL32_STUB, syscall32_stub, syscall32_stub_end);
-        map_area_page(v, AREA_STUB, v->area_l1[AREA_STUB] & ~PTE_RW);
-    }
-#else
-    {
-        extern char hypercall_entry[];
-        struct gate *df = &v->idt[X86_DF];
-
-        set_gate(&v->idt[0x82], (ulong)hypercall_entry, MON_CS, 0xe, 1, 0);
-        set_gate(df, 0, SEL_DF_TSS, 0x5, 0, 0);     /* a task gate */
-    }
-#endif
-}
-
-#define MSR_SYSENTER_CS     0x174
-#define MSR_SYSENTER_ESP    0x175
-#define MSR_SYSENTER_EIP    0x176
-#define MSR_PAT         0x277
-#define MSR_EFER        0xc0000080
-#define MSR_STAR        0xc0000081
-#define MSR_LSTAR       0xc0000082
-#define MSR_CSTAR       0xc0000083
-#define MSR_SFMASK      0xc0000084
-#define XEN_MSR_PAT     0x0000050100070406ULL   /* public/arch-x86/xen.h */
-
-/* In long mode AMD's CPUs, and Hygon's, have it not, and short MSRs for it */
-static bool has_sysenter(void)
-{
-    u32 a = 0, b, c, d;
-
-    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
-    if (WORD == 8 && (b == 0x68747541 || b == 0x6f677948)) {
-        return false;           /* "Auth", "Hygo" */
-    }
-    a = 1;
-    asm("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
-    return d & 1 << 11;
-}
-
-void load_idt(struct vcpu *v)
-{
-    struct {
-        u16 limit;
-        ulong base;
-    } __attribute__((packed)) ptr = { 256 * sizeof(struct gate) - 1,
-                                      (ulong)v->idt };
-
-    asm volatile("lidt %0" : : "m" (ptr));
-    wrmsr(MSR_PAT, XEN_MSR_PAT);
-    if (has_sysenter()) {
-        extern char sysenter_entry[];
-
-        wrmsr(MSR_SYSENTER_CS, MON_CS);
-        wrmsr(MSR_SYSENTER_ESP, (ulong)v);      /* where its stack ends */
-        wrmsr(MSR_SYSENTER_EIP, (ulong)sysenter_entry);
-    } else {
-        wrmsr(MSR_SYSENTER_CS, 0);
-    }
-#ifdef __x86_64__
-    {
-        ulong stub = (ulong)v - VCPU_OFFSET + AREA_STUB * PAGE_SIZE;
-
-        /* SYSRET to user mode loads FLAT_RING3_CS64 and FLAT_RING3_SS64 */
-        wrmsr(MSR_STAR, (u64)FLAT_RING3_CS32 << 48 | (u64)MON_CS << 32);
-        wrmsr(MSR_LSTAR, stub);
-        wrmsr(MSR_CSTAR, stub + SYSCALL32_STUB);
-        wrmsr(MSR_SFMASK, EFL_TF | EFL_IF | EFL_DF | EFL_IOPL | EFL_NT |
-                          EFL_RF | EFL_AC);
-    }
-#endif
-}
 
 /* Frames on the guest kernel's stack */
 
@@ -434,10 +225,9 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     } else if (!error && (in_kernel(v, regs) ? emulate_privileged(v, regs)
                                              : emulate_program(v, regs))) {
         return;
-#ifdef __x86_64__
-    } else if (in_kernel(v, regs) && emulate_segment_load(v, regs)) {
+    } else if (WORD == 8 && in_kernel(v, regs) &&
+               emulate_segment_load(v, regs)) {
         return;
-#endif
     }
     bounce_trap_error(v, regs, X86_GP, error);
 }
@@ -533,7 +323,6 @@ void do_trap(struct regs *regs)
     case X86_MC:
         monitor_crash(regs, "machine check");
         break;
-#ifdef __x86_64__
     case VECTOR_SYSCALL32:
         /* The frame's CS and SS are already those of the program */
         if (v->syscall32.ip) {
@@ -545,7 +334,6 @@ void do_trap(struct regs *regs)
         regs->ip -= 2;
         bounce_trap(v, regs, X86_UD);
         break;
-#endif
     case VECTOR_SYSENTER:
         /* From a program: a kernel that does this gets it as one's, too */
         if (v->sysenter.cs > 3) {
@@ -560,7 +348,7 @@ void do_trap(struct regs *regs)
         break;
     default:
         if (vector < NR_EXCEPTIONS) {
-            if (has_error_code >> vector & 1) {
+            if (HAS_ERROR_CODE >> vector & 1) {
                 bounce_trap_error(v, regs, vector, regs->error_code);
             } else {
                 bounce_trap(v, regs, vector);
@@ -581,8 +369,7 @@ void do_trap(struct regs *regs)
     }
 }
 
-#ifdef __x86_64__
-/* The guest kernel trapped while it ran in ring 3, see entry-64.S */
+/* 64-bit: the guest kernel trapped while it ran in ring 3, see entry-64.S */
 void kernel_trap_in_ring3(struct regs *regs)
 {
     if (regs->vector == X86_PF) {
@@ -593,7 +380,6 @@ void kernel_trap_in_ring3(struct regs *regs)
     }
     do_trap(regs);
 }
-#endif
 
 /*
  * A page that the monitor reads or writes for the guest, and that the tables let
@@ -653,231 +439,20 @@ static void monitor_trap(struct regs *regs, bool border)
 /* A trap in ring 0: an interrupt in HLT, an NMI, or an access that may fail */
 void do_monitor_trap(struct regs *regs)
 {
-#ifdef __x86_64__
     struct vcpu *v = current_vcpu();
-    ulong cr3 = read_cr3();
+    ulong cr3 = WORD == 8 ? read_cr3() : 0;
 
     /*
      * At the border to user mode its tables are in use, which may have nothing
      * but that border. Whoever trapped there goes on with them.
      */
-    if (unlikely(cr3 != v->kernel_cr3 && v->kernel_cr3)) {
+    if (WORD == 8 && unlikely(cr3 != v->kernel_cr3 && v->kernel_cr3)) {
         write_cr3(v->kernel_cr3);
         monitor_trap(regs, true);
         write_cr3(cr3);
         return;
     }
-#endif
     monitor_trap(regs, false);
-}
-
-/* Hypercalls */
-
-/* A code segment of the guest kernel's is not one of ring 0 */
-static u16 fix_selector(u16 sel)
-{
-    return sel & 3 ? sel : sel | 1;
-}
-
-/* .traps was filled in from VCPUOP_initialise, where the index is the vector */
-void set_own_trap_table(struct vcpu *v)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
-        v->traps[i].cs = fix_selector(v->traps[i].cs);
-        set_trap_gate(v, i);
-    }
-}
-
-HYPERCALL(do_set_trap_table)
-{
-    struct vcpu *v = current_vcpu();
-    struct trap_info ti;
-
-    if (!a1) {
-        memset(v->traps, 0, sizeof(v->traps));
-        for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
-            set_trap_gate(v, i);
-        }
-        return 0;
-    }
-    for (ulong n = 1;; n++, a1 += sizeof(ti)) {
-        if (n % ARRAY_SIZE(v->traps) == 0) {
-            let_interrupts_in();
-        }
-        if (copy_from_guest(&ti, a1, sizeof(ti))) {
-            return -EFAULT;
-        }
-        if (!ti.address) {
-            return 0;
-        }
-        if (!canonical(ti.address)) {
-            return -EINVAL;
-        }
-        ti.cs = fix_selector(ti.cs);
-        v->traps[ti.vector] = ti;
-        set_trap_gate(v, ti.vector);
-    }
-}
-
-static void set_callback(struct callback *cb, u16 cs, ulong ip)
-{
-    cb->cs = fix_selector(cs);
-    cb->ip = ip;
-}
-
-HYPERCALL(do_set_callbacks)
-{
-    struct vcpu *v = current_vcpu();
-
-    /* What is refused is left as it was, without a word */
-#ifdef __x86_64__
-    if (canonical(a1)) {
-        set_callback(&v->event, RING1_CS, a1);
-    }
-    if (canonical(a2)) {
-        set_callback(&v->failsafe, RING1_CS, a2);
-        v->failsafe.masks = false;
-    }
-    if (canonical(a3)) {
-        v->syscall_cb = a3;
-        v->syscall_masks = 0;
-    }
-#else
-    set_callback(&v->event, a1, a2);
-    set_callback(&v->failsafe, a3, a4);
-    v->failsafe.masks = false;
-#endif
-    return 0;
-}
-
-/* public/callback.h, which QEMU has no copy of */
-#define CALLBACKOP_register         0
-#define CALLBACKOP_unregister       1
-#define CALLBACKTYPE_event          0
-#define CALLBACKTYPE_failsafe       1
-#define CALLBACKTYPE_syscall        2
-#define CALLBACKTYPE_nmi            4
-#define CALLBACKTYPE_sysenter       5
-#define CALLBACKTYPE_syscall32      7
-#define CALLBACKF_mask_events       1
-struct callback_register {
-    u16 type, flags;
-    xen_callback_t address;
-};
-
-/* As if it were in the trap table: with events masked, by the usual CS */
-static void set_nmi_handler(struct vcpu *v, ulong ip)
-{
-    struct trap_info *ti = &v->traps[X86_NMI];
-
-    memset(ti, 0, sizeof(*ti));
-    ti->vector = X86_NMI;
-    ti->cs = ip ? RING1_CS : 0;
-    ti->address = ip;
-    TI_SET_IF(ti, ip != 0);
-}
-
-static long register_callback(struct vcpu *v, const struct callback_register *r)
-{
-    bool masks = r->flags & CALLBACKF_mask_events;
-#ifdef __x86_64__
-    ulong ip = r->address;
-    u16 cs = RING1_CS;
-
-    if (!canonical(ip)) {
-        return -EINVAL;
-    }
-#else
-    ulong ip = r->address.eip;
-    u16 cs = r->address.cs;
-#endif
-
-    switch (r->type) {
-    case CALLBACKTYPE_event:
-        set_callback(&v->event, cs, ip);
-        return 0;
-    case CALLBACKTYPE_failsafe:
-        set_callback(&v->failsafe, cs, ip);
-        v->failsafe.masks = masks;
-        return 0;
-    case CALLBACKTYPE_nmi:
-        set_nmi_handler(v, ip);
-        return 0;
-    case CALLBACKTYPE_sysenter:
-        set_callback(&v->sysenter, cs, ip);
-        v->sysenter.cs = ip ? v->sysenter.cs : 0;
-        v->sysenter.masks = masks;
-        return 0;
-    case CALLBACKTYPE_syscall32:
-        /* Without effect on 32-bit, where SYSCALL is not enabled */
-        set_callback(&v->syscall32, cs, ip);
-        v->syscall32.masks = masks;
-        return 0;
-#ifdef __x86_64__
-    case CALLBACKTYPE_syscall:
-        v->syscall_cb = ip;
-        v->syscall_masks = masks;
-        return 0;
-#endif
-    }
-    return -ENOSYS;
-}
-
-HYPERCALL(do_callback_op)
-{
-    struct vcpu *v = current_vcpu();
-    struct callback_register r;
-
-    switch ((u32)a1) {
-    case CALLBACKOP_register:
-        if (copy_from_guest(&r, a2, sizeof(r))) {
-            return -EFAULT;
-        }
-        return register_callback(v, &r);
-    case CALLBACKOP_unregister:
-        if (copy_from_guest(&r, a2, 4)) {
-            return -EFAULT;
-        }
-        switch (r.type) {
-        case CALLBACKTYPE_event:
-        case CALLBACKTYPE_failsafe:
-        case CALLBACKTYPE_sysenter:
-        case CALLBACKTYPE_syscall32:
-            return -EINVAL;
-        case CALLBACKTYPE_syscall:
-            return WORD == 8 ? -EINVAL : -ENOSYS;
-        case CALLBACKTYPE_nmi:
-            set_nmi_handler(v, 0);
-            return 0;
-        }
-        return -ENOSYS;
-    }
-    return WORD == 8 ? -ENOSYS : -EINVAL;
-}
-
-#define XENNMI_register_callback    0
-#define XENNMI_unregister_callback  1
-
-HYPERCALL(do_nmi_op)
-{
-    struct vcpu *v = current_vcpu();
-    ulong handler;
-
-    switch ((u32)a1) {
-    case XENNMI_register_callback:
-        if (copy_from_guest(&handler, a2, sizeof(handler))) {
-            return -EFAULT;
-        }
-        if (!canonical(handler)) {
-            return -EINVAL;
-        }
-        set_nmi_handler(v, handler);
-        return 0;
-    case XENNMI_unregister_callback:
-        set_nmi_handler(v, 0);
-        return 0;
-    }
-    return -ENOSYS;
 }
 
 #ifndef __x86_64__

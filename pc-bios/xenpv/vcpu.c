@@ -16,25 +16,6 @@
 
 #define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
 
-/* With what a vCPU starts: struct vcpu_guest_context, as far as it is not
- * in struct vcpu at once */
-struct start {
-    u8 fpu[512] __attribute__((aligned(16)));
-    struct regs regs;
-    bool fpu_valid;
-    u16 ds, es, fs, gs;
-    ulong ldt_base, ldt_ents;
-#ifdef __x86_64__
-    u64 fs_base, gs_base_kernel, gs_base_user;
-#endif
-};
-_Static_assert(sizeof(struct start) <= PAGE_SIZE, "");
-
-void *new_start(void)
-{
-    return alloc_page();
-}
-
 static struct spinlock vcpus_lock;      /* VCPUOP_initialise, up and down */
 
 /* What vCPUs ask of each other */
@@ -328,228 +309,21 @@ static long get_runstate(struct vcpu *v, ulong to)
 
 /* Off and on */
 
+void wait_until_up(struct vcpu *v)
+{
+    while (!__atomic_load_n(&v->up, __ATOMIC_SEQ_CST)) {
+        halt(v);
+    }
+    ask_again(v);
+}
+
 void vcpu_offline(struct vcpu *v)
 {
     int was = v->runstate.state;
 
     update_runstate(v, RUNSTATE_offline);
-    while (!__atomic_load_n(&v->up, __ATOMIC_SEQ_CST)) {
-        halt(v);
-    }
-    ask_again(v);
+    wait_until_up(v);
     update_runstate(v, was);
-}
-
-static void load_fpu(const struct start *st)
-{
-    asm volatile("clts");
-    if (st->fpu_valid) {
-        asm volatile("1: fxrstor %0\n\t"
-                     "2:\n\t"
-                     EX_TABLE(1b, 2b)
-                     : : "m" (st->fpu));
-    }
-}
-
-/* A selector that cannot be loaded is null */
-#define LOAD_SEGMENT(name, sel) \
-    asm volatile("1: mov %0, %%" name "\n\t" \
-                 "2:\n\t" \
-                 ".pushsection .fixup, \"ax\"\n\t" \
-                 "3: mov %1, %%" name "\n\t" \
-                 "jmp 2b\n\t" \
-                 ".popsection\n\t" \
-                 EX_TABLE(1b, 3b) \
-                 : : "r" ((ulong)(sel)), "r" (0UL))
-
-/* A vCPU that has never run waits here, and starts with what it was given */
-void run_secondary(void)
-{
-    struct vcpu *v = current_vcpu();
-    struct start *st;
-    struct regs regs;
-
-    /* The first vCPU waits for this: from here on interrupts are taken */
-    __atomic_store_n(&v->ready, true, __ATOMIC_SEQ_CST);
-    while (!__atomic_load_n(&v->up, __ATOMIC_SEQ_CST)) {
-        halt(v);
-    }
-    ask_again(v);
-    st = v->start;
-    write_cr3(v->kernel_cr3);
-    init_time(v);
-    if (v->time_addr) {
-        copy_time(v);
-    }
-    update_runstate(v, RUNSTATE_running);
-    set_ldt(v, st->ldt_base, st->ldt_ents);
-    load_debugregs(v);
-    set_own_trap_table(v);
-    load_fpu(st);
-    regs = st->regs;
-#ifdef __x86_64__
-    LOAD_SEGMENT("ds", st->ds);
-    LOAD_SEGMENT("es", st->es);
-    LOAD_SEGMENT("fs", st->fs);
-    LOAD_SEGMENT("gs", st->gs);
-    wrmsr(MSR_FS_BASE, st->fs_base);
-    wrmsr(MSR_GS_BASE, st->gs_base_kernel);
-    wrmsr(MSR_KERNEL_GS_BASE, st->gs_base_user);
-#else
-    LOAD_SEGMENT("fs", st->fs);
-    LOAD_SEGMENT("gs", st->gs);
-#endif
-    enter_guest(&regs);
-}
-
-#define CONTEXT(field) \
-    (arg + offsetof(struct vcpu_guest_context, field))
-#define GET_CONTEXT(to, field) \
-    copy_from_guest(to, CONTEXT(field), \
-                    sizeof(((struct vcpu_guest_context *)0)->field))
-
-/*
- * VCPUOP_initialise. The context is larger than the stack, so it is read part
- * by part, into the vCPU that has none yet.
- */
-static long initialise(struct vcpu *v, ulong arg)
-{
-    struct start *st = v->start;
-    struct cpu_user_regs user;
-    ulong flags, gdt_frames[16], gdt_ents, kernel_stack[2], cr[8], dr[8];
-    ulong callbacks[WORD == 8 ? 3 : 4];
-    long ret;
-
-    if (v->initialised) {
-        return -EEXIST;
-    }
-    if (GET_CONTEXT(st->fpu, fpu_ctxt) || GET_CONTEXT(&flags, flags) ||
-        GET_CONTEXT(&user, user_regs) ||
-        GET_CONTEXT(&st->ldt_base, ldt_base) ||
-        GET_CONTEXT(&st->ldt_ents, ldt_ents) ||
-        GET_CONTEXT(gdt_frames, gdt_frames) ||
-        GET_CONTEXT(&gdt_ents, gdt_ents) ||
-        copy_from_guest(kernel_stack, CONTEXT(kernel_ss),
-                        sizeof(kernel_stack)) ||
-        GET_CONTEXT(cr, ctrlreg) || GET_CONTEXT(dr, debugreg) ||
-#ifdef __x86_64__
-        copy_from_guest(callbacks, CONTEXT(event_callback_eip),
-                        sizeof(callbacks)) ||
-        copy_from_guest(&st->fs_base, CONTEXT(fs_base), 24) ||
-#else
-        copy_from_guest(callbacks, CONTEXT(event_callback_cs),
-                        sizeof(callbacks)) ||
-#endif
-        copy_from_guest(v->traps, CONTEXT(trap_ctxt), sizeof(v->traps))) {
-        return -EFAULT;
-    }
-
-    /* As Xen's arch_set_info_guest */
-    if (st->ldt_ents > 8192 || (st->ldt_base & (PAGE_SIZE - 1))) {
-        return -EINVAL;
-    }
-#ifdef __x86_64__
-    if (!canonical(user.rip) || !canonical(user.rsp) ||
-        !canonical(kernel_stack[1]) || !canonical(callbacks[0]) ||
-        !canonical(callbacks[1]) || !canonical(callbacks[2]) ||
-        !canonical(st->fs_base) || !canonical(st->gs_base_kernel) ||
-        !canonical(st->gs_base_user) || !canonical(st->ldt_base) ||
-        !access_ok(st->ldt_base, 1) ||
-        (!(flags & VGCF_IN_KERNEL) && !cr[1])) {
-        return -EINVAL;
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
-        if (!canonical(v->traps[i].address)) {
-            return -EINVAL;
-        }
-    }
-#endif
-    for (unsigned i = 0; i < 8; i++) {
-        unsigned reg = i;
-
-        if (i == 4 || i == 5) {
-            continue;
-        }
-        if (check_debugreg(v, &reg, &dr[i])) {
-            dr[i] = i == 6 ? 0xffff0ff0 : i == 7 ? 0x400 : 0;
-        }
-    }
-    ret = set_gdt_frames(v, gdt_frames, gdt_ents);
-    if (ret) {
-        return ret;
-    }
-    ret = set_base_table(v, xen_cr3_to_pfn(cr[3]), false);
-#ifdef __x86_64__
-    if (!ret && cr[1]) {
-        ret = set_base_table(v, xen_cr3_to_pfn(cr[1]), true);
-    }
-#endif
-    if (ret) {
-        set_gdt_frames(v, NULL, 0);
-        return -EINVAL;
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        v->debugreg[i] = dr[i];
-    }
-    v->kernel_ss = kernel_stack[0];
-    v->kernel_sp = kernel_stack[1];
-    v->iopl = user.eflags >> 12 & 3;
-    st->fpu_valid = flags & VGCF_I387_VALID;
-    st->ds = user.ds;
-    st->es = user.es;
-    st->fs = user.fs;
-    st->gs = user.gs;
-
-    memset(&st->regs, 0, sizeof(st->regs));
-    st->regs.ip = user.eip;
-    st->regs.sp = user.esp;
-    st->regs.flags = (user.eflags & ~(ulong)(EFL_IOPL | EFL_NT | EFL_VM)) |
-                     EFL_IF | 2;
-    st->regs.ax = user.eax;
-    st->regs.bx = user.ebx;
-    st->regs.cx = user.ecx;
-    st->regs.dx = user.edx;
-    st->regs.si = user.esi;
-    st->regs.di = user.edi;
-    st->regs.bp = user.ebp;
-#ifdef __x86_64__
-    st->regs.r8 = user.r8;
-    st->regs.r9 = user.r9;
-    st->regs.r10 = user.r10;
-    st->regs.r11 = user.r11;
-    st->regs.r12 = user.r12;
-    st->regs.r13 = user.r13;
-    st->regs.r14 = user.r14;
-    st->regs.r15 = user.r15;
-    if (flags & VGCF_IN_KERNEL) {
-        v->mode = V_MODE_KERNEL;
-        st->regs.cs = RING1_CS;
-        st->regs.ss = RING1_SS;
-    } else {
-        v->mode = 0;
-        st->regs.cs = user.cs | 3;
-        st->regs.ss = user.ss | 3;
-    }
-    v->event.cs = v->failsafe.cs = RING1_CS;
-    v->event.ip = callbacks[0];
-    v->failsafe.ip = callbacks[1];
-    v->syscall_cb = callbacks[2];
-    v->failsafe.masks = flags & VGCF_failsafe_disables_events;
-    v->syscall_masks = flags & VGCF_syscall_disables_events ? 1 : 0;
-#else
-    st->regs.ds = user.ds;
-    st->regs.es = user.es;
-    st->regs.cs = user.cs & 3 ? user.cs : user.cs | 1;
-    st->regs.ss = user.ss & 3 ? user.ss : user.ss | 1;
-    set_kernel_stack(v, kernel_stack[0], kernel_stack[1]);
-    v->event.cs = callbacks[0] & 3 ? callbacks[0] : callbacks[0] | 1;
-    v->event.ip = callbacks[1];
-    v->failsafe.cs = callbacks[2] & 3 ? callbacks[2] : callbacks[2] | 1;
-    v->failsafe.ip = callbacks[3];
-    v->failsafe.masks = flags & VGCF_failsafe_disables_events;
-#endif
-    v->initialised = true;
-    return 0;
 }
 
 static long vcpu_down(struct vcpu *v)
@@ -645,7 +419,7 @@ HYPERCALL(do_vcpu_op)
             return -EINVAL;
         }
         spin_lock(&vcpus_lock);
-        ret = initialise(v, a3);
+        ret = initialise_vcpu(v, a3);
         spin_unlock(&vcpus_lock);
         return ret;
     case VCPUOP_up:

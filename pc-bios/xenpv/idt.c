@@ -1,0 +1,68 @@
+/*
+ * The IDT: which way each vector goes
+ *
+ * Each vCPU has one of its own, in its area. init.c makes and loads it at the vCPU's
+ * start, callbacks.c has a gate changed when the guest's trap table does, on the vCPU
+ * itself. All gates lead to the stubs of entry-*.S; a program may raise by INT n what
+ * the guest's table lets it, and nothing of ours.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "traps.h"
+#include "msr.h"
+
+void set_own_gate(struct vcpu *v, u8 vector)
+{
+    unsigned dpl = vector == X86_BP || vector == X86_OF ? 3 : 0;
+    unsigned ist = vector == X86_DF || vector == X86_MC ? 1 :
+                   vector == X86_NMI ? 2 : vector == X86_DB ? 3 : 0;
+
+    set_gate(&v->idt[vector], (ulong)trap_stubs + vector * 16, MON_CS,
+             GATE_INTERRUPT, dpl, ist);
+}
+
+/*
+ * The gate of a vector that programs may raise by INT n. It is changed in parts,
+ * and so on the vCPU itself, whose programs do not run meanwhile.
+ */
+void set_trap_gate(struct vcpu *v, u8 vector)
+{
+    struct trap_info *ti = &v->traps[vector];
+
+    if (!is_guest_vector(vector) || (WORD == 4 && vector == 0x82) ||
+        (WORD == 4 && vector == 0x80 && set_direct_gate(v, ti))) {
+        return;
+    }
+    set_own_gate(v, vector);
+    if (ti->address && TI_GET_DPL(ti) == 3) {
+        v->idt[vector].type |= 3 << 5;
+    }
+}
+
+void init_idt(struct vcpu *v)
+{
+    for (int i = 0; i < 256; i++) {
+        set_own_gate(v, i);
+    }
+    init_gates_of_width(v);
+}
+
+void load_idt(struct vcpu *v)
+{
+    struct {
+        u16 limit;
+        ulong base;
+    } __attribute__((packed)) ptr = { 256 * sizeof(struct gate) - 1,
+                                      (ulong)v->idt };
+    bool sysenter = has_sysenter();
+
+    asm volatile("lidt %0" : : "m" (ptr));
+    wrmsr(MSR_PAT, XEN_MSR_PAT);
+    wrmsr(MSR_SYSENTER_CS, sysenter ? MON_CS : 0);
+    if (sysenter) {
+        wrmsr(MSR_SYSENTER_ESP, (ulong)v);      /* where its stack ends */
+        wrmsr(MSR_SYSENTER_EIP, (ulong)sysenter_entry);
+    }
+    load_syscall_msrs(v);
+}

@@ -1,0 +1,48 @@
+/*
+ * Exceptions by number, and what traps.c and the files about the IDT share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef XENPV_TRAPS_H
+#define XENPV_TRAPS_H
+
+#include "monitor.h"
+
+#define NR_EXCEPTIONS   32
+#define X86_DB          1
+#define X86_NMI         2
+#define X86_BP          3
+#define X86_OF          4
+#define X86_UD          6
+#define X86_NM          7
+#define X86_DF          8
+#define X86_GP          13
+#define X86_PF          14
+#define X86_MC          18
+
+/* Vectors that are neither exceptions nor the monitor's own */
+static inline bool is_guest_vector(unsigned vector)
+{
+    return vector >= NR_EXCEPTIONS && vector < XENPV_TIMER_VECTOR;
+}
+
+/* A code segment of the guest kernel's is not one of ring 0 */
+static inline u16 fix_selector(u16 sel)
+{
+    return sel & 3 ? sel : sel | 1;
+}
+
+/* idt.c */
+#define GATE_INTERRUPT  0xe
+void set_own_gate(struct vcpu *v, u8 vector);
+
+/* idt-*.c */
+void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type, unsigned dpl,
+              unsigned ist);
+void init_gates_of_width(struct vcpu *v);
+bool set_direct_gate(struct vcpu *v, const struct trap_info *ti);
+bool has_sysenter(void);
+void load_syscall_msrs(struct vcpu *v);
+
+#endif
