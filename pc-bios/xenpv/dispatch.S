@@ -6,6 +6,14 @@
  * table of functions, as there is none in Xen: comparisons lead to the handler.
  * Those that a kernel makes most come first, the others are halved.
  *
+ * The handlers: mmu.c has mmu_update, mmuext_op and update_va_mapping; memory.c
+ * memory_op; callbacks.c set_trap_table, set_callbacks, callback_op and nmi_op;
+ * segments.c and segments-64.c set_gdt, update_descriptor, stack_switch,
+ * set_segment_base and fpu_taskswitch; debug.c set_debugreg and get_debugreg;
+ * events.c event_channel_op; grants.c grant_table_op; time.c set_timer_op and
+ * sched_op; vcpu.c vcpu_op; port_io.c physdev_op; entry-*.S iret; hypercalls.c
+ * multicall, xen_version, console_io and vm_assist.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -223,9 +223,7 @@ do_iret:
     add $4, %esp
     cmpb $0, V(FRAME_LONGS + V_IN_NMI)(%esp)
     jne iret_and_more
-    /* A handler's return address if an iret is to follow it */
-    .globl iret_follows
-iret_follows:
+iret_in_kernel:
     mov V(FRAME_CS + 2)(%esp), %esi
     cmp $XENPV_M2P_VIRT_32 - 24, %esi
     ja bad_iret_stack
@@ -262,15 +260,17 @@ iret_follows:
     .endr
 
 iret_and_more:
-    call before_iret
-    jmp iret_follows
+    call end_nmi
+    jmp iret_in_kernel
 
-    /* As Xen's 64-bit hypervisor, which cannot do it: a #GP at the target */
+    /*
+     * There is no VM86 mode, as under a 64-bit Xen. A null CS for ring 3 has the
+     * IRET fail, which the kernel is told by its failsafe callback.
+     */
 iret_to_vm86:
-    push %esp
-    call do_iret_to_vm86
-    add $4, %esp
-    jmp ret_to_guest
+    mov $3, %ecx
+    and $~EFL_VM, %edx
+    jmp 7b
 
 bad_iret_stack:
     push $bad_iret_stack_text

@@ -655,10 +655,7 @@ bad_kernel_stack:
     call domain_crash
 
 iret_and_more:
-    call before_iret
-    /* A handler's return address if an iret is to follow it */
-    .globl iret_follows
-iret_follows:
+    call end_nmi
     mov (%rsp), %r9
     mov 8(%rsp), %r8
     mov 32(%rsp), %rsi

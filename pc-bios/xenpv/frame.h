@@ -23,7 +23,6 @@ typedef u32 frame_info_t;
 #define FI_PAE_XEN_L2   (1u << 22)      /* a level-2 table with our entries */
 #define FI_OPENS        (1u << 22)      /* a level-1 table: see table_writes.c */
 #define FI_CHECKING     (1u << 21)      /* its entries are still being read */
-#define FI_LEAVING      (1u << 20)      /* given back, but still in use */
 #define FI_COUNT_MASK   0x000fffffu
 
 #define NO_FRAME        (~0UL)

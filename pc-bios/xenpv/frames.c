@@ -226,9 +226,6 @@ static void put_table_locked(ulong mfn)
         /* No CPU knows it as a table any more, not even one that is idle */
         flush_idle();
         *fi = 0;
-        if (info & FI_LEAVING) {
-            release_frame(mfn);
-        }
     }
 }
 

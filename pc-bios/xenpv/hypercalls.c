@@ -11,8 +11,6 @@
 #include "frame.h"
 #include "hw/xen/interface/version.h"
 #include "hw/xen/interface/features.h"
-#include "hw/xen/interface/memory.h"
-#include "hw/xen/interface/physdev.h"
 
 #define CONSOLEIO_write     0
 
@@ -21,66 +19,62 @@
  * Xen's errno for that. The argument is not looked at: it would change nothing for
  * the guest.
  */
-#define ANY     0xff
 static const struct {
-    u8 nr, op, error;
+    u8 nr, first, last, error;      /* sub-operations, but of those with none */
 } refused[] = {
-    { __HYPERVISOR_platform_op, ANY, EPERM },
-    { __HYPERVISOR_sysctl, ANY, EPERM },
-    { __HYPERVISOR_domctl, ANY, EPERM },
-    { __HYPERVISOR_kexec_op, ANY, EPERM },
-    { __HYPERVISOR_xenpmu_op, ANY, EOPNOTSUPP },
-    { __HYPERVISOR_hvm_op, 0, EINVAL },                 /* set_param */
-    { __HYPERVISOR_hvm_op, 1, EINVAL },                 /* get_param */
-    { __HYPERVISOR_hvm_op, 5, EINVAL },                 /* flush_tlbs */
-    { __HYPERVISOR_hvm_op, 9, EINVAL },                 /* pagetable_dying */
-    { __HYPERVISOR_hvm_op, 15, EINVAL },                /* get_mem_type */
-    { __HYPERVISOR_hvm_op, 23, EINVAL },        /* set_evtchn_upcall_vector */
-    { __HYPERVISOR_hvm_op, 25, EOPNOTSUPP },            /* altp2m */
-    { __HYPERVISOR_event_channel_op, 14, EBUSY },       /* reset_cont */
-    { __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, EPERM },
-    { __HYPERVISOR_sched_op, SCHEDOP_pin_override, EPERM },
-    { __HYPERVISOR_vcpu_op, VCPUOP_get_physid, EINVAL },
-    { __HYPERVISOR_xen_version, 10, EPERM },            /* build_id */
-    { __HYPERVISOR_memory_op, XENMEM_add_to_physmap, EACCES },
-    { __HYPERVISOR_memory_op, XENMEM_machine_memory_map, EPERM },
-    { __HYPERVISOR_memory_op, XENMEM_set_memory_map, EPERM },
-    { __HYPERVISOR_memory_op, 15, EACCES },             /* remove_from_physmap */
-    { __HYPERVISOR_memory_op, 16, EINVAL },             /* set_pod_target */
-    { __HYPERVISOR_memory_op, 17, EINVAL },             /* get_pod_target */
-    { __HYPERVISOR_memory_op, 21, EPERM },              /* access_op */
-    { __HYPERVISOR_memory_op, 23, EACCES },             /* add_to_physmap_batch */
-    { __HYPERVISOR_memory_op, 24, EPERM },              /* claim_pages */
-    { __HYPERVISOR_memory_op, 25, EOPNOTSUPP },     /* machphys_compat_mfn_list */
-    { __HYPERVISOR_memory_op, 26, EOPNOTSUPP },         /* get_vnumainfo */
-    { __HYPERVISOR_memory_op, 28, EPERM },              /* acquire_resource */
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_irq_status_query, EINVAL },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_apic_read, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_apic_write, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_alloc_irq_vector, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_eoi, EINVAL },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_map_pirq, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_unmap_pirq, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_add, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_remove, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_restore_msi, ENODEV },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_add_ext, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_setup_gsi, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_get_free_pirq, ENOSPC },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_pci_mmcfg_reserved, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_remove, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_restore_msi_ext, ENODEV },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_dbgp_op, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_prepare_msix, EPERM },
-    { __HYPERVISOR_physdev_op, PHYSDEVOP_release_msix, EPERM },
+    { __HYPERVISOR_platform_op, 0, 255, EPERM },
+    { __HYPERVISOR_sysctl, 0, 255, EPERM },
+    { __HYPERVISOR_domctl, 0, 255, EPERM },
+    { __HYPERVISOR_kexec_op, 0, 255, EPERM },
+    { __HYPERVISOR_xenpmu_op, 0, 255, EOPNOTSUPP },
+    { __HYPERVISOR_hvm_op, 0, 1, EINVAL },      /* set_param, get_param */
+    { __HYPERVISOR_hvm_op, 5, 5, EINVAL },      /* flush_tlbs */
+    { __HYPERVISOR_hvm_op, 9, 9, EINVAL },      /* pagetable_dying */
+    { __HYPERVISOR_hvm_op, 15, 15, EINVAL },    /* get_mem_type */
+    { __HYPERVISOR_hvm_op, 23, 23, EINVAL },    /* set_evtchn_upcall_vector */
+    { __HYPERVISOR_hvm_op, 25, 25, EOPNOTSUPP },        /* altp2m */
+    { __HYPERVISOR_event_channel_op, 14, 14, EBUSY },   /* reset_cont */
+    { __HYPERVISOR_sched_op, 4, 4, EPERM },     /* remote_shutdown */
+    { __HYPERVISOR_sched_op, 7, 7, EPERM },     /* pin_override */
+    { __HYPERVISOR_vcpu_op, 12, 12, EINVAL },   /* get_physid */
+    { __HYPERVISOR_xen_version, 10, 10, EPERM },        /* build_id */
+    { __HYPERVISOR_mmuext_op, 12, 12, EACCES }, /* FLUSH_CACHE */
+    { __HYPERVISOR_mmuext_op, 18, 18, EINVAL }, /* FLUSH_CACHE_GLOBAL */
+    { __HYPERVISOR_mmuext_op, 19, 20, EOPNOTSUPP },     /* MARK, UNMARK_SUPER */
+    { __HYPERVISOR_memory_op, 7, 7, EACCES },   /* add_to_physmap */
+    { __HYPERVISOR_memory_op, 10, 10, EPERM },  /* machine_memory_map */
+    { __HYPERVISOR_memory_op, 13, 13, EPERM },  /* set_memory_map */
+    { __HYPERVISOR_memory_op, 15, 15, EACCES }, /* remove_from_physmap */
+    { __HYPERVISOR_memory_op, 16, 17, EINVAL }, /* set_ and get_pod_target */
+    { __HYPERVISOR_memory_op, 21, 21, EPERM },  /* access_op */
+    { __HYPERVISOR_memory_op, 23, 23, EACCES }, /* add_to_physmap_batch */
+    { __HYPERVISOR_memory_op, 24, 24, EPERM },  /* claim_pages */
+    /* machphys_compat_mfn_list, get_vnumainfo */
+    { __HYPERVISOR_memory_op, 25, 26, EOPNOTSUPP },
+    { __HYPERVISOR_memory_op, 28, 28, EPERM },  /* acquire_resource */
+    { __HYPERVISOR_physdev_op, 5, 5, EINVAL },  /* irq_status_query */
+    /* apic_read, apic_write, alloc_irq_vector */
+    { __HYPERVISOR_physdev_op, 8, 10, EPERM },
+    { __HYPERVISOR_physdev_op, 12, 12, EINVAL },        /* eoi */
+    /* map_pirq, unmap_pirq, manage_pci_add, manage_pci_remove */
+    { __HYPERVISOR_physdev_op, 13, 16, EPERM },
+    { __HYPERVISOR_physdev_op, 19, 19, ENODEV },        /* restore_msi */
+    /* manage_pci_add_ext, setup_gsi */
+    { __HYPERVISOR_physdev_op, 20, 21, EPERM },
+    { __HYPERVISOR_physdev_op, 23, 23, ENOSPC },        /* get_free_pirq */
+    /* pci_mmcfg_reserved, pci_device_add, pci_device_remove */
+    { __HYPERVISOR_physdev_op, 24, 26, EPERM },
+    { __HYPERVISOR_physdev_op, 27, 27, ENODEV },        /* restore_msi_ext */
+    /* dbgp_op, prepare_msix, release_msix */
+    { __HYPERVISOR_physdev_op, 29, 31, EPERM },
 };
 
 long refuse(unsigned nr, u32 op)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
-        if (refused[i].nr == nr &&
-            (refused[i].op == ANY || refused[i].op == op)) {
+        if (refused[i].nr == nr && (refused[i].last == 255 ||
+                                    (op >= refused[i].first &&
+                                     op <= refused[i].last))) {
             return -(long)refused[i].error;
         }
     }
@@ -194,44 +188,25 @@ HYPERCALL(do_console_io)
     return -EPERM;          /* whatever it is */
 }
 
-/* What an iret does besides: it ends an NMI, and lets in one that came meanwhile */
-void before_iret(void)
+/* An iret that ends an NMI: one that came meanwhile is due */
+void end_nmi(void)
 {
     struct vcpu *v = current_vcpu();
 
-    if (v->in_nmi) {
-        v->in_nmi = false;
-        if (v->requests & REQUEST_NMI) {
-            kick_vcpu(v);
-        }
+    v->in_nmi = false;
+    if (v->requests & REQUEST_NMI) {
+        kick_vcpu(v);
     }
 }
 
 /*
- * An iret in a multicall is its last call, whatever follows it in the list.
- * The multicall's handler does not return to its caller but to the iret.
+ * A call of a multicall, but for the one that most of them are made for. Neither
+ * another list nor an iret can be one.
  */
-static long iret_in_multicall(void)
-{
-    struct vcpu *v = current_vcpu();
-    ulong *stack_end = (ulong *)v, ax;
-
-    before_iret();
-    *v->multicall_end = 0;
-    v->multicall_end = NULL;
-    stack_end[-HYPERCALL_RETURN] = (ulong)iret_follows;
-    /* The iret itself crashes the domain if that cannot be read */
-    return copy_from_guest(&ax, stack_end[-2], sizeof(ax)) ? 0 : ax;
-}
-
-/* A call of a multicall, but for the one that most of them are made for */
 static noinline long call_in_multicall(ulong nr, ulong a1, ulong a2, ulong a3,
                                        ulong a4, ulong a5)
 {
-    switch (nr) {
-    case __HYPERVISOR_iret:
-        return iret_in_multicall();
-    case __HYPERVISOR_multicall:
+    if (nr == __HYPERVISOR_iret || nr == __HYPERVISOR_multicall) {
         return -EINVAL;
     }
     return call_hypercall(a1, a2, a3, a4, a5, nr);
@@ -239,8 +214,6 @@ static noinline long call_in_multicall(ulong nr, ulong a1, ulong a2, ulong a3,
 
 static noinline long long_multicall(ulong list, u32 nr)
 {
-    struct vcpu *v = current_vcpu();
-
     if (nr > ~0UL / sizeof(struct multicall_entry) ||
         !access_ok(list, nr * sizeof(struct multicall_entry))) {
         return -EFAULT;
@@ -250,7 +223,7 @@ static noinline long long_multicall(ulong list, u32 nr)
         long ret = do_multicall(list, part, 0, 0, 0);
 
         nr -= part;
-        if (ret || !nr || !v->multicall_end) {
+        if (ret || !nr) {
             return ret;
         }
         let_interrupts_in();
@@ -258,7 +231,6 @@ static noinline long long_multicall(ulong list, u32 nr)
     }
 }
 
-/* The arguments, which are the guest's registers, stay as they are for an iret */
 HYPERCALL(do_multicall)
 {
     struct multicall_entry *call = (void *)a1;
@@ -270,7 +242,6 @@ HYPERCALL(do_multicall)
     if (unlikely(end < a1 || !access_ok(a1, end - a1))) {
         return -EFAULT;
     }
-    current_vcpu()->multicall_end = &end;
     for (; (ulong)call < end; call++) {
         ulong op, b1, b2, b3, b4, b5;
         long ret;

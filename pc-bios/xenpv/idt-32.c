@@ -5,7 +5,6 @@
  */
 
 #include "traps.h"
-#include "msr.h"
 
 #define GATE_TASK       0x5
 #define GATE_TRAP       0xf
@@ -44,14 +43,6 @@ void init_gates_of_width(struct vcpu *v)
 {
     set_gate(&v->idt[0x82], (ulong)hypercall_entry, MON_CS, GATE_INTERRUPT, 1, 0);
     set_gate(&v->idt[X86_DF], 0, SEL_DF_TSS, GATE_TASK, 0, 0);
-}
-
-bool has_sysenter(void)
-{
-    u32 out[4];
-
-    cpuid(1, out);
-    return out[3] & 1 << 11;
 }
 
 /* SYSCALL is not enabled */

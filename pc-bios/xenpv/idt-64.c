@@ -59,19 +59,6 @@ void init_gates_of_width(struct vcpu *v)
     map_area_page(v, AREA_STUB, v->area_l1[AREA_STUB] & ~PTE_RW);
 }
 
-/* In long mode AMD's CPUs, and Hygon's, have it not, and short MSRs for it */
-bool has_sysenter(void)
-{
-    u32 out[4];
-
-    cpuid(0, out);
-    if (out[1] == 0x68747541 || out[1] == 0x6f677948) {
-        return false;           /* "Auth", "Hygo" */
-    }
-    cpuid(1, out);
-    return out[3] & 1 << 11;
-}
-
 void load_syscall_msrs(struct vcpu *v)
 {
     /* SYSRET to user mode loads FLAT_RING3_CS64 and FLAT_RING3_SS64 */

@@ -48,6 +48,19 @@ void init_idt(struct vcpu *v)
     init_gates_of_width(v);
 }
 
+/* In long mode AMD's CPUs, and Hygon's, have it not, and short MSRs for it */
+static bool has_sysenter(void)
+{
+    u32 out[4];
+
+    cpuid(0, out);
+    if (WORD == 8 && (out[1] == 0x68747541 || out[1] == 0x6f677948)) {
+        return false;           /* "Auth", "Hygo" */
+    }
+    cpuid(1, out);
+    return out[3] & 1 << 11;
+}
+
 void load_idt(struct vcpu *v)
 {
     struct {

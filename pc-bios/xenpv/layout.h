@@ -129,17 +129,12 @@
 #define VECTOR_SYSENTER     0x101
 #define VECTOR_SYSCALL      0x102   /* with no handler for it */
 
-/*
- * HYPERCALL_RETURN: in longs below the end of the stack, where struct vcpu
- * begins, the address that a hypercall's handler returns to
- */
+/* struct regs: longs before .cs, and in all */
 #ifdef __x86_64__
-#define FRAME_CS            17      /* struct regs: longs before .cs */
-#define HYPERCALL_RETURN    12
+#define FRAME_CS            17
 #else
 #define FRAME_CS            11
-#define FRAME_LONGS         15      /* struct regs */
-#define HYPERCALL_RETURN    (FRAME_LONGS + 1)
+#define FRAME_LONGS         15
 #endif
 
 #endif

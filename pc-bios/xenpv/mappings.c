@@ -30,11 +30,6 @@ unsigned mfn_level(ulong mfn)
     return table_level(mfn);
 }
 
-bool mfn_is_table(ulong mfn)
-{
-    return table_level(mfn);
-}
-
 static void init_nx(void)
 {
     u32 out[4];

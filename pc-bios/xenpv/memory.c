@@ -1,9 +1,8 @@
 /*
  * HYPERVISOR_memory_op: giving back memory, getting it again, asking what there is
  *
- * dispatch.S calls it on the vCPU that asks; frames.c releases frames that the guest
- * has given away. A frame is released, or taken again, with tables_lock held, and
- * only if nothing uses it. Frame numbers are guest-physical ones, and no device asks
+ * dispatch.S calls it on the vCPU that asks. A frame is released, or taken again,
+ * with tables_lock held, and only if nothing uses it. Frame numbers are guest-physical ones, and no device asks
  * for frames in a row: so extents are of one frame, order 0. What is for domains of
  * other kinds is in the table of hypercalls.c.
  *
@@ -49,27 +48,25 @@ static ulong take_frame(unsigned bits, ulong pfn)
     return NO_FRAME;
 }
 
-void release_frame(ulong mfn)
+static void release_frame(ulong mfn)
 {
     set_m2p(mfn, NO_FRAME);
     frame_table[mfn] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
     nr_released++;
 }
 
-/* A frame that is in use as a table goes when it is not any more */
+/* Not one that is in use as a table: no kernel gives back one of these */
 static bool give_back(ulong mfn)
 {
-    bool ours;
+    bool plain;
 
     spin_lock(&tables_lock);
-    ours = mfn_is_ram(mfn) && table_level(mfn) != FI_RELEASED;
-    if (ours && frame_table[mfn]) {
-        set_info(mfn, FI_LEAVING);
-    } else if (ours) {
+    plain = mfn_is_ram(mfn) && !frame_table[mfn];
+    if (plain) {
         release_frame(mfn);
     }
     spin_unlock(&tables_lock);
-    return ours;
+    return plain;
 }
 
 /* A frame as page pfn; its number goes to the guest, if that wants to know it */

@@ -371,10 +371,6 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
                               *(ulong *)&op->arg2.vcpumask,
                            access_ok(op->arg1.linear_addr, 1) ?
                            op->arg1.linear_addr : FLUSH_NONE) ? -EINVAL : 0;
-    case MMUEXT_FLUSH_CACHE:
-        return -EACCES;         /* for domains with devices */
-    case MMUEXT_FLUSH_CACHE_GLOBAL:
-        return -EINVAL;
     case MMUEXT_SET_LDT:
         return set_ldt(v, op->arg2.nr_ents ? op->arg1.linear_addr : 0,
                        op->arg2.nr_ents);
@@ -386,11 +382,8 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         return 0;
     case MMUEXT_COPY_PAGE:
         return copy_page(mfn, op->arg2.src_mfn);
-    case MMUEXT_MARK_SUPER:
-    case MMUEXT_UNMARK_SUPER:
-        return -EOPNOTSUPP;
     }
-    return -ENOSYS;
+    return refuse(__HYPERVISOR_mmuext_op, op->cmd);
 }
 
 static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)

@@ -150,8 +150,6 @@ struct vcpu {
     u32 spec_ctrl;              /* the guest's MSR_SPEC_CTRL */
 
     struct callback failsafe, syscall32;
-    ulong *multicall_end;       /* where a multicall keeps its list's end; NULL:
-                                   it has come to an iret */
 
     u64 timer_deadline;         /* system time in ns, 0: none */
     u64 timer_set;              /* likewise: when the APIC's timer interrupts */
@@ -412,7 +410,6 @@ extern char trap_stubs[], sysenter_entry[];
 extern char slow_page_fault[], syscall_stub[], syscall_stub_end[];  /* 64-bit */
 extern char syscall32_stub[], syscall32_stub_end[];                 /* 64-bit */
 extern char hypercall_entry[], double_fault_task[];                 /* 32-bit */
-extern char iret_follows[];         /* a handler's way to an iret */
 void enter_guest(struct regs *regs) __attribute__((noreturn));
 
 /* init.c */
@@ -448,8 +445,8 @@ void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 void init_page_tables(void);
 void map_vcpu_area(u32 id, u64 *l1);
 void map_area_page(struct vcpu *v, int page, u64 pte);
-bool mfn_is_table(ulong mfn);
 unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */
+#define mfn_is_table(mfn)   (mfn_level(mfn) != 0)
 bool guest_mfn_valid(ulong mfn);
 
 /* frames.c */
@@ -534,7 +531,7 @@ extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 /* dispatch.S: the hypercall of a number, one whose handler returns */
 long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 
-/* hypercalls.c, then the handlers by file */
+/* hypercalls.c */
 #ifdef __x86_64__
 #define BY_REGISTER
 #else
@@ -542,50 +539,19 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 #endif
 BY_REGISTER long refused_hypercall(ulong nr, ulong op);
 long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
-void before_iret(void);             /* for entry-*.S: in an NMI */
+void end_nmi(void);                 /* for entry-*.S, before an iret */
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 
+/*
+ * A handler, which dispatch.S says the file of. Declared here are those that C
+ * calls, too.
+ */
 #define HYPERCALL(name) \
     long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
-/* mmu.c */
-HYPERCALL(do_mmu_update);
-HYPERCALL(do_mmuext_op);
 HYPERCALL(do_update_va_mapping);
-HYPERCALL(do_update_va_mapping_otherdomain);
-/* memory.c */
-HYPERCALL(do_memory_op);
-/* segments.c */
-HYPERCALL(do_set_gdt);
-HYPERCALL(do_update_descriptor);
-HYPERCALL(do_stack_switch);
-HYPERCALL(do_set_segment_base);
+HYPERCALL(do_multicall);
 HYPERCALL(do_fpu_taskswitch);
-/* debug.c */
 HYPERCALL(do_set_debugreg);
 HYPERCALL(do_get_debugreg);
-/* callbacks.c */
-HYPERCALL(do_set_trap_table);
-HYPERCALL(do_set_callbacks);
-HYPERCALL(do_callback_op);
-HYPERCALL(do_nmi_op);
-/* events.c */
-HYPERCALL(do_event_channel_op);
-HYPERCALL(do_event_channel_op_compat);
-/* grants.c */
-HYPERCALL(do_grant_table_op);
-/* time.c, and scheduling */
-HYPERCALL(do_set_timer_op);
-HYPERCALL(do_sched_op);
-HYPERCALL(do_sched_op_compat);
-/* vcpu.c */
-HYPERCALL(do_vcpu_op);
-/* port_io.c */
-HYPERCALL(do_physdev_op);
-HYPERCALL(do_physdev_op_compat);
-/* hypercalls.c */
-HYPERCALL(do_multicall);
-HYPERCALL(do_xen_version);
-HYPERCALL(do_console_io);
-HYPERCALL(do_vm_assist);
 
 #endif

@@ -145,7 +145,4 @@ static inline unsigned slot(ulong addr, unsigned level)
     return addr >> (12 + 9 * (level - 1)) & 511;
 }
 
-/* memory.c: the frame is no table any more, and the guest has given it back */
-void release_frame(ulong mfn);
-
 #endif

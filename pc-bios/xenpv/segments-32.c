@@ -47,3 +47,9 @@ void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp)
     v->kernel_ss = tss->ss1 = ss;
     v->kernel_sp = tss->esp1 = sp;
 }
+
+HYPERCALL(do_stack_switch)
+{
+    set_kernel_stack(current_vcpu(), a1, a2);
+    return 0;
+}

@@ -38,6 +38,12 @@ void set_kernel_stack(struct vcpu *v, ulong ss, ulong sp)
     v->kernel_sp = sp;
 }
 
+HYPERCALL(do_stack_switch)
+{
+    set_kernel_stack(current_vcpu(), a1, a2);
+    return 0;
+}
+
 /*
  * Loaded with the user's GS base active; 0 if it cannot be. With the null selector
  * some CPUs leave the base as it was: so by way of one whose base is 0.

@@ -267,12 +267,6 @@ HYPERCALL(do_update_descriptor)
     return 0;
 }
 
-HYPERCALL(do_stack_switch)
-{
-    set_kernel_stack(current_vcpu(), a1, a2);
-    return 0;
-}
-
 HYPERCALL(do_fpu_taskswitch)
 {
     struct vcpu *v = current_vcpu();

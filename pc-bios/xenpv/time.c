@@ -204,6 +204,12 @@ static struct {
 } watchdogs[NR_WATCHDOGS];
 static struct spinlock watchdog_lock;
 
+/* Of two deadlines, of which 0 is none */
+static inline u64 earlier(u64 a, u64 b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
 /*
  * Let the APIC's timer interrupt at the next deadline; 0 is none. Each write to
  * it is a VM exit, and a kernel that is woken up by its devices changes its mind
@@ -214,20 +220,11 @@ static void program_timer(struct vcpu *v, u64 now)
 {
     u64 next = v->timer_deadline, delta, count;
 
-    if (v->periodic_ns && (!next || v->periodic_next < next)) {
-        next = v->periodic_next;
-    }
-    if (v->poll_deadline && (!next || v->poll_deadline < next)) {
-        next = v->poll_deadline;
-    }
-    if (v->time_update && (!next || v->time_update < next)) {
-        next = v->time_update;
-    }
+    next = earlier(next, v->periodic_ns ? v->periodic_next : 0);
+    next = earlier(next, v->poll_deadline);
+    next = earlier(next, v->time_update);
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
-        if (watchdogs[i].vcpu == v &&
-            (!next || watchdogs[i].deadline < next)) {
-            next = watchdogs[i].deadline;
-        }
+        next = earlier(next, watchdogs[i].vcpu == v ? watchdogs[i].deadline : 0);
     }
     if (!next || (v->timer_set && v->timer_set <= next)) {
         return;
@@ -284,18 +281,9 @@ void update_time(struct vcpu *v, u64 now)
     program_timer(v, now);
 }
 
-#define NO_SHUTDOWN_CODE    0xffffffff
-static u32 shutdown_code = NO_SHUTDOWN_CODE;    /* what the domain ends with */
-
 static long shutdown(u32 reason)
 {
-    long ret;
-
-    reason &= 0xff;
-    if (shutdown_code != NO_SHUTDOWN_CODE) {
-        reason = shutdown_code;
-    }
-    ret = machine_call(XENPV_CALL_SHUTDOWN, reason, NULL, 0);
+    long ret = machine_call(XENPV_CALL_SHUTDOWN, (u8)reason, NULL, 0);
 
     if (ret) {
         return ret;
@@ -519,14 +507,6 @@ HYPERCALL(do_sched_op)
         return shutdown(reason);
     case SCHEDOP_poll:
         return poll(v, a2);
-    case SCHEDOP_shutdown_code:
-        if (copy_from_guest(&reason, a2, sizeof(reason))) {
-            return -EFAULT;
-        }
-        if (shutdown_code == NO_SHUTDOWN_CODE) {
-            shutdown_code = (u8)reason;
-        }
-        return 0;
     case SCHEDOP_watchdog:
         if (copy_from_guest(&watchdog, a2, sizeof(watchdog))) {
             return -EFAULT;

@@ -454,32 +454,3 @@ void do_monitor_trap(struct regs *regs)
     }
     monitor_trap(regs, false);
 }
-
-#ifndef __x86_64__
-/*
- * HYPERVISOR_iret to VM86 mode, with eax set already. Under a 64-bit Xen there
- * is no such mode, either, and the guest gets a #GP at the first instruction
- * there: the frame for it is the one that it wanted to return through.
- */
-void do_iret_to_vm86(struct regs *regs)
-{
-    struct vcpu *v = current_vcpu();
-    struct trap_info *ti = &v->traps[X86_GP];
-    u32 frame[10];          /* error code, eip, cs, eflags, esp, ss, es to gs */
-
-    frame[0] = 0;
-    if (!ti->address ||
-        copy_from_guest(&frame[1], regs->sp + 4, sizeof(frame) - 4) ||
-        copy_to_guest(v->kernel_sp - sizeof(frame), frame, sizeof(frame))) {
-        domain_crash(regs, "HYPERVISOR_iret to VM86 mode");
-    }
-    if (TI_GET_IF(ti)) {
-        v->vcpu_info->evtchn_upcall_mask = 1;
-    }
-    regs->ip = ti->address;
-    regs->cs = ti->cs;
-    regs->sp = v->kernel_sp - sizeof(frame);
-    regs->ss = v->kernel_ss;
-    regs->flags = EFL_IF | 2;
-}
-#endif

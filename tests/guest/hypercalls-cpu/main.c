@@ -356,7 +356,6 @@ static struct sched_poll nowhere = { (evtchn_port_t *)HV_POINTER, 1 };
 static struct sched_poll unmapped = { (evtchn_port_t *)BAD_POINTER, 1, 1 };
 static struct sched_poll bad_port = { no_port, 1, 1 };
 static struct sched_poll in_vain = { no_port, 0, 1 };
-static unsigned int reason;
 static struct {
     uint32_t id, timeout;
 } watchdog;
@@ -377,10 +376,6 @@ static const struct call sched_calls[] = {
       { SCHEDOP_poll, (ulong)&bad_port } },
     { "poll of nothing, until now", __HYPERVISOR_sched_op, 0,
       { SCHEDOP_poll, (ulong)&in_vain } },
-    { "shutdown_code", __HYPERVISOR_sched_op, 0,
-      { SCHEDOP_shutdown_code, (ulong)&reason } },
-    { "shutdown_code, bad pointer", __HYPERVISOR_sched_op, -EFAULT,
-      { SCHEDOP_shutdown_code, BAD_POINTER } },
     { "watchdog, bad pointer", __HYPERVISOR_sched_op, -EFAULT,
       { SCHEDOP_watchdog, BAD_POINTER } },
     { "pin_override", __HYPERVISOR_sched_op, -EPERM,
@@ -524,8 +519,6 @@ static void vcpus(void)
 
 void test_main(void)
 {
-    /* What finish() ends with, as shutdown_code says it once for all */
-    reason = is_initdomain() ? SHUTDOWN_reboot : SHUTDOWN_poweroff;
     user_init();
     trap_table();
     callbacks();

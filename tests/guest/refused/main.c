@@ -29,7 +29,7 @@ static const struct call calls[] = {
     OP(event_channel_op, 15, -ENOSYS),
     OP(sched_op, SCHEDOP_remote_shutdown, -EPERM),
     OP(sched_op, 7, -EPERM),                /* pin_override */
-    OP(sched_op, 99, -ENOSYS),
+    OP(sched_op, SCHEDOP_shutdown_code, -ENOSYS), OP(sched_op, 99, -ENOSYS),
     OP(xen_version, XENVER_build_id, -EPERM),
     OP(memory_op, XENMEM_add_to_physmap, -EACCES),
     OP(memory_op, XENMEM_machine_memory_map, -EPERM),

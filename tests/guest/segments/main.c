@@ -209,12 +209,14 @@ static void do_bad_iret(void *arg)
 }
 
 /* Ends in the failsafe callback, or as an exception of user mode */
+static ulong more_flags;
+
 static void bad_return(const char *what, ulong ip, ulong cs, ulong sp,
                        ulong ss)
 {
     struct trap t;
 
-    bad = (struct iret_frame) { ip, cs, X86_EFLAGS_IF, sp, ss };
+    bad = (struct iret_frame) { ip, cs, X86_EFLAGS_IF | more_flags, sp, ss };
     if (!catch_exception(&t, do_bad_iret, NULL)) {
         failure("%s: nothing happens", what);
         return;
@@ -245,6 +247,13 @@ static void bad_returns(void)
 #ifdef __x86_64__
     bad_return("no canonical IP", 0x800000000000, FLAT_USER_CS, sp,
                FLAT_USER_SS);
+#else
+    /* A program may ask its kernel for VM86 mode, with a CS of its choice */
+    more_flags = 0x20000;
+    bad_return("VM86 mode", 0x100, 0x1000, 0x100, 0x1000);
+    bad_return("VM86 mode, the kernel's CS", code, FLAT_KERNEL_CS, sp,
+               FLAT_KERNEL_SS);
+    more_flags = 0;
 #endif
 }
 
