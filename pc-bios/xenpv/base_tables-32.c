@@ -12,8 +12,8 @@
 #include "page_tables.h"
 
 /*
- * 32-bit: a table that will be the top GiB's may be a copy of the one in use,
- * with our entries in it, before anything says what it is for.
+ * A table that will be the top GiB's may be a copy of the one in use, with our
+ * entries in it, before anything says what it is for.
  */
 bool hv_copy(unsigned level, unsigned i, u64 entry)
 {
@@ -41,7 +41,6 @@ void install_hv_entries(ulong mfn)
     }
 }
 
-/* CR3 points to a copy: the guest's may lie where a 32-bit CR3 cannot point */
 static void copy_pdpt(struct vcpu *v)
 {
     /* The bits that are reserved in these entries; the frame's stay */
@@ -89,11 +88,7 @@ void reload_base_tables(struct vcpu *v)
     }
 }
 
-/*
- * 32-bit: whoever uses a top-level table has a copy of it, which is made anew
- * before what was in the table is let go: see put_table_locked() for a vCPU that
- * is idle.
- */
+/* An entry of this table has changed: its copies are made anew */
 void update_copies(ulong mfn)
 {
     struct vcpu *self = current_vcpu();

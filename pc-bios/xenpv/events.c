@@ -37,7 +37,7 @@ static inline bool test_bit(unsigned nr, volatile ulong *addr)
     return addr[nr / BITS_PER_LONG] >> (nr % BITS_PER_LONG) & 1;
 }
 
-static noinline void mark_upcall_pending_on_other(struct vcpu *v)
+static noinline void mark_upcall_on_other(struct vcpu *v)
 {
     if (!__atomic_exchange_n(&v->vcpu_info->evtchn_upcall_pending, 1,
                              __ATOMIC_SEQ_CST)) {
@@ -51,12 +51,7 @@ static __always_inline void mark_upcall(struct vcpu *v)
         v->vcpu_info->evtchn_upcall_pending = 1;
         return;
     }
-    mark_upcall_pending_on_other(v);
-}
-
-void mark_upcall_pending(struct vcpu *v)
-{
-    mark_upcall(v);
+    mark_upcall_on_other(v);
 }
 
 /* Of all that wait for ports, whichever these are: they look for themselves */
@@ -118,13 +113,9 @@ static __always_inline void set_pending_2l(u32 port)
 
 static inline void unmask_2l(u32 port)
 {
-    struct vcpu *v = vcpu_of_port(port);
-
     if (test_and_clear_bit(port, shared->evtchn_mask) &&
-        test_bit(port, shared->evtchn_pending) &&
-        !test_and_set_bit(port / BITS_PER_LONG,
-                          &v->vcpu_info->evtchn_pending_sel)) {
-        mark_upcall_pending(v);
+        test_bit(port, shared->evtchn_pending)) {
+        select_2l(port);
     }
 }
 

@@ -131,18 +131,15 @@ static noinline long xen_version(u32 cmd, ulong a2)
         if (copy_from_guest(&u.features, a2, sizeof(u.features))) {
             return -EFAULT;
         }
-        switch (u.features.submap_idx) {
-        case 0:
-            u.features.submap = 1u << XENFEAT_mmu_pt_update_preserve_ad |
-                                1u << XENFEAT_highmem_assist |
-                                1u << XENFEAT_gnttab_map_avail_bits |
-                                1u << XENFEAT_pae_pgdir_above_4gb |
-                                1u << XENFEAT_memory_op_vnode_supported |
-                                1u << 17;   /* XENFEAT_direct_mapped */
-            break;
-        default:
+        if (u.features.submap_idx) {
             return -EINVAL;
         }
+        u.features.submap = 1u << XENFEAT_mmu_pt_update_preserve_ad |
+                            1u << XENFEAT_highmem_assist |
+                            1u << XENFEAT_gnttab_map_avail_bits |
+                            1u << XENFEAT_pae_pgdir_above_4gb |
+                            1u << XENFEAT_memory_op_vnode_supported |
+                            1u << 17;       /* XENFEAT_direct_mapped */
         return copy_to_guest(a2, &u.features, sizeof(u.features));
     case XENVER_pagesize:
         return a2 ? -EINVAL : PAGE_SIZE;

@@ -105,6 +105,8 @@
 #define RING1_CS            0xe019  /* FLAT_RING1_CS */
 #define RING1_SS            0xe021  /* FLAT_RING1_SS */
 #define USER_SS             0xe033  /* FLAT_RING3_SS */
+#define KERNEL_FRAME_CS     0       /* 64-bit alone */
+#define KERNEL_FRAME_SS     0
 #define HV_SLOT             428     /* L2 entries of the top GiB's table */
 #define HV_SLOT_END         512
 #endif

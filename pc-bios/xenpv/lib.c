@@ -122,7 +122,7 @@ static void put_number(ulong val, unsigned base, int width)
     }
 }
 
-/* See monitor.h for what it knows; widths are zero-padded */
+/* See monitor.h for what it knows */
 void printk(const char *fmt, ...)
 {
     static struct spinlock log_lock;
@@ -131,36 +131,22 @@ void printk(const char *fmt, ...)
     spin_lock(&log_lock);
     va_start(ap, fmt);
     for (; *fmt; fmt++) {
-        int width = 0;
-        bool is_long = false;
+        bool is_long = fmt[0] == '%' && fmt[1] == 'l';
 
         if (*fmt != '%') {
             put(*fmt);
             continue;
         }
-        for (fmt++; (*fmt >= '0' && *fmt <= '9') || *fmt == 'l'; fmt++) {
-            if (*fmt == 'l') {
-                is_long = true;
-            } else {
-                width = width * 10 + *fmt - '0';
-            }
-        }
-        switch (*fmt) {
-        case 's':
+        fmt += 1 + is_long;
+        if (*fmt == 's') {
             for (const char *s = va_arg(ap, const char *); *s; s++) {
                 put(*s);
             }
-            break;
-        case 'u':
-        case 'x':
-        case 'p':
+        } else {
             put_number(is_long || *fmt == 'p' ? va_arg(ap, ulong)
                                               : va_arg(ap, unsigned),
                        *fmt == 'u' ? 10 : 16,
-                       *fmt == 'p' ? (int)sizeof(ulong) * 2 : width);
-            break;
-        default:
-            put(*fmt);
+                       *fmt == 'p' ? (int)sizeof(ulong) * 2 : 0);
         }
     }
     va_end(ap);
@@ -172,7 +158,7 @@ static void print_regs(const struct regs *regs)
     bool ring0 = !(regs->cs & 3);
     ulong sp = ring0 ? (ulong)&regs->sp : regs->sp;
 
-    printk("ip %04x:%p sp %04x:%p flags %lx vector %u error %x\n",
+    printk("ip %x:%p sp %x:%p flags %lx vector %u error %x\n",
            (u16)regs->cs, regs->ip, ring0 ? MON_DS : (u16)regs->ss, sp,
            regs->flags, regs->vector, regs->error_code);
     printk("ax %p bx %p cx %p dx %p\n", regs->ax, regs->bx, regs->cx, regs->dx);
@@ -184,7 +170,7 @@ static void print_regs(const struct regs *regs)
     printk("r12 %p r13 %p r14 %p r15 %p\n", regs->r12, regs->r13, regs->r14,
            regs->r15);
 #else
-    printk("ds %04x es %04x\n", (u16)regs->ds, (u16)regs->es);
+    printk("ds %x es %x\n", (u16)regs->ds, (u16)regs->es);
 #endif
     printk("cr0 %p cr3 %p cr4 %p\n", read_cr0(), read_cr3(), read_cr4());
     for (int i = 0; i < 8; i++) {

@@ -77,7 +77,7 @@ void init_page_tables(void)
     }
     high_pages = boot_info->nr_pages - low_end;
     init_own_mappings(data);
-    write_cr3(read_cr3());
+    flush_tlb();
 }
 
 /* m2p is mapped read-only at M2P_VIRT, this is where the monitor writes it */

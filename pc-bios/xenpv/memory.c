@@ -84,21 +84,21 @@ static bool populate(unsigned bits, ulong pfn, ulong to)
     return mfn != NO_FRAME;
 }
 
-/* How many of the list's extents are done, with those before start */
-static ulong change_reservation(unsigned op, ulong start, ulong arg)
+/* How many of the list's extents are done */
+static ulong change_reservation(unsigned op, ulong arg)
 {
     struct xen_memory_reservation r;
     ulong list, i;
 
     if (copy_from_guest(&r, arg, sizeof(r)) || r.nr_extents > ~0u >> 6 ||
-        start >= r.nr_extents || !domid_is_own(r.domid) || r.extent_order) {
-        return start;
+        !domid_is_own(r.domid) || r.extent_order) {
+        return 0;
     }
     list = *(ulong *)&r.extent_start;
     if (!access_ok(list, r.nr_extents * sizeof(ulong))) {
-        return start;
+        return 0;
     }
-    for (i = start; i < r.nr_extents; i++) {
+    for (i = 0; i < r.nr_extents; i++) {
         ulong at = list + i * sizeof(ulong), nr = NO_FRAME;
         bool done;
 
@@ -238,20 +238,12 @@ static long reservation(unsigned op, ulong arg)
 HYPERCALL(do_memory_op)
 {
     struct xen_machphys_mapping mm;
-    /* Where a call goes on that Xen has done in part */
-    ulong start = a1 >> 6;
-    unsigned op = a1 & 0x3f;
 
-    switch (op) {
+    switch (a1) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
-        return change_reservation(op, start, a2);
-    }
-    if (start) {
-        return -EINVAL;
-    }
-    switch (op) {
+        return change_reservation(a1, a2);
     case XENMEM_exchange:
         return memory_exchange(a2);
     case XENMEM_maximum_ram_page:
@@ -259,7 +251,7 @@ HYPERCALL(do_memory_op)
     case XENMEM_current_reservation:
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
-        return reservation(op, a2);
+        return reservation(a1, a2);
     case XENMEM_machphys_mapping:
         mm.v_start = M2P_VIRT;
         mm.v_end = M2P_VIRT + boot_info->m2p_size;
@@ -268,5 +260,5 @@ HYPERCALL(do_memory_op)
     case XENMEM_memory_map:
         return get_memory_map(a2);
     }
-    return refuse(__HYPERVISOR_memory_op, op);
+    return refuse(__HYPERVISOR_memory_op, a1);
 }

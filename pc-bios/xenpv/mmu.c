@@ -71,20 +71,6 @@ fault:
     return -EFAULT;
 }
 
-#define MMU_UPDATE_PREEMPTED    0x80000000u
-
-/* Where the rest of a batch goes on, the count done so far is the guest's */
-static u32 done_before(u32 count, ulong udone)
-{
-    u32 done = 0;
-
-    if ((count & MMU_UPDATE_PREEMPTED) && udone &&
-        copy_from_guest(&done, udone, sizeof(done))) {
-        return 0;
-    }
-    return done;
-}
-
 /* If that fails it is the guest's loss: no error */
 static void tell_done(ulong udone, u32 done)
 {
@@ -123,12 +109,10 @@ static noinline int fetch_and_update_all(ulong *ureq, ulong end)
 /* count or domid are not the usual ones, or the count done is wanted */
 static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
 {
-    u32 before = done_before(count, udone);
-    ulong ureq = ureqs, end, size;
+    ulong ureq = ureqs, end, size = (ulong)count * sizeof(struct mmu_update);
     int ret;
 
-    size = (ulong)(count & ~MMU_UPDATE_PREEMPTED) * sizeof(struct mmu_update);
-    if (!access_ok(ureqs, size) || (count & ~MMU_UPDATE_PREEMPTED) > ~0UL >> 4) {
+    if (!access_ok(ureqs, size) || count > ~0UL / sizeof(struct mmu_update)) {
         return -EFAULT;
     }
     if (dom >> 16 && (dom >> 16) - 1 != boot_info->domid) {
@@ -149,7 +133,7 @@ static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
         }
         let_interrupts_in();
     }
-    tell_done(udone, before + (ureq - ureqs) / sizeof(struct mmu_update));
+    tell_done(udone, (ureq - ureqs) / sizeof(struct mmu_update));
     return ret;
 }
 
@@ -160,6 +144,15 @@ HYPERCALL(do_mmu_update)
         return fetch_and_update(a1);
     }
     return mmu_updates(a1, a2, a3, a4);
+}
+
+static void flush_here(ulong what)
+{
+    if (what == FLUSH_ALL) {
+        flush_tlb();
+    } else {
+        invlpg(what);
+    }
 }
 
 #define ALL_VCPUS   (~0UL)          /* instead of a bitmap's address */
@@ -189,11 +182,7 @@ static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
         return 0;
     }
     if (mask >> v->id & 1) {
-        if (what == FLUSH_ALL) {
-            flush_tlb();
-        } else {
-            invlpg(what);
-        }
+        flush_here(what);
     }
     flush_others(mask, what == FLUSH_ALL ? what : what & ~(PAGE_SIZE - 1));
     return 0;
@@ -216,11 +205,7 @@ static noinline int flush_after_update(ulong va, ulong flags)
         return 0;
     }
     if (who == UVMF_LOCAL) {
-        if (what == FLUSH_ALL) {
-            flush_tlb();
-        } else {
-            invlpg(va);
-        }
+        flush_here(what);
         return 0;
     }
     return flush_vcpus(current_vcpu(), who == UVMF_ALL ? ALL_VCPUS : who, what);
@@ -389,11 +374,10 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
 static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
 {
     struct vcpu *v = current_vcpu();
-    u32 before = done_before(count, udone), done;
+    u32 done;
     int ret = check_owner(dom);
     struct mmuext_op op;
 
-    count &= ~MMU_UPDATE_PREEMPTED;
     if (!access_ok(uops, count * sizeof(op)) || count > ~0UL / sizeof(op)) {
         return -EFAULT;
     }
@@ -413,7 +397,7 @@ static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
             break;
         }
     }
-    tell_done(udone, before + done);
+    tell_done(udone, done);
     return ret;
 }
 

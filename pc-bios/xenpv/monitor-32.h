@@ -15,6 +15,10 @@ struct regs {
     ulong ip, cs, flags, sp, ss;
 };
 
+/* Its data segments */
+#define guest_ds(regs)  ((u16)(regs)->ds)
+#define guest_es(regs)  ((u16)(regs)->es)
+
 struct gate {
     u16 offset_lo, selector;
     u8 reserved, type;

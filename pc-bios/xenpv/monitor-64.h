@@ -15,6 +15,10 @@ struct regs {
     ulong ip, cs, flags, sp, ss;
 };
 
+/* Its data segments, which are in use still */
+#define guest_ds(regs)  SELECTOR("ds")
+#define guest_es(regs)  SELECTOR("es")
+
 struct gate {
     u16 offset_lo, selector;
     u8 ist, type;

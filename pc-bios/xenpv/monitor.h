@@ -74,6 +74,10 @@ typedef unsigned long ulong;
 #define PTE_NX      (1ULL << 63)
 #define PTE_MFN(e)  (((e) & 0x000ffffffffff000ULL) >> 12)
 
+/* What is in a segment register now */
+#define SELECTOR(name) \
+    ({ u16 sel_; asm volatile("mov %%" name ", %0" : "=r" (sel_)); sel_; })
+
 /* struct regs, struct gate, struct tss, and which addresses are the guest's */
 #ifdef __x86_64__
 #include "monitor-64.h"
@@ -271,6 +275,11 @@ WRITE_REG(write_cr0, "cr0")
 WRITE_REG(write_cr3, "cr3")
 WRITE_REG(write_cr4, "cr4")
 
+static inline void flush_tlb(void)
+{
+    write_cr3(read_cr3());
+}
+
 static inline void invlpg(ulong addr)
 {
     asm volatile("invlpg %0" : : "m" (*(char *)addr) : "memory");
@@ -362,7 +371,7 @@ static inline bool write_guest_long(ulong addr, ulong val)
 struct spinlock {
     u32 held;
 };
-void spin_wait(void);           /* while another vCPU holds it: vcpu.c */
+void spin_wait(void);           /* for another vCPU, once: vcpu.c */
 
 static inline void spin_lock(struct spinlock *l)
 {
@@ -379,7 +388,7 @@ static inline void spin_unlock(struct spinlock *l)
 /* lib.c */
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
-/* %s %u %x, with l and a width; %p is a ulong in full width */
+/* %s %u %x, with l; %p is a ulong in full width */
 void printk(const char *fmt, ...);
 u64 mul_shift(u64 a, u32 mul, u32 shift);       /* a * mul >> shift */
 u64 div64(u64 n, u32 d);
@@ -488,7 +497,6 @@ long poll_port(u32 port);
 void take_incoming(struct vcpu *v);
 bool poll_incoming(struct vcpu *v, u64 until);
 void raise_virq(struct vcpu *v, u32 virq);
-void mark_upcall_pending(struct vcpu *v);
 
 /* vcpu.c */
 #define REQUEST_NMI     1           /* struct vcpu's .requests */

@@ -105,11 +105,6 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user);
 void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed);
 void reload_base_tables(struct vcpu *v);
 
-static inline void flush_tlb(void)
-{
-    write_cr3(read_cr3());
-}
-
 /* entries.c */
 
 /*

@@ -27,8 +27,39 @@ static bool has_tsc_aux(struct vcpu *v)
     return (seven[2] & CPUID7_RDPID) || (ext[3] & CPUID81_RDTSCP);
 }
 
+/* MSRs that have one value, and can be written with that */
+static const struct fixed_msr {
+    u32 msr;
+    u64 val;
+} fixed_msrs[] = {
+    { MSR_EFER, GUEST_EFER },
+    { MSR_PAT, XEN_MSR_PAT },
+    { MSR_UCODE_REV, 0 },
+    { MSR_PLATFORM_INFO, 0 },
+    { MSR_MISC_FEATURES, 0 },
+    { MSR_PERF_CAPS, 0 },
+    /* Fast strings; no performance counters, and nothing to adjust */
+    { MSR_MISC_ENABLE, 0x801801 },
+};
+
+static const struct fixed_msr *fixed_msr(u32 msr)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed_msrs); i++) {
+        if (fixed_msrs[i].msr == msr) {
+            return &fixed_msrs[i];
+        }
+    }
+    return NULL;
+}
+
 static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
 {
+    const struct fixed_msr *fixed = fixed_msr(msr);
+
+    if (fixed) {
+        *val = fixed->val;
+        return true;
+    }
     switch (msr) {
     case MSR_FS_BASE ... MSR_KERNEL_GS_BASE:
         if (WORD == 4) {
@@ -36,33 +67,14 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
         }
         *val = rdmsr(msr);
         return true;
-    case MSR_EFER:
-        *val = GUEST_EFER;
-        return true;
     case MSR_TSC_AUX:
-        if (!has_tsc_aux(v)) {
-            return false;
-        }
         *val = v->tsc_aux;
-        return true;
-    case MSR_MISC_ENABLE:
-        /* Fast strings; no performance counters, and nothing to adjust */
-        *val = 0x801801;
-        return true;
-    case MSR_PAT:
-        *val = XEN_MSR_PAT;
-        return true;
+        return has_tsc_aux(v);
     case MSR_APIC_BASE:
         *val = 0xfee00000 | (v->id == 0) << 8;
         return true;
     case MSR_TSC:
         *val = rdtsc();
-        return true;
-    case MSR_UCODE_REV:
-    case MSR_PLATFORM_INFO:
-    case MSR_MISC_FEATURES:
-    case MSR_PERF_CAPS:
-        *val = 0;
         return true;
     }
     if (read_speculation_msr(v, msr, val)) {
@@ -82,6 +94,8 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
  */
 static bool write_msr(struct vcpu *v, u32 msr, u64 val)
 {
+    const struct fixed_msr *fixed = fixed_msr(msr);
+
     switch (msr) {
     case MSR_FS_BASE ... MSR_KERNEL_GS_BASE:
         if (WORD == 4 || !canonical(val)) {
@@ -89,13 +103,6 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
         }
         wrmsr(msr, val);
         return true;
-    case MSR_PAT:
-        return val == XEN_MSR_PAT;
-    case MSR_EFER:
-        return val == GUEST_EFER;
-    case MSR_UCODE_REV:
-    case MSR_MISC_FEATURES:
-        return val == 0;
     case MSR_TSC_AUX:
         if (val >> 32 || !has_tsc_aux(v)) {
             return false;
@@ -108,7 +115,7 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
     case MSR_MISC_ENABLE:
         return true;
     }
-    if (write_speculation_msr(v, msr, val)) {
+    if (fixed ? val == fixed->val : write_speculation_msr(v, msr, val)) {
         return true;
     }
     if (boot_info->flags & XENPV_BOOT_TRACE) {

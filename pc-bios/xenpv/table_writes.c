@@ -59,7 +59,7 @@ static void close_mapping(struct opened *o)
 
 static void flush_all_tlbs(void)
 {
-    write_cr3(read_cr3());
+    flush_tlb();
     flush_others(~0ULL, FLUSH_ALL);
 }
 

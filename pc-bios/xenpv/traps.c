@@ -45,68 +45,50 @@ static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
     u8 mask = *upcall_mask;
     bool kernel = in_kernel(v, regs);
     ulong sp = kernel ? regs->sp : v->kernel_sp;
-    u16 ds, es, fs, gs;
 
     if (unlikely(!ip)) {
         domain_crash(regs, "the guest has no handler for this");
-    }
-    if (frame == FRAME_FAILSAFE) {
-        asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
-                     : "=r" (ds), "=r" (es), "=r" (fs), "=r" (gs));
     }
 #define PUSH(val) \
     do { \
         sp -= sizeof(ulong); \
         PUT_GUEST(sp, (ulong)(val), bad_stack); \
     } while (0)
-#ifdef __x86_64__
-    sp &= ~15UL;
+    sp &= WORD == 8 ? ~15UL : ~0UL;
     if (unlikely(!access_ok(sp - 128, 128))) {
         goto bad_stack;
     }
-    PUSH(kernel ? KERNEL_FRAME_SS : regs->ss);
-    PUSH(regs->sp);
+    if (WORD == 8 || !kernel) {
+        PUSH(WORD == 8 && kernel ? KERNEL_FRAME_SS : (u16)regs->ss);
+        PUSH(regs->sp);
+    }
     PUSH(frame_flags(regs->flags, mask));
-    PUSH((kernel ? KERNEL_FRAME_CS : (u16)regs->cs) | (ulong)mask << 32);
+    PUSH((WORD == 8 && kernel ? KERNEL_FRAME_CS : (u16)regs->cs) |
+         (ulong)mask << (4 * WORD));
     PUSH(regs->ip);
     if (frame == FRAME_FAILSAFE) {
-        PUSH(gs);
-        PUSH(fs);
-        PUSH(es);
-        PUSH(ds);
+        PUSH(SELECTOR("gs"));
+        PUSH(SELECTOR("fs"));
+        PUSH(guest_es(regs));
+        PUSH(guest_ds(regs));
     } else if (frame == FRAME_ERROR) {
         PUSH(error);
     }
+#ifdef __x86_64__
     PUSH(regs->r11);
     PUSH(regs->cx);
     regs->cs = RING1_CS;
     regs->ss = RING1_SS;
     v->mode = V_MODE_KERNEL;
-    regs->flags &= ~(ulong)(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF);
+    regs->flags &= ~(ulong)(EFL_AC | EFL_VM);
 #else
-    if (unlikely(!access_ok(sp - 128, 128))) {
-        goto bad_stack;
-    }
-    if (!kernel) {
-        PUSH((u16)regs->ss);
-        PUSH(regs->sp);
-        regs->ss = v->kernel_ss;
-    }
-    PUSH(frame_flags(regs->flags, mask));
-    PUSH((u16)regs->cs | (ulong)mask << 16);
-    PUSH(regs->ip);
-    if (frame == FRAME_FAILSAFE) {
-        PUSH(gs);
-        PUSH(fs);
-        PUSH((u16)regs->es);
-        PUSH((u16)regs->ds);
-        regs->ds = regs->es = 0;
-    } else if (frame == FRAME_ERROR) {
-        PUSH(error);
-    }
     regs->cs = cs;
-    regs->flags &= ~(ulong)(EFL_RF | EFL_NT | EFL_TF);
+    regs->ss = kernel ? regs->ss : v->kernel_ss;
+    if (frame == FRAME_FAILSAFE) {
+        regs->ds = regs->es = 0;
+    }
 #endif
+    regs->flags &= ~(ulong)(EFL_RF | EFL_NT | EFL_TF);
 #undef PUSH
     if (masks) {
         *upcall_mask = 1;

@@ -51,7 +51,8 @@ static inline bool flush_is_asked(struct vcpu *v)
     return __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST) != v->flush_done;
 }
 
-static void wait_a_little(void)
+/* On the boot stack there is no vCPU yet, and nobody to wait for */
+void spin_wait(void)
 {
     struct vcpu *v = current_vcpu();
 
@@ -59,12 +60,6 @@ static void wait_a_little(void)
     if (flush_is_asked(v)) {
         do_flush(v);
     }
-}
-
-void spin_wait(void)
-{
-    /* On the boot stack there is no vCPU yet, and nobody to wait for */
-    wait_a_little();
 }
 
 /* Returns the request's number */
@@ -109,7 +104,7 @@ void flush_others(u64 mask, ulong what)
             while ((int)(__atomic_load_n(&vcpus[i]->flush_done,
                                          __ATOMIC_SEQ_CST) - asked[i]) < 0 &&
                    !__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
-                wait_a_little();
+                spin_wait();
             }
         }
     }
@@ -134,7 +129,7 @@ void flush_idle(void)
         kick_vcpu(v);
         while ((int)(__atomic_load_n(&v->flush_done, __ATOMIC_SEQ_CST) -
                      asked) < 0) {
-            wait_a_little();
+            spin_wait();
         }
     }
 }

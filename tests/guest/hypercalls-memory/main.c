@@ -140,11 +140,6 @@ static void batches(const char *name, unsigned hypercall_nr, unsigned size,
     /* The 64-bit Xen says nothing to a 32-bit guest's mmuext_op */
     check(done == 0 || (done == 2 && !IS_64BIT), "%s, done of none: %u", name,
           done);
-    /* As of a second part */
-    done = 5;
-    check_ret(BATCH(batch_at, 2 | PREEMPTED, &done, DOMID_SELF), 0,
-              "%s, the rest of one", name);
-    check_eq(done, 7, "%s, done of all", name);
     check_ret(BATCH(batch_at, 2, BAD_POINTER, DOMID_SELF), 0,
               "%s, told at a bad pointer", name);
 
@@ -346,16 +341,12 @@ static uint8_t e820[20];
 static struct memory_map map_of_none = { 0, e820 };
 
 #define M(op, arg) XENMEM_##op, (ulong)(arg)
-#define AGAIN(op, arg) XENMEM_##op | 1 << 6, (ulong)(arg)  /* as after a part */
 static const struct call memory_calls[] = {
 #define RESERVATION(op) \
     { #op ", bad pointer", __HYPERVISOR_memory_op, 0, { M(op, BAD_POINTER) } }, \
-    { #op ", bad pointer, again", __HYPERVISOR_memory_op, 1, \
-      { AGAIN(op, BAD_POINTER) } }, \
     { #op " for nobody", __HYPERVISOR_memory_op, 0, { M(op, &by_nobody) } }, \
     { #op " of order 19", __HYPERVISOR_memory_op, 0, { M(op, &order_19) } }, \
     { #op " of none", __HYPERVISOR_memory_op, 0, { M(op, &none) } }, \
-    { #op " of none, again", __HYPERVISOR_memory_op, 1, { AGAIN(op, &none) } }, \
     { #op " of too many", __HYPERVISOR_memory_op, 0, { M(op, &too_many) } }
     RESERVATION(increase_reservation),
     RESERVATION(decrease_reservation),
@@ -366,18 +357,13 @@ static const struct call memory_calls[] = {
       { M(populate_physmap, &nowhere) } },
     { "decrease_reservation of no frames", __HYPERVISOR_memory_op, 0,
       { M(decrease_reservation, &no_frames) } },
-    { "decrease_reservation of no frames, again", __HYPERVISOR_memory_op, 1,
-      { AGAIN(decrease_reservation, &no_frames) } },
 #define STAT(op) \
     { #op ", bad pointer", __HYPERVISOR_memory_op, -EFAULT, \
       { M(op, BAD_POINTER) } }, \
-    { #op " of nobody", __HYPERVISOR_memory_op, -ESRCH, { M(op, &nobody) } }, \
-    { #op ", again", __HYPERVISOR_memory_op, -EINVAL, { AGAIN(op, &self) } }
+    { #op " of nobody", __HYPERVISOR_memory_op, -ESRCH, { M(op, &nobody) } }
     STAT(current_reservation),
     STAT(maximum_reservation),
     STAT(maximum_gpfn),
-    { "maximum_ram_page, again", __HYPERVISOR_memory_op, -EINVAL,
-      { AGAIN(maximum_ram_page, 0) } },
     { "machphys_mapping, bad pointer", __HYPERVISOR_memory_op, -EFAULT,
       { M(machphys_mapping, BAD_POINTER) } },
     { "memory_map, bad pointer", __HYPERVISOR_memory_op, -EFAULT,

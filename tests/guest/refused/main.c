@@ -43,7 +43,7 @@ static const struct call calls[] = {
     OP(memory_op, 26, -EOPNOTSUPP), OP(memory_op, 27, -ENOSYS),
     OP(memory_op, 28, -EPERM), OP(memory_op, 29, -ENOSYS),
     OP(memory_op, 63, -ENOSYS),
-    OP(memory_op, 28 | 1 << 6, -EINVAL),    /* as after a part */
+    OP(memory_op, 28 | 1 << 6, -ENOSYS),    /* as after a part */
     OP(physdev_op, PHYSDEVOP_IRQ_UNMASK_NOTIFY, -ENOSYS),
     OP(physdev_op, PHYSDEVOP_irq_status_query, -EINVAL),
     OP(physdev_op, PHYSDEVOP_apic_read, -EPERM),
