@@ -3,7 +3,7 @@
  *
  * Everything that enters ring 0 comes in here, through the IDT: hypercalls
  * by int $0x82 from ring 1, exceptions and interrupts. (The guest's system
- * call gate may go straight to ring 1, see set_trap_gate in traps.c.)
+ * call gate may go straight to ring 1, see set_direct_gate() in idt-32.c.)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
