@@ -11,20 +11,33 @@
 
 #include "monitor.h"
 
-#define LOAD(nr) \
-    case nr: \
-        asm volatile("mov %0, %%db" #nr : : "r" (val)); \
-        break
+WRITE_REG(write_db0, "db0")
+WRITE_REG(write_db1, "db1")
+WRITE_REG(write_db2, "db2")
+WRITE_REG(write_db3, "db3")
+WRITE_REG(write_db6, "db6")
+WRITE_REG(write_db7, "db7")
 
 static void load_debugreg(unsigned reg, ulong val)
 {
     switch (reg) {
-    LOAD(0);
-    LOAD(1);
-    LOAD(2);
-    LOAD(3);
-    LOAD(6);
-    LOAD(7);
+    case 0:
+        write_db0(val);
+        break;
+    case 1:
+        write_db1(val);
+        break;
+    case 2:
+        write_db2(val);
+        break;
+    case 3:
+        write_db3(val);
+        break;
+    case 6:
+        write_db6(val);
+        break;
+    case 7:
+        write_db7(val);
     }
 }
 

@@ -46,16 +46,16 @@
 /* struct vcpu: offsets of what assembly uses, in longs */
 #define V_SCRATCH           0
 #define V_KERNEL_SP         1
-#define V_KERNEL_CR3        3
-#define V_USER_CR3          4
-#define V_VCPU_INFO         5
-#define V_SYSCALL_CB        6
-#define V_MODE              7       /* byte: V_MODE_KERNEL or 0 */
+#define V_KERNEL_CR3        2
+#define V_USER_CR3          3
+#define V_VCPU_INFO         4
+#define V_SYSCALL_CB        5
+#define V_MODE              6       /* byte: V_MODE_KERNEL or 0 */
 #define V_MODE_KERNEL       1
-#define V_SYSCALL_MASKS     8       /* byte: syscalls mask event delivery */
-#define V_IN_NMI            9       /* byte: an iret ends it */
-#define V_EVENT_IP          10      /* the event callback; 0: none */
-#define V_TRAPS             15      /* struct trap_info, by vector */
+#define V_SYSCALL_MASKS     7       /* byte: syscalls mask event delivery */
+#define V_IN_NMI            8       /* byte: an iret ends it */
+#define V_EVENT_IP          9       /* the event callback; 0: none */
+#define V_TRAPS             14      /* struct trap_info, by vector */
 
 /*
  * Selectors of our part of the GDT. The guest-visible ones have the values
@@ -69,7 +69,6 @@
 
 #ifdef __x86_64__
 #define WORD                8
-#define XENPV_WIDTH         64
 #define CORE_VIRT           XENPV_CORE_VIRT_64
 #define VCPU_VIRT           XENPV_VCPU_VIRT_64
 #define M2P_VIRT            XENPV_M2P_VIRT_64
@@ -95,7 +94,6 @@
 #define HV_SLOT_END         272
 #else
 #define WORD                4
-#define XENPV_WIDTH         32
 #define CORE_VIRT           XENPV_CORE_VIRT_32
 #define VCPU_VIRT           XENPV_VCPU_VIRT_32
 #define M2P_VIRT            XENPV_M2P_VIRT_32

@@ -34,8 +34,6 @@ typedef unsigned long ulong;
 #define ENOENT      2
 #define ESRCH       3
 #define ENXIO       6
-#define E2BIG       7
-#define EAGAIN      11
 #define ENOMEM      12
 #define EACCES      13
 #define EFAULT      14
@@ -44,10 +42,7 @@ typedef unsigned long ulong;
 #define ENODEV      19
 #define EINVAL      22
 #define ENOSPC      28
-#define EDOM        33
-#define ERANGE      34
 #define ENOSYS      38
-#define ENODATA     61
 #define EOPNOTSUPP  95
 
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -58,7 +53,6 @@ typedef unsigned long ulong;
 #define barrier()   asm volatile("" : : : "memory")
 
 #define PAGE_SIZE   4096UL
-#define PFN_UP(x)   (((x) + PAGE_SIZE - 1) >> 12)
 
 /* Page-table entries */
 #define PTE_P       0x001ULL
@@ -99,7 +93,6 @@ struct callback {
 struct vcpu {
     ulong scratch;
     ulong kernel_sp;            /* stack_switch: where traps from user go */
-    ulong unused;
     ulong kernel_cr3;           /* what CR3 holds in guest-kernel mode */
     ulong user_cr3;             /* 64-bit: ... in guest-user mode, or 0 */
     struct vcpu_info *vcpu_info;
@@ -144,13 +137,10 @@ struct vcpu {
 #define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
     u32 tsc_aux;                /* MSR_TSC_AUX */
-    bool ts;                    /* CR0.TS */
     u8 iopl;                    /* PHYSDEVOP_set_iopl */
     u32 nr_ports;               /* PHYSDEVOP_set_iobitmap */
     ulong iobitmap;
-    u16 user_gs;                /* unused on 32-bit */
     u64 debugreg[8];
-    u64 debugctl;
     u32 spec_ctrl;              /* the guest's MSR_SPEC_CTRL */
 
     struct callback failsafe, syscall32;
@@ -224,7 +214,6 @@ extern char image_start[];
 #define fifo      ((volatile struct xenpv_fifo *)(image_start + XENPV_CORE_FIFO))
 #define virqs     ((volatile struct xenpv_virqs *)(image_start + \
                                                    XENPV_CORE_VIRQS))
-#define m2p       ((ulong *)M2P_VIRT)
 
 /* Domain 0 exists, too; for all that can be seen here nobody else does */
 static inline bool domid_is_own(u16 domid)
@@ -232,19 +221,9 @@ static inline bool domid_is_own(u16 domid)
     return domid == DOMID_SELF || domid == boot_info->domid;
 }
 
-static inline void *core_virt(ulong gpa)
-{
-    return (void *)(gpa - XENPV_CORE_GPA + CORE_VIRT);
-}
-
 static inline ulong core_gpa(const void *virt)
 {
     return (ulong)virt - CORE_VIRT + XENPV_CORE_GPA;
-}
-
-static inline ulong core_mfn(const void *virt)
-{
-    return core_gpa(virt) >> 12;
 }
 
 static inline u64 rdtsc(void)

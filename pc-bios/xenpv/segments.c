@@ -269,13 +269,9 @@ HYPERCALL(do_update_descriptor)
 
 HYPERCALL(do_fpu_taskswitch)
 {
-    struct vcpu *v = current_vcpu();
-
     if ((u32)a1) {
-        v->ts = true;
         write_cr0(read_cr0() | 8);
     } else {
-        v->ts = false;
         asm volatile("clts");
     }
     return 0;

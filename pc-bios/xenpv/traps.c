@@ -294,7 +294,6 @@ void do_trap(struct regs *regs)
         do_nmi(v, regs);
         break;
     case X86_NM:
-        v->ts = false;
         asm volatile("clts");
         bounce_trap(v, regs, X86_NM);
         break;

@@ -11,7 +11,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
 #include "frame.h"
 
 #define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
@@ -154,7 +153,7 @@ void do_requests(struct vcpu *v)
     }
     if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_PERIODIC) {
         __atomic_fetch_and(&v->requests, ~REQUEST_PERIODIC, __ATOMIC_SEQ_CST);
-        set_periodic_timer(v, v->new_periodic_ns);
+        set_periodic_timer(v, read_u64(&v->new_periodic_ns));
     }
 }
 
@@ -394,14 +393,55 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
     return 0;
 }
 
+/* The periodic timer is the vCPU's own to set, and so is asked of another one */
+static void set_period(struct vcpu *v, u64 ns)
+{
+    if (v == current_vcpu()) {
+        set_periodic_timer(v, ns);
+    } else {
+        write_u64(&v->new_periodic_ns, ns);
+        request(v, REQUEST_PERIODIC);
+    }
+}
+
+static long timer_op(struct vcpu *v, u32 cmd, ulong arg)
+{
+    struct vcpu_set_periodic_timer periodic = { 0 };
+    struct vcpu_set_singleshot_timer single = { 0 };
+
+    switch (cmd) {
+    case VCPUOP_set_periodic_timer:
+        if (copy_from_guest(&periodic, arg, sizeof(periodic))) {
+            return -EFAULT;
+        }
+        if (periodic.period_ns < 1000000 || periodic.period_ns >> 62) {
+            return -EINVAL;
+        }
+        set_period(v, periodic.period_ns);
+        return 0;
+    case VCPUOP_stop_periodic_timer:
+        set_period(v, 0);
+        return 0;
+    }
+    if (v != current_vcpu()) {
+        return -EINVAL;
+    }
+    if (cmd == VCPUOP_stop_singleshot_timer) {
+        set_timer(v, 0);
+        return 0;
+    }
+    if (copy_from_guest(&single, arg, sizeof(single))) {
+        return -EFAULT;
+    }
+    /* VCPU_SSHOTTMR_future is ignored since Xen 4.17: late is at once */
+    set_timer(v, single.timeout_abs_ns ? single.timeout_abs_ns : 1);
+    return 0;
+}
+
 HYPERCALL(do_vcpu_op)
 {
     struct vcpu *self = current_vcpu(), *v;
-    union {
-        struct vcpu_set_periodic_timer periodic;
-        struct vcpu_set_singleshot_timer single;
-        ulong area;         /* an address: of 32-bit guests no more is read */
-    } u;
+    ulong area;             /* an address: of 32-bit guests no more is read */
     long ret;
 
     if ((u32)a2 >= boot_info->nr_vcpus) {
@@ -426,11 +466,11 @@ HYPERCALL(do_vcpu_op)
     case VCPUOP_get_runstate_info:
         return get_runstate(v, a3);
     case VCPUOP_register_runstate_memory_area:
-        if (copy_from_guest(&u.area, a3, sizeof(u.area)) ||
-            !access_ok(u.area, sizeof(v->runstate))) {
+        if (copy_from_guest(&area, a3, sizeof(area)) ||
+            !access_ok(area, sizeof(v->runstate))) {
             return -EFAULT;
         }
-        v->runstate_addr = u.area;
+        v->runstate_addr = area;
         if (v == self) {
             update_runstate(v, v->runstate.state);
         } else {
@@ -438,43 +478,10 @@ HYPERCALL(do_vcpu_op)
         }
         return 0;
     case VCPUOP_set_periodic_timer:
-        if (copy_from_guest(&u.periodic, a3, sizeof(u.periodic))) {
-            return -EFAULT;
-        }
-        if (u.periodic.period_ns < 1000000 || u.periodic.period_ns >> 62) {
-            return -EINVAL;
-        }
-        if (v == self) {
-            set_periodic_timer(v, u.periodic.period_ns);
-        } else {
-            v->new_periodic_ns = u.periodic.period_ns;
-            request(v, REQUEST_PERIODIC);
-        }
-        return 0;
     case VCPUOP_stop_periodic_timer:
-        if (v == self) {
-            set_periodic_timer(v, 0);
-        } else {
-            v->new_periodic_ns = 0;
-            request(v, REQUEST_PERIODIC);
-        }
-        return 0;
     case VCPUOP_set_singleshot_timer:
-        if (v != self) {
-            return -EINVAL;
-        }
-        if (copy_from_guest(&u.single, a3, sizeof(u.single))) {
-            return -EFAULT;
-        }
-        /* VCPU_SSHOTTMR_future is ignored since Xen 4.17: late is at once */
-        set_timer(v, u.single.timeout_abs_ns ? u.single.timeout_abs_ns : 1);
-        return 0;
     case VCPUOP_stop_singleshot_timer:
-        if (v != self) {
-            return -EINVAL;
-        }
-        set_timer(v, 0);
-        return 0;
+        return timer_op(v, a1, a3);
     case VCPUOP_register_vcpu_info:
         return register_vcpu_info(v, a3);
     case VCPUOP_send_nmi:
@@ -484,11 +491,11 @@ HYPERCALL(do_vcpu_op)
         request(v, REQUEST_NMI);
         return 0;
     case VCPUOP_register_vcpu_time_memory_area:
-        if (copy_from_guest(&u.area, a3, sizeof(u.area)) ||
-            !access_ok(u.area, sizeof(struct vcpu_time_info))) {
+        if (copy_from_guest(&area, a3, sizeof(area)) ||
+            !access_ok(area, sizeof(struct vcpu_time_info))) {
             return -EFAULT;
         }
-        v->time_addr = u.area;
+        v->time_addr = area;
         if (v == self) {
             copy_time(v);
         }
