@@ -500,6 +500,13 @@ long initialise_vcpu(struct vcpu *v, ulong arg);
 void run_secondary(void) __attribute__((noreturn));
 void load_data_segments(struct regs *regs, u16 ds, u16 es, u16 fs, u16 gs);
 
+/* apic.c */
+void apic_eoi(void);
+void apic_send(u32 apic_id, u8 vector);
+void apic_send_self(u8 vector);     /* in an NMI, too */
+void init_apic(struct vcpu *v);
+void apic_start_timer(u32 count);
+
 /* time.c */
 void init_time(struct vcpu *v);
 void vcpu_info_moved(struct vcpu *v);
@@ -508,10 +515,6 @@ void update_time(struct vcpu *v, u64 now);
 u64 system_time(void);
 void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
-void apic_eoi(void);
-void apic_send(u32 apic_id, u8 vector);
-void apic_send_self(u8 vector);     /* in an NMI, too */
-void init_apic(struct vcpu *v);
 void set_periodic_timer(struct vcpu *v, u64 ns);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
