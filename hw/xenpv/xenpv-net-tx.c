@@ -10,7 +10,10 @@
  *
  * Segmentation and checksums that the front end leaves to be done are done by
  * whoever gets the frame, if he takes QEMU's vnet header, or else by QEMU's
- * net_tx_pkt.c, to which the whole frame is copied.
+ * net_tx_pkt.c, to which the whole frame is copied. What a segment costs depends
+ * on who gets it. So they are kept, at most MAX_SEGMENTS of at most HEAD_SIZE
+ * bytes of headers each, and sent as a pass has time for it; until the last one
+ * of them is sent, the queue takes no other frame.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,11 +34,13 @@
 /* More slots with data than this, Xen's back end does not take either */
 #define MAX_PARTS       XEN_NETIF_NR_SLOTS_MIN
 /*
- * Of a frame that a peer takes as it is, this is copied: Ethernet's, IP's and
- * TCP's headers, with all options that they can have but those of IPv6
+ * So long can headers be about which something is to be done: Ethernet's, IP's
+ * and TCP's, with all options that they can have but those of IPv6. Of a frame
+ * that a peer takes as it is, no more is copied; and net_tx_pkt.c, which copies
+ * them for each segment, and has 16 bits for their length, gets no longer ones.
  */
 #define HEAD_SIZE       256
-/* What one frame can cost: 1024 segments of 64 bytes */
+/* Those of one frame: of at least 64 bytes each, if it is as large as can be */
 #define MAX_SEGMENTS    1024
 
 typedef struct TxFrame {
@@ -231,6 +236,54 @@ static void give(XenPVNetQueue *q, const struct iovec *iov, int cnt)
     }
 }
 
+/* Segments of a frame, each after its size, to be sent by send_segments() */
+static void keep_segment(void *opaque, const struct iovec *iov, int cnt,
+                         const struct iovec *vnet_iov, int vnet_cnt)
+{
+    XenPVNetQueue *q = opaque;
+    uint32_t size = iov_size(iov, cnt);
+    guint at;
+
+    if (!q->segments) {
+        q->segments = g_byte_array_new();
+        q->segments_sent = 0;
+    }
+    g_byte_array_append(q->segments, (uint8_t *)&size, sizeof(size));
+    at = q->segments->len;
+    g_byte_array_set_size(q->segments, at + size);
+    iov_to_buf(iov, cnt, 0, q->segments->data + at, size);
+}
+
+void xenpv_net_tx_drop(XenPVNetQueue *q)
+{
+    if (q->segments) {
+        g_byte_array_unref(q->segments);
+        q->segments = NULL;
+    }
+}
+
+/* At least one. False: there are more, for which peer_has_taken() or BH come. */
+static bool send_segments(XenPVNetQueue *q, int64_t deadline)
+{
+    while (q->segments && !q->net->pending[q->peer]) {
+        uint8_t *data = q->segments->data + q->segments_sent;
+        uint32_t size = ldl_he_p(data);
+        struct iovec iov = {
+            .iov_base = data + sizeof(size), .iov_len = size,
+        };
+
+        q->segments_sent += sizeof(size) + size;
+        give(q, &iov, 1);
+        if (q->segments_sent == q->segments->len) {
+            xenpv_net_tx_drop(q);
+        } else if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= deadline) {
+            qemu_bh_schedule(q->net->bh);
+            return false;
+        }
+    }
+    return !q->segments;
+}
+
 static void give_packet(void *opaque, const struct iovec *iov, int cnt,
                         const struct iovec *vnet_iov, int vnet_cnt)
 {
@@ -285,6 +338,7 @@ static const char *offload(XenPVNetQueue *q, const TxFrame *f,
     const netif_extra_info_t *extra = &f->extras[XEN_NETIF_EXTRA_TYPE_GSO];
     bool gso = has_extra(f, XEN_NETIF_EXTRA_TYPE_GSO);
     struct virtio_net_hdr *hdr = net_tx_pkt_get_vhdr(pkt);
+    size_t head = MIN(iov[0].iov_len, HEAD_SIZE);
     const char *why = NULL;
 
     for (unsigned i = 0; i < cnt; i++) {
@@ -305,9 +359,9 @@ static const char *offload(XenPVNetQueue *q, const TxFrame *f,
         goto done;
     }
     /* What is written to must be our copy, not the front end's memory */
-    if (hdr->hdr_len > iov[0].iov_len ||
+    if (hdr->hdr_len > head ||
         ((hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
-         hdr->csum_start + hdr->csum_offset + 2 > iov[0].iov_len)) {
+         hdr->csum_start + hdr->csum_offset + 2 > head)) {
         why = "headers are too long";
         goto done;
     }
@@ -316,7 +370,9 @@ static const char *offload(XenPVNetQueue *q, const TxFrame *f,
     } else if (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
         put_pseudo_checksum(iov[0].iov_base, f->size, hdr);
     }
-    if (!net_tx_pkt_send_custom(pkt, q->net->vnet_hdr, give_packet, q)) {
+    if (!net_tx_pkt_send_custom(pkt, q->net->vnet_hdr,
+                                gso && !q->net->vnet_hdr ? keep_segment
+                                                         : give_packet, q)) {
         why = "cannot be segmented";
     }
 done:
@@ -404,7 +460,7 @@ bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
         return false;               /* when it goes on, net->bh comes */
     }
     /* If it has frames to take yet, it says when it has taken them */
-    while (!net->pending[q->peer]) {
+    while (send_segments(q, deadline) && !net->pending[q->peer]) {
         RING_IDX prod = qatomic_read(&q->tx.sring->req_prod);
         unsigned available = prod - q->tx.req_cons;
 

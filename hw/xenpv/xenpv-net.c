@@ -44,7 +44,10 @@ static int64_t new_deadline(void)
     return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + XENPV_NET_PASS_NS;
 }
 
-/* All queues, by turns, as far as they get before the deadline */
+/*
+ * All queues, by turns, as far as they get before the deadline. Each does at
+ * least one thing, so none begins when it is over.
+ */
 static void net_bh(void *opaque)
 {
     XenPVNet *net = opaque;
@@ -54,13 +57,16 @@ static void net_bh(void *opaque)
         return;
     }
     for (unsigned i = 0; i < net->nr_queues; i++) {
-        XenPVNetQueue *q =
-            &net->queues[(net->first_queue + i) % net->nr_queues];
-
-        xenpv_net_rx_push(q);
-        xenpv_net_tx(q, deadline);
+        xenpv_net_rx_push(&net->queues[i]);
     }
-    net->first_queue = (net->first_queue + 1) % net->nr_queues;
+    for (unsigned i = 0; i < net->nr_queues; i++) {
+        xenpv_net_tx(&net->queues[net->first_queue], deadline);
+        net->first_queue = (net->first_queue + 1) % net->nr_queues;
+        if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= deadline) {
+            qemu_bh_schedule(net->bh);
+            break;
+        }
+    }
     xenpv_net_rx_kick(net);
 }
 
@@ -260,6 +266,7 @@ static void net_disconnect(XenPVNet *net)
         net->pending[i] = 0;
     }
     for (unsigned i = 0; i < net->nr_queues; i++) {
+        xenpv_net_tx_drop(&net->queues[i]);
         xenpv_net_rx_push(&net->queues[i]);
         disconnect_queue(&net->queues[i]);
     }

@@ -32,8 +32,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVNet, XENPV_NET)
 #define XENPV_NET_MAX_MCAST     64
 /*
  * How long frames are taken from the rings at a stretch, until the main loop
- * looks after others. A frame that has been begun is finished, but see
- * MAX_SEGMENTS.
+ * looks after others. What has been begun then is finished: a frame, or one of
+ * the segments that it has become.
  */
 #define XENPV_NET_PASS_NS       (1 * SCALE_MS)
 
@@ -46,6 +46,10 @@ typedef struct XenPVNetQueue {
     XenEventChannel *rx_channel;    /* the same one if they are not split */
     netif_tx_back_ring_t tx;
     netif_rx_back_ring_t rx;
+
+    /* What the last frame has become, and how much of it is sent; or NULL */
+    GByteArray *segments;
+    guint segments_sent;
 
     /* A frame waits in the net layer for so many slots of rx; 0: none does */
     unsigned rx_wanted;
@@ -106,6 +110,8 @@ void xenpv_net_tx_uninit(XenPVNet *net);
  * then net->bh goes on. Was there anything?
  */
 bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline);
+/* Forget what is left of a frame */
+void xenpv_net_tx_drop(XenPVNetQueue *q);
 
 /* xenpv-net-rx.c */
 

@@ -14,6 +14,8 @@
 #include <netpacket/packet.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include "qemu/atomic.h"
 #include "xenpv-netif.h"
 #include "standard-headers/linux/virtio_net.h"
 
@@ -410,6 +412,225 @@ static void test_bad_segments(void)
     finish(&n);
 }
 
+/*
+ * A frame over IPv6 that is as large as one can be, with so many bytes of
+ * headers between IP's and TCP's, whose length is told to be tcp_len
+ */
+static void make_long_frame(uint8_t *f, size_t between, unsigned tcp_len)
+{
+    size_t at = ETH_LEN + IP6_LEN;
+
+    make_ip_frame(f, false, 6, MAX_FRAME - ETH_LEN - IP6_LEN - TCP_LEN, true);
+    if (between) {
+        f[20] = 60;                             /* destination options */
+    }
+    while (between) {
+        size_t len = MIN(between, 256 * 8);
+
+        between -= len;
+        f[at] = between ? 60 : 6;
+        f[at + 1] = len / 8 - 1;
+        at += len;
+    }
+    memset(f + at, 0, MIN(TCP_LEN, MAX_FRAME - at));
+    if (at + 12 < MAX_FRAME) {
+        f[at + 12] = tcp_len / 4 << 4;
+    }
+}
+
+/*
+ * Headers as long as a frame: lengths wrap, and QEMU ends; or each of hundreds
+ * of segments gets a copy of them
+ */
+static void test_long_headers(void)
+{
+    static const struct {
+        size_t between;
+        unsigned tcp_len;
+        uint16_t segment;
+    } bad[] = {
+        { 65456, 60, 64 }, { 65456, 60, 1000 }, { 65448, 60, 64 },
+        { 65456, 20, 64 }, { 32768, 20, 64 }, { 2048, 20, 1448 },
+    };
+    g_autofree uint8_t *frame = g_malloc(MAX_FRAME);
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, ONE_NIC);
+    connect_nic(&n, qts, fd);
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        netif_extra_info_t extra = gso_extra(false, bad[i].segment);
+
+        g_test_message("long headers %d", i);
+        make_long_frame(frame, bad[i].between, bad[i].tcp_len);
+        put_tx_frame(&n, frame, MAX_FRAME, 17, NETTXF_csum_blank, &extra, 1);
+        assert_tx_answers(&n, 17, 1, NETIF_RSP_ERROR);
+        put_tx_frame(&n, frame, MAX_FRAME, 17, NETTXF_csum_blank, NULL, 0);
+        assert_tx_answers(&n, 17, 0, NETIF_RSP_ERROR);
+    }
+    assert_wire_silent(&n);
+    assert_works(&n);
+    finish(&n);
+}
+
+/* CPU time of QEMU's main thread, in ns */
+static int64_t ran(QTestState *qts)
+{
+    int pid = qtest_pid(qts);
+    g_autofree char *file = g_strdup_printf("/proc/%d/task/%d/schedstat", pid,
+                                            pid);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+    return g_ascii_strtoll(text, NULL, 10);
+}
+
+/*
+ * A frame that becomes a thousand segments keeps QEMU from everything else for
+ * as long as it takes to get rid of all of them. The peer is one that takes
+ * longer for each: QEMU's user network looks through all that it could not
+ * deliver yet. What is measured is what QEMU does until it answers.
+ */
+static void test_slow_peer(void)
+{
+    netif_extra_info_t extra = gso_extra(false, 64);
+    g_autofree uint8_t *frame = g_malloc(MAX_FRAME);
+    int64_t worst = 0;
+    QTestState *qts;
+    size_t len;
+    Nic n;
+    int fd;
+
+    qts = start(&fd, "-netdev user,id=u,restrict=on "
+                     "-device xen-net-device,netdev=u,id=nic");
+    connect_nic(&n, qts, fd);
+    len = make_ip_frame(frame, false, 6, 65000, true);
+    for (int i = 0; i < 3; i++) {
+        put_tx_frame(&n, frame, len, 17, NETTXF_csum_blank, &extra, 1);
+        for (int j = 0; j < 100; j++) {
+            int64_t before = ran(qts);
+
+            qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
+            worst = MAX(worst, ran(qts) - before);
+        }
+        assert_tx_answers(&n, 17, 1, NETIF_RSP_OKAY);
+    }
+    g_test_message("at worst %.1f ms", worst / 1e6);
+    g_assert_cmpint(worst, <, 100 * 1000 * 1000);
+    finish(&n);
+}
+
+/* 15 parts of one frame, and how it is to be segmented */
+#define REFILL_FRAME    16
+#define REFILL_SIZE     ((REFILL_FRAME - 1) * XENPV_PAGE)
+
+typedef struct Refill {
+    uint8_t *ring;              /* the page that it is in */
+    uint32_t words[RING_SLOTS]; /* what each slot begins with */
+    uint32_t prod;
+    bool stop;
+} Refill;
+
+/*
+ * The guest's other CPU: as soon as a slot has an answer, whether that is told
+ * or not, there is a new request. All frames but the one that is being sent.
+ */
+static gpointer refill(gpointer opaque)
+{
+    Refill *r = opaque;
+
+    while (!qatomic_read(&r->stop)) {
+        uint32_t i = r->prod % RING_SLOTS;
+        uint32_t cons = qatomic_read((uint32_t *)(r->ring + RSP_PROD));
+
+        if (r->prod - cons <= RING_SLOTS - REFILL_FRAME) {
+            for (int j = 0; j < REFILL_FRAME; j++, i++) {
+                qatomic_set((uint32_t *)(r->ring + SLOTS + i *
+                                         sizeof(union netif_tx_sring_entry)),
+                            r->words[i]);
+            }
+            r->prod += REFILL_FRAME;
+            qatomic_set((uint32_t *)(r->ring + REQ_PROD), r->prod);
+        }
+    }
+    return NULL;
+}
+
+/*
+ * A ring that another CPU refills keeps QEMU from everything else. The frames
+ * are such as cost much, so that the ring is never empty; and who gets them, a
+ * card that nobody uses, takes any number.
+ */
+static void test_endless(void)
+{
+    netif_extra_info_t extra = gso_extra(true, 64);
+    g_autofree uint8_t *frame = g_malloc(MAX_FRAME);
+    g_autofree char *path = NULL;
+    int mem = g_file_open_tmp("xenpv-net-XXXXXX", &path, NULL);
+    g_autofree char *options = NULL;
+    GThread *other;
+    Refill r = { 0 };
+    QTestState *qts;
+    Nic n;
+    int fd;
+
+    g_assert_cmpint(mem, >=, 0);
+    options = g_strdup_printf("-machine memory-backend=ram -object "
+                              "memory-backend-file,id=ram,size=32M,share=on,"
+                              "mem-path=%s "
+                              "-netdev hubport,id=h,hubid=0 "
+                              "-netdev hubport,id=o,hubid=0 "
+                              "-device xen-net-device,netdev=h,idx=0,id=nic "
+                              "-device xen-net-device,netdev=o,idx=1", path);
+    qts = start(&fd, options);
+    unlink(path);
+    connect_nic(&n, qts, fd);
+    r.ring = mmap(NULL, XENPV_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem,
+                  n.tx.gpa);
+    g_assert_true(r.ring != MAP_FAILED);
+    make_ip_frame(frame, true, 6, REFILL_SIZE - ETH_LEN - IP4_LEN - TCP_LEN,
+                  true);
+    qtest_memwrite(qts, data(0), frame, REFILL_SIZE);
+    for (int i = 0; i < RING_SLOTS; i += REFILL_FRAME) {
+        for (int j = 0; j < REFILL_FRAME - 1; j++) {
+            put_tx(&n, DATA_REF + j, 0,
+                   (j < REFILL_FRAME - 2 ? NETTXF_more_data : 0) |
+                   (j ? 0 : NETTXF_csum_blank | NETTXF_extra_info),
+                   j ? XENPV_PAGE : REFILL_SIZE);
+            if (!j) {
+                put(&n, &n.tx, &extra, sizeof(extra));
+            }
+        }
+    }
+    for (int i = 0; i < RING_SLOTS; i++) {
+        r.words[i] = qtest_readl(qts, slot(&n.tx, i));
+    }
+    other = g_thread_new("refill", refill, &r);
+    while (qtest_readl(qts, n.tx.gpa + REQ_PROD) < RING_SLOTS) {
+        g_usleep(500);
+    }
+    for (int i = 0; i < 30; i++) {
+        gint64 begin = g_get_monotonic_time();
+
+        xenpv_send(qts, n.port);
+        qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
+        /* Far more than it takes, as others may want the CPUs, too */
+        g_assert_cmpint(g_get_monotonic_time() - begin, <,
+                        2 * G_USEC_PER_SEC);
+    }
+    /* It goes on by itself */
+    while (nic_counter(&n, "tx-frames") < 4 * RING_SLOTS / REFILL_FRAME) {
+        g_usleep(500);
+    }
+    qatomic_set(&r.stop, true);
+    g_thread_join(other);
+    g_assert_cmpuint(nic_counter(&n, "tx-errors"), ==, 0);
+    munmap(r.ring, XENPV_PAGE);
+    close(mem);
+    finish(&n);
+}
+
 /* ------------------------------------------------------------------------- */
 /* With a tap device                                                          */
 
@@ -710,6 +931,9 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/net-offload/checksum-out", test_checksum_out);
     qtest_add_func("/xenpv/net-offload/segments-out", test_segments_out);
     qtest_add_func("/xenpv/net-offload/bad-segments", test_bad_segments);
+    qtest_add_func("/xenpv/net-offload/long-headers", test_long_headers);
+    qtest_add_func("/xenpv/net-offload/slow-peer", test_slow_peer);
+    qtest_add_func("/xenpv/net-offload/endless", test_endless);
     qtest_add_func("/xenpv/net-offload/tap-out", test_tap_out);
     qtest_add_func("/xenpv/net-offload/tap-in", test_tap_in);
     return g_test_run();

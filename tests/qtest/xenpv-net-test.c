@@ -9,8 +9,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <sys/mman.h>
-#include "qemu/atomic.h"
 #include "qobject/qjson.h"
 #include "xenpv-netif.h"
 
@@ -737,84 +735,6 @@ static void test_properties(void)
     close(fd);
 }
 
-typedef struct Refill {
-    uint8_t *ring;              /* the page that it is in */
-    uint32_t prod;
-    bool stop;
-} Refill;
-
-#define REFILL_SLOT     sizeof(union netif_tx_sring_entry)
-#define REFILL_MARGIN   128     /* requests that are always there */
-
-/*
- * The guest's other CPU: as soon as a slot has an answer, whether that is told
- * or not, there is a new request
- */
-static gpointer refill(gpointer opaque)
-{
-    Refill *r = opaque;
-
-    while (!qatomic_read(&r->stop)) {
-        uint32_t i = (r->prod - REFILL_MARGIN) % RING_SLOTS;
-        uint32_t *word = (uint32_t *)(r->ring + SLOTS + i * REFILL_SLOT);
-
-        if (qatomic_read(word) != DATA_REF) {
-            qatomic_set(word, DATA_REF);
-            r->prod++;
-            qatomic_set((uint32_t *)(r->ring + REQ_PROD), r->prod);
-        }
-    }
-    return NULL;
-}
-
-/* A ring that another CPU refills keeps QEMU from everything else */
-static void test_endless(void)
-{
-    g_autofree char *path = NULL;
-    int mem = g_file_open_tmp("xenpv-net-XXXXXX", &path, NULL);
-    g_autofree char *options = NULL;
-    Refill r = { 0 };
-    GThread *thread;
-    QTestState *qts;
-    Nic n;
-    int fd;
-
-    g_assert_cmpint(mem, >=, 0);
-    options = g_strdup_printf("-machine memory-backend=ram -object "
-                              "memory-backend-file,id=ram,size=32M,share=on,"
-                              "mem-path=%s -netdev user,id=h,restrict=on "
-                              "-device xen-net-device,netdev=h", path);
-    qts = start(&fd, options);
-    unlink(path);
-    connect_nic(&n, qts, fd);
-    r.ring = mmap(NULL, XENPV_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem,
-                  n.tx.gpa);
-    g_assert_true(r.ring != MAP_FAILED);
-    for (int j = 0; j < RING_SLOTS; j++) {
-        netif_tx_request_t req = { .gref = DATA_REF, .size = 4096 };
-
-        qtest_memwrite(qts, slot(&n.tx, j), &req, sizeof(req));
-    }
-    r.prod = REFILL_MARGIN;
-    qtest_writel(qts, n.tx.gpa + REQ_PROD, r.prod);
-    thread = g_thread_new("refill", refill, &r);
-    for (int j = 0; j < 30; j++) {
-        gint64 begin = g_get_monotonic_time();
-
-        xenpv_send(qts, n.port);
-        qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
-        /* Far more than it takes, as others may want the CPUs, too */
-        g_assert_cmpint(g_get_monotonic_time() - begin, <,
-                        2 * G_USEC_PER_SEC);
-    }
-    qatomic_set(&r.stop, true);
-    g_thread_join(thread);
-    g_assert_cmpuint(qtest_readl(qts, n.tx.gpa + RSP_PROD), >=, REFILL_MARGIN);
-    munmap(r.ring, XENPV_PAGE);
-    close(mem);
-    finish(&n);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -833,6 +753,5 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/net/link", test_link);
     qtest_add_func("/xenpv/net/new-front-end", test_new_front_end);
     qtest_add_func("/xenpv/net/properties", test_properties);
-    qtest_add_func("/xenpv/net/endless", test_endless);
     return g_test_run();
 }
