@@ -62,6 +62,26 @@ static void copy_pdpt(struct vcpu *v)
     }
 }
 
+/*
+ * Is what our view of the tables has for addr on the top level what this vCPU's
+ * copy has? Another vCPU may have changed it, and not have told this one yet.
+ */
+bool top_copy_is_new(struct vcpu *v, ulong addr)
+{
+    ulong view = addr;
+    u64 entry;
+
+    for (unsigned level = 0; level < TOP_LEVEL; level++) {
+        view = (ulong)linear_entry(view);
+    }
+    invlpg(view);
+    GET_GUEST_U64(entry, view, none);
+    return PTE_MFN(entry) == PTE_MFN(v->pdpt[addr >> 30]) &&
+           (entry & v->pdpt[addr >> 30] & PTE_P);
+none:
+    return false;
+}
+
 /* A top-level table that is going to be in use */
 void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {

@@ -44,14 +44,17 @@ none:
 
 /*
  * What the CPU would find if it looked now. Our views of the tables may be in the
- * TLB, too, from before a change; so they are forgotten first.
+ * TLB, too, from before a change; so they are forgotten first. Who asks tries
+ * again for as long as this says yes, and nobody can tell this vCPU of anything
+ * meanwhile: so it must not say it of tables that the CPU does not look into.
  */
 bool access_allowed(ulong addr, bool write)
 {
     ulong at[WORD == 8 ? 4 : 2], entry, need = PTE_P | (write ? PTE_RW : 0);
     int level;
 
-    if (!access_ok(addr, 1) || !canonical(addr)) {
+    if (!access_ok(addr, 1) || !canonical(addr) ||
+        (WORD == 4 && !top_copy_is_new(current_vcpu(), addr))) {
         return false;
     }
     for (level = 0; level < (int)ARRAY_SIZE(at); level++) {

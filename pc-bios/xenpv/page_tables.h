@@ -93,6 +93,7 @@ static inline unsigned nr_entries(unsigned level)
 void install_hv_entries(ulong mfn);
 bool hv_copy(unsigned level, unsigned i, u64 entry);
 void update_copies(ulong mfn);
+bool top_copy_is_new(struct vcpu *v, ulong addr);
 
 /* base_tables-64.c */
 void begin_base_table(ulong mfn);
