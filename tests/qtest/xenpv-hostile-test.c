@@ -19,7 +19,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "xenpv-frontend.h"
+#include "xenpv-disk.h"
 #include "hw/xen/interface/sched.h"
 
 /* QMP's answer */
@@ -378,6 +378,41 @@ static unsigned attack_reset(QTestState *qts)
     return n;
 }
 
+/*
+ * A reset while a disk that may do little in a second has all that its ring can
+ * hold: none of it may be left, and it would take a minute by itself
+ */
+static unsigned attack_slow_disk(QTestState *qts)
+{
+    unsigned n = 0;
+
+    for (int round = 0; round < 3; round++) {
+        Disk d;
+        Seg segs[11];
+        uint32_t port;
+
+        for (int i = 0; i < ARRAY_SIZE(segs); i++) {
+            segs[i] = (Seg) { DATA_REF + i, 0, 7 };
+        }
+        connect_disk(&d, qts, "51712", false, 1);
+        for (int i = 0; i < 32; i++, n++) {
+            put_request(&d, i & 1 ? BLKIF_OP_READ : BLKIF_OP_WRITE, i,
+                        ARRAY_SIZE(segs), segs, 0);
+        }
+        push(&d);
+        g_usleep(20 * 1000);
+        /* They wait, indeed */
+        g_assert_cmpuint(qtest_readl(qts, ring(8)), <, 16);
+        port = xenpv_alloc_unbound(qts);
+        xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_reboot, NULL, 0);
+        while (is_open(qts, port)) {
+            g_usleep(1000);
+        }
+        frontend_destroy(&d.f);
+    }
+    return n;
+}
+
 static const Kind kinds[] = {
     { "log", "", attack_log },
     { "queue", "", attack_queue },
@@ -392,6 +427,11 @@ static const Kind kinds[] = {
     { "reset", "-blockdev driver=null-co,node-name=n,size=1048576,"
                "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
       attack_reset },
+    { "slow-disk", "-object throttle-group,id=t,x-bps-total=45056 -blockdev "
+                   "driver=null-co,node-name=n,size=1048576,read-zeroes=on "
+                   "-blockdev driver=throttle,node-name=slow,throttle-group=t,"
+                   "file=n -device xen-disk,drive=slow,vdev=xvda",
+      attack_slow_disk },
 };
 
 int main(int argc, char **argv)
