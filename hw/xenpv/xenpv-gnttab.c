@@ -284,6 +284,14 @@ void xenpv_gnttab_unpin(XenPVGnttabState *s, uint32_t ref, bool write)
     if (--p->readers == 0) {
         done |= GTF_reading;
     }
+    /*
+     * Whoever says of what it wrote that it has read it: a guest may. Of a grant
+     * that nobody uses nothing is remembered.
+     */
+    if (p->writers > p->readers) {
+        p->writers = p->readers;
+        done |= p->writers ? 0 : GTF_writing;
+    }
     if (done) {
         xenpv_gnttab_clear_in_use(s, ref, done);
     }
