@@ -285,8 +285,8 @@ void xenpv_gnttab_unpin(XenPVGnttabState *s, uint32_t ref, bool write)
         done |= GTF_reading;
     }
     /*
-     * Whoever says of what it wrote that it has read it: a guest may. Of a grant
-     * that nobody uses nothing is remembered.
+     * A guest may say that it has read what it was to write. Of a grant that
+     * nobody uses nothing is remembered.
      */
     if (p->writers > p->readers) {
         p->writers = p->readers;

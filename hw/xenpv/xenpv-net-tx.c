@@ -10,8 +10,8 @@
  *
  * Segmentation and checksums that the front end leaves to be done are done by
  * whoever gets the frame, if he takes QEMU's vnet header, or else by QEMU's
- * net_tx_pkt.c, to which the whole frame is copied. What a segment costs depends
- * on who gets it. So they are kept, at most MAX_SEGMENTS of at most HEAD_SIZE
+ * net_tx_pkt.c, to which the whole frame is copied. What a segment costs is up
+ * to who gets it. So they are kept, at most MAX_SEGMENTS of at most HEAD_SIZE
  * bytes of headers each, and sent as a pass has time for it; until the last one
  * of them is sent, the queue takes no other frame.
  *
@@ -262,7 +262,7 @@ void xenpv_net_tx_drop(XenPVNetQueue *q)
     }
 }
 
-/* At least one. False: there are more, for which peer_has_taken() or BH come. */
+/* At least one. False: there are more, for which peer_has_taken() or BH come */
 static bool send_segments(XenPVNetQueue *q, int64_t deadline)
 {
     while (q->segments && !q->net->pending[q->peer]) {
