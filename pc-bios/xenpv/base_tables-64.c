@@ -61,9 +61,18 @@ u64 hidden_entry(u64 *l4, unsigned i, u64 val)
 static void hide_user_entries(u64 *l4)
 {
     l4[HV_SLOT + HV_HIDDEN] = HIDES_USER;
-    for (unsigned i = HV_SLOT_END; i < 512; i++) {
-        if (hidden_entry(l4, i, l4[i]) != l4[i]) {
-            __atomic_fetch_and(&l4[i], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
+    for (unsigned i = HV_SLOT_END; i < 512; i += 8) {
+        const u64 *e = &l4[i];
+
+        /* There is none, as a rule */
+        if (likely(!((e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]) &
+                     PTE_US))) {
+            continue;
+        }
+        for (unsigned j = i; j < i + 8; j++) {
+            if (hidden_entry(l4, j, l4[j]) != l4[j]) {
+                __atomic_fetch_and(&l4[j], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
+            }
         }
     }
 }
@@ -73,9 +82,12 @@ static void show_user_entries(u64 *l4)
     if (!hides_user_entries(l4)) {
         return;
     }
-    for (unsigned i = HV_SLOT_END; i < 512; i++) {
-        if (*hidden_word(l4, i) & hidden_bit(i)) {
-            __atomic_fetch_or(&l4[i], (u64)PTE_US, __ATOMIC_SEQ_CST);
+    for (unsigned i = HV_SLOT_END; i < 512; i += HIDDEN_BITS) {
+        u64 hidden = *hidden_word(l4, i) & (HIDES_USER - 1);
+
+        for (; hidden; hidden &= hidden - 1) {
+            __atomic_fetch_or(&l4[i + __builtin_ctzll(hidden) - 1], (u64)PTE_US,
+                              __ATOMIC_SEQ_CST);
         }
     }
     memset(&l4[HV_SLOT + HV_HIDDEN], 0, 4 * sizeof(u64));
@@ -158,7 +170,13 @@ bool leave_kernel_tables(struct vcpu *v, ulong addr)
     return true;
 }
 
-/* What user mode sees of a base table has changed; the lock is free again */
+/*
+ * What user mode sees of a base table has changed; the lock is free again. Two
+ * tables that were not the same may be so now: whoever has a new program, whose
+ * tables get their entries one by one, asks for no other base table before the
+ * next change of processes. The other vCPUs find out when they ask; to wake them
+ * up for it would cost more.
+ */
 void top_table_changed(ulong mfn)
 {
     struct vcpu *self = current_vcpu();
@@ -173,7 +191,8 @@ void top_table_changed(ulong mfn)
             mask |= 1ULL << id;
         }
     }
-    if (mask >> self->id & 1) {
+    if (self->user_top_mfn &&
+        (self->top_mfn == mfn || self->user_top_mfn == mfn)) {
         choose_user_cr3(self);
     }
     flush_others(mask, FLUSH_ALL);

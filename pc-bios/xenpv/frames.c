@@ -137,9 +137,31 @@ void put_entry_locked(unsigned level, u64 entry)
     }
 }
 
+/*
+ * The first entry from i on that is not 0, or n. A process's tables have few: it
+ * is looking for these that costs when it begins and ends.
+ */
+static unsigned next_entry(ulong mfn, unsigned i, unsigned n)
+{
+    const volatile u64 *e = frame(mfn);
+
+    while (i < n) {
+        if (i % 8 == 0 && i + 8 <= n &&
+            !(e[i] | e[i + 1] | e[i + 2] | e[i + 3] | e[i + 4] | e[i + 5] |
+              e[i + 6] | e[i + 7])) {
+            i += 8;
+        } else if (e[i]) {
+            break;
+        } else {
+            i++;
+        }
+    }
+    return i;
+}
+
 static void put_entries(ulong mfn, unsigned level, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; (i = next_entry(mfn, i, n)) < n; i++) {
         u64 entry = entry_of(mfn, i);
 
         if ((entry & PTE_P) && !hv_slot(frame_table[mfn], i)) {
@@ -155,6 +177,7 @@ static void put_entries(ulong mfn, unsigned level, unsigned n)
  */
 static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
 {
+    unsigned n = nr_entries(level);
     frame_info_t *fi, info;
 
     if (!mfn_is_ram(mfn)) {
@@ -185,7 +208,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
         info |= FI_PAE_XEN_L2;
     }
     *fi = info | FI_CHECKING;
-    for (unsigned i = 0; i < nr_entries(level); i++) {
+    for (unsigned i = 0; (i = next_entry(mfn, i, n)) < n; i++) {
         u64 entry = entry_of(mfn, i);
         int ret;
 

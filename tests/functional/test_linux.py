@@ -89,11 +89,25 @@ class Linux61(LinuxEnds):
                    'printf "%d\\n", s * 8 }\' > /tmp/fpu$n & done; wait; '
                    'cat /tmp/fpu1 /tmp/fpu2 /tmp/fpu3',
                    r'^60000\n120000\n180000$', 120)
+        # A program that has just begun runs with its kernel's tables, and its
+        # system calls leave the TLB as it is
+        if self.part == 'functional':
+            before = self.tlb_flushes(guest)
+            self.check(guest, 'dd if=/dev/zero of=/dev/null bs=1 count=20000')
+            self.assertLess(self.tlb_flushes(guest) - before, 20000)
         # A fault that the kernel has to send on as a signal (139 = SIGSEGV)
         self.check(guest, 'sleep 100 & kill -SEGV $!; wait $!; echo $?',
                    r'139\s*$')
         self.check(guest, 'dmesg | grep -iE "BUG:|Oops|general protection|'
                    'WARNING:" | head -n 3', r'^$')
+
+    @staticmethod
+    def tlb_flushes(guest):
+        """TCG's count, of each kind of access that has a TLB"""
+        told = guest.qmp.command('human-monitor-command',
+                                 **{'command-line': 'info jit'})
+        return sum(int(n) for n in re.findall(r'TLB (?:full|partial|elided) '
+                                              r'flushes +(\d+)', told))
 
     def test_console_transfer(self):
         """The console loses, doubles or reorders bytes when much goes through
