@@ -11,6 +11,7 @@
 
 #include "layout.h"
 
+#define HYPERCALL_IRET  23
 #define V(x)    ((x) * 8)
 #define AREA_V(x) (VCPU_OFFSET + (x) * 8)
 
@@ -127,6 +128,8 @@ trap_stubs:
     jmp fast_undefined
     .elseif vector == 8
     jmp double_fault_entry
+    .elseif vector == 13
+    jmp fast_protection
     .elseif vector == 14
     jmp fast_page_fault
     .else
@@ -367,6 +370,37 @@ fast_page_fault:
     je fast_is_unusual
     FAST_TRAP 1
 
+    /*
+     * A kernel reads its program's GS base with each change of processes, and has
+     * no hypercall for it: RDMSR, in ring 1, is a #GP
+     */
+    .set MSR_KERNEL_GS_BASE, 0xc0000102
+    .set RDMSR, 0x320f
+    .align 16
+fast_protection:
+    cmp $MSR_KERNEL_GS_BASE, %ecx
+    jne trap_entry
+    cmpw $RING1_CS, 16(%rsp)
+    jne trap_entry
+    testl $EFL_TF, 24(%rsp)
+    jnz trap_entry
+    push %rax
+    mov 16(%rsp), %rax
+1:  movzwl (%rax), %eax
+    cmp $RDMSR, %eax
+2:  pop %rax
+    jne trap_entry
+    cmpw $0, (%rsp)             /* the error code */
+    jne trap_entry
+    rdmsr
+    addq $2, 8(%rsp)
+    andl $~EFL_RF, 24(%rsp)
+    add $8, %rsp
+    jmp iret_to_kernel
+3:  test %rsp, %rsp             /* as if it were another one */
+    jmp 2b
+    EX 1b, 3b
+
     /* The same vector, for C */
     .globl slow_page_fault
     .align 16
@@ -467,12 +501,8 @@ sysenter_entry:
     movl $VECTOR_SYSENTER, 4(%rsp)
     jmp trap_entry
 
-    /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
-    .globl syscall_entry
-    .align 16
-syscall_entry:
-    cmpb $0, V(V_MODE)(%rsp)
-    je user_syscall
+    /* The frame to return by, and what a hypercall keeps */
+    .macro PUSH_HYPERCALL
     push $RING1_SS
     push V(V_SCRATCH) + 8(%rsp)
     push %r11
@@ -484,6 +514,17 @@ syscall_entry:
     push %r10
     push %r8
     push %r9
+    .endm
+
+    /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
+    .globl syscall_entry
+    .align 16
+syscall_entry:
+    cmpb $0, V(V_MODE)(%rsp)
+    je user_syscall
+    cmp $HYPERCALL_IRET, %rax
+    je iret_to_program
+    PUSH_HYPERCALL
     mov %r10, %rcx
     call dispatch_hypercall
     pop %r9
@@ -493,13 +534,69 @@ syscall_entry:
     pop %rsi
     pop %rdi
     mov 5 * 8 + V(V_VCPU_INFO)(%rsp), %rcx
-    movzwl (%rcx), %ecx
-    dec %ecx
-    cmp $0xfe, %ecx
-    jbe hypercall_upcall
+    cmpb $0, (%rcx)             /* upcall_pending */
+    jne hypercall_pending
 iret_hypercall:
     iretq
     EX iret_hypercall, bad_iret
+hypercall_pending:
+    cmpb $0, 1(%rcx)            /* upcall_mask */
+    je hypercall_upcall
+    jmp iret_hypercall
+
+    /*
+     * HYPERVISOR_iret as most are: to a program, with nothing else to be done, as
+     * a Linux returns from each system call. The frame for our own IRET is made at
+     * once, and no register of the hypercall's is needed, as rax, rcx and r11 are
+     * in the guest's. What turns out to be unusual does all of it in do_iret.
+     */
+    .align 16
+iret_to_program:
+    cmpb $0, V(V_IN_NMI)(%rsp)
+    jne 19f
+    mov V(V_SCRATCH)(%rsp), %rcx
+1:  testb $3, 40(%rcx)          /* not to the kernel, it seems */
+    jz 19f
+2:  testb $1, 25(%rcx)          /* VGCF_in_syscall */
+    jnz 19f
+3:  mov 64(%rcx), %rax          /* ss */
+    or $3, %eax
+    push %rax
+4:  push 56(%rcx)               /* rsp */
+5:  mov 48(%rcx), %rax          /* rflags */
+    mov 16 + V(V_VCPU_INFO)(%rsp), %r11
+    bt $9, %eax
+    setnc 1(%r11)               /* the new upcall mask: !IF */
+    cmpb $0, (%r11)
+    jne 18f                     /* an event may be due */
+    and $~(EFL_IOPL | EFL_VM), %eax
+    or $EFL_IF, %eax
+    push %rax
+6:  mov 40(%rcx), %rax          /* cs */
+    push %rax
+    not %eax
+    test $3, %al
+    jnz 18f
+7:  push 32(%rcx)               /* rip */
+8:  push (%rcx)                 /* rax */
+    cmpq $0, 48 + V(V_USER_CR3)(%rsp)
+    je 18f
+9:  mov 8(%rcx), %r11
+10: mov 16(%rcx), %rcx
+    movb $0, 48 + V(V_MODE)(%rsp)
+    swapgs
+    USER_CR3 48, %rsp
+    pop %rax
+iret_to_program_at_once:
+    iretq
+    EX iret_to_program_at_once, bad_iret
+18: and $-VCPU_AREA_SIZE, %rsp
+    add $VCPU_OFFSET, %rsp
+19: PUSH_HYPERCALL
+    jmp iret_of_frame
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8b, 9b, 10b
+    EX \l, 18b
+    .endr
 
     /*
      * An event is deliverable after a hypercall, whose caller has lost RCX and
@@ -551,7 +648,8 @@ hypercall_events:
     .globl do_iret
     .align 16
 do_iret:
-    add $8, %rsp                /* 48(%rsp): the frame, 88(%rsp): the vCPU */
+    add $8, %rsp
+iret_of_frame:                  /* 48(%rsp): the frame, 88(%rsp): the vCPU */
     cmpb $0, 88 + V(V_IN_NMI)(%rsp)
     jne iret_and_more
 iret_as_called:
@@ -685,13 +783,11 @@ user_syscall:
 6:  movq $USER_SS, 48(%rax)
 7:  movq $USER_CS, 24(%rax)
     mov 8 + V(V_VCPU_INFO)(%rsp), %rcx
-    movzbl 1(%rcx), %r11d
-    test %r11d, %r11d
-    jnz 10f
-8:  cmpb $0, 8 + V(V_SYSCALL_MASKS)(%rsp)
-    je 9f
-    movb $1, 1(%rcx)
-9:  movb $V_MODE_KERNEL, 8 + V(V_MODE)(%rsp)
+    cmpb $0, 1(%rcx)            /* upcall_mask */
+    jne 9f
+8:  movzbl 8 + V(V_SYSCALL_MASKS)(%rsp), %r11d
+    or %r11b, 1(%rcx)
+    movb $V_MODE_KERNEL, 8 + V(V_MODE)(%rsp)
     mov %rax, %rcx
     pop %rax
     push $RING1_SS
@@ -701,11 +797,11 @@ user_syscall:
     push 4 * 8 + V(V_SYSCALL_CB)(%rsp)
 iret_user_syscall:
     iretq
-10: movb $1, 28(%rax)           /* saved_upcall_mask */
-11: andl $~EFL_IF, 32(%rax)
+9:  movb $1, 28(%rax)           /* saved_upcall_mask */
+10: andl $~EFL_IF, 32(%rax)
     jmp 8b
     EX iret_user_syscall, bad_iret
-    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 10b, 11b
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 9b, 10b
     EX \l, bad_kernel_stack
     .endr
 

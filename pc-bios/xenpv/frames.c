@@ -143,20 +143,16 @@ void put_entry_locked(unsigned level, u64 entry)
  */
 static unsigned next_entry(ulong mfn, unsigned i, unsigned n)
 {
-    const volatile u64 *e = frame(mfn);
+    const u64 *first = frame(mfn), *e = first + i, *end = first + n;
 
-    while (i < n) {
-        if (i % 8 == 0 && i + 8 <= n &&
-            !(e[i] | e[i + 1] | e[i + 2] | e[i + 3] | e[i + 4] | e[i + 5] |
-              e[i + 6] | e[i + 7])) {
-            i += 8;
-        } else if (e[i]) {
-            break;
-        } else {
-            i++;
+    while (e < end && !*e) {
+        e++;
+        while (!((ulong)e & 63) && end - e >= 8 &&
+               !(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7])) {
+            e += 8;
         }
     }
-    return i;
+    return e - first;
 }
 
 static void put_entries(ulong mfn, unsigned level, unsigned n)

@@ -376,9 +376,13 @@ static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
     struct vcpu *v = current_vcpu();
     u32 done;
     int ret = check_owner(dom);
-    struct mmuext_op op;
+    union {
+        struct mmuext_op op;
+        ulong word[sizeof(struct mmuext_op) / WORD];
+    } words;
 
-    if (!access_ok(uops, count * sizeof(op)) || count > ~0UL / sizeof(op)) {
+    if (!access_ok(uops, count * sizeof(words)) ||
+        count > ~0UL / sizeof(words)) {
         return -EFAULT;
     }
     if (ret) {
@@ -388,17 +392,22 @@ static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
         if (done && done % PART_OF_BATCH == 0) {
             let_interrupts_in();
         }
-        if (copy_from_guest(&op, uops + done * sizeof(op), sizeof(op))) {
-            ret = -EFAULT;
-            break;
+        /* Without a call, as a change of processes is two of them */
+        for (unsigned i = 0; i < ARRAY_SIZE(words.word); i++) {
+            GET_GUEST(words.word[i], uops + done * sizeof(words) + i * WORD,
+                      fault);
         }
-        ret = one_mmuext_op(v, &op);
+        ret = one_mmuext_op(v, &words.op);
         if (ret) {
             break;
         }
     }
+out:
     tell_done(udone, done);
     return ret;
+fault:
+    ret = -EFAULT;
+    goto out;
 }
 
 HYPERCALL(do_mmuext_op)
