@@ -16,9 +16,11 @@ kvm     both under KVM, next to -M microvm, with VM exits for each request and
         packet. The disk is no file but what forgets all, as a nested KVM's
         disk is not one to measure with
 
-Results go to stdout and build/results/bench-devices.txt.
+A guest that fails costs its column, which says "-" from there on, and the exit
+status. Results go to stdout and build/results/bench-devices.txt.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -55,6 +57,39 @@ MACHINES = {
     'virtio-mmio': ('microvm', 'ttyS0', 'virtio-blk-device', 'vd',
                     'virtio-net-device'),
 }
+
+
+class Table:
+    """Cells by row and column. One that fails is told of, and has no more"""
+
+    def __init__(self, out, title, columns, width, label=28):
+        self.out, self.title, self.columns = out, title, columns
+        self.width, self.label = width, label
+        self.rows, self.failed = {}, set()
+
+    @contextlib.contextmanager
+    def column(self, name):
+        try:
+            yield
+        except Exception as e:
+            self.failed.add(name)
+            self.out('# %s: %s: %s' % (self.title, name, e))
+
+    def put(self, row, column, text):
+        self.rows.setdefault(row, {})[column] = text
+
+    def show(self):
+        """False if a column has failed"""
+        def line(label, cells):
+            self.out('%-*s' % (self.label, label) + ''.join(
+                ' %*s' % (self.width, c) for c in cells))
+
+        self.out(self.title)
+        line('', self.columns)
+        for name, row in self.rows.items():
+            line(name, [row.get(c, '-') for c in self.columns])
+        self.out()
+        return not self.failed
 
 
 class Guest:
@@ -139,33 +174,38 @@ def bench_exits(place, out):
               'dd if=/dev/zero of=/dev/DISK bs=4k count=%d oflag=direct'),
              ('read 128k, depth 8', 8,
               'dd if=/dev/DISK of=/dev/null bs=1M count=%d iflag=direct'))
-    rows = {}
-    for kind in ('xen', 'virtio-mmio'):
-        # All is slower in an emulated host, so that polling takes longer, too
-        more = ['-machine', 'poll-max-ns=20000000'] if (
-            kind == 'xen' and not isinstance(place, Host)) else []
+    table = Table(out, 'VM exits for each request or packet, counted by KVM: '
+                  'all (I/O, HLT)', ('xen', 'virtio-mmio'), 20)
+
+    def measure(kind, more):
         guest = Guest(place, kind, disk, more=more)
         try:
             for name, each, command in loads:
                 cost = difference(
                     guest, command.replace('DISK', guest.prefix + 'a') +
                     ' 2>/dev/null', many // each, 2 * many // each)
-                rows.setdefault(name, []).extend(n / each for n in cost)
+                table.put(name, kind, cell([n / each for n in cost]))
             guest.network()
             for size in (56, 1400):
                 cost = difference(
                     guest, 'ping -A -q -s %d -c %%d 10.0.2.2 > /dev/null'
                     % size, 100, 300)
                 # One packet out, one in
-                rows.setdefault('ping of %d bytes, a packet' % size,
-                                []).extend(n / 2 for n in cost)
+                table.put('ping of %d bytes, a packet' % size, kind,
+                          cell([n / 2 for n in cost]))
         finally:
             guest.close()
-    out('VM exits for each request or packet, counted by KVM: all (I/O, HLT)')
-    out('%-28s %20s %20s' % ('', 'xenpv-kvm', 'microvm'))
-    for name, row in rows.items():
-        out('%-28s' % name + ' %6.2f (%5.2f, %4.2f)' * 2 % tuple(row))
-    out()
+
+    def cell(cost):
+        return '%.2f (%.2f, %.2f)' % tuple(cost)
+
+    for kind in table.columns:
+        # All is slower in an emulated host, so that polling takes longer, too
+        more = ['-machine', 'poll-max-ns=20000000'] if (
+            kind == 'xen' and not isinstance(place, Host)) else []
+        with table.column(kind):
+            measure(kind, more)
+    return table.show()
 
 
 # --- Throughput --------------------------------------------------------------
@@ -188,27 +228,29 @@ def bench_disk(place, out):
     with open(image, 'wb') as f:
         for _ in range(SIZE):
             f.write(os.urandom(1 << 20))
-    rows = {}
-    columns = [(kind, iothread) for iothread in (False, True)
-               for kind in ('xen', 'virtio')]
+    columns = disk_columns('xen', 'virtio')
+    table = Table(out, 'Disk, MiB/s (requests/s), %s' % place.accel,
+                  list(columns), 19, 24)
     try:
-        for kind, iothread in columns:
-            guest = Guest(place, kind, 'if=none,format=raw,file=' + image,
-                          iothread, tools)
-            try:
-                for name, options in LOADS.items():
-                    rows.setdefault(name, []).append(
-                        fio(guest, options)[:2])
-            finally:
-                guest.close()
+        for column, (kind, iothread) in columns.items():
+            with table.column(column):
+                guest = Guest(place, kind, 'if=none,format=raw,file=' + image,
+                              iothread, tools)
+                try:
+                    for name, options in LOADS.items():
+                        table.put(name, column, '%.1f (%6.0f)'
+                                  % fio(guest, options)[:2])
+                finally:
+                    guest.close()
     finally:
         os.unlink(image)
-    out('Disk, MiB/s (requests/s), %s' % place.accel)
-    out('%-24s' % '' + ''.join('%20s' % (kind + (', IOThread' if io else ''))
-                               for kind, io in columns))
-    for name, row in rows.items():
-        out('%-24s' % name + ''.join('%11.1f (%6.0f)' % cell for cell in row))
-    out()
+    return table.show()
+
+
+def disk_columns(*kinds):
+    """Columns by name: which machine, and whether with an IOThread"""
+    return {kind + (', IOThread' if iothread else ''): (kind, iothread)
+            for iothread in (False, True) for kind in kinds}
 
 
 def host_iperf(tools):
@@ -253,7 +295,6 @@ class NetGuest:
 
     def __init__(self, place, kind, network, tools, directory):
         self.address = '10.0.2.2' if network == 'user' else '192.0.2.1'
-        inside = []
         netdev = 'user,id=n'
         if network == 'tap':
             place.wrapper = [*UNSHARE, '--net', 'sh', '-c', TAP, 'sh']
@@ -263,6 +304,14 @@ class NetGuest:
                                False, tools, netdev=netdev)
         finally:
             place.wrapper = []
+        try:
+            self.talk_to(network, directory)
+        except BaseException:
+            self.close()
+            raise
+
+    def talk_to(self, network, directory):
+        inside = []
         if network == 'tap':
             inside = ['nsenter', '-t', str(self.guest.process.popen.pid), '-n',
                       *([] if os.geteuid() == 0 else
@@ -303,92 +352,103 @@ class NetGuest:
 def bench_net(place, out):
     tools = paths.asset('debian-12-bench.ext4')
     directory = host_iperf(tools)
-    kinds = ('xen', 'virtio')
+    ok = True
     for network in ('user', 'tap'):
-        guests = []
-        rows = {name: ([], []) for name in [*STREAMS, 'pings a second']}
-        try:
-            for kind in kinds:
-                guests.append(NetGuest(place, kind, network, tools, directory))
-            # By turns, as this machine may have other things to do
-            for _ in range(RUNS):
-                for name, row in rows.items():
-                    for figures, guest in zip(row, guests):
-                        figures.append(guest.measure(name))
-        finally:
-            for guest in guests:
-                guest.close()
-        out('Network (-netdev %s), Mbit/s, %s: the median of %d (least, most)'
-            % (network, place.accel, RUNS))
-        out('%-24s %24s %24s %6s' % ('', *kinds, 'ratio'))
-        for name, row in rows.items():
-            medians = [statistics.median(r) for r in row]
-            out('%-24s' % name + ''.join(
-                ' %10.0f (%5.0f,%6.0f)' % (m, min(r), max(r))
-                for m, r in zip(medians, row)) +
-                ' %6.2f' % (medians[0] / medians[1]))
-        out()
+        ok &= bench_network(place, out, network, tools, directory)
+    return ok
+
+
+def bench_network(place, out, network, tools, directory):
+    kinds = ('xen', 'virtio')
+    table = Table(out, 'Network (-netdev %s), Mbit/s, %s: the median of %d '
+                  '(least, most)' % (network, place.accel, RUNS),
+                  [*kinds, 'ratio'], 24, 24)
+    guests = {}
+    rows = {name: {} for name in [*STREAMS, 'pings a second']}
+    try:
+        for kind in kinds:
+            with table.column(kind):
+                guests[kind] = NetGuest(place, kind, network, tools, directory)
+        # By turns, as this machine may have other things to do
+        for _ in range(RUNS):
+            for name, row in rows.items():
+                for kind, guest in guests.items():
+                    if kind not in table.failed:
+                        with table.column(kind):
+                            row.setdefault(kind, []).append(
+                                guest.measure(name))
+    finally:
+        for guest in guests.values():
+            guest.close()
+    for name, row in rows.items():
+        for kind, figures in row.items():
+            table.put(name, kind, '%.0f (%5.0f,%6.0f)'
+                      % (statistics.median(figures), min(figures),
+                         max(figures)))
+        if len(row) == len(kinds):
+            table.put(name, 'ratio', '%.2f' % (
+                statistics.median(row['xen']) /
+                statistics.median(row['virtio'])))
+    return table.show()
 
 
 # --- Both under KVM ----------------------------------------------------------
 
 def bench_kvm_disk(place, out, tools):
     disk = ('if=none,driver=null-co,read-zeroes=on,size=%d' % (SIZE << 20))
-    rows = {}
-    columns = [(kind, iothread) for iothread in (False, True)
-               for kind in ('xen', 'virtio-mmio')]
-    for kind, iothread in columns:
-        guest = Guest(place, kind, disk, iothread, place.disk(tools))
-        try:
-            for name, options in LOADS.items():
-                before = place.exits(guest.process)
-                speed, rate, requests = fio(guest, options)
-                exits = place.exits(guest.process) - before
-                rows.setdefault(name, []).append(
-                    (speed, rate, exits / requests))
-        finally:
-            guest.close()
-    out('Disk, MiB/s (requests/s, VM exits for each, those of fio\'s start '
-        'and of the clock as well), kvm')
-    out('%-24s' % '' + ''.join('%26s' % (kind + (', IOThread' if io else ''))
-                               for kind, io in columns))
-    for name, row in rows.items():
-        out('%-24s' % name + ''.join('%11.1f (%5.0f, %5.2f)' % cell
-                                     for cell in row))
-    out()
+    columns = disk_columns('xen', 'virtio-mmio')
+    table = Table(out, 'Disk, MiB/s (requests/s, VM exits for each, those of '
+                  'fio\'s start and of the clock as well), kvm',
+                  list(columns), 25, 24)
+    for column, (kind, iothread) in columns.items():
+        with table.column(column):
+            guest = Guest(place, kind, disk, iothread, place.disk(tools))
+            try:
+                for name, options in LOADS.items():
+                    before = place.exits(guest.process)
+                    speed, rate, requests = fio(guest, options)
+                    exits = place.exits(guest.process) - before
+                    table.put(name, column, '%.1f (%5.0f, %5.2f)'
+                              % (speed, rate, exits / requests))
+            finally:
+                guest.close()
+    return table.show()
 
 
 def bench_kvm_net(place, out, tools, files):
     names = [os.path.basename(f) for f in files]
     copies = '; '.join('cp %s /iperf/%s' % (place.file(f), name)
                        for f, name in zip(files, names))
-    place.shell('ip link set lo up; mkdir /iperf; %s; chmod 755 /iperf/iperf3; '
-                'LD_LIBRARY_PATH=/iperf /iperf/iperf3 -s -B 127.0.0.1 -D'
+    place.shell('ip link set lo up; mkdir /iperf; %s; '
+                'chmod 755 /iperf/iperf3; LD_LIBRARY_PATH=/iperf '
+                '/iperf/iperf3 -s -B 127.0.0.1 -D'
                 % copies)
-    rows = {'from the guest': [], 'to the guest': []}
-    for kind in ('xen', 'virtio-mmio'):
-        guest = Guest(place, kind, 'if=none,driver=null-co,size=1M', False,
-                      place.disk(tools))
-        try:
-            guest.network()
-            for name, option in (('from the guest', ''),
-                                 ('to the guest', '-R')):
-                before = place.exits(guest.process), guest.packets()
-                output = guest.shell('chroot /mnt iperf3 -J -c 10.0.2.2 -t %d '
-                                     '%s' % (SECONDS, option), 60)
-                packets = guest.packets() - before[1]
-                exits = place.exits(guest.process) - before[0]
-                result = json.loads(output[output.index('{'):])
-                rows[name] += [result['end']['sum_received']['bits_per_second']
-                               / 1e6, exits / packets]
-        finally:
-            guest.close()
-    out('TCP by iperf3 through user networking, Mbit/s (VM exits for each '
-        'packet), kvm')
-    out('%-24s %16s %16s' % ('', 'xen', 'virtio-mmio'))
-    for name, row in rows.items():
-        out('%-24s %8.1f (%5.2f) %8.1f (%5.2f)' % (name, *row))
-    out()
+    table = Table(out, 'TCP by iperf3 through user networking, Mbit/s (VM '
+                  'exits for each packet), kvm', ('xen', 'virtio-mmio'),
+                  16, 24)
+
+    def measure(kind, guest):
+        guest.network()
+        for name, option in (('from the guest', ''), ('to the guest', '-R')):
+            before = place.exits(guest.process), guest.packets()
+            output = guest.shell('chroot /mnt iperf3 -J -c 10.0.2.2 -t %d %s'
+                                 % (SECONDS, option), 60)
+            packets = guest.packets() - before[1]
+            exits = place.exits(guest.process) - before[0]
+            result = json.loads(output[output.index('{'):])
+            table.put(name, kind, '%.1f (%5.2f)' % (
+                result['end']['sum_received']['bits_per_second'] / 1e6,
+                exits / packets))
+
+    for kind in table.columns:
+        with table.column(kind):
+            guest = Guest(place, kind, 'if=none,driver=null-co,size=1M', False,
+                          place.disk(tools))
+            try:
+                measure(kind, guest)
+            finally:
+                guest.close()
+    return table.show()
 
 
 def bench_kvm(place_for, out):
@@ -397,8 +457,8 @@ def bench_kvm(place_for, out):
     files = [os.path.join(directory, f) for f in sorted(os.listdir(directory))]
     place = place_for('kvm', disk=tools, files=files)
     try:
-        bench_kvm_disk(place, out, tools)
-        bench_kvm_net(place, out, tools, files)
+        ok = bench_kvm_disk(place, out, tools)
+        return bench_kvm_net(place, out, tools, files) and ok
     finally:
         place.close()
 
@@ -416,7 +476,7 @@ def main(place_for, filters):
             continue
         place = place_of()
         try:
-            function(place, out)
+            failed |= not function(place, out)
         except Exception as e:
             failed = True
             out('no figures for %s: %s' % (name, e))
@@ -424,7 +484,7 @@ def main(place_for, filters):
             place.close()
     if not filters or 'kvm' in filters:
         try:
-            bench_kvm(place_for, out)
+            failed |= not bench_kvm(place_for, out)
         except Exception as e:
             failed = True
             out('no figures for kvm: %s' % e)
