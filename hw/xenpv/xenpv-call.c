@@ -29,7 +29,6 @@
 
 /* The longest line of the monitor's log; longer ones are broken */
 #define LOG_LINE_MAX    256
-#define NR_CALLS        (XENPV_CALL_CRASH + 1)
 /* SHUTDOWN_watchdog counts once in this time */
 #define WATCHDOG_MS     1000
 
@@ -43,7 +42,7 @@ struct XenPVCallState {
     struct {
         XenPVCallFn *fn;
         void *opaque;
-    } calls[NR_CALLS];
+    } calls[XENPV_NR_CALLS];
 
     GString *log;
     bool crashed;
@@ -53,7 +52,7 @@ struct XenPVCallState {
 void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
                          void *opaque)
 {
-    assert(op < NR_CALLS && !s->calls[op].fn);
+    assert(op < XENPV_NR_CALLS && !s->calls[op].fn);
     s->calls[op].fn = fn;
     s->calls[op].opaque = opaque;
 }
@@ -193,7 +192,7 @@ static void do_call(XenPVCallState *s, uint32_t vcpu)
     if (size > sizeof(copy.data)) {
         size = 0;
         ret = -XEN_E2BIG;
-    } else if (op < NR_CALLS && s->calls[op].fn) {
+    } else if (op < XENPV_NR_CALLS && s->calls[op].fn) {
         memcpy(copy.data, box->data, size);
         memset(copy.data + size, 0, sizeof(copy.data) - size);
         ret = s->calls[op].fn(s->calls[op].opaque, vcpu, cmd, copy.data,

@@ -27,6 +27,7 @@ struct XenPVDevices {
     XenPVEvtchnState *evtchn;
     XenPVGnttabState *gnttab;
     XenPVXenstoreState *xenstore;
+    XenPVBalloonState *balloon;
     XenPVConsoleState *console;
     XenPVDevicePorts ports;
 
@@ -167,6 +168,16 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
     qdev_prop_set_string(dev, "name", cfg->name);
     qdev_prop_set_string(dev, "uuid", uuid);
     qdev_prop_set_uint64(dev, "ram-size", cfg->ram_size);
+    qdev_prop_set_uint64(dev, "max-ram-size", cfg->max_ram_size);
+    realize(dev);
+
+    dev = new_device(TYPE_XENPV_BALLOON, "xenpv-balloon");
+    d->balloon = XENPV_BALLOON(dev);
+    set_link(dev, "core", cfg->core);
+    set_link(dev, "call", d->call);
+    set_link(dev, "xenstore", d->xenstore);
+    qdev_prop_set_uint64(dev, "ram-size", cfg->ram_size);
+    qdev_prop_set_uint64(dev, "max-ram-size", cfg->max_ram_size);
     realize(dev);
 
     d->exit.notify = forget_peers;
@@ -196,6 +207,7 @@ void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports)
 void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn)
 {
+    xenpv_balloon_start(d->balloon);
     xenpv_gnttab_seed(d->gnttab, xencons_mfn, xenstore_mfn);
     xenpv_xenstore_start(d->xenstore, xenstore_mfn, d->ports.xenstore);
     xenpv_console_start(d->console, xencons_mfn, d->ports.console);

@@ -163,7 +163,7 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
         return false;
     }
     max_ram = s->kernel->is_64bit ? XENPV_MAX_RAM_64 : XENPV_MAX_RAM_32;
-    if (machine->ram_size > max_ram) {
+    if (machine->maxram_size > max_ram) {
         error_setg(errp, "-m: a %d-bit guest can have at most %" PRIu64 " GiB",
                    s->kernel->is_64bit ? 64 : 32, max_ram / GiB);
         return false;
@@ -300,6 +300,7 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     info->nr_vcpus = cpu_to_le32(machine->smp.cpus);
     info->domid = cpu_to_le32(XENPV_DOMID);
     info->nr_pages = cpu_to_le64(s->memory.nr_pages);
+    info->start_pages = cpu_to_le64(s->memory.start_pages);
     info->max_mfn = cpu_to_le64(s->memory.max_mfn);
     info->tables_gpa = cpu_to_le64(s->memory.tables_gpa);
     info->m2p_size = cpu_to_le64(s->memory.m2p_size);
@@ -346,7 +347,7 @@ static XenPVDomainConfig xenpv_domain_config(XenPVKVMState *s)
 {
     return (XenPVDomainConfig) {
         .kernel = s->kernel,
-        .nr_pages = s->memory.nr_pages,
+        .nr_pages = s->memory.start_pages,
         .hole_pfn = XENPV_HOLE_START >> XENPV_PAGE_SHIFT,
         .hole_pages = XENPV_HOLE_PAGES,
         .initrd = s->initrd,
@@ -379,7 +380,8 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     xenpv_fill_boot_info(s, dom);
     xenpv_fill_shared_info(s);
     memory_region_set_dirty(&s->memory.core, 0, XENPV_CORE_SIZE);
-    memory_region_set_dirty(s->memory.ram, 0, MACHINE(s)->ram_size);
+    memory_region_set_dirty(s->memory.ram, 0,
+                            memory_region_size(s->memory.ram));
     xenpv_devices_start(s->devices, dom->xencons_mfn, dom->xenstore_mfn);
 }
 
@@ -470,8 +472,19 @@ static void xenpv_check_config(XenPVKVMState *s, Error **errp)
                    XENPV_MIN_RAM / MiB);
         return;
     }
-    if (machine->ram_size % XENPV_PAGE_SIZE) {
+    if (machine->ram_size % XENPV_PAGE_SIZE ||
+        machine->maxram_size % XENPV_PAGE_SIZE) {
         error_setg(errp, "-m: the size must be a multiple of 4 KiB");
+        return;
+    }
+    if (machine->ram_slots) {
+        error_setg(errp, "-m: slots= are for memory devices, which a PV guest "
+                   "cannot have; maxmem= needs none");
+        return;
+    }
+    if (memory_region_size(machine->ram) != machine->maxram_size) {
+        error_setg(errp, "-m: with memory-backend= or -numa memory there is no "
+                   "more memory than that, so that maxmem= cannot be had");
         return;
     }
     if (kvm_enabled() && !kvm_irqchip_in_kernel()) {
@@ -523,7 +536,7 @@ static void xenpv_machine_init(MachineState *machine)
         error_report_err(err);
         exit(EXIT_FAILURE);
     }
-    xenpv_memory_init(&s->memory, OBJECT(s), machine->ram,
+    xenpv_memory_init(&s->memory, OBJECT(s), machine->ram, machine->ram_size,
                       s->kernel && s->kernel->is_64bit);
     if (!machine->cpu_type) {
         /*
@@ -567,9 +580,10 @@ static void xenpv_machine_init(MachineState *machine)
     cfg.name = s->domain_name ?: qemu_name ?: "xenpv";
     cfg.uuid = qemu_uuid;
     cfg.ram_size = machine->ram_size;
+    cfg.max_ram_size = machine->maxram_size;
     cfg.vfb = s->vfb;
     s->devices = xenpv_devices_create(&cfg);
-    xenpv_migration_init(&s->traits, s->devices);
+    xenpv_migration_init(&s->traits, &s->memory, s->devices);
 
     if (s->kernel) {
         /* What does not fit is said now, and not when the guest resets */
@@ -753,7 +767,8 @@ static void xenpv_machine_finalize(Object *obj)
  * Guest RAM that is shared and has a file descriptor, so that back ends can map
  * frames of it side by side: rings of several pages, the framebuffer. Not an
  * ordinary memory-backend-ram with share=on, which would be limited by the size
- * of /dev/shm.
+ * of /dev/shm. As large as the guest may ever get: what it does not have takes no
+ * memory of the host's.
  */
 static bool xenpv_create_memdev(MachineState *machine, const char *path,
                                 Error **errp)
@@ -764,11 +779,17 @@ static bool xenpv_create_memdev(MachineState *machine, const char *path,
     bool ok;
 
     if (path || !object_class_by_name(TYPE_MEMORY_BACKEND_MEMFD)) {
-        return parent->create_default_memdev(machine, path, errp);
+        ram_addr_t size = machine->ram_size;
+
+        /* QEMU's own looks nowhere else */
+        machine->ram_size = machine->maxram_size;
+        ok = parent->create_default_memdev(machine, path, errp);
+        machine->ram_size = size;
+        return ok;
     }
     obj = object_new(TYPE_MEMORY_BACKEND_MEMFD);
     object_property_add_child(object_get_objects_root(), id, obj);
-    ok = object_property_set_int(obj, "size", machine->ram_size, errp) &&
+    ok = object_property_set_int(obj, "size", machine->maxram_size, errp) &&
          object_property_set_bool(obj, "x-use-canonical-path-for-ramblock-id",
                                   false, errp) &&
          user_creatable_complete(USER_CREATABLE(obj), errp) &&

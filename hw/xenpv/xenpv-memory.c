@@ -13,6 +13,8 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
+#include "exec/ramblock.h"
+#include "migration/misc.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "hw/xenpv/xenpv-memory.h"
 
@@ -59,7 +61,7 @@ void *xenpv_memory_core(XenPVMemory *m, uint64_t offset)
 }
 
 void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
-                       bool is_64bit)
+                       uint64_t start_size, bool is_64bit)
 {
     MemoryRegion *sysmem = get_system_memory();
     uint64_t size = memory_region_size(ram), end = size, low;
@@ -68,6 +70,7 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     m->ram = ram;
     m->is_64bit = is_64bit;
     m->nr_pages = size >> XENPV_PAGE_SHIFT;
+    m->start_pages = start_size >> XENPV_PAGE_SHIFT;
     m->low_pages = MIN(m->nr_pages, XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
     low = m->low_pages << XENPV_PAGE_SHIFT;
     guest_ram.host = memory_region_get_ram_ptr(ram);
@@ -100,13 +103,78 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     guest_ram.regions[2] = &m->tables;
 }
 
+static uint64_t pfn_to_mfn(XenPVMemory *m, uint64_t pfn)
+{
+    return pfn < m->low_pages ? pfn : pfn + XENPV_HOLE_PAGES;
+}
+
+/*
+ * Pages of RAM, counted as they lie in the host's memory. RAM of pages that are
+ * larger than the guest's is kept.
+ */
+static void discard(uint64_t page, uint64_t n)
+{
+    MemoryRegion *ram = guest_ram.regions[0];
+    RAMBlock *rb = ram->ram_block;
+    static bool failed;
+
+    if (!n || failed || ram_block_discard_is_disabled() ||
+        migration_in_incoming_postcopy() ||
+        qemu_ram_pagesize(rb) != XENPV_PAGE_SIZE) {
+        return;
+    }
+    /* It has said why not, and does so once */
+    failed = ram_block_discard_range(rb, page << XENPV_PAGE_SHIFT,
+                                     n << XENPV_PAGE_SHIFT);
+    xenpv_memory_written((uint8_t *)guest_ram.host + (page << XENPV_PAGE_SHIFT),
+                         n << XENPV_PAGE_SHIFT);
+}
+
+void xenpv_memory_discard(const uint32_t *mfns, unsigned n)
+{
+    uint64_t from = 0, to = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *host = xenpv_frame_to_host(le32_to_cpu(mfns[i]));
+        uint64_t page;
+
+        if (!host) {
+            continue;
+        }
+        page = (host - guest_ram.host) >> XENPV_PAGE_SHIFT;
+        if (page != to) {
+            discard(from, to - from);
+            from = page;
+        }
+        to = page + 1;
+    }
+    discard(from, to - from);
+}
+
+void xenpv_memory_discard_released(XenPVMemory *m)
+{
+    uint8_t *frame_table = (uint8_t *)memory_region_get_ram_ptr(&m->tables) +
+                           m->m2p_size;
+    uint64_t from = 0, pfn;
+
+    for (pfn = 0; pfn < m->nr_pages; pfn++) {
+        if (ldl_le_p(frame_table + pfn_to_mfn(m, pfn) * 4) !=
+            XENPV_FRAME_RELEASED) {
+            discard(from, pfn - from);
+            from = pfn + 1;
+        }
+    }
+    discard(from, pfn - from);
+}
+
 void xenpv_memory_reset_tables(XenPVMemory *m)
 {
     uint8_t *m2p = memory_region_get_ram_ptr(&m->tables);
+    uint8_t *frame_table = m2p + m->m2p_size;
 
     memset(m2p, 0xff, m->m2p_size);
-    for (uint64_t pfn = 0; pfn < m->nr_pages; pfn++) {
-        uint64_t mfn = pfn < m->low_pages ? pfn : pfn + XENPV_HOLE_PAGES;
+    for (uint64_t pfn = 0; pfn < m->start_pages; pfn++) {
+        uint64_t mfn = pfn_to_mfn(m, pfn);
 
         if (m->is_64bit) {
             stq_le_p(m2p + mfn * 8, pfn);
@@ -114,6 +182,10 @@ void xenpv_memory_reset_tables(XenPVMemory *m)
             stl_le_p(m2p + mfn * 4, pfn);
         }
     }
-    memset(m2p + m->m2p_size, 0, m->frame_table_size);
+    memset(frame_table, 0, m->frame_table_size);
+    for (uint64_t pfn = m->start_pages; pfn < m->nr_pages; pfn++) {
+        stl_le_p(frame_table + pfn_to_mfn(m, pfn) * 4, XENPV_FRAME_RELEASED);
+    }
+    discard(m->start_pages, m->nr_pages - m->start_pages);
     memory_region_set_dirty(&m->tables, 0, m->m2p_size + m->frame_table_size);
 }

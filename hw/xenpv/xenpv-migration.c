@@ -29,6 +29,7 @@
 
 static struct {
     XenPVTraits *traits;
+    XenPVMemory *memory;
     XenPVDevices *devices;
     XenPVTraits here;           /* .traits as they were before a load */
 } state;
@@ -122,6 +123,7 @@ static int resume_post_load(void *opaque, int version_id)
 {
     Error *err = NULL;
 
+    xenpv_memory_discard_released(state.memory);
     if (!xenpv_devices_resume(state.devices, &err)) {
         error_report_err(err);
         return -EINVAL;
@@ -149,8 +151,10 @@ void xenpv_migration_device_added(void)
     vmstate_register(NULL, 0, &vmstate_resume, &state);
 }
 
-void xenpv_migration_init(XenPVTraits *traits, XenPVDevices *devices)
+void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
+                          XenPVDevices *devices)
 {
+    state.memory = memory;
     state.traits = traits;
     state.devices = devices;
     vmstate_register(NULL, 0, &vmstate_traits, traits);

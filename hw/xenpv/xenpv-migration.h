@@ -8,6 +8,7 @@
 #define HW_XENPV_MIGRATION_H
 
 #include "hw/xenpv/xenpv-devices.h"
+#include "hw/xenpv/xenpv-memory.h"
 
 /*
  * What the monitor of a running domain was told once, and relies on: it cannot
@@ -28,7 +29,8 @@ typedef struct XenPVTraits {
  * reset; what arrives is compared with them. Loading makes them those of the
  * domain that has come.
  */
-void xenpv_migration_init(XenPVTraits *traits, XenPVDevices *devices);
+void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
+                          XenPVDevices *devices);
 
 /* There is one more device: what resumes them all comes after it, too */
 void xenpv_migration_device_added(void);

@@ -28,6 +28,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVEvtchnState, XENPV_EVTCHN)
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVGnttabState, XENPV_GNTTAB)
 #define TYPE_XENPV_XENSTORE "xenpv-xenstore"
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVXenstoreState, XENPV_XENSTORE)
+#define TYPE_XENPV_BALLOON  "xenpv-balloon"
+OBJECT_DECLARE_SIMPLE_TYPE(XenPVBalloonState, XENPV_BALLOON)
 #define TYPE_XENPV_CONSOLE  "xenpv-console"
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVConsoleState, XENPV_CONSOLE)
 
@@ -111,6 +113,15 @@ void xenpv_xenstore_flush(XenPVXenstoreState *s);
 void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
                                                const char *path,
                                                const char *fmt, ...);
+
+/* Read below the guest's home, as domain 0; NULL: there is no such node */
+GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path);
+
+/* Where a guest may write its /proc/meminfo, or as much of it as it likes */
+#define XENPV_MEMINFO   "memory/meminfo"
+
+/* Memory: the domain is built, with what it has at first */
+void xenpv_balloon_start(XenPVBalloonState *s);
 
 /* The primary console */
 void xenpv_console_reset(XenPVConsoleState *s);

@@ -132,6 +132,24 @@ void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
     assert(!err);
 }
 
+static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value = g_byte_array_new();
+
+    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
+        g_byte_array_unref(value);
+        return NULL;
+    }
+    return value;
+}
+
+GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path)
+{
+    g_autofree char *abspath = g_strdup_printf("%s/%s", s->home, path);
+
+    return read_node(s, abspath);
+}
+
 /* A node that the guest may read, or that is its own */
 static void G_GNUC_PRINTF(4, 5) make_node(XenPVXenstoreState *s,
                                           const char *path, bool writable,
@@ -162,7 +180,7 @@ void xenpv_xenstore_make_tree(XenPVXenstoreState *s)
         "device/suspend/event-channel", "control/shutdown",
         "control/feature-suspend", "control/feature-poweroff",
         "control/feature-reboot", "control/sysrq", "data", "drivers",
-        "feature", "attr", "error",
+        "feature", "attr", "error", XENPV_MEMINFO,
     };
     g_autofree char *uuid = qemu_uuid_unparse_strdup(&s->uuid);
     g_autofree char *vm = g_strdup_printf("/vm/%s", uuid);
@@ -190,7 +208,8 @@ void xenpv_xenstore_make_tree(XenPVXenstoreState *s)
         make_node(s, path, false, "online");
     }
     make_node(s, "memory", false, "%s", "");
-    make_node(s, "memory/static-max", false, "%" PRIu64, s->ram_size / KiB);
+    make_node(s, "memory/static-max", false, "%" PRIu64,
+              s->max_ram_size / KiB);
     make_node(s, "memory/target", false, "%" PRIu64, s->ram_size / KiB);
     make_node(s, "memory/videomem", false, "0");
     make_node(s, "device", false, "%s", "");
@@ -232,17 +251,6 @@ GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir)
 
 /* ------------------------------------------------------------------------- */
 /* Back to it: reset                                                          */
-
-static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
-{
-    GByteArray *value = g_byte_array_new();
-
-    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
-        g_byte_array_unref(value);
-        return NULL;
-    }
-    return value;
-}
 
 /* The nodes of the toolstack, and the directories in which they are */
 static GHashTable *toolstacks_paths(XenPVXenstoreState *s)

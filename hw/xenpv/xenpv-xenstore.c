@@ -434,6 +434,7 @@ static const Property xenpv_xenstore_properties[] = {
     DEFINE_PROP_STRING("name", XenPVXenstoreState, name),
     DEFINE_PROP_UUID_NODEFAULT("uuid", XenPVXenstoreState, uuid),
     DEFINE_PROP_UINT64("ram-size", XenPVXenstoreState, ram_size, 0),
+    DEFINE_PROP_UINT64("max-ram-size", XenPVXenstoreState, max_ram_size, 0),
 };
 
 static void xenpv_xenstore_class_init(ObjectClass *klass, void *data)

@@ -68,7 +68,7 @@ struct XenPVXenstoreState {
     uint32_t nr_vcpus;
     char *name;
     QemuUUID uuid;
-    uint64_t ram_size;
+    uint64_t ram_size, max_ram_size;
 
     XenstoreImplState *impl;
     char *home;             /* /local/domain/DOMID */

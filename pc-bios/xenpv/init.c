@@ -104,6 +104,7 @@ void run_first(void)
 void start_monitor(void)
 {
     init_page_tables();
+    init_memory();
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         vcpu_create(i);
     }

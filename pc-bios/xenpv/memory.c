@@ -2,9 +2,10 @@
  * HYPERVISOR_memory_op: giving back memory, getting it again, asking what there is
  *
  * dispatch.S calls it on the vCPU that asks. A frame is released, or taken again,
- * with tables_lock held, and only if nothing uses it. Frame numbers are guest-physical ones, and no device asks
- * for frames in a row: so extents are of one frame, order 0. What is for domains of
- * other kinds is in the table of hypercalls.c.
+ * with tables_lock held, and only if nothing uses it. Frame numbers are
+ * guest-physical ones, and no device asks for frames in a row: so extents are of one
+ * frame, order 0. What is for domains of other kinds is in the table of
+ * hypercalls.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,10 +14,42 @@
 #include "hw/xen/interface/memory.h"
 
 /*
- * The domain has all of its memory from the start and keeps it: frames that it
- * gives back are only remembered as released, and can be had again.
+ * Frames that the domain does not have, those that it has given back and those
+ * that it may still grow by, are remembered as released: nothing else of them is
+ * known here. The host is told which ones it gives back, and takes their memory.
  */
 static ulong pool_next, nr_released;
+
+/*
+ * What the machine has not been told yet. With tables_lock held, as all that
+ * changes nr_released; it is told before any frame is taken again, so that what
+ * the host discards nobody uses.
+ */
+static struct xenpv_reservation change;
+static ulong told_released;
+
+static ulong nr_held(void)
+{
+    return boot_info->nr_pages - nr_released;
+}
+
+/* The machine may change it at any time; that it has lowered it takes nothing */
+static ulong max_pages(void)
+{
+    return *(volatile ulong *)&boot_info->max_pages;
+}
+
+static void tell_machine(void)
+{
+    if (change.nr_frames || told_released != nr_released) {
+        change.nr_pages = nr_held();
+        told_released = nr_released;
+        machine_call(XENPV_CALL_MEMORY, 0, &change,
+                     offsetof(struct xenpv_reservation,
+                              frames[change.nr_frames]));
+        change.nr_frames = 0;
+    }
+}
 
 /* All frames, or those below 2^bits, an address limit as in .mem_flags */
 static ulong end_of_frames(unsigned bits)
@@ -33,6 +66,9 @@ static ulong take_frame(unsigned bits, ulong pfn)
 {
     ulong end = end_of_frames(bits);
 
+    if (change.nr_frames) {
+        tell_machine();
+    }
     for (ulong tried = 0; nr_released && tried < end; tried++) {
         ulong mfn = pool_next < end ? pool_next : 0;
 
@@ -53,6 +89,10 @@ static void release_frame(ulong mfn)
     set_m2p(mfn, NO_FRAME);
     frame_table[mfn] = (u32)FI_RELEASED << FI_TYPE_SHIFT;
     nr_released++;
+    if (change.nr_frames == ARRAY_SIZE(change.frames)) {
+        tell_machine();
+    }
+    change.frames[change.nr_frames++] = mfn;
 }
 
 /* Not one that is in use as a table: no kernel gives back one of these */
@@ -75,7 +115,7 @@ static bool populate(unsigned bits, ulong pfn, ulong to)
     ulong mfn;
 
     spin_lock(&tables_lock);
-    mfn = take_frame(bits, pfn);
+    mfn = nr_held() < max_pages() ? take_frame(bits, pfn) : NO_FRAME;
     spin_unlock(&tables_lock);
     if (mfn != NO_FRAME && to && copy_to_guest(to, &mfn, sizeof(mfn))) {
         give_back(mfn);
@@ -118,6 +158,9 @@ static ulong change_reservation(unsigned op, ulong arg)
             break;
         }
     }
+    spin_lock(&tables_lock);
+    tell_machine();
+    spin_unlock(&tables_lock);
     return i;
 }
 
@@ -193,7 +236,16 @@ static long memory_exchange(ulong arg)
     return copy_to_guest(arg, &x, sizeof(x)) ? -EFAULT : ret;
 }
 
-/* The domain's memory map: one range */
+void init_memory(void)
+{
+    pool_next = boot_info->start_pages;
+    if (pool_next >= XENPV_HOLE_START >> 12) {
+        pool_next += XENPV_HOLE_PAGES;
+    }
+    nr_released = told_released = boot_info->nr_pages - boot_info->start_pages;
+}
+
+/* The domain's memory map: one range, of all that it may ever have */
 static long get_memory_map(ulong arg)
 {
     const struct {
@@ -228,11 +280,11 @@ static long reservation(unsigned op, ulong arg)
     }
     switch (op) {
     case XENMEM_current_reservation:
-        return boot_info->nr_pages - nr_released;
+        return nr_held();
     case XENMEM_maximum_gpfn:
         return shared->arch.max_pfn ? shared->arch.max_pfn - 1 : 0;
     }
-    return boot_info->nr_pages;
+    return max_pages();
 }
 
 HYPERCALL(do_memory_op)

@@ -431,6 +431,7 @@ void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* mappings.c and mappings-*.c */
 void init_page_tables(void);
+void init_memory(void);              /* memory.c */
 void map_vcpu_area(u32 id, u64 *l1);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */

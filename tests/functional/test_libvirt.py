@@ -130,6 +130,16 @@ class Libvirt(GuestTest):
         output = self.run_in('virsh %s 2>&1' % command, status=1)
         self.assertRegex(output, says)
 
+    def memory(self, name):
+        """What dommemstat says of it, in KiB"""
+        return int(re.search(r'^%s (\d+)$' % name,
+                             self.virsh('dommemstat pvguest'), re.M).group(1))
+
+    def wait_memory(self, kib):
+        self.run_in('for i in $(seq 300); do virsh dommemstat pvguest | grep -qx '
+                    '"actual %d" && break; sleep 0.2; done' % kib, 90)
+        self.assertEqual(self.memory('actual'), kib)
+
     def state(self):
         return self.virsh('domstate pvguest').strip()
 
@@ -236,8 +246,12 @@ class Libvirt(GuestTest):
         self.assertRegex(self.virsh('domblkstat pvguest xvda'),
                          r'xvda rd_req [1-9]')
 
-        # The device that libvirt gives every domain is accepted, and none
-        self.refused('setmem pvguest 128M', 'without the balloon device')
+        # Through xenstore: the device that libvirt gives every domain is none
+        before = self.memory('actual')
+        self.virsh('setmem pvguest %dK' % (before - 32768))
+        self.wait_memory(before - 32768)
+        self.virsh('setmem pvguest %dK' % before)
+        self.wait_memory(before)
 
         self.virsh('suspend pvguest')
         self.assertEqual(self.state(), 'paused')

@@ -20,7 +20,7 @@ class OwnKernels(GuestTest):
     parts = ('kvm',)
 
     def run_kernel(self, name, arch, path):
-        guest = self.start('-m', '128M', '-no-reboot',
+        guest = self.start('-m', guests.memory_of(name), '-no-reboot',
                            '-smp', guests.vcpus_of(name),
                            *guests.options_of(name),
                            '-kernel', self.place.file(path),

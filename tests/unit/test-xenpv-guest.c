@@ -451,7 +451,7 @@ static void test_notes(void)
         "serial = 'pty'\n");
 
     assert_line(g, "qemu -machine xenpv-kvm,vfb=on -nodefaults -name f "
-                "-m 64 -kernel /k -append c -netdev bridge,id=net0,br=b "
+                "-m 64,maxmem=128M -kernel /k -append c -netdev bridge,id=net0,br=b "
                 "-device xen-net-device,netdev=net0 "
                 "-object secret,id=vnc-password,file=f.vncpasswd "
                 "-vnc 127.0.0.1:3,password-secret=vnc-password -k de "
@@ -469,8 +469,6 @@ static void test_notes(void)
                  "f:7: note: 'cpu_weight' is not carried: libvirt's <cputune> "
                  "has <shares>\n"
                  "f:12: note: 'serial' is not carried\n"
-                 "f:3: note: 'maxmem' is not carried: the guest has 64 MiB for "
-                 "good\n"
                  "f:4: note: 'maxvcpus' is not carried: the guest has 1 vCPUs "
                  "for good\n"
                  "f:11: note: 'extra' does not count beside 'cmdline'\n"
@@ -550,7 +548,8 @@ static void test_xml(void)
         "</domain>\n");
 
     assert_line(g, "qemu -machine xenpv-kvm,vfb=on -nodefaults -name rhel5 "
-                "-uuid 01234567-89ab-cdef-0123-456789abcdef -m 512 -smp 2 "
+                "-uuid 01234567-89ab-cdef-0123-456789abcdef "
+                "-m 512,maxmem=1024M -smp 2 "
                 "-kernel /k -initrd /i -append 'console=hvc0 & ro' "
                 "-drive if=none,id=disk0,file=/dev/vg/rhel5,format=raw "
                 "-device xen-disk,drive=disk0,vdev=xvda "
@@ -560,8 +559,6 @@ static void test_xml(void)
                 "-device xen-net-device,netdev=net0,mac=00:16:3e:00:00:01 "
                 "-vnc 127.0.0.1:1 -serial mon:stdio");
     assert_notes(g,
-                 "f:5: note: <memory> beyond <currentMemory> is not carried: "
-                 "the guest has 512 MiB for good\n"
                  "f:7: note: the cpuset of <vcpu> is not carried\n"
                  "f:31: note: <script> of an interface is not carried\n"
                  "f:36: note: <hostdev> is not carried");
@@ -626,6 +623,8 @@ static const struct {
       "f:2: memory: a guest can have from 16 MiB to 512 GiB, not 1 MiB" },
     { "memory-huge", "kernel = '/k'\nmemory = 99999999999999999999\n",
       "f:2: '99999999999999999999' is not a number that can be read" },
+    { "maxmem-more", K "maxmem = 1000000000\n",
+      "f:3: maxmem: a guest can have at most 512 GiB, not 1000000000 MiB" },
     { "maxmem-less", K "maxmem = 32\n",
       "f:3: maxmem: it is less than memory, 64 MiB" },
     { "vcpus", K "vcpus = 0\n",

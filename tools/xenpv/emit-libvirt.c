@@ -228,7 +228,11 @@ char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type)
     if (g->uuid) {
         line(out, "  <uuid>%s</uuid>", g->uuid);
     }
-    line(out, "  <memory unit='MiB'>%" PRIu64 "</memory>", g->memory_mib);
+    line(out, "  <memory unit='MiB'>%" PRIu64 "</memory>", g->max_memory_mib);
+    if (g->max_memory_mib > g->memory_mib) {
+        line(out, "  <currentMemory unit='MiB'>%" PRIu64 "</currentMemory>",
+             g->memory_mib);
+    }
     line(out, "  <vcpu>%u</vcpu>", g->vcpus);
     line(out, "  <os>");
     line(out, "    <type arch='x86_64' machine='xenpv-kvm'>hvm</type>");

@@ -175,7 +175,12 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
         add(args, "%s", g->uuid);
     }
     add(args, "-m");
-    add(args, "%" PRIu64, g->memory_mib);
+    if (g->max_memory_mib > g->memory_mib) {
+        add(args, "%" PRIu64 ",maxmem=%" PRIu64 "M", g->memory_mib,
+            g->max_memory_mib);
+    } else {
+        add(args, "%" PRIu64, g->memory_mib);
+    }
     if (g->vcpus > 1) {
         add(args, "-smp");
         add(args, "%u", g->vcpus);

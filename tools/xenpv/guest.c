@@ -203,8 +203,20 @@ bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp)
                     MAX_MEMORY_MIB / 1024, mib);
         return false;
     }
-    g->memory_mib = mib;
+    g->memory_mib = g->max_memory_mib = mib;
     g->memory_line = line;
+    return true;
+}
+
+bool guest_set_max_memory(Guest *g, int line, const char *what, uint64_t mib,
+                          Error **errp)
+{
+    if (mib > MAX_MEMORY_MIB) {
+        guest_error(g, line, errp, "%s: a guest can have at most %d GiB, not %"
+                    PRIu64 " MiB", what, MAX_MEMORY_MIB / 1024, mib);
+        return false;
+    }
+    g->max_memory_mib = MAX(mib, g->memory_mib);
     return true;
 }
 

@@ -96,6 +96,7 @@ typedef struct Guest {
     char *cmdline;
     unsigned boot_width;    /* 32, 64; 0: not known */
     uint64_t memory_mib;
+    uint64_t max_memory_mib;    /* to which it may grow; at least memory_mib */
     unsigned vcpus;
     GuestAction on_poweroff, on_reboot, on_crash;
     int on_poweroff_line, on_reboot_line, on_crash_line;
@@ -137,6 +138,9 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
 bool guest_set_name(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_uuid(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp);
+/* To what it may grow; after guest_set_memory(), as @what says */
+bool guest_set_max_memory(Guest *g, int line, const char *what, uint64_t mib,
+                          Error **errp);
 bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp);
 bool guest_set_action(Guest *g, int line, const char *event, const char *value,
                       Error **errp);

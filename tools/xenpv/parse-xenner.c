@@ -178,7 +178,7 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
         return NULL;
     }
     if (!g->memory_mib) {
-        g->memory_mib = 128;    /* xenner's own default */
+        g->memory_mib = g->max_memory_mib = 128;    /* xenner's own default */
     }
     return guest_check(g, errp) ? g_steal_pointer(&g) : NULL;
 }

@@ -594,9 +594,9 @@ static bool parse_settings(XlSettings *s, Error **errp)
                         "%" PRIu64 " MiB", g->memory_mib);
             return false;
         }
-        if (n > g->memory_mib && g->memory_mib) {
-            guest_note(g, v->line, "'maxmem' is not carried: the guest has "
-                       "%" PRIu64 " MiB for good", g->memory_mib);
+        if (g->memory_mib &&
+            !guest_set_max_memory(g, v->line, "maxmem", n, errp)) {
+            return false;
         }
     }
     v = look_up(s, "maxvcpus");

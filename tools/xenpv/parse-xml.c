@@ -448,10 +448,9 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
         if (!guest_set_memory(g, (current ?: memory)->line, kib, errp)) {
             return false;
         }
-        if (memory && max / 1024 > g->memory_mib) {
-            guest_note(g, memory->line, "<memory> beyond <currentMemory> is "
-                       "not carried: the guest has %" PRIu64 " MiB for good",
-                       g->memory_mib);
+        if (memory && !guest_set_max_memory(g, memory->line, "<memory>",
+                                            max / 1024, errp)) {
+            return false;
         }
     }
     for (int i = 0; i < domain->children->len; i++) {

@@ -28,7 +28,8 @@ typedef struct XenPVDevicesConfig {
     unsigned nr_vcpus;
     const char *name;
     QemuUUID uuid;
-    uint64_t ram_size;      /* bytes */
+    uint64_t ram_size;      /* bytes with which the domain starts */
+    uint64_t max_ram_size;  /* bytes to which it may grow */
     bool vfb;               /* a framebuffer, a keyboard and a pointer */
 } XenPVDevicesConfig;
 

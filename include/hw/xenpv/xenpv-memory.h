@@ -16,27 +16,45 @@
 #include "hw/xenpv/xenpv-monitor.h"
 
 typedef struct XenPVMemory {
-    MemoryRegion *ram;          /* the machine's, as -m says */
+    MemoryRegion *ram;          /* the machine's: -m's maxmem */
     MemoryRegion ram_low, ram_high;     /* aliases of it */
     MemoryRegion core;
     MemoryRegion tables;
     bool is_64bit;              /* the guest: how wide an M2P entry is */
     uint64_t nr_pages;          /* of RAM; these are the guest's pfns */
+    uint64_t start_pages;       /* the first of them, which it has at first */
     uint64_t low_pages;         /* how many of them are below the hole */
     uint64_t max_mfn;           /* the first frame that has no M2P entry */
     uint64_t tables_gpa;
     uint64_t m2p_size, frame_table_size;        /* bytes */
 } XenPVMemory;
 
-/* Lays out @ram and makes the two regions; there is only one such memory. */
+/*
+ * Lays out @ram, of which the domain begins with @start_size bytes, and makes the
+ * two regions; there is only one such memory.
+ */
 void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
-                       bool is_64bit);
+                       uint64_t start_size, bool is_64bit);
 
 /*
- * The tables as a new domain finds them: each frame of RAM has its pfn in the
- * M2P and all others have none, and the frame table is zero.
+ * The tables as a new domain finds them: each frame of RAM that it has at first
+ * has its pfn in the M2P and all others have none; the frame table is zero, or
+ * says of the rest of RAM that it is released. The host gets the latter's memory.
  */
 void xenpv_memory_reset_tables(XenPVMemory *m);
+
+/*
+ * The host takes back the memory of frames that the domain does not have: they
+ * read as zeroes from now on. @mfns is little-endian. It is not done, and what is
+ * in them stays, where the host cannot, or while something has RAM pinned.
+ */
+void xenpv_memory_discard(const uint32_t *mfns, unsigned n);
+
+/*
+ * The same for all that the frame table says to be released: a load has just
+ * touched all of RAM.
+ */
+void xenpv_memory_discard_released(XenPVMemory *m);
 
 /* An address in the core region; @offset is one of XENPV_CORE_*. */
 void *xenpv_memory_core(XenPVMemory *m, uint64_t offset);

@@ -95,8 +95,15 @@
 /* IPIs between monitors */
 #define XENPV_IPI_VECTOR        0xf4
 
+/*
+ * The frame table has 32 bits for each frame, which are the monitor's: the
+ * machine makes them 0, and this of frames that the domain does not have. So
+ * does the monitor.
+ */
+#define XENPV_FRAME_RELEASED    0x07000000
+
 #define XENPV_IMAGE_MAGIC       0x4d565058  /* "XPVM" */
-#define XENPV_ABI_VERSION       3
+#define XENPV_ABI_VERSION       4
 
 #ifndef __ASSEMBLY__
 
@@ -137,7 +144,10 @@ struct xenpv_cpuid {
 #define XENPV_BOOT_KVM_PV_EOI   0x8     /* the MSR of KVM's PV EOI works */
 #define XENPV_BOOT_XPTI         0x10    /* 64-bit: user mode has its own tables */
 
-/* Written by the machine at each reset, read by the monitor */
+/*
+ * Written by the machine at each reset, read by the monitor. Of all this only
+ * .max_pages changes later.
+ */
 struct xenpv_boot_info {
     uint32_t abi_version;   /* XENPV_ABI_VERSION */
     uint32_t flags;         /* XENPV_BOOT_* */
@@ -145,6 +155,8 @@ struct xenpv_boot_info {
     uint32_t domid;
 
     uint64_t nr_pages;      /* guest RAM, pages of 4 KiB */
+    uint64_t start_pages;   /* the first of them, which the domain has at first */
+    uint64_t max_pages;     /* how many it may have: Xen's d->max_pages */
     uint64_t max_mfn;       /* M2P and frame table have this many entries */
     uint64_t tables_gpa;    /* the tables region */
     uint64_t m2p_size;      /* bytes, a multiple of 2 MiB */
@@ -259,6 +271,8 @@ struct xenpv_incoming {
 #define XENPV_CALL_SHUTDOWN     3   /* .cmd = SHUTDOWN_* */
 #define XENPV_CALL_CONSOLE      4   /* .cmd = CONSOLEIO_*, .size bytes of text */
 #define XENPV_CALL_CRASH        5   /* the monitor is lost; .data = the reason */
+#define XENPV_CALL_MEMORY       6   /* .data = struct xenpv_reservation */
+#define XENPV_NR_CALLS          7
 /*
  * XENPV_CALL_GNTTAB, one element at a time; handles are not used:
  *   GNTTABOP_setup_table   .data = struct xenpv_gnttab_setup; on return the
@@ -273,6 +287,17 @@ struct xenpv_gnttab_setup {
     int16_t status;         /* GNTST_* */
     uint32_t nr_frames;
     uint32_t frames[XENPV_CORE_GRANT_PAGES];    /* mfns */
+};
+/*
+ * XENPV_CALL_MEMORY: how much memory the domain has now, and frames that it does
+ * not have any more. What is in these may be lost: they read as zeroes then, or
+ * as what was there.
+ */
+#define XENPV_RESERVATION_FRAMES    256
+struct xenpv_reservation {
+    uint64_t nr_pages;
+    uint32_t nr_frames;
+    uint32_t frames[XENPV_RESERVATION_FRAMES];  /* mfns */
 };
 struct xenpv_mailbox {
     uint32_t op;            /* XENPV_CALL_* */

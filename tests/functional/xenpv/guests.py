@@ -152,6 +152,11 @@ def vcpus_of(name):
     return _wish_of(name, 'vCPUs') or '1'
 
 
+def memory_of(name):
+    """What it wants -m to say"""
+    return _wish_of(name, 'memory') or '128M'
+
+
 def options_of(name):
     """The QEMU options for the CPU and the machine that it wants under KVM"""
     cpu, machine = _wish_of(name, 'CPU'), _wish_of(name, 'machine')
