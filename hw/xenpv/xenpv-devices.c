@@ -28,6 +28,7 @@ struct XenPVDevices {
     XenPVGnttabState *gnttab;
     XenPVXenstoreState *xenstore;
     XenPVBalloonState *balloon;
+    XenPVVcpusState *vcpus;
     XenPVConsoleState *console;
     XenPVDevicePorts ports;
 
@@ -180,6 +181,14 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
     qdev_prop_set_uint64(dev, "max-ram-size", cfg->max_ram_size);
     realize(dev);
 
+    dev = new_device(TYPE_XENPV_VCPUS, "xenpv-vcpus");
+    d->vcpus = XENPV_VCPUS(dev);
+    set_link(dev, "call", d->call);
+    set_link(dev, "xenstore", d->xenstore);
+    qdev_prop_set_uint32(dev, "nr-vcpus", cfg->nr_vcpus);
+    qdev_prop_set_uint32(dev, "nr-fixed", cfg->nr_fixed_vcpus);
+    realize(dev);
+
     d->exit.notify = forget_peers;
     qemu_add_exit_notifier(&d->exit);
     d->listener.realize = device_realized;
@@ -208,6 +217,7 @@ void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn)
 {
     xenpv_balloon_start(d->balloon);
+    xenpv_vcpus_start(d->vcpus);
     xenpv_gnttab_seed(d->gnttab, xencons_mfn, xenstore_mfn);
     xenpv_xenstore_start(d->xenstore, xenstore_mfn, d->ports.xenstore);
     xenpv_console_start(d->console, xencons_mfn, d->ports.console);

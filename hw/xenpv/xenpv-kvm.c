@@ -287,7 +287,7 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     s->traits = (XenPVTraits) {
         .abi_version = XENPV_ABI_VERSION,
         .width = s->kernel->is_64bit ? 64 : 32,
-        .nr_vcpus = machine->smp.cpus,
+        .nr_vcpus = machine->smp.max_cpus,
         .flags = flags,
         .xen_major = s->xen_major,
         .xen_minor = s->xen_minor,
@@ -297,7 +297,7 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     info->flags = cpu_to_le32(flags);
     /* Not under TCG, where the back end may need the same host CPU */
     info->poll_max_ns = cpu_to_le32(kvm_enabled() ? s->poll_max_ns : 0);
-    info->nr_vcpus = cpu_to_le32(machine->smp.cpus);
+    info->nr_vcpus = cpu_to_le32(machine->smp.max_cpus);
     info->domid = cpu_to_le32(XENPV_DOMID);
     info->nr_pages = cpu_to_le64(s->memory.nr_pages);
     info->start_pages = cpu_to_le64(s->memory.start_pages);
@@ -515,6 +515,20 @@ static void xenpv_make_atomics_atomic(void)
     }
 }
 
+/* Those, too, that are not to be used yet: xenpv-vcpu.c */
+static void xenpv_make_more_cpus(MachineState *machine)
+{
+    for (unsigned i = machine->smp.cpus; i < machine->smp.max_cpus; i++) {
+        Object *cpu = object_new(machine->cpu_type);
+
+        object_property_set_uint(cpu, "apic-id",
+                                 machine->possible_cpus->cpus[i].arch_id,
+                                 &error_fatal);
+        qdev_realize(DEVICE(cpu), NULL, &error_fatal);
+        object_unref(cpu);
+    }
+}
+
 static void xenpv_machine_init(MachineState *machine)
 {
     XenPVKVMState *s = XENPV_KVM_MACHINE(machine);
@@ -567,6 +581,7 @@ static void xenpv_machine_init(MachineState *machine)
         object_register_sugar_prop(max, "fsrs", "off", false);
     }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
+    xenpv_make_more_cpus(machine);
     if (kvm_enabled()) {
         /* It stands still while the machine is stopped, and is migrated */
         kvmclock_create(true);
@@ -576,7 +591,8 @@ static void xenpv_machine_init(MachineState *machine)
     cfg.core = &s->memory.core;
     cfg.domid = XENPV_DOMID;
     cfg.is_64bit = s->kernel ? s->kernel->is_64bit : TARGET_LONG_BITS == 64;
-    cfg.nr_vcpus = machine->smp.cpus;
+    cfg.nr_vcpus = machine->smp.max_cpus;
+    cfg.nr_fixed_vcpus = machine->smp.cpus;
     cfg.name = s->domain_name ?: qemu_name ?: "xenpv";
     cfg.uuid = qemu_uuid;
     cfg.ram_size = machine->ram_size;
@@ -597,9 +613,18 @@ static void xenpv_machine_init(MachineState *machine)
     }
 }
 
-static void xenpv_cpu_pre_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
-                               Error **errp)
+static bool is_cpu(DeviceState *dev)
 {
+    return object_dynamic_cast(OBJECT(dev), TYPE_CPU);
+}
+
+static void xenpv_pre_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
+                           Error **errp)
+{
+    if (!is_cpu(dev)) {
+        xenpv_vcpu_pre_plug(dev, errp);
+        return;
+    }
     /* Writes to x2APIC MSRs do not count as I/O for -icount */
     if (icount_enabled()) {
         object_property_set_bool(OBJECT(dev), "x2apic", false, &error_abort);
@@ -607,6 +632,7 @@ static void xenpv_cpu_pre_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
     x86_cpu_pre_plug(hotplug_dev, dev, errp);
 }
 
+/* A CPU of the machine, which does not go again */
 static void xenpv_cpu_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
                            Error **errp)
 {
@@ -627,10 +653,36 @@ static void xenpv_cpu_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
     x86_cpu_plug(hotplug_dev, dev, errp);
 }
 
+static void xenpv_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
+                       Error **errp)
+{
+    if (is_cpu(dev)) {
+        xenpv_cpu_plug(hotplug_dev, dev, errp);
+    } else {
+        xenpv_vcpu_plug(dev, errp);
+    }
+}
+
+static void xenpv_unplug_request(HotplugHandler *hotplug_dev, DeviceState *dev,
+                                 Error **errp)
+{
+    if (is_cpu(dev)) {
+        error_setg(errp, "CPUs of -smp cannot be unplugged");
+    } else {
+        xenpv_vcpu_unplug_request(dev, errp);
+    }
+}
+
+static void xenpv_unplug(HotplugHandler *hotplug_dev, DeviceState *dev,
+                         Error **errp)
+{
+    xenpv_vcpu_unplug(dev, errp);
+}
+
 static HotplugHandler *xenpv_get_hotplug_handler(MachineState *machine,
                                                  DeviceState *dev)
 {
-    if (object_dynamic_cast(OBJECT(dev), TYPE_CPU)) {
+    if (is_cpu(dev) || object_dynamic_cast(OBJECT(dev), TYPE_XENPV_VCPU)) {
         return HOTPLUG_HANDLER(machine);
     }
     return NULL;
@@ -814,15 +866,17 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     mc->default_kernel_irqchip_split = true;
     mc->block_default_type = IF_XEN;
     mc->default_nic = "xen-net-device";
-    mc->has_hotpluggable_cpus = false;
+    mc->has_hotpluggable_cpus = true;
     mc->nvdimm_supported = false;
     mc->no_floppy = 1;
     mc->no_cdrom = 1;
     mc->no_parallel = 1;
 
     mc->get_hotplug_handler = xenpv_get_hotplug_handler;
-    hc->pre_plug = xenpv_cpu_pre_plug;
-    hc->plug = xenpv_cpu_plug;
+    hc->pre_plug = xenpv_pre_plug;
+    hc->plug = xenpv_plug;
+    hc->unplug_request = xenpv_unplug_request;
+    hc->unplug = xenpv_unplug;
 
 #define ADD_STR(name, field, desc)                                          \
     do {                                                                    \

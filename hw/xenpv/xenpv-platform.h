@@ -30,6 +30,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVGnttabState, XENPV_GNTTAB)
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVXenstoreState, XENPV_XENSTORE)
 #define TYPE_XENPV_BALLOON  "xenpv-balloon"
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVBalloonState, XENPV_BALLOON)
+#define TYPE_XENPV_VCPUS    "xenpv-vcpus"
+OBJECT_DECLARE_SIMPLE_TYPE(XenPVVcpusState, XENPV_VCPUS)
 #define TYPE_XENPV_CONSOLE  "xenpv-console"
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVConsoleState, XENPV_CONSOLE)
 
@@ -122,6 +124,9 @@ GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path);
 
 /* Memory: the domain is built, with what it has at first */
 void xenpv_balloon_start(XenPVBalloonState *s);
+
+/* vCPUs: the domain is built, with one that is up */
+void xenpv_vcpus_start(XenPVVcpusState *s);
 
 /* The primary console */
 void xenpv_console_reset(XenPVConsoleState *s);

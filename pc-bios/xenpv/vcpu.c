@@ -320,6 +320,16 @@ void vcpu_offline(struct vcpu *v)
     update_runstate(v, was);
 }
 
+/* The machine has plugged it, or would like to have it back. With vcpus_lock */
+static void set_up(struct vcpu *v, bool up)
+{
+    u32 id = v->id;
+
+    __atomic_store_n(&v->up, up, __ATOMIC_SEQ_CST);
+    machine_call(XENPV_CALL_VCPU, up ? VCPUOP_up : VCPUOP_down, &id,
+                 sizeof(id));
+}
+
 static long vcpu_down(struct vcpu *v)
 {
     struct vcpu *self = current_vcpu();
@@ -329,8 +339,8 @@ static long vcpu_down(struct vcpu *v)
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         last = last && (vcpus[i] == v || !vcpus[i]->up);
     }
-    if (!last) {
-        __atomic_store_n(&v->up, false, __ATOMIC_SEQ_CST);
+    if (!last && v->up) {
+        set_up(v, false);
     }
     spin_unlock(&vcpus_lock);
     if (last) {
@@ -353,7 +363,7 @@ static long vcpu_up(struct vcpu *v)
     if (!v->initialised) {
         ret = -EINVAL;
     } else if (!v->up) {
-        __atomic_store_n(&v->up, true, __ATOMIC_SEQ_CST);
+        set_up(v, true);
         kick_vcpu(v);
     }
     spin_unlock(&vcpus_lock);

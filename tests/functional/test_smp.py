@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several vCPUs, in a Linux that uses all of them"""
 
-from xenpv.testcase import LinuxTest
+import os
+import time
+
+from xenpv.testcase import LinuxTest, only, paths
 
 CPU = '/sys/devices/system/cpu'
 
@@ -58,6 +61,70 @@ class Smp(LinuxTest):
                    '[ $(nproc) = %d ] || echo down; n=$((n + 1)); done'
                    % (CPU, CPU, vcpus), r'^$', 200)
         self.no_complaints(guest)
+
+    def plug(self, guest, number):
+        """Plug that vCPU, as management software does"""
+        cpus = guest.qmp.command('query-hotpluggable-cpus')
+        cpu = next(c for c in cpus if c['props']['core-id'] == number)
+        self.assertNotIn('qom-path', cpu)
+        guest.qmp.command('device_add', driver=cpu['type'],
+                          id='cpu%d' % number, **cpu['props'])
+
+    def wait_cpus(self, guest, present, online):
+        """As the guest sees them, and QMP"""
+        self.check(guest, 'until [ $(cat %s/present) = %s ] && [ $(nproc) = %d ];'
+                   ' do usleep 50000; done' % (CPU, present, online), timeout=60)
+
+    def shown(self, guest):
+        return len(guest.qmp.command('query-cpus-fast'))
+
+    @only('functional')
+    def test_plug(self):
+        """A vCPU that is plugged does not come up, or the guest does not let go
+        of one that is to be unplugged, or a move takes it away"""
+        options = ['-smp', '1,maxcpus=3']
+        guest = self.boot(*options)
+        self.check(guest, 'dmesg -n 1')
+        # All are brought up at first, as under Xen
+        self.wait_cpus(guest, '0', 1)
+        self.assertEqual(self.shown(guest), 1)
+        self.plug(guest, 2)
+        self.check(guest, 'until [ -e %s/cpu2/online ]; do usleep 50000; done; '
+                   'echo 1 > %s/cpu2/online' % (CPU, CPU), timeout=60)
+        self.wait_cpus(guest, '0,2', 2)
+        self.assertEqual(self.shown(guest), 2)
+        self.check(guest, 'taskset -p 4 $$ > /dev/null; seq 5000 | sort -rn | '
+                   'tail -n 1; taskset -p 7 $$ > /dev/null', r'^1$')
+
+        path = paths.result(self.log_name('.state'))
+        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+        guest.qmp.command('migrate', uri='file:' + path)
+        guest.wait_event('STOP')
+        self.wait_status(guest, 'query-migrate', 'completed')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        # Without what was plugged it is refused, in words
+        incoming = [*self.linux_options(), *options, '-incoming', 'file:' + path]
+        target = self.start(*incoming)
+        self.assert_status(target, 1)
+        self.assertIn('has vCPU 2 plugged, and this machine has it not',
+                      target.stderr())
+        guest = self.start(*incoming, '-device', 'xenpv-vcpu,id=cpu2,'
+                           'socket-id=0,core-id=2,thread-id=0')
+        self.wait_status(guest, 'query-status', 'running')
+        self.wait_cpus(guest, '0,2', 2)
+
+        guest.qmp.command('device_del', id='cpu2')
+        self.assertEqual(guest.wait_event('DEVICE_DELETED').get('device'), 'cpu2')
+        self.wait_cpus(guest, '0', 1)
+        self.assertEqual(self.shown(guest), 1)
+        self.no_complaints(guest)
+
+    def wait_status(self, guest, command, status):
+        end = time.monotonic() + guest.limit(60)
+        while guest.qmp.command(command).get('status') != status:
+            self.assertLess(time.monotonic(), end, status)
+            guest.pump(0.1)
 
     def test_time(self):
         """The clocks of vCPUs disagree, so that time goes back when a process

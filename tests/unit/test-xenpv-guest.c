@@ -451,7 +451,8 @@ static void test_notes(void)
         "serial = 'pty'\n");
 
     assert_line(g, "qemu -machine xenpv-kvm,vfb=on -nodefaults -name f "
-                "-m 64,maxmem=128M -kernel /k -append c -netdev bridge,id=net0,br=b "
+                "-m 64,maxmem=128M -smp 1,maxcpus=4 "
+                "-kernel /k -append c -netdev bridge,id=net0,br=b "
                 "-device xen-net-device,netdev=net0 "
                 "-object secret,id=vnc-password,file=f.vncpasswd "
                 "-vnc 127.0.0.1:3,password-secret=vnc-password -k de "
@@ -469,8 +470,6 @@ static void test_notes(void)
                  "f:7: note: 'cpu_weight' is not carried: libvirt's <cputune> "
                  "has <shares>\n"
                  "f:12: note: 'serial' is not carried\n"
-                 "f:4: note: 'maxvcpus' is not carried: the guest has 1 vCPUs "
-                 "for good\n"
                  "f:11: note: 'extra' does not count beside 'cmdline'\n"
                  "f:1: note: it does not say what the guest's name is: 'f' is "
                  "taken\n"
@@ -623,6 +622,8 @@ static const struct {
       "f:2: memory: a guest can have from 16 MiB to 512 GiB, not 1 MiB" },
     { "memory-huge", "kernel = '/k'\nmemory = 99999999999999999999\n",
       "f:2: '99999999999999999999' is not a number that can be read" },
+    { "maxvcpus-more", K "maxvcpus = 65\n",
+      "f:3: maxvcpus: a guest can have at most 64, not 65" },
     { "maxmem-more", K "maxmem = 1000000000\n",
       "f:3: maxmem: a guest can have at most 512 GiB, not 1000000000 MiB" },
     { "maxmem-less", K "maxmem = 32\n",

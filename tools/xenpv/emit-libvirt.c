@@ -233,7 +233,11 @@ char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type)
         line(out, "  <currentMemory unit='MiB'>%" PRIu64 "</currentMemory>",
              g->memory_mib);
     }
-    line(out, "  <vcpu>%u</vcpu>", g->vcpus);
+    if (g->max_vcpus > g->vcpus) {
+        line(out, "  <vcpu current='%u'>%u</vcpu>", g->vcpus, g->max_vcpus);
+    } else {
+        line(out, "  <vcpu>%u</vcpu>", g->vcpus);
+    }
     line(out, "  <os>");
     line(out, "    <type arch='x86_64' machine='xenpv-kvm'>hvm</type>");
     if (g->kernel) {

@@ -181,7 +181,10 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
     } else {
         add(args, "%" PRIu64, g->memory_mib);
     }
-    if (g->vcpus > 1) {
+    if (g->max_vcpus > g->vcpus) {
+        add(args, "-smp");
+        add(args, "%u,maxcpus=%u", g->vcpus, g->max_vcpus);
+    } else if (g->vcpus > 1) {
         add(args, "-smp");
         add(args, "%u", g->vcpus);
     }

@@ -51,7 +51,7 @@ Guest *guest_new(const char *file)
     Guest *g = g_new0(Guest, 1);
 
     g->file = g_strdup(file);
-    g->vcpus = 1;
+    g->vcpus = g->max_vcpus = 1;
     g->disks = g_ptr_array_new_with_free_func(disk_free);
     g->nics = g_ptr_array_new_with_free_func(nic_free);
     g->notes = g_ptr_array_new_with_free_func(g_free);
@@ -227,7 +227,19 @@ bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp)
                     "%" PRIu64, XENPV_MAX_VCPUS, n);
         return false;
     }
-    g->vcpus = n;
+    g->vcpus = g->max_vcpus = n;
+    return true;
+}
+
+bool guest_set_max_vcpus(Guest *g, int line, const char *what, uint64_t n,
+                         Error **errp)
+{
+    if (n > XENPV_MAX_VCPUS) {
+        guest_error(g, line, errp, "%s: a guest can have at most %d, not "
+                    "%" PRIu64, what, XENPV_MAX_VCPUS, n);
+        return false;
+    }
+    g->max_vcpus = MAX(n, g->vcpus);
     return true;
 }
 

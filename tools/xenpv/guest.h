@@ -98,6 +98,7 @@ typedef struct Guest {
     uint64_t memory_mib;
     uint64_t max_memory_mib;    /* to which it may grow; at least memory_mib */
     unsigned vcpus;
+    unsigned max_vcpus;         /* that it may have later; at least vcpus */
     GuestAction on_poweroff, on_reboot, on_crash;
     int on_poweroff_line, on_reboot_line, on_crash_line;
     GPtrArray *disks;
@@ -142,6 +143,9 @@ bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp);
 bool guest_set_max_memory(Guest *g, int line, const char *what, uint64_t mib,
                           Error **errp);
 bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp);
+/* How many it may have later, after that; @what says so */
+bool guest_set_max_vcpus(Guest *g, int line, const char *what, uint64_t n,
+                         Error **errp);
 bool guest_set_action(Guest *g, int line, const char *event, const char *value,
                       Error **errp);
 bool guest_set_mac(Guest *g, GuestNic *nic, const char *value, Error **errp);

@@ -604,9 +604,8 @@ static bool parse_settings(XlSettings *s, Error **errp)
         if (!want_number(g, "maxvcpus", v, &n, errp)) {
             return false;
         }
-        if (n > g->vcpus) {
-            guest_note(g, v->line, "'maxvcpus' is not carried: the guest has "
-                       "%u vCPUs for good", g->vcpus);
+        if (!guest_set_max_vcpus(g, v->line, "maxvcpus", n, errp)) {
+            return false;
         }
     }
     if (!parse_cmdline(s, errp)) {

@@ -478,12 +478,15 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
                 guest_note(g, c->line, "the cpuset of <vcpu> is not carried");
             }
             if (attr(c, "current")) {
+                uint64_t max = n;
+
                 if (qemu_strtou64(attr(c, "current"), NULL, 10, &n) < 0) {
                     guest_error(g, c->line, errp, "<vcpu>: '%s' is not a "
                                 "number", attr(c, "current"));
                     return false;
                 }
-                if (!guest_set_vcpus(g, c->line, n, errp)) {
+                if (!guest_set_vcpus(g, c->line, n, errp) ||
+                    !guest_set_max_vcpus(g, c->line, "<vcpu>", max, errp)) {
                     return false;
                 }
             }

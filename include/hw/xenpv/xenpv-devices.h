@@ -25,7 +25,8 @@ typedef struct XenPVDevicesConfig {
     MemoryRegion *core;     /* RAM of XENPV_CORE_SIZE bytes, for good */
     unsigned domid;
     bool is_64bit;          /* the guest's width */
-    unsigned nr_vcpus;
+    unsigned nr_vcpus;      /* that it may have: CPUs of the machine, by now */
+    unsigned nr_fixed_vcpus;    /* the first of them, -smp's */
     const char *name;
     QemuUUID uuid;
     uint64_t ram_size;      /* bytes with which the domain starts */
@@ -61,5 +62,12 @@ void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
  * devices here are not those of the domain, or one cannot connect; see @errp.
  */
 bool xenpv_devices_resume(XenPVDevices *d, Error **errp);
+
+/* A vCPU that can be plugged: what the machine's hotplug handler is for */
+#define TYPE_XENPV_VCPU "xenpv-vcpu"
+void xenpv_vcpu_pre_plug(DeviceState *dev, Error **errp);
+void xenpv_vcpu_plug(DeviceState *dev, Error **errp);
+void xenpv_vcpu_unplug_request(DeviceState *dev, Error **errp);
+void xenpv_vcpu_unplug(DeviceState *dev, Error **errp);
 
 #endif /* HW_XENPV_DEVICES_H */

@@ -1,0 +1,400 @@
+/*
+ * vCPUs that come and go while the guest runs
+ *
+ * As under Xen, a domain has all vCPUs that it may ever have from the start, and
+ * which of them it should use is told by cpu/N/availability in xenstore: a kernel
+ * that meets with others as it boots brings these up and puts them down again.
+ * So all of -smp's maxcpus= are CPUs of the machine for good, each a thread that
+ * sleeps; and what device_add makes, for one beyond -smp, is a device of the type
+ * that query-hotpluggable-cpus names. While there is none for a CPU, QMP does not
+ * show that CPU (its property "shown-as", see scripts/qemu/70-cpus-as-shown).
+ *
+ * device_del asks the guest by availability, and the device goes when the monitor
+ * has told that the vCPU is down. A guest that keeps it for too long has refused:
+ * DEVICE_UNPLUG_GUEST_ERROR, and the vCPU is available as before.
+ *
+ * Availability is advice. A guest that uses what it should not is not stopped; it
+ * has host threads as many as maxcpus=, and no more.
+ *
+ * All of it runs with the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/bswap.h"
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
+#include "qapi/error.h"
+#include "qapi/qapi-events-qdev.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "hw/hotplug.h"
+#include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-messages.h"
+#include "migration/vmstate.h"
+#include "xenpv-platform.h"
+#include "hw/xen/interface/vcpu.h"
+#include "trace.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(XenPVVcpuDevice, XENPV_VCPU)
+
+/* How long a guest may take to put a vCPU down, ms */
+#define UNPLUG_TIMEOUT_MS   20000
+
+/* What device_add makes: the CPU itself is there already */
+struct XenPVVcpuDevice {
+    DeviceState parent_obj;
+
+    int32_t socket_id, die_id, module_id, core_id, thread_id;
+    uint32_t unplug_timeout;    /* ms */
+
+    unsigned vcpu;
+    QEMUTimer *timer;           /* runs while it is asked for */
+};
+
+struct XenPVVcpusState {
+    SysBusDevice parent_obj;
+
+    XenPVCallState *call;
+    XenPVXenstoreState *xenstore;
+    uint32_t nr_vcpus;          /* that the domain may have */
+    uint32_t nr_fixed;          /* the first of them, which are not devices */
+
+    XenPVVcpuDevice *devices[XENPV_MAX_VCPUS];
+
+    /* By vCPU: what the monitor says is up; what is plugged; asked for */
+    uint64_t up, plugged, asked;
+    uint64_t here;              /* .plugged as it was before a load */
+};
+
+static XenPVVcpusState *the_vcpus(void)
+{
+    return XENPV_VCPUS(object_resolve_path_type("", TYPE_XENPV_VCPUS, NULL));
+}
+
+static void set_available(XenPVVcpusState *s, unsigned vcpu, bool available)
+{
+    g_autofree char *path = g_strdup_printf("cpu/%u/availability", vcpu);
+
+    trace_xenpv_vcpu_available(vcpu, available);
+    xenpv_xenstore_printf(s->xenstore, path, "%s",
+                          available ? "online" : "offline");
+}
+
+static void forget_request(XenPVVcpusState *s, XenPVVcpuDevice *dev)
+{
+    s->asked &= ~BIT_ULL(dev->vcpu);
+    timer_del(dev->timer);
+    DEVICE(dev)->pending_deleted_event = false;
+}
+
+/* The guest has let go of it, or never had it */
+static void remove_device(XenPVVcpusState *s, XenPVVcpuDevice *dev)
+{
+    bool asked = DEVICE(dev)->pending_deleted_event;
+
+    forget_request(s, dev);
+    /* Else DEVICE_DELETED is not sent of it */
+    DEVICE(dev)->pending_deleted_event = asked;
+    hotplug_handler_unplug(qdev_get_hotplug_handler(DEVICE(dev)), DEVICE(dev),
+                           &error_abort);
+    object_unparent(OBJECT(dev));
+}
+
+static void unplug_timeout(void *opaque)
+{
+    XenPVVcpuDevice *dev = opaque;
+    XenPVVcpusState *s = the_vcpus();
+    g_autofree char *path = object_get_canonical_path(OBJECT(dev));
+
+    forget_request(s, dev);
+    set_available(s, dev->vcpu, true);
+    qapi_event_send_device_unplug_guest_error(DEVICE(dev)->id, path);
+}
+
+static void start_timer(XenPVVcpuDevice *dev)
+{
+    timer_mod(dev->timer, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) +
+                          dev->unplug_timeout);
+}
+
+static int64_t call_vcpu(void *opaque, unsigned vcpu, uint32_t cmd,
+                         void *data, uint32_t *size)
+{
+    XenPVVcpusState *s = opaque;
+    uint32_t which = *size >= sizeof(uint32_t) ? ldl_le_p(data) : UINT32_MAX;
+
+    *size = 0;
+    if ((cmd != VCPUOP_up && cmd != VCPUOP_down) || which >= s->nr_vcpus) {
+        xenpv_guest_log("xenpv: vCPU %u that does not exist", which);
+        return -XEN_EINVAL;
+    }
+    trace_xenpv_vcpu_state(which, cmd == VCPUOP_up);
+    if (cmd == VCPUOP_up) {
+        s->up |= BIT_ULL(which);
+    } else {
+        s->up &= ~BIT_ULL(which);
+        if (s->asked & BIT_ULL(which)) {
+            remove_device(s, s->devices[which]);
+        }
+    }
+    return 0;
+}
+
+/* A new domain has its first vCPU up, and no other */
+void xenpv_vcpus_start(XenPVVcpusState *s)
+{
+    s->up = 1;
+    for (unsigned i = 1; i < s->nr_vcpus; i++) {
+        if (s->asked & BIT_ULL(i)) {
+            remove_device(s, s->devices[i]);
+        }
+    }
+}
+
+/* Plugging, by the machine's hotplug handler */
+
+static bool same_id(bool has, int64_t there, int32_t wanted)
+{
+    return has ? there == wanted : wanted <= 0;
+}
+
+static int find_vcpu(const XenPVVcpuDevice *dev)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    const CPUArchIdList *list =
+        MACHINE_GET_CLASS(ms)->possible_cpu_arch_ids(ms);
+
+    for (int i = 0; i < list->len; i++) {
+        const CpuInstanceProperties *p = &list->cpus[i].props;
+
+        if (same_id(p->has_socket_id, p->socket_id, dev->socket_id) &&
+            same_id(p->has_die_id, p->die_id, dev->die_id) &&
+            same_id(p->has_module_id, p->module_id, dev->module_id) &&
+            same_id(p->has_core_id, p->core_id, dev->core_id) &&
+            same_id(p->has_thread_id, p->thread_id, dev->thread_id)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+void xenpv_vcpu_pre_plug(DeviceState *device, Error **errp)
+{
+    XenPVVcpuDevice *dev = XENPV_VCPU(device);
+    XenPVVcpusState *s = the_vcpus();
+    int vcpu = find_vcpu(dev);
+
+    if (vcpu < 0) {
+        error_setg(errp, TYPE_XENPV_VCPU ": there is no such socket-id, core-id "
+                   "and thread-id: query-hotpluggable-cpus has those that there "
+                   "are");
+    } else if (vcpu < s->nr_fixed || s->devices[vcpu]) {
+        error_setg(errp, TYPE_XENPV_VCPU ": CPU %d is there already", vcpu);
+    } else {
+        dev->vcpu = vcpu;
+    }
+}
+
+void xenpv_vcpu_plug(DeviceState *device, Error **errp)
+{
+    XenPVVcpuDevice *dev = XENPV_VCPU(device);
+    XenPVVcpusState *s = the_vcpus();
+
+    s->devices[dev->vcpu] = dev;
+    s->plugged |= BIT_ULL(dev->vcpu);
+    set_available(s, dev->vcpu, true);
+}
+
+void xenpv_vcpu_unplug_request(DeviceState *device, Error **errp)
+{
+    XenPVVcpuDevice *dev = XENPV_VCPU(device);
+    XenPVVcpusState *s = the_vcpus();
+
+    set_available(s, dev->vcpu, false);
+    device->pending_deleted_event = true;
+    if (s->up & BIT_ULL(dev->vcpu)) {
+        s->asked |= BIT_ULL(dev->vcpu);
+        start_timer(dev);
+    } else {
+        remove_device(s, dev);
+    }
+}
+
+void xenpv_vcpu_unplug(DeviceState *device, Error **errp)
+{
+    XenPVVcpuDevice *dev = XENPV_VCPU(device);
+    XenPVVcpusState *s = the_vcpus();
+
+    s->devices[dev->vcpu] = NULL;
+    s->plugged &= ~BIT_ULL(dev->vcpu);
+    qdev_unrealize(device);
+}
+
+/* What QMP shows in the place of a CPU that is there for good */
+
+static char *get_shown_as(Object *obj, Error **errp)
+{
+    XenPVVcpuDevice *dev = the_vcpus()->devices[CPU(obj)->cpu_index];
+
+    return dev ? object_get_canonical_path(OBJECT(dev)) : g_strdup("");
+}
+
+static void xenpv_vcpus_realize(DeviceState *device, Error **errp)
+{
+    XenPVVcpusState *s = XENPV_VCPUS(device);
+    MachineState *ms = MACHINE(qdev_get_machine());
+    CPUState *cs;
+
+    if (!s->call || !s->xenstore || s->nr_fixed > s->nr_vcpus ||
+        s->nr_vcpus > XENPV_MAX_VCPUS) {
+        error_setg(errp, "properties 'call', 'xenstore', 'nr-vcpus' and "
+                   "'nr-fixed' are not set");
+        return;
+    }
+    for (unsigned i = s->nr_fixed; i < s->nr_vcpus; i++) {
+        ms->possible_cpus->cpus[i].type = TYPE_XENPV_VCPU;
+        set_available(s, i, false);
+    }
+    CPU_FOREACH(cs) {
+        if (cs->cpu_index >= s->nr_fixed) {
+            object_property_add_str(OBJECT(cs), "shown-as", get_shown_as, NULL);
+        }
+    }
+    s->up = 1;
+    xenpv_call_register(s->call, XENPV_CALL_VCPU, call_vcpu, s);
+}
+
+/* Its absence says that there are no vCPUs but those of -smp */
+static bool vcpus_needed(void *opaque)
+{
+    XenPVVcpusState *s = opaque;
+
+    return s->nr_vcpus > s->nr_fixed;
+}
+
+static int vcpus_pre_load(void *opaque)
+{
+    XenPVVcpusState *s = opaque;
+
+    /* To compare it with, and to see what is not in the stream */
+    s->here = s->plugged;
+    return 0;
+}
+
+static int vcpus_post_load(void *opaque, int version_id)
+{
+    XenPVVcpusState *s = opaque;
+    uint64_t here = s->here;
+
+    if (s->plugged != here) {
+        unsigned vcpu = ctz64(s->plugged ^ here);
+
+        error_report("xenpv-kvm: the domain that comes in has vCPU %u %s, and "
+                     "this machine has %s: give it the same -device "
+                     TYPE_XENPV_VCPU " options", vcpu,
+                     here & BIT_ULL(vcpu) ? "not plugged" : "plugged",
+                     here & BIT_ULL(vcpu) ? "it" : "it not");
+        s->plugged = here;
+        return -EINVAL;
+    }
+    if (s->asked & ~here) {
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < s->nr_vcpus; i++) {
+        if (s->asked & BIT_ULL(i)) {
+            DEVICE(s->devices[i])->pending_deleted_event = true;
+            start_timer(s->devices[i]);
+        } else if (s->devices[i]) {
+            forget_request(s, s->devices[i]);
+        }
+    }
+    return 0;
+}
+
+static const VMStateDescription vmstate_vcpus = {
+    .name = TYPE_XENPV_VCPUS,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = vcpus_needed,
+    .pre_load = vcpus_pre_load,
+    .post_load = vcpus_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(up, XenPVVcpusState),
+        VMSTATE_UINT64(plugged, XenPVVcpusState),
+        VMSTATE_UINT64(asked, XenPVVcpusState),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static const Property xenpv_vcpus_properties[] = {
+    DEFINE_PROP_LINK("call", XenPVVcpusState, call, TYPE_XENPV_CALL,
+                     XenPVCallState *),
+    DEFINE_PROP_LINK("xenstore", XenPVVcpusState, xenstore,
+                     TYPE_XENPV_XENSTORE, XenPVXenstoreState *),
+    DEFINE_PROP_UINT32("nr-vcpus", XenPVVcpusState, nr_vcpus, 1),
+    DEFINE_PROP_UINT32("nr-fixed", XenPVVcpusState, nr_fixed, 1),
+};
+
+static void xenpv_vcpus_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "The vCPUs of the xenpv-kvm machine";
+    dc->realize = xenpv_vcpus_realize;
+    dc->vmsd = &vmstate_vcpus;
+    device_class_set_props(dc, xenpv_vcpus_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static void xenpv_vcpu_realize(DeviceState *device, Error **errp)
+{
+    XenPVVcpuDevice *dev = XENPV_VCPU(device);
+
+    dev->timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, unplug_timeout, dev);
+}
+
+static void xenpv_vcpu_unrealize(DeviceState *device)
+{
+    g_clear_pointer(&XENPV_VCPU(device)->timer, timer_free);
+}
+
+static const Property xenpv_vcpu_properties[] = {
+    DEFINE_PROP_INT32("socket-id", XenPVVcpuDevice, socket_id, -1),
+    DEFINE_PROP_INT32("die-id", XenPVVcpuDevice, die_id, -1),
+    DEFINE_PROP_INT32("module-id", XenPVVcpuDevice, module_id, -1),
+    DEFINE_PROP_INT32("core-id", XenPVVcpuDevice, core_id, -1),
+    DEFINE_PROP_INT32("thread-id", XenPVVcpuDevice, thread_id, -1),
+    DEFINE_PROP_UINT32("unplug-timeout", XenPVVcpuDevice, unplug_timeout,
+                       UNPLUG_TIMEOUT_MS),
+};
+
+static void xenpv_vcpu_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+
+    dc->desc = "A vCPU of the xenpv-kvm machine beyond those of -smp";
+    dc->realize = xenpv_vcpu_realize;
+    dc->unrealize = xenpv_vcpu_unrealize;
+    dc->user_creatable = true;
+    device_class_set_props(dc, xenpv_vcpu_properties);
+    set_bit(DEVICE_CATEGORY_CPU, dc->categories);
+}
+
+static const TypeInfo xenpv_vcpu_types[] = {
+    {
+        .name = TYPE_XENPV_VCPUS,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVVcpusState),
+        .class_init = xenpv_vcpus_class_init,
+    }, {
+        .name = TYPE_XENPV_VCPU,
+        .parent = TYPE_DEVICE,
+        .instance_size = sizeof(XenPVVcpuDevice),
+        .class_init = xenpv_vcpu_class_init,
+    },
+};
+
+DEFINE_TYPES(xenpv_vcpu_types)
