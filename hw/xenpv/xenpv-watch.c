@@ -123,6 +123,17 @@ void xenpv_watches_remove(XenPVWatches *ws, XenPVWatch *w)
     g_free(w);
 }
 
+void xenpv_watches_destroy(XenPVWatches *ws)
+{
+    XenPVWatch *w, *next;
+
+    QTAILQ_FOREACH_SAFE(w, &ws->list, next, next) {
+        xenpv_watches_remove(ws, w);
+    }
+    xenpv_watches_forget(ws);
+    xenpv_changes_destroy(&ws->changes);
+}
+
 /* Is path dir itself, or below it? Special paths are below nothing. */
 static bool below(const char *path, const char *dir)
 {

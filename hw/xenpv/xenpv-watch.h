@@ -81,6 +81,9 @@ typedef struct XenPVWatches {
  */
 void xenpv_watches_init(XenPVWatches *ws, unsigned max_changes);
 
+/* With all watches, and what they were to be told */
+void xenpv_watches_destroy(XenPVWatches *ws);
+
 /* A watch at the end of the list, which will be told of its own path first */
 XenPVWatch *xenpv_watches_add(XenPVWatches *ws, const char *path,
                               size_t prefix);

@@ -209,7 +209,7 @@ static xs_transaction_t be_transaction_start(struct qemu_xs_handle *h)
     xs_transaction_t tx;
 
     return set_errno(xenpv_xenstore_transaction_start(xenstore,
-                                                      XENPV_BACKEND_DOMID,
+                                                      XENPV_BACKEND_DOMID, NULL,
                                                       &tx)) ?
            tx : XBT_NULL;
 }
@@ -218,8 +218,8 @@ static bool be_transaction_end(struct qemu_xs_handle *h, xs_transaction_t t,
                                bool abort)
 {
     return set_errno(xenpv_xenstore_transaction_end(xenstore,
-                                                    XENPV_BACKEND_DOMID, t,
-                                                    !abort));
+                                                    XENPV_BACKEND_DOMID, NULL,
+                                                    t, !abort));
 }
 
 static struct xenstore_backend_ops xenstore_ops = {

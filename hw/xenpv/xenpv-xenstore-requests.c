@@ -1,12 +1,12 @@
 /*
- * xenstore: the guest's requests
+ * xenstore: the requests of the guest, and of domain 0's programs
  *
  * A function for each request of docs/misc/xenstore.txt of Xen. Each gets a
- * request that has been copied from the ring, with a 0 behind it, and of whose
+ * request that has been copied from where it came, with a 0 behind it, and of whose
  * text nothing is trusted; it appends the answer to .reply, or returns a
  * positive errno. None of them waits, or takes more than a few milliseconds.
  *
- * Called by xenpv-xenstore-ring.c alone, with the BQL.
+ * Called for the guest's ring and domain 0's sockets, with the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "xenpv-xenstore.h"
+#include "trace.h"
 
 /* By which transaction of the engine a request reads */
 static xs_transaction_t reads_by(XenPVXenstoreState *s, Request *req)
@@ -36,6 +37,16 @@ static int reply_ok(Request *req)
 {
     reply_string(req, "OK");
     return 0;
+}
+
+/* What domain 0 changes below the guest's home is the toolstack's */
+static int changed(XenPVXenstoreState *s, Request *req, const char *path,
+                   int err)
+{
+    if (!err && req->domid == XENPV_BACKEND_DOMID && req->tx_id == XBT_NULL) {
+        xenpv_xenstore_remember_now(s, path);
+    }
+    return err ?: reply_ok(req);
 }
 
 /* The strings of a request, each of which ends with a 0, if there are max */
@@ -67,7 +78,7 @@ static char *only_path(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, &path, 1) != 1) {
         return NULL;
     }
-    return xenpv_xenstore_path(s->domid, path, false);
+    return xenpv_xenstore_path(req->domid, path, false);
 }
 
 /*
@@ -101,7 +112,7 @@ static int hide_missing(XenPVXenstoreState *s, Request *req, const char *path,
         end = g_array_index(ends, size_t, i);
         memcpy(parent, path, end);
         parent[end] = '\0';
-        parent_err = xs_impl_read(s->impl, s->domid, reads_by(s, req), parent,
+        parent_err = xs_impl_read(s->impl, req->domid, reads_by(s, req), parent,
                                   value);
         if (parent_err == ENOENT) {
             missing = i;
@@ -117,7 +128,7 @@ static int list_names(XenPVXenstoreState *s, Request *req, const char *path,
                       uint64_t *gencnt, GByteArray *names)
 {
     GList *items = NULL;
-    int err = xs_impl_directory(s->impl, s->domid, reads_by(s, req), path,
+    int err = xs_impl_directory(s->impl, req->domid, reads_by(s, req), path,
                                 gencnt, &items);
 
     for (GList *l = items; l && !err; l = l->next) {
@@ -156,7 +167,7 @@ static int do_directory_part(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
     }
-    path = xenpv_xenstore_path(s->domid, args[0], false);
+    path = xenpv_xenstore_path(req->domid, args[0], false);
     if (!path || !args[1][0] ||
         qemu_strtou64(args[1], NULL, 10, &offset)) {
         return EINVAL;
@@ -191,7 +202,7 @@ static int do_read(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    err = xs_impl_read(s->impl, s->domid, reads_by(s, req), path, req->reply);
+    err = xs_impl_read(s->impl, req->domid, reads_by(s, req), path, req->reply);
     if (!err && req->reply->len > XENSTORE_PAYLOAD_MAX) {
         return E2BIG;
     }
@@ -209,14 +220,14 @@ static int do_write(XenPVXenstoreState *s, Request *req)
     if (len > req->len) {
         return EINVAL;
     }
-    path = xenpv_xenstore_path(s->domid, req->data, false);
+    path = xenpv_xenstore_path(req->domid, req->data, false);
     if (!path) {
         return EINVAL;
     }
     g_byte_array_append(value, (const uint8_t *)req->data + len,
                         req->len - len);
-    err = xenpv_xenstore_write(s, s->domid, req->tx_id, path, value);
-    return err ?: reply_ok(req);
+    err = xenpv_xenstore_write(s, req->domid, req->tx_id, path, value);
+    return changed(s, req, path, err);
 }
 
 static int do_mkdir(XenPVXenstoreState *s, Request *req)
@@ -228,11 +239,11 @@ static int do_mkdir(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    err = xs_impl_read(s->impl, s->domid, reads_by(s, req), path, value);
+    err = xs_impl_read(s->impl, req->domid, reads_by(s, req), path, value);
     if (err == ENOENT) {
-        err = xenpv_xenstore_write(s, s->domid, req->tx_id, path, value);
+        err = xenpv_xenstore_write(s, req->domid, req->tx_id, path, value);
     }
-    return err ?: reply_ok(req);
+    return changed(s, req, path, err);
 }
 
 static int do_rm(XenPVXenstoreState *s, Request *req)
@@ -243,7 +254,7 @@ static int do_rm(XenPVXenstoreState *s, Request *req)
     if (!path || !strcmp(path, "/")) {
         return EINVAL;
     }
-    err = xenpv_xenstore_rm(s, s->domid, req->tx_id, path);
+    err = xenpv_xenstore_rm(s, req->domid, req->tx_id, path);
     if (err == ENOENT) {
         /* No error if only the node itself is missing */
         g_autoptr(GByteArray) value = g_byte_array_new();
@@ -254,7 +265,7 @@ static int do_rm(XenPVXenstoreState *s, Request *req)
             err = 0;
         }
     }
-    return err ?: reply_ok(req);
+    return changed(s, req, path, err);
 }
 
 static int do_get_perms(XenPVXenstoreState *s, Request *req)
@@ -266,7 +277,7 @@ static int do_get_perms(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    err = xs_impl_get_perms(s->impl, s->domid, reads_by(s, req), path, &perms);
+    err = xs_impl_get_perms(s->impl, req->domid, reads_by(s, req), path, &perms);
     for (GList *l = perms; l && !err; l = l->next) {
         reply_string(req, l->data);
     }
@@ -288,7 +299,7 @@ static int do_set_perms(XenPVXenstoreState *s, Request *req)
     if (n > ARRAY_SIZE(args)) {
         return ENOSPC;
     }
-    path = xenpv_xenstore_path(s->domid, args[0], false);
+    path = xenpv_xenstore_path(req->domid, args[0], false);
     if (!path) {
         return EINVAL;
     }
@@ -307,18 +318,18 @@ static int do_set_perms(XenPVXenstoreState *s, Request *req)
         }
     }
     if (!err) {
-        err = xenpv_xenstore_set_perms(s, s->domid, req->tx_id, path, perms);
+        err = xenpv_xenstore_set_perms(s, req->domid, req->tx_id, path, perms);
     }
     g_list_free_full(perms, g_free);
-    return err ?: reply_ok(req);
+    return changed(s, req, path, err);
 }
 
-static XenPVWatch *find_guest_watch(XenPVXenstoreState *s, const char *path,
-                                    const char *token)
+static XenPVWatch *find_watch(Request *req, const char *path,
+                              const char *token)
 {
     XenPVWatch *w;
 
-    QTAILQ_FOREACH(w, &s->guest_watches.list, next) {
+    QTAILQ_FOREACH(w, &req->watches->list, next) {
         if (!strcmp(w->path, path) && !strcmp(w->token, token)) {
             return w;
         }
@@ -336,17 +347,17 @@ static int do_watch(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
     }
-    path = xenpv_xenstore_path(s->domid, args[0], true);
+    path = xenpv_xenstore_path(req->domid, args[0], true);
     if (!path) {
         return EINVAL;
     }
-    if (find_guest_watch(s, path, args[1])) {
+    if (find_watch(req, path, args[1])) {
         return EEXIST;
     }
-    if (s->guest_watches.nr >= GUEST_WATCHES_MAX) {
+    if (req->watches->nr >= GUEST_WATCHES_MAX) {
         return E2BIG;
     }
-    w = xenpv_xenstore_add_watch(s, &s->guest_watches, s->domid, args[0], &err);
+    w = xenpv_xenstore_add_watch(s, req->watches, req->domid, args[0], &err);
     if (!w) {
         return err;
     }
@@ -363,22 +374,22 @@ static int do_unwatch(XenPVXenstoreState *s, Request *req)
     if (get_strings(req, args, 2) != 2) {
         return EINVAL;
     }
-    path = xenpv_xenstore_path(s->domid, args[0], true);
+    path = xenpv_xenstore_path(req->domid, args[0], true);
     if (!path) {
         return EINVAL;
     }
-    w = find_guest_watch(s, path, args[1]);
+    w = find_watch(req, path, args[1]);
     if (!w) {
         return ENOENT;
     }
-    xenpv_watches_remove(&s->guest_watches, w);
+    xenpv_watches_remove(req->watches, w);
     return reply_ok(req);
 }
 
 static int do_reset_watches(XenPVXenstoreState *s, Request *req)
 {
-    xenpv_xenstore_end_guest_transactions(s);
-    xenpv_xenstore_remove_guest_watches(s);
+    xenpv_xenstore_end_transactions(s, req->watches);
+    xenpv_xenstore_remove_watches(req->watches);
     return reply_ok(req);
 }
 
@@ -391,7 +402,7 @@ static int do_transaction_start(XenPVXenstoreState *s, Request *req)
     if (req->tx_id != XBT_NULL) {
         return EBUSY;
     }
-    err = xenpv_xenstore_transaction_start(s, s->domid, &tx);
+    err = xenpv_xenstore_transaction_start(s, req->domid, req->watches, &tx);
     if (err) {
         return err;
     }
@@ -409,8 +420,8 @@ static int do_transaction_end(XenPVXenstoreState *s, Request *req)
         (strcmp(arg, "T") && strcmp(arg, "F"))) {
         return EINVAL;
     }
-    err = xenpv_xenstore_transaction_end(s, s->domid, req->tx_id,
-                                         arg[0] == 'T');
+    err = xenpv_xenstore_transaction_end(s, req->domid, req->watches,
+                                         req->tx_id, arg[0] == 'T');
     return err ?: reply_ok(req);
 }
 
@@ -476,10 +487,91 @@ static int (*const handlers[])(XenPVXenstoreState *s, Request *req) = {
     [XS_DIRECTORY_PART] = do_directory_part,
 };
 
-int xenpv_xenstore_request(XenPVXenstoreState *s, Request *req)
+static int request(XenPVXenstoreState *s, Request *req)
 {
     if (req->type >= ARRAY_SIZE(handlers) || !handlers[req->type]) {
         return ENOSYS;
     }
+    /* The engine would let domain 0's programs have each other's */
+    if (req->domid == XENPV_BACKEND_DOMID && req->tx_id != XBT_NULL &&
+        !xenpv_xenstore_owns(s, req->watches, req->tx_id)) {
+        return ENOENT;
+    }
     return handlers[req->type](s, req);
+}
+
+static void put_message(GByteArray *out, uint32_t type, uint32_t req_id,
+                        xs_transaction_t tx_id, const void *data, size_t len)
+{
+    struct xsd_sockmsg hdr = {
+        .type = cpu_to_le32(type),
+        .req_id = cpu_to_le32(req_id),
+        .tx_id = cpu_to_le32(tx_id),
+        .len = cpu_to_le32(len),
+    };
+
+    assert(len <= XENSTORE_PAYLOAD_MAX);
+    g_byte_array_append(out, (const uint8_t *)&hdr, HEADER_SIZE);
+    g_byte_array_append(out, data, len);
+    trace_xenpv_xenstore_reply(type, req_id, len);
+}
+
+void xenpv_xenstore_handle(XenPVXenstoreState *s, unsigned domid,
+                           XenPVWatches *watches, uint8_t *in, GByteArray *out)
+{
+    g_autoptr(GByteArray) reply = g_byte_array_new();
+    Request req = { .domid = domid, .watches = watches, .reply = reply };
+    struct xsd_sockmsg hdr;
+    int err;
+
+    memcpy(&hdr, in, HEADER_SIZE);
+    req.type = le32_to_cpu(hdr.type);
+    req.req_id = le32_to_cpu(hdr.req_id);
+    req.tx_id = le32_to_cpu(hdr.tx_id);
+    req.len = le32_to_cpu(hdr.len);
+    req.data = (const char *)in + HEADER_SIZE;
+    in[HEADER_SIZE + req.len] = 0;
+    trace_xenpv_xenstore_request(req.type, req.req_id, req.tx_id, req.len,
+                                 req.data);
+
+    err = request(s, &req);
+    if (err) {
+        const char *name = xsd_errors[0].errstring;     /* EINVAL */
+
+        for (int i = 0; i < ARRAY_SIZE(xsd_errors); i++) {
+            if (xsd_errors[i].errnum == err) {
+                name = xsd_errors[i].errstring;
+            }
+        }
+        trace_xenpv_xenstore_error(req.req_id, name);
+        put_message(out, XS_ERROR, req.req_id, req.tx_id, name,
+                    strlen(name) + 1);
+    } else {
+        put_message(out, req.type, req.req_id, req.tx_id, reply->data,
+                    reply->len);
+    }
+}
+
+bool xenpv_xenstore_event(XenPVWatches *watches, GByteArray *out)
+{
+    g_autofree char *path = NULL;
+    XenPVWatch *w = xenpv_watches_next(watches, &path);
+
+    if (w) {
+        const char *name = path + w->prefix;
+        size_t name_size = strlen(name) + 1;
+        size_t token_size = strlen(w->token) + 1;
+
+        if (name_size + token_size <= XENSTORE_PAYLOAD_MAX) {
+            g_autofree char *data = g_malloc(name_size + token_size);
+
+            memcpy(data, name, name_size);
+            memcpy(data + name_size, w->token, token_size);
+            put_message(out, XS_WATCH_EVENT, 0, 0, data,
+                        name_size + token_size);
+            trace_xenpv_xenstore_event(name, w->token);
+        }
+        return true;
+    }
+    return xenpv_watches_pending(watches);
 }

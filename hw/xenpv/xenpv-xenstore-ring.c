@@ -30,88 +30,36 @@
  */
 #define LOOK_AGAIN_MS       1
 
-static void put_message(XenPVXenstoreState *s, uint32_t type, uint32_t req_id,
-                        xs_transaction_t tx_id, const void *data, size_t len)
+/* A message, or none, that is to go to the guest next: .out is empty */
+static void put_message(XenPVXenstoreState *s, const GByteArray *message)
 {
-    struct xsd_sockmsg hdr = {
-        .type = cpu_to_le32(type),
-        .req_id = cpu_to_le32(req_id),
-        .tx_id = cpu_to_le32(tx_id),
-        .len = cpu_to_le32(len),
-    };
-
-    assert(len <= XENSTORE_PAYLOAD_MAX);
-    memcpy(s->out, &hdr, HEADER_SIZE);
-    if (len) {
-        memcpy(s->out + HEADER_SIZE, data, len);
-    }
-    s->out_len = HEADER_SIZE + len;
+    memcpy(s->out, message->data, message->len);
+    s->out_len = message->len;
     s->out_sent = 0;
-    trace_xenpv_xenstore_reply(type, req_id, len);
 }
 
 static void handle_request(XenPVXenstoreState *s)
 {
-    g_autoptr(GByteArray) reply = g_byte_array_new();
-    struct xsd_sockmsg hdr;
-    Request req = { .reply = reply };
-    int err;
+    g_autoptr(GByteArray) answer = g_byte_array_new();
 
-    memcpy(&hdr, s->in, HEADER_SIZE);
-    req.type = le32_to_cpu(hdr.type);
-    req.req_id = le32_to_cpu(hdr.req_id);
-    req.tx_id = le32_to_cpu(hdr.tx_id);
-    req.len = le32_to_cpu(hdr.len);
-    req.data = (const char *)s->in + HEADER_SIZE;
-    s->in[HEADER_SIZE + req.len] = 0;
-    trace_xenpv_xenstore_request(req.type, req.req_id, req.tx_id, req.len,
-                                 req.data);
-
-    err = xenpv_xenstore_request(s, &req);
+    xenpv_xenstore_handle(s, s->domid, &s->guest_watches, s->in, answer);
     s->in_len = 0;
-    if (err) {
-        const char *name = xsd_errors[0].errstring;     /* EINVAL */
-
-        for (int i = 0; i < ARRAY_SIZE(xsd_errors); i++) {
-            if (xsd_errors[i].errnum == err) {
-                name = xsd_errors[i].errstring;
-            }
-        }
-        trace_xenpv_xenstore_error(req.req_id, name);
-        put_message(s, XS_ERROR, req.req_id, req.tx_id, name,
-                    strlen(name) + 1);
-    } else {
-        put_message(s, req.type, req.req_id, req.tx_id, reply->data,
-                    reply->len);
-    }
+    put_message(s, answer);
 }
 
 /*
  * A step of telling the guest, out of which a message may come: is there more
- * to tell? What is too long for a message is left out.
+ * to tell?
  */
 static bool put_event(XenPVXenstoreState *s)
 {
-    g_autofree char *path = NULL;
-    XenPVWatch *w = xenpv_watches_next(&s->guest_watches, &path);
+    g_autoptr(GByteArray) event = g_byte_array_new();
+    bool more = xenpv_xenstore_event(&s->guest_watches, event);
 
-    if (w) {
-        const char *name = path + w->prefix;
-        size_t name_size = strlen(name) + 1;
-        size_t token_size = strlen(w->token) + 1;
-
-        if (name_size + token_size <= XENSTORE_PAYLOAD_MAX) {
-            g_autofree char *data = g_malloc(name_size + token_size);
-
-            memcpy(data, name, name_size);
-            memcpy(data + name_size, w->token, token_size);
-            put_message(s, XS_WATCH_EVENT, 0, 0, data,
-                        name_size + token_size);
-            trace_xenpv_xenstore_event(name, w->token);
-        }
-        return true;
+    if (event->len) {
+        put_message(s, event);
     }
-    return xenpv_watches_pending(&s->guest_watches);
+    return more;
 }
 
 static void violation(XenPVXenstoreState *s, uint32_t error)
@@ -163,16 +111,9 @@ static uint32_t ring_put(XenPVXenstoreState *s)
     return put;
 }
 
-/* How much a message that has begun to come in still wants */
 static uint32_t wanted(XenPVXenstoreState *s)
 {
-    struct xsd_sockmsg hdr;
-
-    if (s->in_len < HEADER_SIZE) {
-        return HEADER_SIZE - s->in_len;
-    }
-    memcpy(&hdr, s->in, HEADER_SIZE);
-    return HEADER_SIZE + le32_to_cpu(hdr.len) - s->in_len;
+    return xenpv_xenstore_wanted(s->in, s->in_len);
 }
 
 /*
@@ -232,13 +173,6 @@ static void reconnect(XenPVXenstoreState *s)
     qatomic_set(&s->ring->connection, cpu_to_le32(XENSTORE_CONNECTED));
 }
 
-/* Have the back ends been told of what the guest has done? */
-static bool back_ends_know(XenPVXenstoreState *s)
-{
-    s->ring_waits = xenpv_watches_pending(&s->be_watches) || s->delivering;
-    return !s->ring_waits;
-}
-
 /*
  * An answer has to go before the next request is looked at, which bounds what
  * a guest that never reads can have waiting for it. Events come after answers:
@@ -271,7 +205,7 @@ static void run_ring(XenPVXenstoreState *s)
         if (xenpv_xenstore_note_committed(s)) {
             continue;
         }
-        if (back_ends_know(s)) {
+        if (xenpv_xenstore_back_ends_know(s)) {
             notify |= ring_get(s) > 0;
             if (s->ignored) {
                 notify = true;
@@ -326,8 +260,8 @@ void xenpv_xenstore_init_ring(XenPVXenstoreState *s)
 
 void xenpv_xenstore_reset_connection(XenPVXenstoreState *s)
 {
-    xenpv_xenstore_end_guest_transactions(s);
-    xenpv_xenstore_remove_guest_watches(s);
+    xenpv_xenstore_end_transactions(s, &s->guest_watches);
+    xenpv_xenstore_remove_watches(&s->guest_watches);
     s->ignored = false;
     s->in_len = 0;
     s->out_len = 0;

@@ -436,8 +436,12 @@ static bool load_state(XenPVXenstoreState *s, Reader *r)
     uint64_t mfn = get_u64(r);
     uint32_t port = get_u32(r);
     bool ignored = get_u32(r);
+    XenPVConnection *c;
 
     xenpv_xenstore_reset_connection(s);
+    QTAILQ_FOREACH(c, &s->connections, next) {
+        xenpv_xenstore_end_transactions(s, &c->watches);
+    }
     s->ignored = ignored;
     load_messages(s, r);
     load_tree(s, r);

@@ -25,6 +25,17 @@ void xenpv_xenstore_free_node(void *opaque)
     g_free(node);
 }
 
+static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value = g_byte_array_new();
+
+    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
+        g_byte_array_unref(value);
+        return NULL;
+    }
+    return value;
+}
+
 static Node *remember(XenPVXenstoreState *s, const char *path)
 {
     Node *node;
@@ -99,14 +110,12 @@ int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
     return err;
 }
 
-int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
-                           const char *path)
+static void forget(XenPVXenstoreState *s, const char *path)
 {
-    int err = xenpv_xenstore_rm(s, XENPV_BACKEND_DOMID, tx, path);
     GHashTableIter iter;
     void *key;
 
-    if (!err && tx == XBT_NULL && xenpv_xenstore_below(path, s->home)) {
+    if (xenpv_xenstore_below(path, s->home)) {
         g_hash_table_iter_init(&iter, s->toolstack);
         while (g_hash_table_iter_next(&iter, &key, NULL)) {
             if (xenpv_xenstore_below(key, path)) {
@@ -114,7 +123,30 @@ int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
             }
         }
     }
+}
+
+int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                           const char *path)
+{
+    int err = xenpv_xenstore_rm(s, XENPV_BACKEND_DOMID, tx, path);
+
+    if (!err && tx == XBT_NULL) {
+        forget(s, path);
+    }
     return err;
+}
+
+void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value = read_node(s, path);
+    GList *perms = NULL;
+
+    if (!value) {
+        forget(s, path);
+        return;
+    }
+    xs_impl_get_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, &perms);
+    xenpv_xenstore_remember(s, path, value, perms);
 }
 
 void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
@@ -130,17 +162,6 @@ void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
     va_end(ap);
     err = xenpv_xenstore_write_node(s, XBT_NULL, abspath, value, strlen(value));
     assert(!err);
-}
-
-static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
-{
-    GByteArray *value = g_byte_array_new();
-
-    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
-        g_byte_array_unref(value);
-        return NULL;
-    }
-    return value;
 }
 
 GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path)

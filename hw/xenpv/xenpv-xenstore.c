@@ -87,8 +87,16 @@ bool xenpv_xenstore_below(const char *path, const char *dir)
  */
 static void changed(XenPVXenstoreState *s, const char *path, bool removed)
 {
+    XenPVConnection *c;
+
     if (!s->hushed) {
         xenpv_watches_changed(&s->guest_watches, path, removed);
+    }
+    QTAILQ_FOREACH(c, &s->connections, next) {
+        xenpv_watches_changed(&c->watches, path, removed);
+        if (xenpv_watches_pending(&c->watches)) {
+            qemu_bh_schedule(c->bh);
+        }
     }
     if (xenpv_watches_pending(&s->guest_watches)) {
         qemu_bh_schedule(s->ring_bh);
@@ -142,14 +150,23 @@ XenPVWatch *xenpv_xenstore_add_watch(XenPVXenstoreState *s, XenPVWatches *ws,
     return xenpv_watches_add(ws, abspath, strlen(abspath) - strlen(path));
 }
 
-void xenpv_xenstore_remove_guest_watches(XenPVXenstoreState *s)
+void xenpv_xenstore_remove_watches(XenPVWatches *ws)
 {
     XenPVWatch *w, *next;
 
-    QTAILQ_FOREACH_SAFE(w, &s->guest_watches.list, next, next) {
-        xenpv_watches_remove(&s->guest_watches, w);
+    QTAILQ_FOREACH_SAFE(w, &ws->list, next, next) {
+        xenpv_watches_remove(ws, w);
     }
-    xenpv_watches_forget(&s->guest_watches);
+    xenpv_watches_forget(ws);
+}
+
+bool xenpv_xenstore_back_ends_know(XenPVXenstoreState *s)
+{
+    if (xenpv_watches_pending(&s->be_watches) || s->delivering) {
+        s->ring_waits = true;
+        return false;
+    }
+    return true;
 }
 
 /* Tell the back ends, until a time; false: there is more */
@@ -179,8 +196,13 @@ static bool deliver(XenPVXenstoreState *s, int64_t until)
     }
     s->delivering = false;
     if (done && s->ring_waits) {
+        XenPVConnection *c;
+
         s->ring_waits = false;
         qemu_bh_schedule(s->ring_bh);
+        QTAILQ_FOREACH(c, &s->connections, next) {
+            qemu_bh_schedule(c->bh);
+        }
     }
     return done;
 }
@@ -215,13 +237,12 @@ xs_transaction_t xenpv_xenstore_reads_by(XenPVXenstoreState *s,
     return is_doomed(s, t) ? XBT_NULL : t;
 }
 
-/* May another node be changed in a transaction of the guest? */
-static bool tx_has_room(XenPVXenstoreState *s, unsigned domid,
-                        xs_transaction_t t)
+/* May another node be changed in a transaction, which is not a back end's? */
+static bool tx_has_room(XenPVXenstoreState *s, xs_transaction_t t)
 {
     Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
 
-    return domid == XENPV_BACKEND_DOMID || !tx ||
+    return !tx || !tx->owner ||
            xenpv_changes_count(&tx->changes) < TX_CHANGES_MAX;
 }
 
@@ -231,7 +252,7 @@ int xenpv_xenstore_write(XenPVXenstoreState *s, unsigned domid,
 {
     int err;
 
-    if (!tx_has_room(s, domid, tx)) {
+    if (!tx_has_room(s, tx)) {
         return ENOSPC;
     }
     if (is_doomed(s, tx)) {
@@ -249,7 +270,7 @@ int xenpv_xenstore_rm(XenPVXenstoreState *s, unsigned domid,
 {
     int err;
 
-    if (!tx_has_room(s, domid, tx)) {
+    if (!tx_has_room(s, tx)) {
         return ENOSPC;
     }
     if (is_doomed(s, tx)) {
@@ -268,7 +289,7 @@ int xenpv_xenstore_set_perms(XenPVXenstoreState *s, unsigned domid,
 {
     int err;
 
-    if (!tx_has_room(s, domid, tx)) {
+    if (!tx_has_room(s, tx)) {
         return ENOSPC;
     }
     if (is_doomed(s, tx)) {
@@ -289,21 +310,48 @@ static void free_tx(void *opaque)
     g_free(tx);
 }
 
-static Tx *add_tx(XenPVXenstoreState *s, unsigned domid, xs_transaction_t t)
+static Tx *add_tx(XenPVXenstoreState *s, unsigned domid,
+                  const XenPVWatches *owner, xs_transaction_t t)
 {
     Tx *tx = g_new0(Tx, 1);
 
     tx->domid = domid;
+    tx->owner = owner;
     xenpv_changes_init(&tx->changes);
     g_hash_table_insert(s->txs, GUINT_TO_POINTER(t), tx);
     return tx;
 }
 
+bool xenpv_xenstore_owns(XenPVXenstoreState *s, const XenPVWatches *owner,
+                         xs_transaction_t t)
+{
+    Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
+
+    return tx && tx->owner == owner;
+}
+
+static bool has_too_many(XenPVXenstoreState *s, const XenPVWatches *owner)
+{
+    GHashTableIter iter;
+    unsigned nr = 0;
+    void *tx;
+
+    g_hash_table_iter_init(&iter, s->txs);
+    while (g_hash_table_iter_next(&iter, NULL, &tx)) {
+        nr += ((Tx *)tx)->owner == owner;
+    }
+    return nr >= TXS_MAX;
+}
+
 int xenpv_xenstore_transaction_start(XenPVXenstoreState *s, unsigned domid,
+                                     const XenPVWatches *owner,
                                      xs_transaction_t *t)
 {
     int err;
 
+    if (owner && domid == XENPV_BACKEND_DOMID && has_too_many(s, owner)) {
+        return ENOSPC;
+    }
     do {
         *t = XBT_NULL;
         err = xs_impl_transaction_start(s->impl, domid, t);
@@ -311,7 +359,7 @@ int xenpv_xenstore_transaction_start(XenPVXenstoreState *s, unsigned domid,
             return err;
         }
         if (!is_doomed(s, *t)) {
-            add_tx(s, domid, *t);
+            add_tx(s, domid, owner, *t);
             return 0;
         }
         /* The engine does not know of those: it has given one's number anew */
@@ -321,16 +369,27 @@ int xenpv_xenstore_transaction_start(XenPVXenstoreState *s, unsigned domid,
 
 void xenpv_xenstore_add_doomed(XenPVXenstoreState *s, xs_transaction_t t)
 {
-    add_tx(s, s->domid, t)->doomed = true;
+    add_tx(s, s->domid, &s->guest_watches, t)->doomed = true;
+}
+
+/* What one of domain 0's programs has changed, as the toolstack's */
+static void remember_changes(XenPVXenstoreState *s, const XenPVChanges *changes)
+{
+    XenPVChange *change;
+
+    QSIMPLEQ_FOREACH(change, &changes->queue, next) {
+        xenpv_xenstore_remember_now(s, change->path);
+    }
 }
 
 int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
+                                   const XenPVWatches *owner,
                                    xs_transaction_t t, bool commit)
 {
     Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
     int err;
 
-    if (!tx || tx->domid != domid) {
+    if (!tx || tx->domid != domid || tx->owner != owner) {
         return ENOENT;
     }
     if (tx->doomed) {
@@ -339,6 +398,9 @@ int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
     }
     err = xs_impl_transaction_end(s->impl, domid, t, commit);
     if (commit && !err) {
+        if (owner && domid == XENPV_BACKEND_DOMID) {
+            remember_changes(s, &tx->changes);
+        }
         /* The guest's come one by one, but domain 0 does not wait */
         while (xenpv_xenstore_note_committed(s)) {
             continue;
@@ -350,16 +412,17 @@ int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
     return err;
 }
 
-void xenpv_xenstore_end_guest_transactions(XenPVXenstoreState *s)
+void xenpv_xenstore_end_transactions(XenPVXenstoreState *s,
+                                     const XenPVWatches *owner)
 {
     GHashTableIter iter;
     void *id, *tx;
 
     g_hash_table_iter_init(&iter, s->txs);
     while (g_hash_table_iter_next(&iter, &id, &tx)) {
-        if (((Tx *)tx)->domid == s->domid) {
+        if (((Tx *)tx)->owner == owner) {
             if (!((Tx *)tx)->doomed) {
-                xs_impl_transaction_end(s->impl, s->domid,
+                xs_impl_transaction_end(s->impl, ((Tx *)tx)->domid,
                                         GPOINTER_TO_UINT(id), false);
             }
             g_hash_table_iter_remove(&iter);
@@ -416,6 +479,7 @@ static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
     xenpv_changes_init(&s->committed);
     xenpv_watches_init(&s->be_watches, 0);
     xenpv_watches_init(&s->guest_watches, GUEST_CHANGES_MAX);
+    QTAILQ_INIT(&s->connections);
     /*
      * Not in the block layer's context: what back ends do when a front end
      * changes may wait there, and must not be entered again

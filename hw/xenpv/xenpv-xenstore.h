@@ -26,6 +26,8 @@
  * it watches (see xenpv-watch.h).
  */
 #define GUEST_CHANGES_MAX   (2 * TX_CHANGES_MAX)
+/* Transactions that one of domain 0's programs may have open, as a guest */
+#define TXS_MAX             10
 /* Permissions in a request: more than the store takes for a node */
 #define PERMS_MAX           15
 
@@ -46,6 +48,8 @@ struct qemu_xs_handle {
 /* A transaction, of the guest or of a back end */
 typedef struct Tx {
     unsigned domid;
+    /* Whose it is: the guest's, one program's of domain 0; NULL: a back end's */
+    const XenPVWatches *owner;
     /*
      * It was open when the domain was saved: what it changes goes nowhere, what
      * it reads is the store, and it fails at its end, as one does that has met
@@ -60,6 +64,13 @@ typedef struct Node {
     GByteArray *value;
     GList *perms;           /* NULL: those of its parent */
 } Node;
+
+/* A program of domain 0's, on a socket */
+typedef struct XenPVConnection {
+    QTAILQ_ENTRY(XenPVConnection) next;
+    XenPVWatches watches;
+    QEMUBH *bh;             /* there may be something to do for it */
+} XenPVConnection;
 
 struct XenPVXenstoreState {
     SysBusDevice parent_obj;
@@ -79,7 +90,8 @@ struct XenPVXenstoreState {
     XenPVWatches be_watches;
     QEMUBH *be_bh;
     bool delivering;
-    bool ring_waits;        /* until the back ends have been told */
+    bool ring_waits;        /* or another, until the back ends have been told */
+    QTAILQ_HEAD(, XenPVConnection) connections;
     bool hushed;            /* see xenpv_xenstore_hush() */
 
     /* The guest */
@@ -105,8 +117,10 @@ struct XenPVXenstoreState {
     uint32_t saved_len;
 };
 
-/* A request of the guest's, and the answer to it */
+/* A request, and the answer to it */
 typedef struct Request {
+    unsigned domid;
+    XenPVWatches *watches;  /* of who asks */
     uint32_t type;
     uint32_t req_id;
     xs_transaction_t tx_id;
@@ -148,12 +162,18 @@ int xenpv_xenstore_set_perms(XenPVXenstoreState *s, unsigned domid,
 /* By which transaction of the engine this one reads */
 xs_transaction_t xenpv_xenstore_reads_by(XenPVXenstoreState *s,
                                          xs_transaction_t t);
+/* @owner: the watches of who has it; NULL: a back end */
 int xenpv_xenstore_transaction_start(XenPVXenstoreState *s, unsigned domid,
+                                     const XenPVWatches *owner,
                                      xs_transaction_t *t);
-/* It is gone then, unless it is not the domain's (ENOENT) */
+bool xenpv_xenstore_owns(XenPVXenstoreState *s, const XenPVWatches *owner,
+                         xs_transaction_t t);
+/* It is gone then, unless it is not the owner's (ENOENT) */
 int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
+                                   const XenPVWatches *owner,
                                    xs_transaction_t t, bool commit);
-void xenpv_xenstore_end_guest_transactions(XenPVXenstoreState *s);
+void xenpv_xenstore_end_transactions(XenPVXenstoreState *s,
+                                     const XenPVWatches *owner);
 /* A transaction that was open when the domain was saved */
 void xenpv_xenstore_add_doomed(XenPVXenstoreState *s, xs_transaction_t t);
 /* A step of noting what a transaction has changed: is there more? */
@@ -163,7 +183,13 @@ bool xenpv_xenstore_note_committed(XenPVXenstoreState *s);
 XenPVWatch *xenpv_xenstore_add_watch(XenPVXenstoreState *s, XenPVWatches *ws,
                                      unsigned domid, const char *path,
                                      int *err);
-void xenpv_xenstore_remove_guest_watches(XenPVXenstoreState *s);
+void xenpv_xenstore_remove_watches(XenPVWatches *ws);
+
+/*
+ * Have the back ends been told of what others have done? If not, the ring's and
+ * the connections' bottom halves run when they have.
+ */
+bool xenpv_xenstore_back_ends_know(XenPVXenstoreState *s);
 
 /* --- xenpv-xenstore-tree.c: the toolstack's tree */
 
@@ -188,13 +214,36 @@ void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
                              GByteArray *value, GList *perms);
 /* The names in a directory of what is remembered, sorted; the caller's */
 GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir);
+/* What domain 0 has changed: remember it as it is, or that it is not there */
+void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path);
 /* For the hash table of what is remembered: a Node */
 void xenpv_xenstore_free_node(void *opaque);
 
 /* --- xenpv-xenstore-requests.c */
 
-/* What a request asks for; ENOSYS, if there is none of its type */
-int xenpv_xenstore_request(XenPVXenstoreState *s, Request *req);
+/*
+ * Do what the message at @in asks for, in which there is room for a byte more,
+ * and append the answer to @out
+ */
+void xenpv_xenstore_handle(XenPVXenstoreState *s, unsigned domid,
+                           XenPVWatches *watches, uint8_t *in, GByteArray *out);
+/*
+ * A step of telling who watches, which may append a message: is there more to
+ * tell? What is too long for a message is left out.
+ */
+bool xenpv_xenstore_event(XenPVWatches *watches, GByteArray *out);
+
+/* How much a message that has begun to come in still wants */
+static inline uint32_t xenpv_xenstore_wanted(const uint8_t *in, uint32_t in_len)
+{
+    struct xsd_sockmsg hdr;
+
+    if (in_len < HEADER_SIZE) {
+        return HEADER_SIZE - in_len;
+    }
+    memcpy(&hdr, in, HEADER_SIZE);
+    return HEADER_SIZE + le32_to_cpu(hdr.len) - in_len;
+}
 
 /* --- xenpv-xenstore-ring.c */
 

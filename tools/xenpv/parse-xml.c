@@ -478,7 +478,7 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
                 guest_note(g, c->line, "the cpuset of <vcpu> is not carried");
             }
             if (attr(c, "current")) {
-                uint64_t max = n;
+                uint64_t all = n;
 
                 if (qemu_strtou64(attr(c, "current"), NULL, 10, &n) < 0) {
                     guest_error(g, c->line, errp, "<vcpu>: '%s' is not a "
@@ -486,7 +486,7 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
                     return false;
                 }
                 if (!guest_set_vcpus(g, c->line, n, errp) ||
-                    !guest_set_max_vcpus(g, c->line, "<vcpu>", max, errp)) {
+                    !guest_set_max_vcpus(g, c->line, "<vcpu>", all, errp)) {
                     return false;
                 }
             }
