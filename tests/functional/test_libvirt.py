@@ -136,8 +136,8 @@ class Libvirt(GuestTest):
                              self.virsh('dommemstat pvguest'), re.M).group(1))
 
     def wait_memory(self, kib):
-        self.run_in('for i in $(seq 300); do virsh dommemstat pvguest | grep -qx '
-                    '"actual %d" && break; sleep 0.2; done' % kib, 90)
+        self.run_in('for i in $(seq 300); do [[ $(virsh dommemstat pvguest) == '
+                    '*"actual %d"* ]] && break; sleep 0.2; done' % kib, 90)
         self.assertEqual(self.memory('actual'), kib)
 
     def state(self):

@@ -2,6 +2,7 @@
 """QMP commands and the gdbstub on a running PV guest"""
 
 import os
+import subprocess
 import time
 
 from xenpv.testcase import LinuxTest, guests, only
@@ -98,6 +99,32 @@ class MonitorCommands(LinuxTest):
         self.check(guest, 'echo alive')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
+
+    @only('functional')
+    def test_dump_gdb(self):
+        """A core of dump-guest-memory does not open in gdb with the symbols of
+        the guest's kernel, or has other memory at their addresses"""
+        kernels = {arch: path for name, arch, path in guests.own()
+                   if name == 'smoke'}
+        self.assertEqual(sorted(kernels), ['i386', 'x86_64'])
+        for arch, magic in (('i386', 'xen-3.0-x86_32p'),
+                            ('x86_64', 'xen-3.0-x86_64')):
+            guest = self.start('-m', '100M', '-action', 'shutdown=pause',
+                               '-kernel', kernels[arch], arch=arch)
+            guest.wait_event('SHUTDOWN')
+            core = self.place.scratch(self.log_name('.core-' + arch))
+            self.addCleanup(lambda f: os.path.exists(f) and os.unlink(f), core)
+            guest.qmp.command('dump-guest-memory', 300, paging=True,
+                              protocol='file:' + core)
+            said = subprocess.run(
+                ['gdb', '-batch', '-nx', '-ex', 'print start_info->magic',
+                 '-ex', 'print start_info->nr_pages', kernels[arch], core],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+                check=False).stdout.decode()
+            self.assertRegex(said, r'(?m)^\$1 = "%s", ' % magic)
+            self.assertRegex(said, r'(?m)^\$2 = %d$' % (100 << 8))
+            guest.qmp.command('quit')
+            self.assert_status(guest, 0)
 
 
 class Gdbstub(LinuxTest):
