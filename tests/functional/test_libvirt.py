@@ -62,6 +62,7 @@ PREPARE = r'''stty -echo; PS1= PS2=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOM
 XL = '''name = "pvguest"
 memory = 256
 vcpus = 2
+maxvcpus = 3
 kernel = "%(kernel)s"
 ramdisk = "%(ramdisk)s"
 root = "/dev/xvda1 ro"
@@ -206,7 +207,7 @@ class Libvirt(GuestTest):
              '-e', self.emulator(), '-'], input=config % files,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8',
             check=True)
-        self.assertRegex(done.stderr, r'\Astdin:9: note: [^\n]*user networking')
+        self.assertRegex(done.stderr, r'\Astdin:\d+: note: [^\n]*user networking')
         return done.stdout
 
     def check_running(self):
@@ -253,6 +254,13 @@ class Libvirt(GuestTest):
         self.virsh('setmem pvguest %dK' % before)
         self.wait_memory(before)
 
+        # A vCPU that is plugged is the guest's to bring up, as under Xen; it
+        # moves with the guest
+        self.virsh('setvcpus pvguest 3 --live')
+        self.assertRegex(self.virsh('vcpucount pvguest --live --active'), '^3')
+        self.in_console('until echo 1 > /sys/devices/system/cpu/cpu2/online; do '
+                        'sleep 0.2; done 2>/dev/null; nproc', r'\b3\b')
+
         self.virsh('suspend pvguest')
         self.assertEqual(self.state(), 'paused')
         self.virsh('resume pvguest')
@@ -271,6 +279,11 @@ class Libvirt(GuestTest):
                             '/proc/sys/vm/drop_caches; '
                             'dd if=/dev/xvdb1 bs=10 count=1',
                             '(?s)kept.*other disk')
+
+        self.in_console('nproc', r'\b3\b')
+        self.virsh('setvcpus pvguest 2 --live')
+        self.assertRegex(self.virsh('vcpucount pvguest --live --active'), '^2')
+        self.in_console('nproc', r'\b2\b')
 
         self.virsh('reset pvguest')
         self.console()
