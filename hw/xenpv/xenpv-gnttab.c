@@ -32,6 +32,8 @@
 #include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "qemu/lockable.h"
 #include "hw/qdev-properties.h"
 #include "xenpv-gnttab.h"
 #include "trace.h"
@@ -369,6 +371,21 @@ static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
     xenpv_gnttab_serve_backends(s);
 }
 
+/* Counted when it is asked for, which is seldom */
+static void get_in_use(Object *obj, Visitor *v, const char *name, void *opaque,
+                       Error **errp)
+{
+    XenPVGnttabState *s = XENPV_GNTTAB(obj);
+    uint32_t nr = 0;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        for (uint32_t ref = 0; ref < xenpv_gnttab_nr_entries(s); ref++) {
+            nr += s->pins[ref].readers != 0;
+        }
+    }
+    visit_type_uint32(v, name, &nr, errp);
+}
+
 static const Property xenpv_gnttab_properties[] = {
     DEFINE_PROP_LINK("core", XenPVGnttabState, core, TYPE_MEMORY_REGION,
                      MemoryRegion *),
@@ -386,6 +403,10 @@ static void xenpv_gnttab_class_init(ObjectClass *klass, void *data)
     dc->realize = xenpv_gnttab_realize;
     dc->vmsd = &xenpv_vmstate_gnttab;
     device_class_set_props(dc, xenpv_gnttab_properties);
+    object_class_property_add(klass, "in-use", "uint32", get_in_use, NULL, NULL,
+                              NULL);
+    object_class_property_set_description(klass, "in-use",
+        "How many grants back ends have mapped, or are using");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

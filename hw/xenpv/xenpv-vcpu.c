@@ -353,6 +353,10 @@ static void xenpv_vcpu_realize(DeviceState *device, Error **errp)
 {
     XenPVVcpuDevice *dev = XENPV_VCPU(device);
 
+    if (!the_vcpus()) {
+        error_setg(errp, TYPE_XENPV_VCPU ": only -M xenpv-kvm has such vCPUs");
+        return;
+    }
     dev->timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, unplug_timeout, dev);
 }
 

@@ -106,6 +106,36 @@ class CommandLine(GuestTest):
         self.refused('-kernel', guests.grub('x86_64'), memory='4M',
                      says='memory|ram|-m')
 
+    def test_maxmem(self):
+        """maxmem= that the guest could never have is accepted"""
+        kernel = ['-kernel', guests.grub('x86_64')]
+        self.refused(*kernel, memory='64M,slots=2,maxmem=128M',
+                     says='-m: slots=')
+        self.refused(*kernel, memory='64M,maxmem=1025G', says='512 GiB')
+        self.refused('-kernel', guests.grub('i386'), memory='64M,maxmem=17G',
+                     says='16 GiB')
+        self.refused(*kernel, '-object', 'memory-backend-ram,id=r,size=64M',
+                     '-machine', 'memory-backend=r', memory='64M,maxmem=128M',
+                     says='memory-backend=.*maxmem=')
+
+    def test_own_devices(self):
+        """A device of this machine's that cannot be is made, or is refused
+        without the reason"""
+        kernel = ['-kernel', guests.grub('x86_64'), '-smp', '1,maxcpus=2']
+        self.refused(*kernel, '-device', 'xenpv-vcpu,core-id=7',
+                     says='query-hotpluggable-cpus')
+        self.refused(*kernel, '-device',
+                     'xenpv-vcpu,socket-id=0,core-id=0,thread-id=0',
+                     says='CPU 0 is there already')
+        self.refused('-device', 'xenpv-vcpu', '-machine', 'none',
+                     says='only -M xenpv-kvm')
+        self.refused(*kernel, '-device', 'xenpv-xenstore-socket', says='path=')
+        self.refused(*kernel, '-device',
+                     'xenpv-xenstore-socket,path=/nonexistent/s',
+                     says='path=.*/nonexistent/s')
+        self.refused('-device', 'xenpv-xenstore-socket,path=s', '-machine',
+                     'none', says='only -M xenpv-kvm')
+
     def test_smp(self):
         """More processors than the machine has are accepted"""
         self.refused('-kernel', guests.grub('x86_64'), '-smp', '65',

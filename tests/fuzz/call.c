@@ -14,7 +14,7 @@
 /* A call whose data is a text or numbers of any width; the last vCPU, too */
 static void request(FuzzInput *in)
 {
-    uint32_t op = fuzz_take(in, 1) % (XENPV_CALL_CRASH + 2);
+    uint32_t op = fuzz_take(in, 1) % (XENPV_NR_CALLS + 1);
     uint32_t cmd = fuzz_take(in, 1) % 24;
     uint32_t size = fuzz_take(in, 2) % (2 * sizeof(struct xenpv_mailbox));
     size_t len = size;

@@ -277,7 +277,7 @@ static void op_send(const FuzzFrontend *f, FuzzInput *in)
 
 static void op_call(const FuzzFrontend *f, FuzzInput *in)
 {
-    uint32_t op = fuzz_take(in, 1) % (XENPV_CALL_CRASH + 2);
+    uint32_t op = fuzz_take(in, 1) % (XENPV_NR_CALLS + 1);
     uint32_t cmd = fuzz_take(in, 1);
     size_t len = fuzz_take(in, 1);
     g_autofree void *data = g_memdup2(fuzz_take_bytes(in, &len), len);

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "hw/xen/xen.h"
+#include "qobject/qdict.h"
 #include "xenpv-frontend.h"
 #include "hw/xen/interface/io/blkif.h"
 
@@ -248,6 +249,15 @@ static void assert_read(QTestState *qts, int sector)
     }
 }
 
+static int64_t nr_in_use(QTestState *qts)
+{
+    g_autoptr(QDict) answer = qtest_qmp(qts, "{'execute': 'qom-get',"
+        " 'arguments': {'path': '/machine/xenpv-gnttab',"
+        " 'property': 'in-use'}}");
+
+    return qdict_get_int(answer, "return");
+}
+
 static void test_in_use(void)
 {
     QTestState *qts = qtest_init("-M xenpv-kvm -m 32"
@@ -257,6 +267,7 @@ static void test_in_use(void)
     struct gnttab_swap_grant_ref swap = { .ref_a = RING_REF, .ref_b = 100 };
     const uint16_t whole = GTF_permit_access, part = whole | GTF_sub_page;
     uint32_t port = xenpv_alloc_unbound(qts);
+    int64_t nr_before = nr_in_use(qts);
     Frontend f;
 
     g_assert_cmpint(op(qts, GNTTABOP_set_version, &v, sizeof(v)), ==, 0);
@@ -272,6 +283,7 @@ static void test_in_use(void)
     frontend_set_state(&f, XenbusStateInitialised);
     frontend_wait(&f, XenbusStateConnected);
     frontend_set_state(&f, XenbusStateConnected);
+    g_assert_cmpint(nr_in_use(qts), ==, nr_before + 1);
     g_assert_cmphex(qtest_readw(qts, status(RING_REF)), ==,
                     GTF_reading | GTF_writing);
     g_assert_cmphex(qtest_readw(qts, entry_v2(RING_REF)), ==, whole);
