@@ -21,13 +21,11 @@
 #include "qapi/error.h"
 #include "qapi/qapi-visit-common.h"
 #include "qapi/visitor.h"
-#include "qom/object_interfaces.h"
 #include "exec/tb-flush.h"
 #include "exec/translation-block.h"
 #include "system/block-backend.h"
 #include "system/cpu-timers.h"
 #include "system/cpus.h"
-#include "system/hostmem.h"
 #include "system/kvm.h"
 #include "system/qtest.h"
 #include "system/reset.h"
@@ -467,24 +465,7 @@ static void xenpv_check_config(XenPVKVMState *s, Error **errp)
 {
     MachineState *machine = MACHINE(s);
 
-    if (machine->ram_size < XENPV_MIN_RAM) {
-        error_setg(errp, "-m: a guest needs at least %" PRIu64 " MiB",
-                   XENPV_MIN_RAM / MiB);
-        return;
-    }
-    if (machine->ram_size % XENPV_PAGE_SIZE ||
-        machine->maxram_size % XENPV_PAGE_SIZE) {
-        error_setg(errp, "-m: the size must be a multiple of 4 KiB");
-        return;
-    }
-    if (machine->ram_slots) {
-        error_setg(errp, "-m: slots= are for memory devices, which a PV guest "
-                   "cannot have; maxmem= needs none");
-        return;
-    }
-    if (memory_region_size(machine->ram) != machine->maxram_size) {
-        error_setg(errp, "-m: with memory-backend= or -numa memory there is no "
-                   "more memory than that, so that maxmem= cannot be had");
+    if (!xenpv_memory_check(machine, errp)) {
         return;
     }
     if (kvm_enabled() && !kvm_irqchip_in_kernel()) {
@@ -815,42 +796,6 @@ static void xenpv_machine_finalize(Object *obj)
     g_free(s->monitor);
 }
 
-/*
- * Guest RAM that is shared and has a file descriptor, so that back ends can map
- * frames of it side by side: rings of several pages, the framebuffer. Not an
- * ordinary memory-backend-ram with share=on, which would be limited by the size
- * of /dev/shm. As large as the guest may ever get: what it does not have takes no
- * memory of the host's.
- */
-static bool xenpv_create_memdev(MachineState *machine, const char *path,
-                                Error **errp)
-{
-    MachineClass *parent = MACHINE_CLASS(object_class_by_name(TYPE_MACHINE));
-    const char *id = MACHINE_GET_CLASS(machine)->default_ram_id;
-    Object *obj;
-    bool ok;
-
-    if (path || !object_class_by_name(TYPE_MEMORY_BACKEND_MEMFD)) {
-        ram_addr_t size = machine->ram_size;
-
-        /* QEMU's own looks nowhere else */
-        machine->ram_size = machine->maxram_size;
-        ok = parent->create_default_memdev(machine, path, errp);
-        machine->ram_size = size;
-        return ok;
-    }
-    obj = object_new(TYPE_MEMORY_BACKEND_MEMFD);
-    object_property_add_child(object_get_objects_root(), id, obj);
-    ok = object_property_set_int(obj, "size", machine->maxram_size, errp) &&
-         object_property_set_bool(obj, "x-use-canonical-path-for-ramblock-id",
-                                  false, errp) &&
-         user_creatable_complete(USER_CREATABLE(obj), errp) &&
-         object_property_set_link(OBJECT(machine), "memory-backend", obj,
-                                  errp);
-    object_unref(obj);
-    return ok;
-}
-
 static void xenpv_machine_class_init(ObjectClass *oc, void *data)
 {
     MachineClass *mc = MACHINE_CLASS(oc);
@@ -862,7 +807,7 @@ static void xenpv_machine_class_init(ObjectClass *oc, void *data)
     mc->max_cpus = XENPV_MAX_VCPUS;
     mc->default_ram_id = "xenpv.ram";
     mc->default_ram_size = 512 * MiB;
-    mc->create_default_memdev = xenpv_create_memdev;
+    mc->create_default_memdev = xenpv_memory_create_backend;
     mc->default_kernel_irqchip_split = true;
     mc->block_default_type = IF_XEN;
     mc->default_nic = "xen-net-device";

@@ -14,6 +14,9 @@
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "exec/ramblock.h"
+#include "hw/boards.h"
+#include "qom/object_interfaces.h"
+#include "system/hostmem.h"
 #include "migration/misc.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "hw/xenpv/xenpv-memory.h"
@@ -27,6 +30,67 @@ static struct {
     uint64_t low_pages, high_pages;
     MemoryRegion *regions[3];
 } guest_ram;
+
+/*
+ * Guest RAM that is shared and has a file descriptor, so that back ends can map
+ * frames of it side by side: rings of several pages, the framebuffer. Not an
+ * ordinary memory-backend-ram with share=on, which would be limited by the size
+ * of /dev/shm. As large as the guest may ever get: what it does not have takes no
+ * memory of the host's.
+ */
+bool xenpv_memory_create_backend(MachineState *machine, const char *path,
+                                 Error **errp)
+{
+    MachineClass *parent = MACHINE_CLASS(object_class_by_name(TYPE_MACHINE));
+    const char *id = MACHINE_GET_CLASS(machine)->default_ram_id;
+    Object *obj;
+    bool ok;
+
+    if (path || !object_class_by_name(TYPE_MEMORY_BACKEND_MEMFD)) {
+        ram_addr_t size = machine->ram_size;
+
+        /* QEMU's own looks nowhere else */
+        machine->ram_size = machine->maxram_size;
+        ok = parent->create_default_memdev(machine, path, errp);
+        machine->ram_size = size;
+        return ok;
+    }
+    obj = object_new(TYPE_MEMORY_BACKEND_MEMFD);
+    object_property_add_child(object_get_objects_root(), id, obj);
+    ok = object_property_set_int(obj, "size", machine->maxram_size, errp) &&
+         object_property_set_bool(obj, "x-use-canonical-path-for-ramblock-id",
+                                  false, errp) &&
+         user_creatable_complete(USER_CREATABLE(obj), errp) &&
+         object_property_set_link(OBJECT(machine), "memory-backend", obj,
+                                  errp);
+    object_unref(obj);
+    return ok;
+}
+
+bool xenpv_memory_check(MachineState *machine, Error **errp)
+{
+    if (machine->ram_size < XENPV_MIN_RAM) {
+        error_setg(errp, "-m: a guest needs at least %" PRIu64 " MiB",
+                   XENPV_MIN_RAM / MiB);
+        return false;
+    }
+    if (machine->ram_size % XENPV_PAGE_SIZE ||
+        machine->maxram_size % XENPV_PAGE_SIZE) {
+        error_setg(errp, "-m: the size must be a multiple of 4 KiB");
+        return false;
+    }
+    if (machine->ram_slots) {
+        error_setg(errp, "-m: slots= are for memory devices, which a PV guest "
+                   "cannot have; maxmem= needs none");
+        return false;
+    }
+    if (memory_region_size(machine->ram) != machine->maxram_size) {
+        error_setg(errp, "-m: with memory-backend= or -numa memory there is no "
+                   "more memory than that, so that maxmem= cannot be had");
+        return false;
+    }
+    return true;
+}
 
 void *xenpv_frame_to_host(uint64_t mfn)
 {

@@ -21,7 +21,6 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVKVMState, XENPV_KVM_MACHINE)
 /* The most RAM that a guest may have, by its width */
 #define XENPV_MAX_RAM_32        (16 * GiB)
 #define XENPV_MAX_RAM_64        (512 * GiB)
-#define XENPV_MIN_RAM           (16 * MiB)
 
 /*
  * Fill in what the guest's emulated CPUID answers, sorted by leaf and subleaf:

@@ -15,6 +15,9 @@
 #include "exec/memory.h"
 #include "hw/xenpv/xenpv-monitor.h"
 
+/* The least RAM that a guest may have */
+#define XENPV_MIN_RAM   (16 * MiB)
+
 typedef struct XenPVMemory {
     MemoryRegion *ram;          /* the machine's: -m's maxmem */
     MemoryRegion ram_low, ram_high;     /* aliases of it */
@@ -28,6 +31,13 @@ typedef struct XenPVMemory {
     uint64_t tables_gpa;
     uint64_t m2p_size, frame_table_size;        /* bytes */
 } XenPVMemory;
+
+/* The machine's create_default_memdev: RAM of maxmem's size, at @path or anonymous */
+bool xenpv_memory_create_backend(MachineState *machine, const char *path,
+                                 Error **errp);
+
+/* Whether what -m and the RAM's backend say can be had; else see @errp */
+bool xenpv_memory_check(MachineState *machine, Error **errp);
 
 /*
  * Lays out @ram, of which the domain begins with @start_size bytes, and makes the
