@@ -105,6 +105,7 @@ struct XenBlockDataPlane {
     unsigned refs;
     BlkifRequest *loaded;               /* stopped ones, saved or to be loaded */
     int32_t nr_loaded;
+    bool all_loaded;                    /* the stream did not end before them */
 
     /* Of both */
     bool drained, paused;               /* the main thread sets them */

@@ -495,6 +495,7 @@ static void drop_loaded(XenBlockDataPlane *dp)
 {
     g_clear_pointer(&dp->loaded, g_free);
     dp->nr_loaded = 0;
+    dp->all_loaded = false;
 }
 
 /* The machine is stopped, so that nobody is in the list */
@@ -533,6 +534,14 @@ static int block_pre_load(void *opaque)
     return 0;
 }
 
+static int block_post_load(void *opaque, int version_id)
+{
+    XenBlockDataPlane *dp = opaque;
+
+    dp->all_loaded = true;
+    return 0;
+}
+
 static bool loaded_fit(void *opaque, int version_id)
 {
     XenBlockDataPlane *dp = opaque;
@@ -544,7 +553,9 @@ static bool segs_fit(void *opaque, int version_id)
 {
     BlkifRequest *req = opaque;
 
-    return req->nr_segs <= XENPV_BLKIF_MAX_SEGS;
+    /* As on a ring, where discard has other fields in that place */
+    return req->nr_segs <= (req->op == BLKIF_OP_DISCARD ? 0
+                                                        : XENPV_BLKIF_MAX_SEGS);
 }
 
 static const VMStateDescription vmstate_seg = {
@@ -584,6 +595,7 @@ static const VMStateDescription vmstate_block = {
     .pre_save = block_pre_save,
     .post_save = block_post_save,
     .pre_load = block_pre_load,
+    .post_load = block_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_INT32(nr_loaded, XenBlockDataPlane),
         VMSTATE_VALIDATE("the number of requests", loaded_fit),
@@ -596,7 +608,7 @@ static const VMStateDescription vmstate_block = {
 /* The requests that were stopped where the domain comes from are stopped here */
 static void take_loaded(XenBlockDataPlane *dp)
 {
-    for (int32_t i = 0; i < dp->nr_loaded; i++) {
+    for (int32_t i = 0; dp->all_loaded && i < dp->nr_loaded; i++) {
         BlkifRequest *from = &dp->loaded[i], *req = new_request(dp);
         const char *why;
 

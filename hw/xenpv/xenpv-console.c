@@ -319,10 +319,25 @@ static void console_vm_changed(void *opaque, bool running, RunState state)
     }
 }
 
+/* QEMU's own Fifo8 takes any position and length from a stream */
+static int console_post_load(void *opaque, int version_id)
+{
+    Fifo8 *queue = &((Console *)opaque)->queue;
+
+    if (queue->head >= queue->capacity || queue->num > queue->capacity) {
+        error_report("the console's queue has %u bytes from %u, of %u",
+                     queue->num, queue->head, queue->capacity);
+        fifo8_reset(queue);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static const VMStateDescription vmstate_console = {
     .name = "xenpv-console/engine",
     .version_id = 1,
     .minimum_version_id = 1,
+    .post_load = console_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_FIFO8(queue, Console),
         VMSTATE_UINT64(lost, Console),

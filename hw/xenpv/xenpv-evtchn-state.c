@@ -103,32 +103,59 @@ void xenpv_event_inject(uint32_t port, Error **errp)
  * with memory; here is what the guest cannot write. A channel to a back end
  * arrives as one whose other end is still to be bound: the back end, which is
  * another one then, does so when it connects.
+ *
+ * A stream may be anything, and end anywhere: it is loaded into a copy, which
+ * becomes the state only when all of it has been checked. So after one that
+ * fails there is still a table that can be used, and be reset.
  */
 
-static bool loaded_port_ok(XenPVEvtchnState *s, uint32_t port)
-{
-    XenPVPort *p = &s->ports[port], *other;
+typedef struct SavedEvtchn {
+    uint32_t nr_vcpus, nr_ports;
+    XenPVPort *ports;
+    bool fifo;
+    uint32_t fifo_ports;
+    uint32_t array_mfns[XENPV_FIFO_FRAMES];
+    bool *has_control;
+} SavedEvtchn;
 
-    if (p->vcpu >= s->nr_vcpus || (port == 0) !=
-                                  (p->state == XENPV_EVTCHN_RESERVED)) {
-        return false;
+static void free_saved(XenPVEvtchnState *s)
+{
+    if (s->saved) {
+        g_free(s->saved->ports);
+        g_free(s->saved->has_control);
     }
-    switch (p->state) {
-    case XENPV_EVTCHN_VIRQ:
-        return p->arg < NR_VIRQS &&
-               !s->virqs[xenpv_evtchn_virq_vcpu(p)][p->arg];
-    case XENPV_EVTCHN_LOOPBACK:
-        other = p->arg && p->arg < s->valid_ports ? &s->ports[p->arg] : NULL;
-        return other && other->state == XENPV_EVTCHN_LOOPBACK &&
-               other->arg == port;
-    case XENPV_EVTCHN_UNBOUND:
-    case XENPV_EVTCHN_INTERDOMAIN:
-    case XENPV_EVTCHN_IPI:
-    case XENPV_EVTCHN_FREE:
-    case XENPV_EVTCHN_RESERVED:
-        return true;
-    }
-    return false;
+    g_clear_pointer(&s->saved, g_free);
+}
+
+static SavedEvtchn *new_saved(XenPVEvtchnState *s)
+{
+    free_saved(s);
+    s->saved = g_new0(SavedEvtchn, 1);
+    s->saved->nr_vcpus = s->nr_vcpus;
+    s->saved->ports = g_new0(XenPVPort, XENPV_NR_PORTS);
+    s->saved->has_control = g_new0(bool, s->nr_vcpus);
+    return s->saved;
+}
+
+static int evtchn_pre_save(void *opaque)
+{
+    XenPVEvtchnState *s = opaque;
+    SavedEvtchn *saved = new_saved(s);
+
+    QEMU_LOCK_GUARD(&s->lock);
+    saved->nr_ports = s->valid_ports;
+    memcpy(saved->ports, s->ports, s->valid_ports * sizeof(*s->ports));
+    saved->fifo = s->fifo;
+    saved->fifo_ports = s->fifo_ports;
+    memcpy(saved->array_mfns, s->array_mfns, sizeof(s->array_mfns));
+    memcpy(saved->has_control, s->has_control, s->nr_vcpus * sizeof(bool));
+    return 0;
+}
+
+static int evtchn_post_save(void *opaque)
+{
+    free_saved(opaque);
+    return 0;
 }
 
 static int evtchn_pre_load(void *opaque)
@@ -147,47 +174,92 @@ static int evtchn_pre_load(void *opaque)
             xenpv_evtchn_set_eventfd(s, xc, false);
             QEMU_LOCK_GUARD(&s->lock);
             s->ports[port].be = NULL;
+            s->ports[port].state = XENPV_EVTCHN_UNBOUND;
+            s->ports[port].arg = XENPV_BACKEND_DOMID;
             xc->guest_port = 0;
         }
     }
+    new_saved(s);
     return 0;
 }
 
-static int evtchn_post_load(void *opaque, int version_id)
+/* @virqs: those of the ports below this one, by vCPU */
+static bool saved_port_ok(const SavedEvtchn *saved, uint32_t port,
+                          uint32_t (*virqs)[NR_VIRQS])
 {
-    XenPVEvtchnState *s = opaque;
-    uint32_t frames = s->fifo_ports / XENPV_FIFO_WORDS;
+    const XenPVPort *p = &saved->ports[port], *other;
+    uint32_t *virq;
 
-    QEMU_LOCK_GUARD(&s->lock);
-    if (frames > XENPV_FIFO_FRAMES || s->fifo_ports % XENPV_FIFO_WORDS ||
-        (frames && !s->fifo)) {
-        error_report("event channels: %u ports of the FIFO ABI", s->fifo_ports);
-        return -EINVAL;
+    if (p->vcpu >= saved->nr_vcpus || (port == 0) !=
+                                      (p->state == XENPV_EVTCHN_RESERVED)) {
+        return false;
+    }
+    switch (p->state) {
+    case XENPV_EVTCHN_VIRQ:
+        if (p->arg >= NR_VIRQS) {
+            return false;
+        }
+        virq = &virqs[xenpv_evtchn_virq_vcpu(p)][p->arg];
+        if (*virq) {
+            return false;
+        }
+        *virq = port;
+        return true;
+    case XENPV_EVTCHN_LOOPBACK:
+        other = p->arg && p->arg < saved->nr_ports ? &saved->ports[p->arg]
+                                                   : NULL;
+        return other && other->state == XENPV_EVTCHN_LOOPBACK &&
+               other->arg == port;
+    case XENPV_EVTCHN_UNBOUND:
+    case XENPV_EVTCHN_INTERDOMAIN:
+    case XENPV_EVTCHN_IPI:
+    case XENPV_EVTCHN_FREE:
+    case XENPV_EVTCHN_RESERVED:
+        return true;
+    }
+    return false;
+}
+
+static bool saved_fifo_ok(const SavedEvtchn *saved,
+                          uint32_t *array[XENPV_FIFO_FRAMES])
+{
+    uint32_t frames = saved->fifo_ports / XENPV_FIFO_WORDS;
+
+    if (frames > XENPV_FIFO_FRAMES || saved->fifo_ports % XENPV_FIFO_WORDS ||
+        (frames && !saved->fifo)) {
+        error_report("event channels: %u ports of the FIFO ABI",
+                     saved->fifo_ports);
+        return false;
     }
     for (uint32_t i = 0; i < frames; i++) {
-        s->array[i] = xenpv_frame_to_host(s->array_mfns[i]);
-        if (!s->array[i]) {
+        array[i] = xenpv_frame_to_host(saved->array_mfns[i]);
+        if (!array[i]) {
             error_report("event channels: frame 0x%x is not RAM",
-                         s->array_mfns[i]);
-            return -EINVAL;
+                         saved->array_mfns[i]);
+            return false;
         }
     }
+    return true;
+}
+
+/* What is in the copy is well */
+static void take_saved(XenPVEvtchnState *s)
+{
+    SavedEvtchn *saved = s->saved;
+
+    s->fifo = saved->fifo;
+    s->fifo_ports = saved->fifo_ports;
+    memcpy(s->array_mfns, saved->array_mfns, sizeof(s->array_mfns));
+    memcpy(s->has_control, saved->has_control, s->nr_vcpus * sizeof(bool));
     s->max_ports = s->fifo ? XENPV_NR_PORTS
                            : s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
     s->first_free = 1;
-    memset(s->virqs, 0, s->nr_vcpus * sizeof(*s->virqs));
+    s->valid_ports = saved->nr_ports;
     for (uint32_t port = 0; port < s->valid_ports; port++) {
         XenPVPort *p = &s->ports[port];
 
-        if (!loaded_port_ok(s, port)) {
-            error_report("event channels: port %u has state %u, vCPU %u, "
-                         "argument %u", port, p->state, p->vcpu, p->arg);
-            return -EINVAL;
-        }
-        p->be = NULL;
-        if (p->state == XENPV_EVTCHN_VIRQ) {
-            s->virqs[xenpv_evtchn_virq_vcpu(p)][p->arg] = port;
-        } else if (p->state == XENPV_EVTCHN_INTERDOMAIN) {
+        *p = saved->ports[port];
+        if (p->state == XENPV_EVTCHN_INTERDOMAIN) {
             p->state = XENPV_EVTCHN_UNBOUND;
             p->arg = XENPV_BACKEND_DOMID;
         }
@@ -196,15 +268,42 @@ static int evtchn_post_load(void *opaque, int version_id)
     for (uint32_t port = s->valid_ports; port < XENPV_NR_PORTS; port++) {
         s->ports[port] = (XenPVPort) { .state = XENPV_EVTCHN_FREE };
     }
+}
+
+static int evtchn_post_load(void *opaque, int version_id)
+{
+    XenPVEvtchnState *s = opaque;
+    SavedEvtchn *saved = s->saved;
+    uint32_t *array[XENPV_FIFO_FRAMES] = { NULL };
+    size_t virqs_size = s->nr_vcpus * sizeof(*s->virqs);
+    g_autofree uint32_t (*virqs)[NR_VIRQS] = g_malloc0(virqs_size);
+
+    if (!saved_fifo_ok(saved, array)) {
+        return -EINVAL;
+    }
+    for (uint32_t port = 0; port < saved->nr_ports; port++) {
+        XenPVPort *p = &saved->ports[port];
+
+        if (!saved_port_ok(saved, port, virqs)) {
+            error_report("event channels: port %u has state %u, vCPU %u, "
+                         "argument %u", port, p->state, p->vcpu, p->arg);
+            return -EINVAL;
+        }
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    memcpy(s->array, array, sizeof(array));
+    memcpy(s->virqs, virqs, virqs_size);
+    take_saved(s);
+    free_saved(s);
     return 0;
 }
 
-static bool valid_ports_fit(void *opaque, int version_id)
+static bool nr_ports_fits(void *opaque, int version_id)
 {
-    XenPVEvtchnState *s = opaque;
+    SavedEvtchn *saved = opaque;
 
-    return s->valid_ports && s->valid_ports <= XENPV_NR_PORTS &&
-           s->valid_ports % PORTS_PER_BUCKET == 0;
+    return saved->nr_ports && saved->nr_ports <= XENPV_NR_PORTS &&
+           saved->nr_ports % PORTS_PER_BUCKET == 0;
 }
 
 static const VMStateDescription vmstate_port = {
@@ -219,24 +318,36 @@ static const VMStateDescription vmstate_port = {
     }
 };
 
+static const VMStateDescription vmstate_saved = {
+    .name = "xenpv-evtchn/saved",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(nr_ports, SavedEvtchn),
+        VMSTATE_VALIDATE("the number of ports", nr_ports_fits),
+        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(ports, SavedEvtchn, nr_ports,
+                                             vmstate_port, XenPVPort),
+        VMSTATE_BOOL(fifo, SavedEvtchn),
+        VMSTATE_UINT32(fifo_ports, SavedEvtchn),
+        VMSTATE_UINT32_ARRAY(array_mfns, SavedEvtchn, XENPV_FIFO_FRAMES),
+        VMSTATE_VARRAY_UINT32(has_control, SavedEvtchn, nr_vcpus, 0,
+                              vmstate_info_bool, bool),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription xenpv_vmstate_evtchn = {
     .name = TYPE_XENPV_EVTCHN,
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = evtchn_pre_save,
+    .post_save = evtchn_post_save,
     .pre_load = evtchn_pre_load,
     .post_load = evtchn_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT32_EQUAL(nr_vcpus, XenPVEvtchnState, "-smp differs"),
-        VMSTATE_UINT32(valid_ports, XenPVEvtchnState),
-        VMSTATE_VALIDATE("the number of ports", valid_ports_fit),
-        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(ports, XenPVEvtchnState,
-                                             valid_ports, vmstate_port,
-                                             XenPVPort),
-        VMSTATE_BOOL(fifo, XenPVEvtchnState),
-        VMSTATE_UINT32(fifo_ports, XenPVEvtchnState),
-        VMSTATE_UINT32_ARRAY(array_mfns, XenPVEvtchnState, XENPV_FIFO_FRAMES),
-        VMSTATE_VARRAY_UINT32(has_control, XenPVEvtchnState, nr_vcpus, 0,
-                              vmstate_info_bool, bool),
+        VMSTATE_STRUCT_POINTER(saved, XenPVEvtchnState, vmstate_saved,
+                               SavedEvtchn),
         VMSTATE_END_OF_LIST()
     }
 };

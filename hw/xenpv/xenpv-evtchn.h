@@ -73,6 +73,9 @@ struct XenPVEvtchnState {
     uint32_t *array[XENPV_FIFO_FRAMES];     /* guest RAM, of these frames: */
     uint32_t array_mfns[XENPV_FIFO_FRAMES];
     bool *has_control;      /* by vCPU */
+
+    /* Only while it is saved or loaded: see xenpv-evtchn-state.c */
+    struct SavedEvtchn *saved;
 };
 
 /* The one there is: the back ends' operations have no argument for it */

@@ -5,7 +5,8 @@
  * the guest has mapped of itself stays mapped; what back ends use they take
  * anew when they connect, so their marks go.
  *
- * Called by migration, with the BQL; a stream is input, and may be anything.
+ * Called by migration, with the BQL; a stream is input, and may be anything, and
+ * end anywhere: so it is loaded into a copy, of which what is well is taken.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,8 +24,8 @@ typedef struct SavedPin {
 
 static void free_saved(XenPVGnttabState *s)
 {
-    g_clear_pointer(&s->saved, g_free);
-    s->nr_saved = 0;
+    g_clear_pointer(&s->saved.pins, g_free);
+    s->saved.nr_pins = 0;
 }
 
 static int gnttab_pre_save(void *opaque)
@@ -37,10 +38,14 @@ static int gnttab_pre_save(void *opaque)
         nr += s->pins[ref].readers != 0;
     }
     free_saved(s);
-    s->saved = g_new0(SavedPin, nr);
+    s->saved.version = s->version;
+    s->saved.nr_frames = s->nr_frames;
+    s->saved.nr_status_frames = s->nr_status_frames;
+    s->saved.pins = g_new0(SavedPin, nr);
     for (uint32_t ref = 0; ref < xenpv_gnttab_nr_entries(s); ref++) {
         if (s->pins[ref].readers) {
-            s->saved[s->nr_saved++] = (SavedPin) { ref, s->pins[ref] };
+            s->saved.pins[s->saved.nr_pins++] = (SavedPin) { ref,
+                                                             s->pins[ref] };
         }
     }
     return 0;
@@ -65,9 +70,13 @@ static int gnttab_post_load(void *opaque, int version_id)
 
     QEMU_LOCK_GUARD(&s->lock);
     memset(s->pins, 0, MAX_ENTRIES * sizeof(*s->pins));
-    for (int32_t i = 0; i < s->nr_saved; i++) {
-        Pin *p = &s->saved[i].pin;
-        uint32_t ref = s->saved[i].ref;
+    s->version = s->saved.version;
+    s->nr_frames = s->saved.nr_frames;
+    s->nr_status_frames = MIN(s->saved.nr_status_frames,
+                              xenpv_gnttab_nr_status_frames(s));
+    for (int32_t i = 0; i < s->saved.nr_pins; i++) {
+        Pin *p = &s->saved.pins[i].pin;
+        uint32_t ref = s->saved.pins[i].ref;
 
         if (ref >= xenpv_gnttab_nr_entries(s) ||
             !p->readers || p->writers > p->readers ||
@@ -93,16 +102,15 @@ static bool frames_fit(void *opaque, int version_id)
 {
     XenPVGnttabState *s = opaque;
 
-    return (s->version == 1 || s->version == 2) && s->nr_frames &&
-           s->nr_frames <= MAX_FRAMES &&
-           s->nr_status_frames <= xenpv_gnttab_nr_status_frames(s);
+    return (s->saved.version == 1 || s->saved.version == 2) &&
+           s->saved.nr_frames && s->saved.nr_frames <= MAX_FRAMES;
 }
 
 static bool saved_fit(void *opaque, int version_id)
 {
     XenPVGnttabState *s = opaque;
 
-    return s->nr_saved >= 0 && s->nr_saved <= xenpv_gnttab_nr_entries(s);
+    return s->saved.nr_pins >= 0 && s->saved.nr_pins <= MAX_ENTRIES;
 }
 
 static const VMStateDescription vmstate_pin = {
@@ -131,14 +139,14 @@ const VMStateDescription xenpv_vmstate_gnttab = {
     .pre_load = gnttab_pre_load,
     .post_load = gnttab_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT32(version, XenPVGnttabState),
-        VMSTATE_UINT32(nr_frames, XenPVGnttabState),
-        VMSTATE_UINT32(nr_status_frames, XenPVGnttabState),
+        VMSTATE_UINT32(saved.version, XenPVGnttabState),
+        VMSTATE_UINT32(saved.nr_frames, XenPVGnttabState),
+        VMSTATE_UINT32(saved.nr_status_frames, XenPVGnttabState),
         VMSTATE_VALIDATE("the table's size", frames_fit),
-        VMSTATE_INT32(nr_saved, XenPVGnttabState),
+        VMSTATE_INT32(saved.nr_pins, XenPVGnttabState),
         VMSTATE_VALIDATE("the number of pins", saved_fit),
-        VMSTATE_STRUCT_VARRAY_ALLOC(saved, XenPVGnttabState, nr_saved, 1,
-                                    vmstate_pin, SavedPin),
+        VMSTATE_STRUCT_VARRAY_ALLOC(saved.pins, XenPVGnttabState,
+                                    saved.nr_pins, 1, vmstate_pin, SavedPin),
         VMSTATE_END_OF_LIST()
     }
 };

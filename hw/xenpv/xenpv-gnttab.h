@@ -72,9 +72,12 @@ struct XenPVGnttabState {
     QLIST_HEAD(, xengntdev_handle) handles;
     MemoryListener listener;
 
-    /* Only while state is saved or loaded: the pins that are in use */
-    struct SavedPin *saved;
-    int32_t nr_saved;
+    /* Only while state is saved or loaded: see xenpv-gnttab-state.c */
+    struct {
+        uint32_t version, nr_frames, nr_status_frames;
+        struct SavedPin *pins;      /* those that are in use */
+        int32_t nr_pins;
+    } saved;
 };
 
 /* The one there is: the back ends' operations have no argument for it */

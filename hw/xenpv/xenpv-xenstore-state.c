@@ -27,6 +27,11 @@
 
 /* Of all of it: more than the guest's quota and a toolstack's tree can be */
 #define STATE_MAX           (64 * MiB)
+/*
+ * Nodes in it, and those that the toolstack has made: a guest can have 1000, a
+ * device has some thirty
+ */
+#define NODES_MAX           65536
 /* Transactions that a guest may have open: the engine's own limit */
 #define TRANSACTIONS_MAX    10
 
@@ -244,6 +249,9 @@ static GList *get_perms(Reader *r)
     uint32_t nr = get_u32(r);
     GList *perms = NULL;
 
+    if (nr > PERMS_MAX) {
+        fail(r, "the number of permissions");
+    }
     for (uint32_t i = 0; i < nr && !r->bad; i++) {
         const char *perm = get_string(r);
         unsigned domid;
@@ -298,12 +306,13 @@ static void clear_tree(XenPVXenstoreState *s)
 static void load_tree(XenPVXenstoreState *s, Reader *r)
 {
     GByteArray *value;
+    uint32_t nr = 0;
     GList *perms;
     char *path;
 
     clear_tree(s);
     while (get_node(r, &path, &value, &perms)) {
-        if (!perms ||
+        if (nr++ == NODES_MAX || !perms ||
             xs_impl_write(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path,
                           value) ||
             xs_impl_set_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path,
@@ -323,6 +332,9 @@ static void load_toolstack(XenPVXenstoreState *s, Reader *r)
     GList *perms;
     char *path;
 
+    if (nr > NODES_MAX) {
+        fail(r, "the number of the toolstack's nodes");
+    }
     g_hash_table_remove_all(s->toolstack);
     for (uint32_t i = 0; i < nr && !r->bad; i++) {
         if (!get_node(r, &path, &value, &perms)) {
