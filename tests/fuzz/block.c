@@ -13,7 +13,7 @@
 #include "hw/xen/xen.h"
 #include "hw/xen/interface/grant_table.h"
 #include "hw/xen/interface/io/blkif.h"
-#include "machine.h"
+#include "devices.h"
 
 #define DIR         "device/vbd/51712"
 #define MAX_PAGES   4
@@ -46,10 +46,10 @@ static void connect_disk(FuzzInput *in)
         for (unsigned i = 0; i < pages; i++) {
             g_autofree char *node = g_strdup_printf("ring-ref%u", i);
 
-            fuzz_xs_write(DIR, node, "%u", FUZZ_REF(RING + i));
+            fuzz_xs_write(DIR, node, "%u", fuzz_ref(RING + i));
         }
     } else {
-        fuzz_xs_write(DIR, "ring-ref", "%u", FUZZ_REF(RING));
+        fuzz_xs_write(DIR, "ring-ref", "%u", fuzz_ref(RING));
     }
     fuzz_xs_write(DIR, "event-channel", "%u", port);
     fuzz_xs_write(DIR, "protocol", "x86_%u-abi", narrow ? 32 : 64);
@@ -73,7 +73,7 @@ static void put_segment(FuzzInput *in, uint8_t *at)
 {
     uint8_t ref = fuzz_take(in, 1), sectors = fuzz_take(in, 1);
 
-    stl_le_p(at, ref < 0xf0 ? FUZZ_REF(DATA + ref % 60) : ref);
+    stl_le_p(at, ref < 0xf0 ? fuzz_ref(DATA + ref % 60) : ref);
     at[4] = sectors & 7;
     at[5] = sectors >> 4;
 }
@@ -99,7 +99,7 @@ static void request(FuzzInput *in)
             req[1] = nr & 1;
             stw_le_p(req + 2, nr);
             for (unsigned i = 0; i < 4; i++) {
-                stl_le_p(p + 20 + 4 * i, FUZZ_REF(LISTS + i));
+                stl_le_p(p + 20 + 4 * i, fuzz_ref(LISTS + i));
             }
             for (unsigned i = 0; i < nr && in->len; i++) {
                 uint8_t seg[8] = { 0 };
@@ -125,14 +125,19 @@ static const char *const nodes[] = {
     "event-channel", "protocol", "feature-persistent", NULL
 };
 
-static const FuzzFrontend frontend = {
-    .dir = DIR, .nodes = nodes, .connect = connect_disk, .request = request,
+static void begin(void)
+{
+    port = prod = pages = 0;
+}
+
+const FuzzFrontend fuzz_block = {
+    .begin = begin, .dir = DIR, .nodes = nodes,
+    .connect = connect_disk, .request = request,
 };
 
 static void one(FuzzInput *in)
 {
-    port = prod = pages = 0;
-    fuzz_machine_run(&frontend, in);
+    fuzz_machine_run(&fuzz_block, in);
 }
 
 static const char *const machine[] = {

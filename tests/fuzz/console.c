@@ -10,7 +10,7 @@
 #include "qemu/osdep.h"
 #include "chardev/char.h"
 #include "hw/xen/interface/io/console.h"
-#include "machine.h"
+#include "devices.h"
 
 #define DIR "device/console/1"
 
@@ -35,7 +35,7 @@ static void request(FuzzInput *in)
 static void connect_console(FuzzInput *in)
 {
     port = fuzz_alloc_unbound();
-    fuzz_xs_write(DIR, "ring-ref", "%u", (unsigned)FUZZ_REF(0));
+    fuzz_xs_write(DIR, "ring-ref", "%u", fuzz_ref(0));
     fuzz_xs_write(DIR, "port", "%u", port);
     fuzz_xs_write(DIR, "state", "%u", 3 + (unsigned)fuzz_take(in, 1) % 2);
 }
@@ -57,15 +57,19 @@ static const char *const nodes[] = {
     "name", NULL
 };
 
-static const FuzzFrontend frontend = {
-    .dir = DIR, .nodes = nodes, .connect = connect_console, .request = request,
-    .host = host,
+static void begin(void)
+{
+    port = 0;
+}
+
+const FuzzFrontend fuzz_console = {
+    .begin = begin, .dir = DIR, .nodes = nodes,
+    .connect = connect_console, .request = request, .host = host,
 };
 
 static void one(FuzzInput *in)
 {
-    port = 0;
-    fuzz_machine_run(&frontend, in);
+    fuzz_machine_run(&fuzz_console, in);
 }
 
 static const char *const machine[] = {

@@ -12,7 +12,7 @@
 #include "hw/xen/interface/io/kbdif.h"
 #include "ui/console.h"
 #include "ui/input.h"
-#include "machine.h"
+#include "devices.h"
 
 #define FB_PAGE     0
 #define KBD_PAGE    1
@@ -34,7 +34,7 @@ static void connect_fb(FuzzInput *in)
     uint64_t mfns[8];
 
     for (unsigned i = 0; i < ARRAY_SIZE(mfns); i++) {
-        mfns[i] = FUZZ_MFN + PIXELS + i;
+        mfns[i] = fuzz_mfn(PIXELS + i);
     }
     if (narrow) {
         for (unsigned i = 0; i < ARRAY_SIZE(mfns); i++) {
@@ -45,14 +45,14 @@ static void connect_fb(FuzzInput *in)
     }
     fuzz_write(fuzz_frame(FB_PAGE), &page, offsetof(struct xenfb_page, pd));
     fuzz_write32(fuzz_frame(FB_PAGE) + (narrow ? 36 : 40),
-                 FUZZ_MFN + DIRECTORY);
+                 fuzz_mfn(DIRECTORY));
     fb_port = fuzz_alloc_unbound();
     kbd_port = fuzz_alloc_unbound();
-    fuzz_xs_write("device/vfb/0", "page-ref", "%u", FUZZ_MFN + FB_PAGE);
+    fuzz_xs_write("device/vfb/0", "page-ref", "%u", fuzz_mfn(FB_PAGE));
     fuzz_xs_write("device/vfb/0", "event-channel", "%u", fb_port);
     fuzz_xs_write("device/vfb/0", "protocol", "x86_%u-abi", narrow ? 32 : 64);
     fuzz_xs_write("device/vfb/0", "feature-update", "%u", how >> 1 & 1);
-    fuzz_xs_write("device/vkbd/0", "page-ref", "%u", FUZZ_MFN + KBD_PAGE);
+    fuzz_xs_write("device/vkbd/0", "page-ref", "%u", fuzz_mfn(KBD_PAGE));
     fuzz_xs_write("device/vkbd/0", "event-channel", "%u", kbd_port);
     fuzz_xs_write("device/vkbd/0", "request-abs-pointer", "%u", how >> 2 & 1);
     fuzz_xs_write("device/vfb/0", "state", "3");
@@ -124,15 +124,19 @@ static const char *const nodes[] = {
     "/vkbd/0/event-channel", "/vkbd/0/request-abs-pointer", NULL
 };
 
-static const FuzzFrontend frontend = {
-    .dir = "device/vfb/0", .nodes = nodes, .connect = connect_fb,
-    .request = request, .host = host,
+static void begin(void)
+{
+    fb_port = kbd_port = 0;
+}
+
+const FuzzFrontend fuzz_fb = {
+    .begin = begin, .dir = "device/vfb/0", .nodes = nodes,
+    .connect = connect_fb, .request = request, .host = host,
 };
 
 static void one(FuzzInput *in)
 {
-    fb_port = kbd_port = 0;
-    fuzz_machine_run(&frontend, in);
+    fuzz_machine_run(&fuzz_fb, in);
 }
 
 static const char *const machine[] = { "-M", "xenpv-kvm,vfb=on", NULL };

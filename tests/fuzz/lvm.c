@@ -48,7 +48,7 @@ static void mend_area(uint8_t *disk, size_t len, uint64_t start, uint64_t size)
     size = MIN(size, len - start);
     offset = ldq_le_p(header + 40);
     bytes = ldq_le_p(header + 48);
-    if (offset < size && bytes < size - 512) {
+    if (size > 512 && offset < size && bytes < size - 512) {
         first = MIN(bytes, size - offset);
         crc = crc32(~0xf597a6cfU, header + offset, first);
         crc = ~crc32(crc, header + 512, bytes - first);

@@ -29,6 +29,7 @@
 /* Frames that an input writes to: those of the rings, and the target's */
 #define NR_FRAMES       (FUZZ_MFN + FUZZ_NR_FRAMES)
 
+unsigned fuzz_first_frame;
 static uint32_t xs_req_id;
 
 void fuzz_machine_start(const char *const *options)
@@ -404,6 +405,10 @@ void fuzz_machine_run(const FuzzFrontend *f, FuzzInput *in)
         op_request, op_host, op_stop, op_reset,
     };
 
+    fuzz_first_frame = 0;
+    if (f->begin) {
+        f->begin();
+    }
     for (unsigned i = 0; in->len && i < MAX_OPS; i++) {
         ops[fuzz_take(in, 1) % ARRAY_SIZE(ops)](f, in);
     }

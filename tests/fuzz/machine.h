@@ -33,6 +33,8 @@
 
 /* The front end that a target is about; all members may be NULL */
 typedef struct FuzzFrontend {
+    /* What it knows of the input before is forgotten */
+    void (*begin)(void);
     const char *dir;            /* device/vbd/51712 */
     /* Names below it, or with "/" in front below device/; the end is NULL */
     const char *const *nodes;
@@ -68,9 +70,26 @@ void fuzz_xs_send(struct xsd_sockmsg *hdr, const void *data, uint32_t len);
 void G_GNUC_PRINTF(3, 4) fuzz_xs_write(const char *dir, const char *node,
                                        const char *fmt, ...);
 
+/*
+ * Where a target's frame 0 is among those that are free; others than 0 where
+ * several front ends share a machine (devices.c)
+ */
+extern unsigned fuzz_first_frame;
+
+static inline uint32_t fuzz_mfn(unsigned i)
+{
+    return FUZZ_MFN + (fuzz_first_frame + i) % FUZZ_NR_FRAMES;
+}
+
 static inline uint64_t fuzz_frame(unsigned i)
 {
-    return (FUZZ_MFN + i % FUZZ_NR_FRAMES) * 4096ULL;
+    return fuzz_mfn(i) * 4096ULL;
+}
+
+/* The reference of that frame; those above are of no such frame */
+static inline uint32_t fuzz_ref(unsigned i)
+{
+    return i < FUZZ_NR_FRAMES ? fuzz_mfn(i) : FUZZ_REF(i);
 }
 
 #endif

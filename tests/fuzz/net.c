@@ -12,7 +12,7 @@
 #include "hw/xen/interface/grant_table.h"
 #include "hw/xen/interface/io/netif.h"
 #include "net/net.h"
-#include "machine.h"
+#include "devices.h"
 
 #define DIR     "device/vif/0"
 #define QUEUES  2
@@ -35,8 +35,8 @@ static void connect_queue(unsigned q, const char *dir)
     }
     queues[q].tx_prod = queues[q].rx_prod = 0;
     queues[q].port = fuzz_alloc_unbound();
-    fuzz_xs_write(dir, "tx-ring-ref", "%u", FUZZ_REF(TX(q)));
-    fuzz_xs_write(dir, "rx-ring-ref", "%u", FUZZ_REF(RX(q)));
+    fuzz_xs_write(dir, "tx-ring-ref", "%u", fuzz_ref(TX(q)));
+    fuzz_xs_write(dir, "rx-ring-ref", "%u", fuzz_ref(RX(q)));
     fuzz_xs_write(dir, "event-channel", "%u", queues[q].port);
 }
 
@@ -66,7 +66,7 @@ static uint32_t take_ref(FuzzInput *in)
 {
     uint8_t ref = fuzz_take(in, 1);
 
-    return ref < 0xf0 ? FUZZ_REF(DATA + ref % 64) : ref;
+    return ref < 0xf0 ? fuzz_ref(DATA + ref % 64) : ref;
 }
 
 static void put_tx(unsigned q, const void *slot, size_t len)
@@ -138,15 +138,19 @@ static const char *const nodes[] = {
     "queue-0/event-channel", "ctrl-ring-ref", "event-channel-ctrl", NULL
 };
 
-static const FuzzFrontend frontend = {
-    .dir = DIR, .nodes = nodes, .connect = connect_nic, .request = request,
-    .host = host,
+static void begin(void)
+{
+    memset(queues, 0, sizeof(queues));
+}
+
+const FuzzFrontend fuzz_net = {
+    .begin = begin, .dir = DIR, .nodes = nodes,
+    .connect = connect_nic, .request = request, .host = host,
 };
 
 static void one(FuzzInput *in)
 {
-    memset(queues, 0, sizeof(queues));
-    fuzz_machine_run(&frontend, in);
+    fuzz_machine_run(&fuzz_net, in);
 }
 
 static const char *const machine[] = {

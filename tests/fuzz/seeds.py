@@ -3,7 +3,8 @@
 """
 seeds.py DIR: writes a few well-formed inputs of those fuzz targets whose inputs
 have a form that a fuzzer would not find soon, each into DIR/TARGET/. They are
-where tests/fuzz/corpus began; it is not needed to run the fuzzers.
+where tests/fuzz/corpus began; it is not needed to run the fuzzers. Run in the
+top directory once QEMU is built.
 """
 
 import gzip
@@ -370,3 +371,99 @@ put('xenstore', 'requests', b''.join(
     for kind in (9, 8, 3, 11, 1, 0, 2, 10, 4, 12)) +
     bytes([REQUEST, 5, 0, REQUEST, 8, 1]) + path + bytes([2, 1, 2]) +
     bytes([REQUEST, 10, 1]) + path + bytes([REQUEST, 6, 1, 1, RESET]))
+
+# --- Several devices --------------------------------------------------------
+# Of machine.c's operations, CONNECT, REQUEST and HOST have a byte in front that
+# says which device is meant; see devices.c.
+
+BLOCK, NET, FB, CONSOLE = range(4)
+connect_all = (
+    bytes([CONNECT, BLOCK, 0, CONNECT, NET, 2, CONNECT, FB, 100, 0, 20, 144, 1,
+           0, 32, 0, 0, 0, CONNECT, CONSOLE, 1]))
+read_block = bytes([REQUEST, BLOCK, 1, 0, 2, 8, 0]) + segment(1) + segment(2)
+read_block += bytes([1, 1, 16, 0]) + segment(3)
+use_all = (
+    read_block +
+    bytes([REQUEST, NET, 2, 1, 0, 0, 0, 60, 0, 2, 0, 0, 0, 90, 0,
+           REQUEST, NET, 3, 1, 2, REQUEST, FB, 2, 0, 0, 0, 0, 10, 0, 10, 0,
+           REQUEST, CONSOLE, 1, 100, 0]))
+
+
+def migration(before, changes, after):
+    return (struct.pack('<H', len(before)) + before + bytes([len(changes)]) +
+            b''.join(changes) + after)
+
+
+def number(section, at, value):
+    """Four bytes that end @at bytes before the section's end become 2^32 - 1"""
+    return bytes([section, 0xa1]) + struct.pack('<H', at + 3) + bytes([value])
+
+
+put('migration', 'nothing', migration(b'', [], b''))
+put('migration', 'all', migration(connect_all + use_all, [],
+                                  use_all + bytes([PUMP, RESET])))
+put('migration', 'stopped', migration(connect_all + use_all + bytes([STOP]), [],
+                                      use_all))
+put('migration', 'two', migration(connect_all, [number(0, 0, 1), number(4, 4, 2)],
+                                  b''))
+for section in range(10):
+    for at in (0, 4, 8, 12):
+        put('migration', 'end-%u-%u' % (section, at),
+            migration(connect_all + read_block, [number(section, at, 14)],
+                      use_all))
+    put('migration', 'cut-%u' % section,
+        migration(connect_all, [bytes([section, 0x82, 7, 0, 255, 255])], b''))
+# The number of ports, from the start of the event channels' section
+put('migration', 'ports', migration(b'', [bytes([1, 0x21, 4, 0, 14])], b''))
+DEL_ADD = [8 * n + 4 for n in range(7)]
+put('hotplug', 'all', connect_all + use_all + b''.join(
+    bytes([HOST, 8 * n + 2]) for n in (0, 2, 3)) + closed() + b''.join(
+        bytes([HOST, 8 * n]) for n in range(7)) + connect_all + use_all)
+for n in range(7):
+    put('hotplug', 'one-%u' % n, connect_all + use_all + bytes(
+        [HOST, DEL_ADD[n], NODE, 0, 0x20, 0, 5, NODE, 0, 0x20, 0, 6, PUMP, HOST,
+         8 * n]) + connect_all + use_all + bytes([HOST, 8 * n + 2, RESET]))
+put('hotplug', 'threads', connect_all + use_all + bytes(
+    [HOST, 5 + 16, HOST, 2, HOST, 5 + 16, HOST, 8, HOST, 5]))
+
+# --- Images -----------------------------------------------------------------
+
+for what in ('I all is well\n', 'F3 a line\nF0 \x1b[2J\nF4294967296 x\nF1\n',
+             'I ' + 3000 * 'x' + '\nI \xc2\x85 \x08\n', 'libfoo: no memory'):
+    put('answers', 'answer-%u' % len(what), what.encode('latin-1'))
+
+
+def image(kind, *options):
+    """A disk of 64 KiB whose second block of 32 KiB is written, as pieces"""
+    with tempfile.TemporaryDirectory() as d:
+        raw, out = os.path.join(d, 'raw'), os.path.join(d, 'out')
+        with open(raw, 'wb') as f:
+            f.truncate(65536)
+            f.seek(32768)
+            f.write(b'x' * 4096)
+        subprocess.run(['build/qemu-img', 'convert', '-f', 'raw', '-O', kind,
+                        *options, raw, out], check=True)
+        with open(out, 'rb') as f:
+            data = f.read()
+    blocks = b''
+    for at in range(0, len(data), 512):
+        block = data[at:at + 512].rstrip(b'\0')
+        if block:
+            blocks += struct.pack('<IH', at, len(block)) + block
+    return (bytes([0]) + struct.pack('<H', -(-len(data) // 512)) +
+            struct.pack('<8H', 0, 8192, 16384, 32768, 40000, 50000, 65535, 1) +
+            blocks)
+
+
+for name, options in (
+        ('small', ['-o', 'cluster_size=512']),
+        ('zlib', ['-c', '-o', 'cluster_size=4096']),
+        ('zstd', ['-c', '-o', 'cluster_size=4096,compression_type=zstd']),
+        ('subclusters', ['-o', 'cluster_size=16384,extended_l2=on']),
+        ('refcounts', ['-o', 'cluster_size=4096,refcount_bits=1']),
+        ('old', ['-o', 'cluster_size=4096,compat=0.10'])):
+    try:
+        put('image', name, image('qcow2', *options))
+    except subprocess.CalledProcessError:
+        print('no ' + name)
+put('image', 'raw', image('raw'))

@@ -31,10 +31,10 @@ static const SandboxLimits limits = {
 };
 
 typedef struct Check {
-    const char *name, *format;
+    CheckAnswers answers;
+    const char *format;
     int fd;
     uint64_t size;
-    bool bad;
 } Check;
 
 /* --- In the child -------------------------------------------------------- */
@@ -85,24 +85,24 @@ int check_child(const char *size, const char *format)
 
 /* --- In the parent ------------------------------------------------------- */
 
-static void finding(Check *c, unsigned line, const char *text)
+static void finding(CheckAnswers *a, unsigned line, const char *text)
 {
-    c->bad = true;
-    say(stderr, "%s:%u: %s", c->name, line, text);
+    a->bad = true;
+    say(stderr, "%s:%u: %s", a->name, line, text);
 }
 
-static bool take_line(void *opaque, const char *text)
+bool check_answer(void *opaque, const char *text)
 {
-    Check *c = opaque;
+    CheckAnswers *a = opaque;
     unsigned line;
 
     if (text[0] == 'I' && text[1] == ' ') {
-        say(stdout, "%s: %s", c->name, text + 2);
+        say(stdout, "%s: %s", a->name, text + 2);
         return true;
     }
     if (text[0] == 'F' && g_ascii_isdigit(text[1]) &&
         !qemu_strtoui(text + 1, &text, 10, &line) && *text == ' ') {
-        finding(c, line, text + 1);
+        finding(a, line, text + 1);
         return true;
     }
     return false;
@@ -112,21 +112,22 @@ static bool take_line(void *opaque, const char *text)
 static bool open_image(Check *c)
 {
     g_autofree char *text = NULL;
+    const char *name = c->answers.name;
     struct stat st;
     off_t size;
 
-    if (stat(c->name, &st) == 0) {
+    if (stat(name, &st) == 0) {
         if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-            finding(c, 0, "it cannot be opened: it is neither a file nor a "
-                    "block device");
+            finding(&c->answers, 0, "it cannot be opened: it is neither a file "
+                    "nor a block device");
             return false;
         }
-        c->fd = open(c->name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        c->fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     }
     size = c->fd < 0 ? -1 : lseek(c->fd, 0, SEEK_END);
     if (size < 0 || fstat(c->fd, &st) < 0) {
         text = g_strdup_printf("it cannot be opened: %s", strerror(errno));
-        finding(c, 0, text);
+        finding(&c->answers, 0, text);
         return false;
     }
     /* Xen's block devices are raw */
@@ -139,7 +140,7 @@ static bool open_image(Check *c)
 
 static bool check_image(const char *name, const char *format)
 {
-    Check c = { .name = name, .format = format, .fd = -1 };
+    Check c = { .answers = { .name = name }, .format = format, .fd = -1 };
     Error *err = NULL;
 
     if (open_image(&c)) {
@@ -148,19 +149,19 @@ static bool check_image(const char *name, const char *format)
             "xenpv-convert", CHECK_CHILD, size, c.format ?: "", NULL,
         };
         SandboxJob job = {
-            .args = args, .fd = c.fd, .limits = &limits, .line = take_line,
-            .opaque = &c,
+            .args = args, .fd = c.fd, .limits = &limits, .line = check_answer,
+            .opaque = &c.answers,
         };
 
         if (!sandbox_run(&job, &err)) {
-            finding(&c, 0, error_get_pretty(err));
+            finding(&c.answers, 0, error_get_pretty(err));
             error_free(err);
         }
     }
     if (c.fd >= 0) {
         close(c.fd);
     }
-    return !c.bad;
+    return !c.answers.bad;
 }
 
 int check_images(char **images, const char *format)

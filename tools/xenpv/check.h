@@ -19,6 +19,18 @@ int check_images(char **images, const char *format);
  */
 #define CHECK_CHILD "--check-child"
 
+/* What the process for the image of this name has answered */
+typedef struct CheckAnswers {
+    const char *name;
+    bool bad;               /* there is something that would keep it from booting */
+} CheckAnswers;
+
+/*
+ * A line of these, for sandbox.h; @opaque is the CheckAnswers. Prints it, and
+ * returns false if it is none of them. For check.c, and who tests it.
+ */
+bool check_answer(void *opaque, const char *text);
+
 /* @format: "" if it is to be told by the content. Returns an exit status. */
 int check_child(const char *size, const char *format);
 

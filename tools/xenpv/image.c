@@ -181,3 +181,9 @@ bool image_read(uint64_t offset, void *buf, uint64_t len)
 {
     return blk_pread(image_blk, offset, len, buf, 0) >= 0;
 }
+
+void image_close(void)
+{
+    g_clear_pointer(&image_blk, blk_unref);
+    image_fd = -1;
+}

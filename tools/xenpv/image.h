@@ -14,12 +14,15 @@
 void image_init(void);
 
 /*
- * Opens the image in the @size bytes of @fd, of which there can be one in a
- * process. @format: the block layer's name of its format; NULL: as the file's
+ * Opens the image in the @size bytes of @fd, of which there can be one at
+ * a time. @format: the block layer's name of its format; NULL: as the file's
  * content says, else raw. Returns the disk's size, or -1 with @errp set.
  */
 int64_t image_open(int fd, uint64_t size, const char *format, Error **errp);
 
 bool image_read(uint64_t offset, void *buf, uint64_t len);
+
+/* For who opens one after the other; image_open() may have failed */
+void image_close(void);
 
 #endif

@@ -171,15 +171,15 @@ typedef struct Reader {
     const SandboxJob *job;
     char line[SANDBOX_LINE_MAX + 1];
     size_t used;
-    char *last_words;       /* the last line that is none of a child's own */
+    char **last_words;
 } Reader;
 
 static void take_line(Reader *r)
 {
     r->line[r->used] = 0;
     if (!r->job->line(r->job->opaque, r->line) && r->line[0]) {
-        g_free(r->last_words);
-        r->last_words = g_strdup(r->line);
+        g_free(*r->last_words);
+        *r->last_words = g_strdup(r->line);
     }
     r->used = 0;
 }
@@ -204,10 +204,11 @@ static bool in_time(int64_t end, const SandboxLimits *limits, Error **errp)
     return false;
 }
 
-/* Up to the pipe's end; false with @errp set if the child is to be killed */
-static bool listen_to(Reader *r, int fd, int64_t end,
-                      const SandboxLimits *limits, Error **errp)
+bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
+                    char **last_words, Error **errp)
 {
+    const SandboxLimits *limits = job->limits;
+    Reader r = { .job = job, .last_words = last_words };
     size_t total = 0;
 
     while (in_time(end, limits, errp)) {
@@ -220,8 +221,8 @@ static bool listen_to(Reader *r, int fd, int64_t end,
         }
         n = RETRY_ON_EINTR(read(fd, bytes, sizeof(bytes)));
         if (n <= 0) {
-            if (r->used) {
-                take_line(r);
+            if (r.used) {
+                take_line(&r);
             }
             return true;
         }
@@ -230,7 +231,7 @@ static bool listen_to(Reader *r, int fd, int64_t end,
             error_setg(errp, "there is too much to say about it");
             return false;
         }
-        take_bytes(r, bytes, n);
+        take_bytes(&r, bytes, n);
     }
     return false;
 }
@@ -255,11 +256,11 @@ static bool wait_for(pid_t pid, int *status, int64_t end,
 }
 
 /* Why did the child end? */
-static bool child_was_well(const Reader *r, const SandboxLimits *limits,
+static bool child_was_well(const char *last_words, const SandboxLimits *limits,
                            int status, Error **errp)
 {
-    const char *words = r->last_words ?: "";
-    const char *colon = r->last_words ? ": " : "";
+    const char *words = last_words ?: "";
+    const char *colon = last_words ? ": " : "";
 
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) {
         return true;
@@ -298,7 +299,7 @@ static int move_up(int fd)
 bool sandbox_run(const SandboxJob *job, Error **errp)
 {
     const SandboxLimits *limits = job->limits;
-    Reader r = { .job = job };
+    g_autofree char *last_words = NULL;
     int64_t end = g_get_monotonic_time() +
                   limits->seconds * (int64_t)G_USEC_PER_SEC;
     SandboxJob moved = *job;
@@ -330,14 +331,12 @@ bool sandbox_run(const SandboxJob *job, Error **errp)
         close(fds[0]);
         return false;
     }
-    well = listen_to(&r, fds[0], end, limits, errp) &&
+    well = sandbox_listen(job, fds[0], end, &last_words, errp) &&
            wait_for(pid, &status, end, limits, errp);
     close(fds[0]);
     if (!well) {
         kill(pid, SIGKILL);
         RETRY_ON_EINTR(waitpid(pid, NULL, 0));
     }
-    well = well && child_was_well(&r, limits, status, errp);
-    g_free(r.last_words);
-    return well;
+    return well && child_was_well(last_words, limits, status, errp);
 }

@@ -53,6 +53,17 @@ typedef struct SandboxJob {
 bool sandbox_run(const SandboxJob *job, Error **errp);
 
 /*
+ * sandbox_listen: take what a child writes to @fd, up to its end.
+ *
+ * A part of sandbox_run(), by itself for who tests it. @last_words is set to the
+ * last line that is none of a child's own, if there is one. Returns false with
+ * @errp set if @end (of g_get_monotonic_time()) has come, or the child says more
+ * than it may.
+ */
+bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
+                    char **last_words, Error **errp);
+
+/*
  * sandbox_enter: give up all rights, in the child.
  *
  * To be called once libraries are set up, and before the first byte is read
