@@ -17,7 +17,7 @@ PYTHON := /usr/bin/python3
 CACHE := .cache
 PARTS := unit qtest guest functional kvm
 # With sanitizers, from build/asan, as the fuzzers are
-SANITIZED := sanitized-unit sanitized-qtest sanitized-guest
+SANITIZED := sanitized-unit sanitized-qtest sanitized-guest sanitized-functional
 TARGET ?=
 TIME ?= 60
 
@@ -96,7 +96,7 @@ demo: emulators-demo
 .PHONY: check check-sanitizers check-all $(PARTS:%=check-%) bench bench-devices
 check: tests fuzzers assets
 	@scripts/run-tests $(PARTS) fuzz
-check-sanitizers: fuzzers
+check-sanitizers: fuzzers assets
 	@scripts/run-tests fuzz $(SANITIZED)
 check-all: tests fuzzers assets
 	@scripts/run-tests $(PARTS) fuzz $(SANITIZED)

@@ -6,6 +6,8 @@ run.py [--list] PART [FILTER...]
 Runs the functional tests of a part:
 
   functional  real guests under TCG, on this machine
+  sanitized-functional   one under load, with the build that has sanitizers,
+              where XENPV_BUILD is that of "make check-sanitizers"
   kvm         real guests under a real KVM: this machine's, where its
               processor has VMX or SVM, else a nested one (xenpv/nested.py)
   bench-kvm   no test: VM exits for each operation, and the time from QEMU's
@@ -37,7 +39,9 @@ from xenpv.report import Report             # noqa: E402
 from xenpv.testcase import GuestTest        # noqa: E402
 
 # No test takes that long; one that does is stuck in something unforeseen.
-TEST_LIMIT = {'functional': 300, 'kvm': 900}
+TEST_LIMIT = {'functional': 300, 'sanitized-functional': 1800, 'kvm': 900}
+# How much slower code is that looks at each access
+SANITIZED_PATIENCE = 8
 
 
 def tests_of(part, filters):
@@ -68,6 +72,8 @@ def alarm(signum, frame):
 def place_for(part, **nested):
     if part == 'functional':
         return Host('tcg')
+    if part == 'sanitized-functional':
+        return Host('tcg', SANITIZED_PATIENCE)
     if Host.has_real_kvm() and not os.environ.get('XENPV_NESTED'):
         print('# this machine\'s own KVM', flush=True)
         return Host('kvm')
@@ -107,7 +113,7 @@ def main(arguments):
     listing = '--list' in arguments
     arguments = [a for a in arguments if a != '--list']
     if not arguments or arguments[0] not in (
-            'functional', 'kvm', 'bench-kvm', 'bench-linux', 'bench-devices'):
+            *TEST_LIMIT, 'bench-kvm', 'bench-linux', 'bench-devices'):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     part, filters = arguments[0], arguments[1:]

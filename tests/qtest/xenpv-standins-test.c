@@ -140,6 +140,7 @@ static void test_pci_refused(void)
     static const struct {
         const char *driver;
         const char *says;
+        const char *type;       /* if it is not the driver's name */
     } none[] = {
         { "piix3-usb-uhci", "model='none'" },
         { "qemu-xhci", "model='none'" },
@@ -152,8 +153,8 @@ static void test_pci_refused(void)
         { "pcie-root-port", "no PCI" },
         { "virtio-rng-pci", "no PCI" },
         /* Names that QEMU resolves after it has asked the machine */
-        { "virtio-scsi", "no PCI" },
-        { "virtio-rng", "no PCI" },
+        { "virtio-scsi", "no PCI", "virtio-scsi-pci" },
+        { "virtio-rng", "no PCI", "virtio-rng-pci" },
     };
     QTestState *qts = qtest_init(MACHINE);
 
@@ -161,6 +162,10 @@ static void test_pci_refused(void)
         const char *driver = none[i / 2].driver;
         QDict *answer, *error;
 
+        /* A build that only tests this machine has few of them */
+        if (!qtest_has_device(none[i / 2].type ?: driver)) {
+            continue;
+        }
         if (i % 2) {
             answer = qtest_qmp(qts, "{ 'execute': 'device_add', 'arguments': {"
                                " 'driver': %s, 'id': 'x', 'bus': 'pci.0',"

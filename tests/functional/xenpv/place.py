@@ -172,9 +172,9 @@ class HostProcess(ChildProcess):
 class Host:
     """This machine: under TCG, or under its own KVM where there is a real one"""
 
-    def __init__(self, accel):
+    def __init__(self, accel, patience=1):
         self.accel = accel
-        self.patience = 1
+        self.patience = patience
         self.wrapper = []       # a command which runs QEMU
 
     def close(self):
