@@ -97,13 +97,22 @@ static int traits_post_load(void *opaque, int version_id)
                      "domain that comes in was started without it");
         ok = false;
     }
+    if (!ok) {
+        *state.traits = *here;
+    }
     return ok ? 0 : -EINVAL;
 }
 
+/*
+ * The first section of all, before memory is: of two machines that differ the
+ * user reads this, and not which of QEMU's devices missed what because of it.
+ */
 static const VMStateDescription vmstate_traits = {
     .name = "xenpv-kvm",
     .version_id = 1,
     .minimum_version_id = 1,
+    .priority = MIG_PRI_MAX,
+    .early_setup = true,
     .pre_load = traits_pre_load,
     .post_load = traits_post_load,
     .fields = (const VMStateField[]) {
