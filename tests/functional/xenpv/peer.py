@@ -3,6 +3,7 @@
 """
 peer.py ADDRESS
 peer.py flood ADDRESS COUNT SIZE
+peer.py echo ADDRESS
 
 What a guest talks to: two TCP servers at ADDRESS, whose ports are the first
 line of the output, "SINK SOURCE". To the one a guest sends what it likes; the
@@ -12,6 +13,10 @@ connection a line tells "BYTES MD5 SECONDS".
 A flood is of pings, as ping -f does it with a preload: 32 are on their way
 at a time. One without an answer for two seconds is lost. It tells "RECEIVED
 DAMAGED".
+
+To the one who connects to an echo's port, which is the first line, goes noise
+without end, at 1 MiB a second or so, and has to come back. For each line of the
+input a line tells how many bytes have, or what was wrong with them.
 
 By itself, so that it can run in another network namespace than the tests do.
 """
@@ -107,8 +112,44 @@ def flood(address, count, size):
     print(sent - lost, damaged, flush=True)
 
 
+def echo(address):
+    listener = socket.create_server((address, 0))
+    print(listener.getsockname()[1], flush=True)
+    connection, _ = listener.accept()
+    # What is on its way is little, so that this end does not wait for itself
+    pieces = (block[i:i + 8192] for block in noise(1 << 62)
+              for i in range(0, len(block), 8192))
+    total, wrong, ahead, come = 0, '', b'', b''
+    commands = sys.stdin.fileno()
+    os.set_blocking(commands, False)
+    while True:
+        room = not wrong and len(ahead) < 1 << 16
+        ready = select.select([commands] + ([] if wrong else [connection]),
+                              [], [], 0.005 if room else None)[0]
+        if commands in ready:
+            lines = os.read(commands, 4096)
+            if not lines:
+                return
+            for _ in range(lines.count(b'\n')):
+                print(wrong or total, flush=True)
+        if connection in ready:
+            come = connection.recv(1 << 16)
+            if ahead.startswith(come) and come:
+                ahead = ahead[len(come):]
+                total += len(come)
+            else:
+                wrong = 'wrong after %d bytes: %s' % (total,
+                                                      come[:32] or 'its end')
+        if room and not wrong:
+            piece = next(pieces)
+            connection.sendall(piece)
+            ahead += piece
+
+
 if __name__ == '__main__':
-    if sys.argv[1] == 'flood':
+    if sys.argv[1] == 'echo':
+        echo(sys.argv[2])
+    elif sys.argv[1] == 'flood':
         flood(sys.argv[2], *map(int, sys.argv[3:]))
     else:
         main(sys.argv[1])

@@ -39,7 +39,9 @@ SANDBOX = ('on,obsolete=deny,elevateprivileges=deny,spawn=deny,'
 def plain_arguments(place, machine, options):
     """What all tests have in common on the command line"""
     arguments = ['-M', machine, '-no-user-config', '-nodefaults',
-                 '-display', 'none', '-sandbox', SANDBOX]
+                 '-display', 'none']
+    if '-sandbox' not in options:
+        arguments += ['-sandbox', SANDBOX]
     if place.accel:
         arguments += ['-accel', place.accel]
     return arguments + [str(o) for o in options]

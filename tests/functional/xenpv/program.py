@@ -29,6 +29,12 @@ BRIDGED = [*UNSHARE, '--net', 'sh', '-ec',
            'exec "$@"', 'sh']
 
 
+def inside(pid):
+    """What runs a command in the network namespace of a process of BRIDGED"""
+    return ['nsenter', '-t', str(pid), '-n',
+            *([] if os.geteuid() == 0 else ['-U', '--preserve-credentials'])]
+
+
 def tool(name):
     return paths.need(os.path.join(paths.BUILD, name), 'make')
 
