@@ -7,6 +7,7 @@ own: unpacked packages, entered by chroot in namespaces of its own, so that
 nothing of this machine's configuration is used or changed.
 """
 
+import json
 import re
 import subprocess
 
@@ -55,9 +56,20 @@ ip link add xenbr0 type bridge
 ip addr add 10.9.0.1/24 dev xenbr0
 ip link set xenbr0 up
 '''
-CHROOT = 'exec chroot "$root" /bin/bash --noprofile --norc\n'
-PREPARE = r'''stty -echo; PS1= PS2=; export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root
+# A second host: a libvirtd with directories of its own but /tmp, started by what
+# is written to /tmp/second
+SECOND = '''mkfifo "$root/tmp/second"
+unshare --mount sh -ec '
+for d in run etc/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt; do
+    mount -t tmpfs tmpfs "$0/$d"
+done
+exec chroot "$0" /bin/bash --noprofile --norc /tmp/second' "$root" \
+    < /dev/null > /dev/null 2>&1 &
 '''
+SECOND_URI = "'qemu+unix:///system?socket=/tmp/two/libvirt-sock'"
+CHROOT = 'exec chroot "$root" /bin/bash --noprofile --norc\n'
+ENVIRONMENT = 'export PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/root\n'
+PREPARE = 'stty -echo; PS1= PS2=; ' + ENVIRONMENT
 
 XL = '''name = "pvguest"
 memory = 256
@@ -71,6 +83,18 @@ disk = [ 'file:%(disk)s,xvda,w', 'file:%(other)s,sdb1,r' ]
 vif = [ 'mac=00:16:3e:12:34:56' ]
 on_reboot = "restart"
 '''
+# With a disk that has snapshots, and nothing else
+QCOW2 = re.sub(r'(?m)^disk = .*', "disk = [ 'format=qcow2,vdev=xvda,access=rw,"
+               "target=%(disk)s.qcow2' ]", XL)
+BACKUP = '''<domainbackup>%s<disks><disk name="xvda" type="file">
+<driver type="qcow2"/><target file="/tmp/%s.qcow2"/></disk></disks>
+</domainbackup>'''
+
+
+def data_in(image_map):
+    """How many bytes of an image, as qemu-img map tells, are in itself"""
+    return sum(part['length'] for part in json.loads(image_map)
+               if part['data'] and part['depth'] == 0)
 
 
 class Libvirt(GuestTest):
@@ -97,7 +121,8 @@ class Libvirt(GuestTest):
         return Program(
             self.place, self.log_name(),
             [*UNSHARE_AS_ROOT, '--mount', '--pid', '--ipc', '--net', '--fork',
-             '--kill-child', 'sh', '-c', BRIDGE + ENTER + CHROOT, 'sh',
+             '--kill-child', 'sh', '-c', BRIDGE + ENTER + SECOND + CHROOT,
+             'sh',
              paths.asset(self.root), paths.TOP], tty=True)
 
     def prepare(self):
@@ -344,7 +369,11 @@ class Libvirt(GuestTest):
             self.virsh('domif-setlink pvguest %s down' % mac)
             self.assertRegex(self.virsh('domif-getlink pvguest ' + mac), 'down')
             self.in_console('! ping -c 1 -W 2 10.9.0.1', ' 0 (packets )?rec')
-            self.virsh('domif-setlink pvguest %s up' % mac)
+            self.write('/tmp/card.xml', "<interface type='bridge'>"
+                       "<mac address='%s'/><source bridge='xenbr0'/>"
+                       "<target dev='pvnet%d'/><model type='virtio'/>"
+                       "<link state='up'/></interface>" % (mac, n))
+            self.virsh('update-device pvguest /tmp/card.xml')
             self.in_console('ping -c 5 -W 5 10.9.0.1',
                             ' [1-5] (packets )?received')
             self.virsh('detach-interface pvguest bridge --mac ' + mac)
@@ -352,6 +381,119 @@ class Libvirt(GuestTest):
                             '2>&1' % n)
             self.in_console('[ ! -e /sys/class/net/eth1 ]; echo gone=$?',
                             'gone=0')
+        self.virsh('destroy pvguest')
+
+    def boot_qcow2(self):
+        self.qcow2 = self.files()['disk'] + '.qcow2'
+        subprocess.run([tool('qemu-img'), 'convert', '-O', 'qcow2',
+                        self.qcow2[:-len('.qcow2')], self.qcow2], check=True)
+        self.define(self.domain_xml(QCOW2))
+        self.virsh('start pvguest')
+        self.console()
+        self.in_guest('word=first; echo first > /tmp/word; sync', r'\A')
+        self.leave_console()
+
+    def source(self):
+        return self.virsh('domblklist pvguest').split()[-1]
+
+    def test_snapshots(self):
+        """A snapshot, in the image or beside it, is not what the guest was when
+        it was made, or does not become part of the disk again"""
+        def revert(name):
+            self.in_console('word=second; echo second > /tmp/word; sync', r'\A')
+            self.virsh('snapshot-revert pvguest ' + name)
+            self.in_console('echo 3 > /proc/sys/vm/drop_caches; echo $word '
+                            '$(cat /tmp/word)', 'first first')
+            self.virsh('snapshot-delete pvguest ' + name)
+
+        self.boot_qcow2()
+        self.virsh('snapshot-create-as pvguest internal')
+        revert('internal')
+
+        self.virsh('snapshot-create-as pvguest disk --disk-only --atomic '
+                   '--diskspec xvda,file=/tmp/overlay.qcow2')
+        self.assertEqual(self.source(), '/tmp/overlay.qcow2')
+        self.in_console('echo more > /tmp/more; sync', r'\A')
+        self.virsh('blockcommit pvguest xvda --active --pivot --wait')
+        self.assertEqual(self.source(), self.qcow2)
+        self.virsh('snapshot-delete --metadata pvguest disk')
+        self.in_console('echo 3 > /proc/sys/vm/drop_caches; cat /tmp/more',
+                        'more')
+
+        # The older one makes them, and does not go back to them
+        self.virsh('snapshot-create-as pvguest external --live '
+                   '--memspec file=/tmp/memory '
+                   '--diskspec xvda,file=/tmp/overlay2.qcow2')
+        if self.root == 'libvirt-11':
+            revert('external')
+        else:
+            self.in_console('echo $word', 'first')
+        self.virsh('destroy pvguest')
+
+    def test_copies(self):
+        """A copy of a running guest's disk or memory is not made, or is not
+        what the guest had"""
+        def backup(name, since='', more=''):
+            self.write('/tmp/backup.xml', BACKUP % (since, name))
+            self.virsh('backup-begin pvguest /tmp/backup.xml ' + more)
+            self.wait_until('virsh domjobinfo pvguest | { read x y z; '
+                            '[ "$z" = None ]; }')
+            self.assertRegex(self.virsh('domjobinfo pvguest --completed'),
+                             r'Completed *\nOperation: +Backup')
+            return self.run_in('%s map -U --output=json /tmp/%s.qcow2'
+                               % (tool('qemu-img'), name))
+
+        self.boot_qcow2()
+        self.virsh('blockcopy pvguest xvda /tmp/copy.qcow2 --wait --pivot '
+                   '--transient-job --format qcow2')
+        self.assertEqual(self.source(), '/tmp/copy.qcow2')
+        self.in_console('echo 3 > /proc/sys/vm/drop_caches; cat /tmp/word',
+                        'first')
+
+        self.write('/tmp/point.xml', '<domaincheckpoint><name>point</name>'
+                   '</domaincheckpoint>')
+        full = backup('full', more='/tmp/point.xml')
+        self.in_console('echo later > /tmp/word; sync', r'\A')
+        some = backup('some', '<incremental>point</incremental>')
+        self.assertIn('"data": true', some)
+        self.assertLess(data_in(some), data_in(full))
+        # The one on top of the other is the disk
+        image = tool('qemu-img')
+        self.run_in('%s rebase -u -F qcow2 -b /tmp/full.qcow2 /tmp/some.qcow2'
+                    % image)
+        self.virsh('suspend pvguest')
+        self.run_in('%s compare -U /tmp/some.qcow2 /tmp/copy.qcow2' % image)
+        self.virsh('resume pvguest')
+
+        for more, begin in (('', 'QEVM'), ('--memory-only', 'ELF')):
+            self.virsh('dump pvguest /tmp/core --live ' + more)
+            self.assertIn(begin, self.run_in('head -c 16 /tmp/core | tr -d '
+                                             '"\\0"'))
+        self.in_console('echo $word', 'first')
+        self.virsh('destroy pvguest')
+
+    def test_migrate(self):
+        """A guest does not get from one libvirtd to another while it runs"""
+        uris = [SECOND_URI, 'qemu:///system']
+        self.run_in('mkdir /tmp/two; cp -R /etc/libvirt /tmp/etc')
+        self.write('/tmp/etc/libvirtd.conf', LIBVIRTD_CONF.replace(
+            '3a7c', '3a7d') + 'unix_sock_dir = "/tmp/two"')
+        self.write('/tmp/second', ENVIRONMENT +
+                   'cp -R /tmp/etc/. /etc/libvirt\n'
+                   'exec libvirtd -f /etc/libvirt/libvirtd.conf')
+        self.wait_until('virsh -c %s uri > /dev/null 2>&1' % SECOND_URI)
+        self.boot()
+        self.in_console('word=kept', r'\A')
+        for here, there in (uris[::-1], uris):
+            self.virsh('-c %s migrate --live --unsafe pvguest %s '
+                       '--migrateuri unix:///tmp/migration' % (here, there))
+            self.assertEqual(self.virsh('-c %s domstate pvguest' % there).strip(),
+                             'running')
+        self.refused('-c %s domstate pvguest' % SECOND_URI, 'failed to get')
+        # The same shell, and its disk
+        self.in_console('echo $word; echo 3 > /proc/sys/vm/drop_caches; '
+                        'dd if=/dev/xvdb1 bs=10 count=1',
+                        '(?s)kept.*other disk')
         self.virsh('destroy pvguest')
 
     def test_old_xml(self):
@@ -385,6 +527,8 @@ class Libvirt(GuestTest):
                     'create --paused')
         self.assertEqual(self.state(), 'paused')
         self.assertRegex(self.virsh('vncdisplay pvguest'), r':\d+')
+        self.virsh('resume pvguest')
+        self.virsh('send-key pvguest KEY_LEFTSHIFT KEY_A')
         self.virsh('destroy pvguest')
 
     def test_i386(self):

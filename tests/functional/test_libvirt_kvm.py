@@ -40,11 +40,14 @@ INCLUDE = 'include <abstractions/xenpv-kvm>'
 
 class LibvirtKvm(Libvirt):
     parts = ('kvm',)
-    # They are about QEMU's options, which are the same here; the last needs a
-    # bridge, which the outer machine's kernel does not have
+    # They are about QEMU's options, which are the same here, or would take long
+    # there; the last needs a bridge, which the outer machine's kernel does not
+    # have
     security_driver = 'apparmor'
     without = {'test_framebuffer': ('kvm',), 'test_i386': ('kvm',),
                'test_refused': ('kvm',), 'test_old_xml': ('kvm',),
+               'test_snapshots': ('kvm',), 'test_copies': ('kvm',),
+               'test_migrate': ('kvm',),
                'test_network': ('kvm',)}
 
     def setUp(self):
