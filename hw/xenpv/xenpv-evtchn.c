@@ -244,6 +244,7 @@ void xenpv_evtchn_set_virq(XenPVEvtchnState *s, uint32_t vcpu, uint32_t virq,
     QEMU_BUILD_BUG_ON(XENPV_NR_VIRQS != NR_VIRQS);
     s->virqs[vcpu][virq] = port;
     qatomic_set(&shared->port[vcpu][virq], cpu_to_le32(port));
+    xenpv_memory_written(&shared->port[vcpu][virq], sizeof(uint32_t));
 }
 
 /* ------------------------------------------------------------------------- */

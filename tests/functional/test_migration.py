@@ -16,6 +16,8 @@ from xenpv.channel import Gone, QmpError
 from xenpv.testcase import GuestTest, guests, paths
 
 ROUNDS = int(os.environ.get('XENPV_ROUNDS', '0'))
+# The monitor's region: XENPV_CORE_GPA and _SIZE of hw/xenpv/xenpv-monitor.h
+CORE, CORE_SIZE = 0xfe000000, 8 * MIB
 
 
 class Migration(BusyTest):
@@ -175,17 +177,19 @@ class Migration(BusyTest):
         self.set((guest,), max_bandwidth=40 * MIB, downtime_limit=1000)
         info = self.migrate(guest, uri)
         self.assertGreater(info['ram']['dirty-sync-count'], 1, info)
-        files = []
-        for i, process in enumerate((guest, other)):
-            memory = paths.result(self.log_name('.memory%d' % i))
-            self.addCleanup(os.unlink, memory)
-            process.qmp.command('pmemsave', val=0, size=256 * MIB,
-                                filename=memory)
-            files.append(open(memory, 'rb'))
-            self.addCleanup(files[i].close)
-        wrong = [n for n in range(256 * MIB >> 12)
-                 if files[0].read(4096) != files[1].read(4096)]
-        self.assertEqual(wrong, [], 'frames')
+        for name, start, size in ('RAM', 0, 256 * MIB), \
+                                 ('core', CORE, CORE_SIZE):
+            files = []
+            for i, process in enumerate((guest, other)):
+                memory = paths.result(self.log_name('.%s%d' % (name, i)))
+                self.addCleanup(os.unlink, memory)
+                process.qmp.command('pmemsave', val=start, size=size,
+                                    filename=memory)
+                files.append(open(memory, 'rb'))
+                self.addCleanup(files[i].close)
+            wrong = [hex(n << 12) for n in range(size >> 12)
+                     if files[0].read(4096) != files[1].read(4096)]
+            self.assertEqual(wrong, [], 'frames of ' + name)
         self.quit(guest)
         other.qmp.command('cont')
         self.all_is_well(other)
@@ -260,6 +264,37 @@ class SmallGuests(GuestTest):
         self.text += guest.console.text()
         guest.release()
         return other
+
+    def races(self, name, width, arch):
+        """Until the end of a test of tests/guest that takes some time"""
+        options = ['-m', '128M', '-smp', '2', '-no-reboot', '-kernel',
+                   self.place.file(os.path.join(paths.GUESTS,
+                                                name + '-' + width)),
+                   '-append', 'test=%s rounds=100000' % name]
+        guest = self.start(*options, arch=arch)
+        self.text, times = '', 0
+        while guest.pump(0.1):
+            other = self.moved(guest, arch, options)
+            if not other:
+                break
+            guest = other
+            times += 1
+        self.assert_status(guest, 0)
+        self.text += guest.console.text()
+        self.assertRegex(self.text, r'Result: Success')
+        self.assertGreater(times, 0)
+        print('# %s: %s moved %d times' % (self.name(), arch, times), flush=True)
+
+    def test_races_i386(self):
+        """What two vCPUs do to each other's page tables does not survive that
+        they are stopped anywhere, in the monitor, too, and go on elsewhere"""
+        self.races('vcpu-races', 'i386', 'i386')
+        self.races('races', 'i386', 'x86_64')
+
+    def test_races_x86_64(self):
+        """The same, of 64 bits"""
+        self.races('vcpu-races', 'x86_64', 'x86_64')
+        self.races('races', 'x86_64', 'x86_64')
 
     def grub(self, width, arch):
         options = ['-m', '64M', '-kernel',
