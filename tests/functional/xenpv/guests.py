@@ -135,7 +135,9 @@ def own():
     found = []
     for path in sorted(glob.glob(os.path.join(paths.GUESTS, '*'))):
         match = re.fullmatch(r'(.+)-(i386|x86_64)', os.path.basename(path))
-        if match and os.path.isfile(path):
+        # Not one that was built before its test was deleted
+        if match and os.path.exists(os.path.join(paths.TOP, 'tests/guest',
+                                                 match.group(1), 'main.c')):
             found.append((match.group(1), match.group(2), path))
     return found
 
