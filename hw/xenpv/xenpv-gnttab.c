@@ -286,14 +286,6 @@ void xenpv_gnttab_unpin(XenPVGnttabState *s, uint32_t ref, bool write)
     if (--p->readers == 0) {
         done |= GTF_reading;
     }
-    /*
-     * A guest may say that it has read what it was to write. Of a grant that
-     * nobody uses nothing is remembered.
-     */
-    if (p->writers > p->readers) {
-        p->writers = p->readers;
-        done |= p->writers ? 0 : GTF_writing;
-    }
     if (done) {
         xenpv_gnttab_clear_in_use(s, ref, done);
     }

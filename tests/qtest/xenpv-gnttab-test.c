@@ -577,22 +577,6 @@ static void test_map(void)
     g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
     g_assert_cmpint(u.status, ==, GNTST_bad_handle);
 
-    /* Mapped to write, and given back as if to read: nothing of it is left */
-    m = (struct gnttab_map_grant_ref) {
-        .dom = XENPV_DOMID, .ref = 8, .flags = GNTMAP_host_map,
-    };
-    grant(qts, 8, GTF_permit_access, XENPV_DOMID, a);
-    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
-    g_assert_cmpint(m.status, ==, GNTST_okay);
-    u.host_addr = GNTMAP_readonly;
-    g_assert_cmpint(op(qts, GNTTABOP_unmap_grant_ref, &u, sizeof(u)), ==, 0);
-    g_assert_cmpint(u.status, ==, GNTST_okay);
-    g_assert_cmphex(qtest_readw(qts, entry(8)), ==, GTF_permit_access);
-    grant(qts, 8, 0, 0, 0);
-    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
-    g_assert_cmpint(m.status, ==, GNTST_general_error);
-    u.host_addr = 0;
-
     grant(qts, 8, GTF_permit_access, XENPV_DOMID, a);
     m.dom = XENPV_DOMID;
     m.ref = 8;
