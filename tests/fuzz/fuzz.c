@@ -17,6 +17,18 @@
 /* libFuzzer's names; it has no header for them */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* LeakSanitizer's, neither */
+const char *__lsan_default_suppressions(void);
+
+/*
+ * The stack that an IOThread is on while a coroutine runs is not one that
+ * LeakSanitizer knows as a thread's, so it does not find what is only there: the
+ * coroutine itself, which goes back to QEMU's pool afterwards.
+ */
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:qemu_coroutine_create\n";
+}
 
 static const FuzzTarget *targets[MAX_TARGETS];
 static unsigned nr_targets;
