@@ -14,6 +14,8 @@
  *    docs/misc/xenstore.txt and xenstore-ring.txt of Xen;
  *  - xenpv-xenstore-backend.c: the operations by which QEMU's back ends use the
  *    store, as domain 0;
+ *  - xenpv-xenstore-socket.c: the same for the host's programs, by the wire
+ *    protocol on a UNIX socket;
  *  - xenpv-xenstore-state.c: saving and loading.
  *
  * Nothing of it grows, or takes long, for anything that a guest does. It has
