@@ -17,7 +17,8 @@
 /*
  * What a domain without devices and without rights over others does not get, and
  * Xen's errno for that. The argument is not looked at: it would change nothing for
- * the guest.
+ * the guest. tests/guest/refused makes each of these calls, and has to expect what
+ * is changed here.
  */
 static const struct {
     u8 nr, first, last, error;      /* sub-operations, but of those with none */

@@ -123,7 +123,10 @@ static void assert_error(QTestState *qts, uint32_t type, uint32_t tx,
     g_assert_cmpuint(m.hdr.len, ==, strlen(error) + 1);
 }
 
-/* String literals with their final 0 are what requests are made of */
+/*
+ * String literals with their final 0 are what requests are made of, and answers
+ * and values compared with: their sizeof is the length
+ */
 #define ERROR(type, tx, str, error) \
     assert_error(qts, type, tx, str, sizeof(str), error)
 
