@@ -498,9 +498,9 @@ static bool read_statement(Parser *s, Error **errp)
     skip_blanks(s);
     method = g_str_has_prefix(s->p, ".append(") ? strlen(".append") :
              g_str_has_prefix(s->p, ".extend(") ? strlen(".extend") : 0;
-    append = method || (s->p[0] == '+' && s->p[1] == '=');
+    append = method || g_str_has_prefix(s->p, "+=");
     one = g_str_has_prefix(s->p, ".append(");
-    s->p += method ?: append;
+    s->p += method ? method : append ? 1 : 0;
     if (*s->p == '.') {
         guest_error(s->g, line, errp, "Python's '%s%.*s' is not run: write "
                     "down what comes out of it", name,

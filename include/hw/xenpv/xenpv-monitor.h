@@ -272,8 +272,8 @@ struct xenpv_incoming {
 #define XENPV_CALL_CONSOLE      4   /* .cmd = CONSOLEIO_*, .size bytes of text */
 #define XENPV_CALL_CRASH        5   /* the monitor is lost; .data = the reason */
 #define XENPV_CALL_MEMORY       6   /* .data = struct xenpv_reservation */
-#define XENPV_CALL_VCPU         7   /* .cmd = VCPUOP_up or _down: it is so now;
-                                     * .data = the vCPU's number, 32 bits */
+/* .cmd = VCPUOP_up or _down: it is so now; .data = the vCPU's number, 32 bits */
+#define XENPV_CALL_VCPU         7
 #define XENPV_NR_CALLS          8
 /*
  * XENPV_CALL_GNTTAB, one element at a time; handles are not used:
