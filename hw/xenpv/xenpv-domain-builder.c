@@ -23,7 +23,9 @@
  * The number of page tables is part of the ABI: kernels take it from
  * start_info, and some (mini-os) derive from it how far memory is mapped.
  *
- * First everything is laid out and checked, then memory is written.
+ * First everything is laid out and checked, then memory is written: no more of it
+ * than must be, as what is zero in RAM that nobody has touched takes no memory of
+ * the host's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -85,6 +87,7 @@ typedef struct Build {
     unsigned top_level;     /* 2: PAE, 3: 64-bit */
     uint64_t vaddr_mask;
     uint64_t pfn_alloc_end; /* the first pfn that has no purpose yet */
+    uint64_t zero_from;     /* the paddr from which on all RAM is zero */
     Mapping boot;           /* from virt_base on */
     Mapping p2m;            /* at INIT_P2M; .to is 0 if there is none */
     uint64_t start_info_pfn, xenstore_pfn, console_pfn;
@@ -405,23 +408,26 @@ static bool write_bytes(Build *b, uint64_t paddr, const void *data,
                         uint64_t len)
 {
     const uint8_t *src = data;
+    uint64_t n;
 
-    while (len) {
+    for (; len; paddr += n, len -= n, src = src ? src + n : NULL) {
         uint64_t offset = paddr & (XENPV_PAGE_SIZE - 1);
-        uint64_t n = MIN(len, XENPV_PAGE_SIZE - offset);
-        uint8_t *p = frame(b, paddr >> XENPV_PAGE_SHIFT);
+        uint8_t *p;
 
+        n = MIN(len, XENPV_PAGE_SIZE - offset);
+        if (paddr >= b->zero_from && (!src || buffer_is_zero(src, n))) {
+            continue;
+        }
+        p = frame(b, paddr >> XENPV_PAGE_SHIFT);
         if (!p) {
             return false;
         }
         if (src) {
             memcpy(p + offset, src, n);
-            src += n;
         } else {
             memset(p + offset, 0, n);
         }
-        paddr += n;
-        len -= n;
+        b->zero_from = MAX(b->zero_from, paddr + n);
     }
     return true;
 }
@@ -619,18 +625,19 @@ static bool write_domain(Build *b)
 
 /* ------------------------------------------------------------------------ */
 
-bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
-                        Error **errp)
+static bool plan_domain(Build *b, const XenPVDomainConfig *cfg,
+                        XenPVDomain *out, Error **errp)
 {
     const XenPVKernel *k = cfg->kernel;
-    Build b = {
+    size_t cmdline_len = cfg->cmdline ? strlen(cfg->cmdline) : 0;
+
+    *b = (Build) {
         .cfg = cfg, .k = k, .out = out, .errp = errp,
         .top_level = k->is_64bit ? 3 : 2,
         .vaddr_mask = k->is_64bit ? (1ULL << 48) - 1 : UINT32_MAX,
         .flags = cfg->flags & ~XENPV_SIF_MOD_START_PFN,
+        .zero_from = cfg->ram_is_zero ? 0 : UINT64_MAX,
     };
-    size_t cmdline_len = cfg->cmdline ? strlen(cfg->cmdline) : 0;
-
     *out = (XenPVDomain) { 0 };
     if (cmdline_len >= XENPV_CMDLINE_SIZE) {
         error_setg(errp, "-append: the command line has %zu characters, but a "
@@ -641,10 +648,26 @@ bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
     if (cfg->nr_pages > MAX_PAGES || cfg->hole_pages > MAX_PAGES ||
         (!k->is_64bit && cfg->nr_pages + cfg->hole_pages > UINT32_MAX)) {
         error_setg(errp, "-m: %" PRIu64 " MiB of RAM are too much for this "
-                   "kernel", ram_mib(&b));
+                   "kernel", ram_mib(b));
         return false;
     }
-    if (!layout_domain(&b)) {
+    return layout_domain(b);
+}
+
+bool xenpv_domain_check(const XenPVDomainConfig *cfg, Error **errp)
+{
+    XenPVDomain dom;
+    Build b;
+
+    return plan_domain(&b, cfg, &dom, errp);
+}
+
+bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
+                        Error **errp)
+{
+    Build b;
+
+    if (!plan_domain(&b, cfg, out, errp)) {
         return false;
     }
     trace_xenpv_domain_layout(out->virt_base, out->virt_end, out->initrd_pfn,

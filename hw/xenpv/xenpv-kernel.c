@@ -16,6 +16,7 @@
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
+#include "qemu/madvise.h"
 #include "xenpv-elf.h"
 #include "trace.h"
 
@@ -65,6 +66,32 @@ static void append_format(char *format, size_t size, const char *s)
         pstrcat(format, size, ", ");
     }
     pstrcat(format, size, s);
+}
+
+/*
+ * A machine keeps its kernel for the next reset. A page of zeroes, of which a
+ * kernel may have as many as of others, can take no memory of the host's: what a
+ * large block of malloc() loses so reads as zeroes again.
+ */
+static void drop_zero_pages(uint8_t *data, size_t len)
+{
+    const size_t page = qemu_real_host_page_size();
+    uint8_t *end = QEMU_ALIGN_PTR_DOWN(data + len, page);
+    uint8_t *from = NULL;
+
+    for (uint8_t *p = QEMU_ALIGN_PTR_UP(data, page); p < end; p += page) {
+        bool zero = buffer_is_zero(p, page);
+
+        if (zero && !from) {
+            from = p;
+        } else if (!zero && from) {
+            qemu_madvise(from, p - from, QEMU_MADV_DONTNEED);
+            from = NULL;
+        }
+    }
+    if (from && from < end) {
+        qemu_madvise(from, end - from, QEMU_MADV_DONTNEED);
+    }
 }
 
 /* Take @data, which was allocated by g_malloc(), apart */
@@ -129,6 +156,7 @@ static XenPVKernel *kernel_parse(uint8_t *data, size_t len, bool allow_64bit,
     append_format(k->format, sizeof(k->format),
                   k->is_64bit ? "64-bit ELF" : "32-bit ELF");
     append_format(k->format, sizeof(k->format), source);
+    drop_zero_pages(k->image, offset + len);
     trace_xenpv_kernel_found(k->format, k->guest_os, k->guest_version);
     trace_xenpv_kernel_notes(k->virt_base, k->virt_entry, k->virt_hypercall,
                              k->init_p2m, k->unmapped_initrd);

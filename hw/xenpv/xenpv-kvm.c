@@ -368,7 +368,8 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     xenpv_devices_reset(s->devices, &ports);
     cfg.xencons_evtchn = ports.console;
     cfg.xenstore_evtchn = ports.xenstore;
-    /* It was built once without error, see xenpv_machine_done() */
+    cfg.ram_is_zero = xenpv_memory_take_zero_ram(&s->memory);
+    /* xenpv_machine_init() has seen that it can be */
     xenpv_domain_build(&cfg, dom, &error_fatal);
     if (dom->hypercall_page_mfn != XENPV_UNSET) {
         xenpv_fill_hypercall_page(xenpv_frame_to_host(dom->hypercall_page_mfn),
@@ -585,9 +586,8 @@ static void xenpv_machine_init(MachineState *machine)
     if (s->kernel) {
         /* What does not fit is said now, and not when the guest resets */
         XenPVDomainConfig dom_cfg = xenpv_domain_config(s);
-        XenPVDomain dom;
 
-        if (!xenpv_domain_build(&dom_cfg, &dom, &err)) {
+        if (!xenpv_domain_check(&dom_cfg, &err)) {
             error_report_err(err);
             exit(EXIT_FAILURE);
         }

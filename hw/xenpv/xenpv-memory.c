@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/cutils.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
@@ -137,6 +138,8 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     m->start_pages = start_size >> XENPV_PAGE_SHIFT;
     m->low_pages = MIN(m->nr_pages, XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
     low = m->low_pages << XENPV_PAGE_SHIFT;
+    /* Not so in a file, which may have been there before */
+    m->ram_is_zero = !qemu_ram_is_named_file(ram->ram_block);
     guest_ram.host = memory_region_get_ram_ptr(ram);
     guest_ram.low_pages = m->low_pages;
     guest_ram.high_pages = m->nr_pages - m->low_pages;
@@ -153,7 +156,10 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
                            &error_fatal);
     memory_region_add_subregion(sysmem, XENPV_CORE_GPA, &m->core);
 
-    /* Also frames below 4 GiB that are not RAM have an M2P entry: invalid */
+    /*
+     * The hole has entries, too: a kernel may look up the frames there that it
+     * can map, shared_info first of all.
+     */
     m->max_mfn = MAX(end, 4 * GiB) >> XENPV_PAGE_SHIFT;
     m->tables_gpa = ROUND_UP(MAX(end, 4 * GiB), XENPV_TABLES_ALIGN);
     m->m2p_size = ROUND_UP(m->max_mfn * entry, XENPV_TABLES_ALIGN);
@@ -165,6 +171,14 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     guest_ram.regions[0] = ram;
     guest_ram.regions[1] = &m->core;
     guest_ram.regions[2] = &m->tables;
+}
+
+bool xenpv_memory_take_zero_ram(XenPVMemory *m)
+{
+    bool ret = m->ram_is_zero;
+
+    m->ram_is_zero = false;
+    return ret;
 }
 
 static uint64_t pfn_to_mfn(XenPVMemory *m, uint64_t pfn)
@@ -231,22 +245,32 @@ void xenpv_memory_discard_released(XenPVMemory *m)
     discard(from, pfn - from);
 }
 
+/* What has not been written since the machine was made takes no memory */
+static void clear(uint8_t *p, uint64_t len)
+{
+    for (uint64_t i = 0; i < len; i += XENPV_PAGE_SIZE) {
+        if (!buffer_is_zero(p + i, XENPV_PAGE_SIZE)) {
+            memset(p + i, 0, XENPV_PAGE_SIZE);
+        }
+    }
+}
+
 void xenpv_memory_reset_tables(XenPVMemory *m)
 {
     uint8_t *m2p = memory_region_get_ram_ptr(&m->tables);
     uint8_t *frame_table = m2p + m->m2p_size;
+    unsigned entry = m->is_64bit ? 8 : 4;
+    uint64_t hole = (XENPV_HOLE_START >> XENPV_PAGE_SHIFT) * entry;
 
-    memset(m2p, 0xff, m->m2p_size);
+    /* What is between RAM and the hole is nobody's, and takes no memory */
+    memset(m2p, 0xff, m->low_pages * entry);
+    memset(m2p + hole, 0xff, m->m2p_size - hole);
     for (uint64_t pfn = 0; pfn < m->start_pages; pfn++) {
         uint64_t mfn = pfn_to_mfn(m, pfn);
 
-        if (m->is_64bit) {
-            stq_le_p(m2p + mfn * 8, pfn);
-        } else {
-            stl_le_p(m2p + mfn * 4, pfn);
-        }
+        stn_le_p(m2p + mfn * entry, entry, pfn);
     }
-    memset(frame_table, 0, m->frame_table_size);
+    clear(frame_table, m->frame_table_size);
     for (uint64_t pfn = m->start_pages; pfn < m->nr_pages; pfn++) {
         stl_le_p(frame_table + pfn_to_mfn(m, pfn) * 4, XENPV_FRAME_RELEASED);
     }

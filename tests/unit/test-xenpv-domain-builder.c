@@ -606,6 +606,59 @@ static void test_domain_again(void)
     g_assert_cmpmem(&first, sizeof(first), &second, sizeof(second));
 }
 
+static void *zeroed_frame(void *opaque, uint64_t mfn)
+{
+    TestRam *ram = opaque;
+    bool touched = g_hash_table_contains(ram->frames, &mfn);
+    void *p = ram_frame(ram, mfn);
+
+    return touched ? p : memset(p, 0, XENPV_PAGE_SIZE);
+}
+
+/*
+ * RAM that is zero becomes the same domain, and its pages without contents are
+ * not touched: they would take memory of the host's. One of the kernel's segments
+ * overlaps another with zeroes, which must be written then.
+ */
+static void zero_ram(bool is_64bit)
+{
+    TestElf t = base_elf(is_64bit);
+    g_autoptr(XenPVKernel) k = load(&t);
+    g_autoptr(TestRam) ram = new_ram(k, 32), zero = new_ram(k, 32);
+    g_autofree uint8_t *initrd = g_malloc0(3 * XENPV_PAGE_SIZE);
+    XenPVSegment seg = k->segments[0];
+    unsigned nr_written;
+    XenPVDomain d, d2;
+
+    seg.memsz = seg.filesz = 1;
+    seg.data = initrd;
+    k->segments = g_renew(XenPVSegment, k->segments, k->nr_segments + 1);
+    k->segments[k->nr_segments++] = seg;
+    initrd[2 * XENPV_PAGE_SIZE] = 1;
+    ram->cfg.initrd = zero->cfg.initrd = initrd;
+    ram->cfg.initrd_len = zero->cfg.initrd_len = 3 * XENPV_PAGE_SIZE;
+    zero->cfg.ram_is_zero = true;
+    zero->cfg.frame = zeroed_frame;
+    g_assert_true(xenpv_domain_check(&zero->cfg, &error_abort));
+    g_assert_cmpuint(g_hash_table_size(zero->frames), ==, 0);
+
+    build(ram, &d);
+    g_assert_true(xenpv_domain_build(&zero->cfg, &d2, &error_abort));
+    g_assert_cmpmem(&d, sizeof(d), &d2, sizeof(d2));
+    nr_written = g_hash_table_size(zero->frames);
+    g_assert_cmpuint(nr_written, <, d.nr_used_pages / 2);
+    for (uint64_t pfn = 0; pfn < d.nr_used_pages; pfn++) {
+        g_assert_cmpmem(ram_frame(ram, pfn), XENPV_PAGE_SIZE,
+                        zeroed_frame(zero, pfn), XENPV_PAGE_SIZE);
+    }
+}
+
+static void test_domain_zero_ram(void)
+{
+    zero_ram(true);
+    zero_ram(false);
+}
+
 static void test_domain_large(void)
 {
     TestElf t = base_elf(true);
@@ -930,6 +983,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/domain/init-p2m/near", test_domain_init_p2m_near);
     g_test_add_func("/xenpv/domain/hole", test_domain_hole);
     g_test_add_func("/xenpv/domain/again", test_domain_again);
+    g_test_add_func("/xenpv/domain/zero-ram", test_domain_zero_ram);
     g_test_add_func("/xenpv/domain/large", test_domain_large);
     g_test_add_func("/xenpv/domain/cmdline", test_domain_cmdline);
     g_test_add_func("/xenpv/domain/hypercall-page", test_domain_hypercall_page);

@@ -257,6 +257,8 @@ typedef struct XenPVDomainConfig {
      */
     void *(*frame)(void *opaque, uint64_t mfn);
     void *opaque;
+
+    bool ram_is_zero;           /* all of it, and nobody has touched it */
 } XenPVDomainConfig;
 
 static inline uint64_t xenpv_pfn_to_mfn(const XenPVDomainConfig *cfg,
@@ -310,6 +312,12 @@ typedef struct XenPVDomain {
  */
 bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
                         Error **errp);
+
+/*
+ * The same without writing anything: would it fail, but for cfg->frame? What
+ * does not matter for that, like event channels, may be missing.
+ */
+bool xenpv_domain_check(const XenPVDomainConfig *cfg, Error **errp);
 
 /* Write the 128 stubs of a hypercall page to the 4096 bytes at @page */
 void xenpv_fill_hypercall_page(void *page, bool is_64bit);

@@ -24,6 +24,7 @@ typedef struct XenPVMemory {
     MemoryRegion core;
     MemoryRegion tables;
     bool is_64bit;              /* the guest: how wide an M2P entry is */
+    bool ram_is_zero;           /* see xenpv_memory_take_zero_ram() */
     uint64_t nr_pages;          /* of RAM; these are the guest's pfns */
     uint64_t start_pages;       /* the first of them, which it has at first */
     uint64_t low_pages;         /* how many of them are below the hole */
@@ -47,8 +48,15 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
                        uint64_t start_size, bool is_64bit);
 
 /*
+ * Is RAM as the host has made it, all zeroes that take no memory? The first who
+ * asks is going to write it: to others the answer is no.
+ */
+bool xenpv_memory_take_zero_ram(XenPVMemory *m);
+
+/*
  * The tables as a new domain finds them: each frame of RAM that it has at first
- * has its pfn in the M2P and all others have none; the frame table is zero, or
+ * has its pfn in the M2P and the rest of it, and the hole, have none; what is not
+ * there at all, between RAM and the hole, has 0. The frame table is zero, or
  * says of the rest of RAM that it is released. The host gets the latter's memory.
  */
 void xenpv_memory_reset_tables(XenPVMemory *m);
