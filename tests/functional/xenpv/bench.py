@@ -5,7 +5,7 @@ What a real KVM can tell and instruction counts cannot.
 exits   VM exits for each operation of tests/guest/bench-ops, from KVM's own
         counters: a kernel does an operation N times, then 2N times; what is
         more is due to it.
-boot    from QEMU's start to the guest's init, Debian's Linux with the same
+boot    from QEMU's start to the guest's init, and QEMU's memory, Linux with the same
         initramfs here and on -M microvm, in pairs, so that a load on this
         machine which comes and goes hits both.
 
@@ -22,7 +22,7 @@ from .place import Host
 
 KERNEL = 'bench-ops'
 COUNT = 1000
-PAIRS = 3
+PAIRS = 5
 
 class Output:
     def __init__(self, name):
@@ -95,8 +95,9 @@ def bench_exits(place, out, filters):
 
 # --- Start to init -----------------------------------------------------------
 
-def boot_seconds(place, machine, console, cpu):
-    options = ['-m', '256M',
+def boot(place, machine, console, cpu):
+    """Seconds until init, and QEMU's memory at most by then, in MiB"""
+    options = ['-m', '512M',
                '-kernel', place.file(guests.linux('6.1')),
                '-initrd', place.file(guests.linux_initramfs()),
                '-append', 'console=%s panic=-1' % console]
@@ -109,7 +110,12 @@ def boot_seconds(place, machine, console, cpu):
                           machine=machine)
     try:
         process.expect(guests.INIT_MARKER, 120)
-        return time.monotonic() - begin
+        seconds = time.monotonic() - begin
+        memory = 0
+        if isinstance(place, Host):
+            with open('/proc/%d/status' % process.popen.pid) as f:
+                memory = int(re.search(r'VmHWM:\s+(\d+)', f.read()).group(1))
+        return seconds, memory / 1024
     finally:
         process.release()
 
@@ -121,14 +127,16 @@ def bench_boot(place, out):
     microvm = 'microvm' if place.accel == 'kvm' else 'microvm,acpi=off'
     pairs = []
     for _ in range(PAIRS):
-        pairs.append((boot_seconds(place, 'xenpv-kvm', 'hvc0', cpu),
-                      boot_seconds(place, microvm, 'ttyS0', cpu)))
-    ours = statistics.median(p[0] for p in pairs)
-    theirs = statistics.median(p[1] for p in pairs)
-    ratio = statistics.median(p[0] / p[1] for p in pairs)
-    out('%-12s %10.2f s %10.2f s %8.2f   (pairs: %s)'
-        % (place.accel, ours, theirs, ratio,
-           ', '.join('%.2f/%.2f' % p for p in pairs)))
+        pairs.append(tuple(zip(boot(place, 'xenpv-kvm', 'hvc0', cpu),
+                               boot(place, microvm, 'ttyS0', cpu))))
+    for i, unit in enumerate(('s', 'MiB') if pairs[0][1][0] else ('s',)):
+        values = [p[i] for p in pairs]
+        ours = statistics.median(v[0] for v in values)
+        theirs = statistics.median(v[1] for v in values)
+        ratio = statistics.median(v[0] / v[1] for v in values)
+        out('%-10s %10.2f %-3s %8.2f %-3s %8.2f   (pairs: %s)'
+            % (place.accel, ours, unit, theirs, unit, ratio,
+               ', '.join('%.2f/%.2f' % v for v in values)))
 
 
 def main(place_for, filters):
@@ -142,9 +150,9 @@ def main(place_for, filters):
     kvm = place_for('kvm')
     try:
         if 'boot' in what:
-            out("Start to init of Debian's Linux 6.1, median of %d pairs"
-                % PAIRS)
-            out('%-12s %12s %12s %8s' % ('', 'xenpv-kvm', 'microvm', 'ratio'))
+            out("Start to init of Debian's Linux 6.1, and QEMU's resident "
+                "memory by then, median of %d pairs" % PAIRS)
+            out('%-10s %14s %12s %8s' % ('', 'xenpv-kvm', 'microvm', 'ratio'))
             for place in (Host('tcg'), kvm):
                 try:
                     bench_boot(place, out)
