@@ -2,11 +2,12 @@
 """PV GRUB: with mini-os' style of PV kernel, 32 and 64 bits"""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
 
-from xenpv.testcase import GuestTest, LinuxTest, guests, paths
+from xenpv.testcase import GuestTest, LinuxTest, guests, only, paths
 
 
 class Grub(GuestTest):
@@ -38,6 +39,28 @@ class Grub(GuestTest):
         """The 32-bit monitor does not run on qemu-system-x86_64, whose
         processors have long mode"""
         self.grub('i386', 'x86_64')
+
+    @only('functional')
+    def test_pae_entries(self):
+        """TCG sets bits that are reserved in the top level of PAE's tables, on
+        which a hypervisor that reads them, as KVM below TCG does, ends"""
+        guest = self.start('-m', '64M', '-kernel',
+                           self.place.file(guests.grub('i386')), arch='i386')
+        guest.expect('grub> ', 60)
+        guest.qmp.command('stop')
+
+        def hmp(line):
+            return guest.qmp.command('human-monitor-command',
+                                     **{'command-line': line})
+
+        cr3 = re.search('CR3=([0-9a-f]+)', hmp('info registers')).group(1)
+        entries = re.findall('0x([0-9a-f]{16})', hmp('xp/4gx 0x' + cr3))
+        self.assertEqual(len(entries), 4)
+        for entry in [int(e, 16) for e in entries]:
+            self.assertTrue(entry & 1)
+            self.assertEqual(entry & 0x1e6, 0, '%x' % entry)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
 
     def test_x86_64(self):
         """A 64-bit PV kernel which is not Linux no longer runs, or its console

@@ -19,7 +19,7 @@
 
 static QTestState *start(void)
 {
-    static const char *const names[] = { "n0", "n1", "n2" };
+    static const char *const names[] = { "n0", "n1", "n2", "n3", "n4" };
     QTestState *qts = qtest_init("-M xenpv-kvm -m 32");
 
     for (int i = 0; i < ARRAY_SIZE(names); i++) {
@@ -132,6 +132,25 @@ static void test_numbers(void)
     qtest_quit(qts);
 }
 
+/* Disks that nobody names are xvda, xvdb and so on, each another one */
+static void test_names(void)
+{
+    QTestState *qts = start();
+
+    for (int i = 0; i < 5; i++) {
+        g_autofree char *id = g_strdup_printf("d%d", i);
+        g_autofree char *node = g_strdup_printf("n%d", i);
+        g_autofree char *dir = g_strdup_printf("device/vbd/%d", 51712 + i * 16);
+        Frontend f;
+
+        qtest_qmp_device_add(qts, "xen-disk", id, "{ 'drive': %s }", node);
+        frontend_init(&f, qts, dir);
+        g_assert_cmpint(frontend_back_state(&f), ==, XenbusStateInitWait);
+        frontend_destroy(&f);
+    }
+    qtest_quit(qts);
+}
+
 /* The same number twice: one error, and the first device is as it was */
 static void test_twice(void)
 {
@@ -169,6 +188,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/bus/reset", test_reset);
     qtest_add_func("/xenpv/bus/reset-new", test_reset_new);
     qtest_add_func("/xenpv/bus/numbers", test_numbers);
+    qtest_add_func("/xenpv/bus/names", test_names);
     qtest_add_func("/xenpv/bus/twice", test_twice);
     return g_test_run();
 }
