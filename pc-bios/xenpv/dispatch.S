@@ -31,8 +31,8 @@
 
     /*
      * The number in rax or eax, the arguments where a C function has them. Called,
-     * and jumps to the handler, whose return address is then HYPERCALL_RETURN; or
-     * to do_iret, which does not return.
+     * and jumps to the handler, which returns to the caller; or, in 32-bit code, to
+     * do_iret, which does not return.
      */
     .text
     .globl dispatch_hypercall
@@ -82,7 +82,9 @@ dispatch_hypercall:
     jmp .Lrefused
 
 .Labove_17:
-    IS(iret)
+#ifndef __x86_64__
+    IS(iret)                    /* which entry-64.S asks for itself */
+#endif
     IS(sched_op)
     cmp $__HYPERVISOR_vcpu_op, NR
     ja .Labove_24

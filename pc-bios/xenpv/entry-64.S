@@ -501,8 +501,15 @@ sysenter_entry:
     movl $VECTOR_SYSENTER, 4(%rsp)
     jmp trap_entry
 
+    /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
+    .globl syscall_entry
+    .align 16
+syscall_entry:
+    cmpb $0, V(V_MODE)(%rsp)
+    je user_syscall
+    cmp $HYPERCALL_IRET, %rax
+    je iret_of_guest
     /* The frame to return by, and what a hypercall keeps */
-    .macro PUSH_HYPERCALL
     push $RING1_SS
     push V(V_SCRATCH) + 8(%rsp)
     push %r11
@@ -514,17 +521,6 @@ sysenter_entry:
     push %r10
     push %r8
     push %r9
-    .endm
-
-    /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
-    .globl syscall_entry
-    .align 16
-syscall_entry:
-    cmpb $0, V(V_MODE)(%rsp)
-    je user_syscall
-    cmp $HYPERCALL_IRET, %rax
-    je iret_to_program
-    PUSH_HYPERCALL
     mov %r10, %rcx
     call dispatch_hypercall
     pop %r9
@@ -545,44 +541,67 @@ hypercall_pending:
     jmp iret_hypercall
 
     /*
-     * HYPERVISOR_iret as most are: to a program, with nothing else to be done, as
-     * a Linux returns from each system call. The frame for our own IRET is made at
-     * once, and no register of the hypercall's is needed, as rax, rcx and r11 are
-     * in the guest's. What turns out to be unusual does all of it in do_iret.
+     * HYPERVISOR_iret, with struct iret_context on the guest's stack. The frame for
+     * our own IRET is made of it at once, and no register of the hypercall's is
+     * needed, as rax, rcx and r11 are in the guest's. What turns out to be unusual,
+     * an event that may be due or a fault, do_iret() does, all of it anew.
      */
     .align 16
-iret_to_program:
+iret_of_guest:
     cmpb $0, V(V_IN_NMI)(%rsp)
-    jne 19f
+    jne 9f
     mov V(V_SCRATCH)(%rsp), %rcx
-1:  testb $3, 40(%rcx)          /* not to the kernel, it seems */
-    jz 19f
-2:  testb $1, 25(%rcx)          /* VGCF_in_syscall */
-    jnz 19f
-3:  mov 64(%rcx), %rax          /* ss */
-    or $3, %eax
-    push %rax
-4:  push 56(%rcx)               /* rsp */
-5:  mov 48(%rcx), %rax          /* rflags */
-    mov 16 + V(V_VCPU_INFO)(%rsp), %r11
+1:  mov 48(%rcx), %rax          /* rflags */
+    mov V(V_VCPU_INFO)(%rsp), %r11
     bt $9, %eax
     setnc 1(%r11)               /* the new upcall mask: !IF */
-    cmpb $0, (%r11)
-    jne 18f                     /* an event may be due */
+    cmpb $0, (%r11)             /* upcall_pending */
+    jne 9f
     and $~(EFL_IOPL | EFL_VM), %eax
     or $EFL_IF, %eax
+7:  testb $3, 40(%rcx)          /* cs: not the kernel's, it seems */
+    jnz iret_to_program
+    push $RING1_SS
+2:  push 56(%rcx)               /* rsp */
     push %rax
-6:  mov 40(%rcx), %rax          /* cs */
+    push $RING1_CS
+3:  push 32(%rcx)               /* rip */
+4:  mov (%rcx), %rax
+5:  mov 8(%rcx), %r11
+6:  mov 16(%rcx), %rcx
+    jmp iret_hypercall
+9:  and $-VCPU_AREA_SIZE, %rsp
+    add $VCPU_OFFSET, %rsp
+    push $RING1_SS
+    push V(V_SCRATCH) + 8(%rsp)
+    push $2
+    push $RING1_CS
+    push $0
+    push $0
+    SAVE_REGS
+    AREA_TO_RBX
+    mov %rsp, %rdi
+    call do_iret
+    jmp ret_to_guest
+iret_to_program:
+    cmpq $0, V(V_USER_CR3)(%rsp)
+    je 9b
+8:  testb $1, 25(%rcx)          /* VGCF_in_syscall */
+    jnz sysret_to_program
+10: mov 64(%rcx), %r11          /* ss */
+    or $3, %r11d
+    push %r11
+11: push 56(%rcx)               /* rsp */
+    push %rax
+12: mov 40(%rcx), %rax          /* cs */
     push %rax
     not %eax
     test $3, %al
-    jnz 18f
-7:  push 32(%rcx)               /* rip */
-8:  push (%rcx)                 /* rax */
-    cmpq $0, 48 + V(V_USER_CR3)(%rsp)
-    je 18f
-9:  mov 8(%rcx), %r11
-10: mov 16(%rcx), %rcx
+    jnz 9b
+13: push 32(%rcx)               /* rip */
+14: push (%rcx)                 /* rax */
+15: mov 8(%rcx), %r11
+16: mov 16(%rcx), %rcx
     movb $0, 48 + V(V_MODE)(%rsp)
     swapgs
     USER_CR3 48, %rsp
@@ -590,12 +609,23 @@ iret_to_program:
 iret_to_program_at_once:
     iretq
     EX iret_to_program_at_once, bad_iret
-18: and $-VCPU_AREA_SIZE, %rsp
-    add $VCPU_OFFSET, %rsp
-19: PUSH_HYPERCALL
-    jmp iret_of_frame
-    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8b, 9b, 10b
-    EX \l, 18b
+    /* It would fault here for a non-canonical rip */
+sysret_to_program:
+    mov %rax, %r11
+17: push (%rcx)                 /* rax */
+18: push 56(%rcx)               /* rsp */
+19: mov 32(%rcx), %rcx          /* rip */
+    mov %rcx, %rax
+    shr $47, %rax
+    jnz 9b
+    movb $0, 16 + V(V_MODE)(%rsp)
+    swapgs
+    USER_CR3 16, %rsp
+    mov 8(%rsp), %rax
+    pop %rsp
+    sysretq
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8b, 10b, 11b, 12b, 13b, 14b, 15b, 16b, 17b, 18b, 19b
+    EX \l, 9b
     .endr
 
     /*
@@ -640,125 +670,10 @@ hypercall_events:
     AREA_TO_RBX
     jmp upcall
 
-    /*
-     * HYPERVISOR_iret, struct iret_context on the guest's stack. Reached by
-     * dispatch_hypercall, whose caller it does not return to. Only rax, rcx, r11,
-     * and rdx and r10 (which are saved) may be used.
-     */
-    .globl do_iret
-    .align 16
-do_iret:
-    add $8, %rsp
-iret_of_frame:                  /* 48(%rsp): the frame, 88(%rsp): the vCPU */
-    cmpb $0, 88 + V(V_IN_NMI)(%rsp)
-    jne iret_and_more
-iret_as_called:
-    mov 72(%rsp), %rcx
-1:  mov 40(%rcx), %rax          /* cs */
-2:  mov 48(%rcx), %rdx          /* rflags */
-3:  mov 32(%rcx), %r11
-    mov %r11, 48(%rsp)          /* rip */
-4:  mov 56(%rcx), %r11
-    mov %r11, 72(%rsp)          /* rsp */
-    mov 88 + V(V_VCPU_INFO)(%rsp), %r11
-    bt $9, %edx
-    setnc 1(%r11)               /* the new upcall mask: !IF */
-    and $~(EFL_IOPL | EFL_VM), %edx
-    or $EFL_IF, %edx
-    mov %rdx, 64(%rsp)          /* rflags */
-    movzwl (%r11), %r10d
-    not %eax
-    test $3, %al
-    jz 8f
-    /* to the guest kernel */
-    dec %r10d
-    cmp $0xfe, %r10d
-    jbe 9f
-5:  mov (%rcx), %rax
-6:  mov 8(%rcx), %r11
-7:  mov 16(%rcx), %rcx
-    mov 24(%rsp), %rdx
-    mov 16(%rsp), %r10
-    add $48, %rsp
-    jmp iret_hypercall
-
-    /* to guest user mode */
-8:  not %eax
-    mov %rax, 56(%rsp)          /* cs */
-11: mov 64(%rcx), %rax
-    or $3, %eax
-    mov %rax, 80(%rsp)          /* ss */
-    cmpq $0, 88 + V(V_USER_CR3)(%rsp)
-    je no_user_table
-    movb $0, 88 + V(V_MODE)(%rsp)
-    dec %r10d
-    cmp $0xfe, %r10d
-    jbe 9f
-12: mov (%rcx), %rax
-    mov %rax, (%rsp)
-13: testl $0x100, 24(%rcx)      /* VGCF_in_syscall */
-    jnz 16f
-14: mov 8(%rcx), %r11
-15: mov 16(%rcx), %rcx
-    swapgs
-    USER_CR3 88, %rsp
-    mov (%rsp), %rax
-    mov 24(%rsp), %rdx
-    mov 16(%rsp), %r10
-    add $48, %rsp
-    jmp iret_to_user
-    /* by SYSRET, unless it would fault here for a non-canonical rip */
-16: mov 64(%rsp), %r11
-    mov 48(%rsp), %rcx
-    movq $USER_CS, 56(%rsp)
-    movq $USER_SS, 80(%rsp)
-    swapgs
-    USER_CR3 88, %rsp
-    mov %rcx, %rax
-    shr $47, %rax
-    jnz 17f
-    mov (%rsp), %rax
-    mov 24(%rsp), %rdx
-    mov 16(%rsp), %r10
-    mov 72(%rsp), %rsp
-    sysretq
-17: mov (%rsp), %rax
-    mov 24(%rsp), %rdx
-    mov 16(%rsp), %r10
-    add $48, %rsp
-    jmp iret_to_user
-
-    /* an event is due before the guest goes on */
-9:  mov (%rcx), %rax
-18: mov 8(%rcx), %r11
-19: mov 16(%rcx), %rcx
-    mov 24(%rsp), %rdx
-    mov 16(%rsp), %r10
-    add $48, %rsp
-    jmp hypercall_events
-
-    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 11b, 12b, 13b, 14b, 15b, 9b, 18b, 19b
-    EX \l, bad_iret_stack
-    .endr
-
-bad_iret_stack:
-    lea bad_iret_stack_text(%rip), %rsi
-    jmp 1f
-no_user_table:
-    lea no_user_table_text(%rip), %rsi
-    jmp 1f
 bad_kernel_stack:
+    xor %edi, %edi
     lea bad_kernel_stack_text(%rip), %rsi
-1:  xor %edi, %edi
     call domain_crash
-
-iret_and_more:
-    call end_nmi
-    mov (%rsp), %r9
-    mov 8(%rsp), %r8
-    mov 32(%rsp), %rsi
-    mov 40(%rsp), %rdi
-    jmp iret_as_called
 
     /*
      * SYSCALL from guest user mode: to the handler that the guest kernel
@@ -834,10 +749,6 @@ run_first_on:
     .section .rodata
 double_fault_text:
     .asciz "double fault"
-bad_iret_stack_text:
-    .asciz "HYPERVISOR_iret: the guest's stack is not readable"
-no_user_table_text:
-    .asciz "HYPERVISOR_iret to user mode with no user page tables"
 bad_kernel_stack_text:
     .asciz "SYSCALL from user mode: the guest kernel's stack is not writable"
 

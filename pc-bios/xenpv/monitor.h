@@ -400,6 +400,8 @@ extern char syscall32_stub[], syscall32_stub_end[];                 /* 64-bit */
 extern char hypercall_entry[], double_fault_task[];                 /* 32-bit */
 void enter_guest(struct regs *regs) __attribute__((noreturn));
 
+void do_iret(struct regs *regs);    /* iret-64.c, for entry-64.S */
+
 /* init.c */
 void start_monitor(void) __attribute__((noreturn));
 void start_secondary(void) __attribute__((noreturn));
@@ -530,7 +532,7 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 #endif
 BY_REGISTER long refused_hypercall(ulong nr, ulong op);
 long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
-void end_nmi(void);                 /* for entry-*.S, before an iret */
+void end_nmi(void);                 /* by an iret */
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 
 /*

@@ -54,6 +54,9 @@ static void go(void *unused)
     return_by(&stack.context);
 }
 
+/* VGCF_in_syscall: RCX and R11 are what SYSRET makes of them */
+static bool in_syscall;
+
 /* To a program whose first instruction is the end of it */
 static void program(const char *name, ulong flags, ulong ss, struct trap *t)
 {
@@ -61,6 +64,9 @@ static void program(const char *name, ulong flags, ulong ss, struct trap *t)
         .frame = {
             user_address(user_return), FLAT_USER_CS, flags, STACK, ss
         },
+#ifdef __x86_64__
+        .flags = in_syscall ? VGCF_in_syscall : 0,
+#endif
     };
     check(catch_exception(t, go, NULL) && t->vector == 0x81 && t->from_user,
           "%s: no trap of the program's, but %s", name, trap_name(t->vector));
@@ -69,9 +75,14 @@ static void program(const char *name, ulong flags, ulong ss, struct trap *t)
     check_eq(t->cs, FLAT_USER_CS, "%s: its CS", name);
     check_eq(t->ss, FLAT_USER_SS, "%s: its SS", name);
     check_eq(t->regs->ax, AX, "%s: (r|e)ax", name);
-    check_eq(t->regs->cx, CX, "%s: (r|e)cx", name);
+    check_eq(t->regs->cx, in_syscall ? user_address(user_return) : CX,
+             "%s: (r|e)cx", name);
 #ifdef __x86_64__
-    check_eq(t->regs->r11, R11, "%s: r11", name);
+    if (in_syscall) {
+        check_eq(t->regs->r11 & FLAGS, FLAGS, "%s: r11", name);
+    } else {
+        check_eq(t->regs->r11, R11, "%s: r11", name);
+    }
 #endif
     check_eq(t->flags & (FLAGS | X86_EFLAGS_TF | X86_EFLAGS_DF | 0x20000),
              FLAGS, "%s: its flags", name);
@@ -130,11 +141,10 @@ static void on_event(evtchn_port_t which)
     nr_events++;
 }
 
-void test_main(void)
+static void each_way(void)
 {
     struct trap t;
 
-    user_init();
     program("events let in", FLAGS | X86_EFLAGS_IF, FLAT_USER_SS, &t);
     check_eq(t.saved_upcall_mask, 0, "the upcall mask with IF");
     program("events masked", FLAGS, FLAT_USER_SS, &t);
@@ -146,10 +156,9 @@ void test_main(void)
                 &t);
     }
 
-    port = bind_ipi(on_event);
-    unmask_port(port);
     mask_upcalls();
     check_ret(send_event(port), 0, "EVTCHNOP_send");
+    nr_events = 0;
     program("an event that is masked", FLAGS, FLAT_USER_SS, &t);
     check_eq(nr_events, 0, "events without IF");
     mask_upcalls();
@@ -160,7 +169,17 @@ void test_main(void)
     check(last_upcall.from_user, "the upcall is in the kernel");
     check_eq(last_upcall.ip, user_address(user_return),
              "where the upcall finds the program");
+}
+
+void test_main(void)
+{
+    user_init();
+    port = bind_ipi(on_event);
+    unmask_port(port);
+    each_way();
 #ifdef __x86_64__
+    in_syscall = true;
+    each_way();
     read_program_gs();
 #endif
 }
