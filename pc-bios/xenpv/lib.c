@@ -28,15 +28,6 @@ void *memset(void *to, int c, size_t n)
 
 /* Guest virtual memory */
 
-static ulong copy_fixup(void *to, const void *from, ulong n)
-{
-    asm volatile("1: rep movsb\n\t"
-                 "2:\n\t"
-                 EX_TABLE(1b, 2b)
-                 : "+D" (to), "+S" (from), "+c" (n) : : "memory");
-    return n;
-}
-
 static inline int copy(ulong to, ulong from, ulong size, ulong guest)
 {
     ulong val;
@@ -47,14 +38,17 @@ static inline int copy(ulong to, ulong from, ulong size, ulong guest)
     /* A few longs are the common case: no string instruction for those */
     for (; size >= sizeof(ulong) && size <= 16 * sizeof(ulong);
          size -= sizeof(ulong), to += sizeof(ulong), from += sizeof(ulong)) {
-        if (read_guest_long(from, &val) || write_guest_long(to, val)) {
-            return -EFAULT;
-        }
+        GET_GUEST(val, from, fault);
+        PUT_GUEST(to, val, fault);
     }
-    if (size && copy_fixup((void *)to, (void *)from, size)) {
-        return -EFAULT;
+    if (size) {
+        asm volatile goto("1: rep movsb\n\t" EX_TABLE(1b, %l[fault])
+                          : "+D" (to), "+S" (from), "+c" (size)
+                          : : "memory" : fault);
     }
     return 0;
+fault:
+    return -EFAULT;
 }
 
 int copy_from_guest(void *to, ulong from, ulong size)
@@ -176,11 +170,10 @@ static void print_regs(const struct regs *regs)
     for (int i = 0; i < 8; i++) {
         ulong val;
 
-        if (read_guest_long(sp + i * sizeof(ulong), &val)) {
-            break;
-        }
+        GET_GUEST(val, sp + i * sizeof(ulong), end);
         printk("%s%p", i ? " " : "stack ", val);
     }
+end:
     printk("\n");
 }
 

@@ -313,39 +313,6 @@ ulong find_fixup(ulong ip);
              : : "r" (val), "m" (*(volatile ulong *)(addr)) \
              : "memory" : label)
 
-/* The same; evaluates to true if it faulted */
-static inline bool read_guest_long(ulong addr, ulong *val)
-{
-    bool bad = false;
-    ulong v = 0;
-
-    asm volatile("1: mov %2, %1\n\t"
-                 "2:\n\t"
-                 ".pushsection .fixup, \"ax\"\n\t"
-                 "3: movb $1, %b0\n\t"
-                 "jmp 2b\n\t"
-                 ".popsection\n\t"
-                 EX_TABLE(1b, 3b)
-                 : "+q" (bad), "=&r" (v) : "m" (*(ulong *)addr) : "memory");
-    *val = v;
-    return bad;
-}
-
-static inline bool write_guest_long(ulong addr, ulong val)
-{
-    bool bad = false;
-
-    asm volatile("1: mov %2, %1\n\t"
-                 "2:\n\t"
-                 ".pushsection .fixup, \"ax\"\n\t"
-                 "3: movb $1, %b0\n\t"
-                 "jmp 2b\n\t"
-                 ".popsection\n\t"
-                 EX_TABLE(1b, 3b)
-                 : "+q" (bad), "=m" (*(ulong *)addr) : "r" (val) : "memory");
-    return bad;
-}
-
 /* A lock is never held by who waits for an event or for the machine */
 struct spinlock {
     u32 held;

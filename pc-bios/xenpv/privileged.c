@@ -185,7 +185,6 @@ static bool read_guest_cr(struct vcpu *v, unsigned nr, ulong *val)
 
 static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
 {
-    bool bad = false;
     u32 allowed[4];
 
     guest_cpuid(v, 0xd, 0, allowed);
@@ -193,20 +192,13 @@ static bool emulate_xsetbv(struct vcpu *v, struct regs *regs)
         ((u32)regs->ax & ~allowed[0]) || ((u32)regs->dx & ~allowed[3])) {
         return false;
     }
-    asm volatile("1: .byte 0x0f, 0x01, 0xd1\n\t"
-                 "2:\n\t"
-                 ".pushsection .fixup, \"ax\"\n\t"
-                 "3: movb $1, %b0\n\t"
-                 "jmp 2b\n\t"
-                 ".popsection\n\t"
-                 EX_TABLE(1b, 3b)
-                 : "+q" (bad)
-                 : "a" ((u32)regs->ax), "c" ((u32)regs->cx),
-                   "d" ((u32)regs->dx));
-    if (!bad) {
-        v->xcr0 = (u32)regs->ax | (u64)(u32)regs->dx << 32;
-    }
-    return !bad;
+    asm goto("1: .byte 0x0f, 0x01, 0xd1\n\t" EX_TABLE(1b, %l[bad])
+             : : "a" ((u32)regs->ax), "c" ((u32)regs->cx),
+                 "d" ((u32)regs->dx) : : bad);
+    v->xcr0 = (u32)regs->ax | (u64)(u32)regs->dx << 32;
+    return true;
+bad:
+    return false;
 }
 
 /* In the kernel, which has set CR4.TSD */

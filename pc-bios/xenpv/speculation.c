@@ -92,31 +92,24 @@ static u32 cpuid_reg(u32 leaf, unsigned reg)
 /* False: the CPU has it not, whatever CPUID says */
 static bool wrmsr_safe(u32 msr, u64 val)
 {
-    bool bad = false;
-
-    asm volatile("1: wrmsr\n\t"
-                 "2:\n\t"
-                 ".pushsection .fixup, \"ax\"\n\t"
-                 "3: movb $1, %b0\n\t"
-                 "jmp 2b\n\t"
-                 ".popsection\n\t"
-                 EX_TABLE(1b, 3b)
-                 : "+q" (bad)
-                 : "c" (msr), "a" ((u32)val), "d" ((u32)(val >> 32))
-                 : "memory");
-    return !bad;
+    asm goto("1: wrmsr\n\t" EX_TABLE(1b, %l[none])
+             : : "c" (msr), "a" ((u32)val), "d" ((u32)(val >> 32))
+             : "memory" : none);
+    return true;
+none:
+    return false;
 }
 
 /* 0: likewise */
 static u64 rdmsr_safe(u32 msr)
 {
-    u32 lo = 0, hi = 0;
+    u32 lo, hi;
 
-    asm volatile("1: rdmsr\n\t"
-                 "2:\n\t"
-                 EX_TABLE(1b, 2b)
-                 : "+a" (lo), "+d" (hi) : "c" (msr));
+    asm volatile goto("1: rdmsr\n\t" EX_TABLE(1b, %l[none])
+                      : "=a" (lo), "=d" (hi) : "c" (msr) : : none);
     return lo | (u64)hi << 32;
+none:
+    return 0;
 }
 
 /* Is IBRS a state to be in for good, and not one to enter with each trap? */
