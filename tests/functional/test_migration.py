@@ -107,6 +107,23 @@ class Migration(BusyTest):
             print('# %s: not post-copy: %s' % (self.name(), e), flush=True)
         self.all_is_well(guest)
 
+    def assert_same_memory(self, guest, other):
+        """Both stand still"""
+        for name, start, size in ('RAM', 0, 256 * MIB), \
+                                 ('core', CORE, CORE_SIZE):
+            files = []
+            for i, process in enumerate((guest, other)):
+                memory = paths.result(self.log_name('.%s%d' % (name, i)))
+                process.qmp.command('pmemsave', val=start, size=size,
+                                    filename=memory)
+                files.append(open(memory, 'rb'))
+                os.unlink(memory)
+            wrong = [hex(n << 12) for n in range(size >> 12)
+                     if files[0].read(4096) != files[1].read(4096)]
+            for file in files:
+                file.close()
+            self.assertEqual(wrong, [], 'frames of ' + name)
+
     def test_files(self):
         """A guest is not the same after a program or a file with a place for
         each page has had it"""
@@ -117,13 +134,19 @@ class Migration(BusyTest):
         for save, load, capabilities in (
                 ('exec:cat > ' + path, 'exec:cat ' + path, []),
                 ('file:' + path, 'file:' + path, ['mapped-ram', 'multifd'])):
+            # Pages of zeroes where a reset of the target puts a kernel
+            self.check(guest, 'dd if=/dev/zero of=/tmp/zeroes bs=1M count=100; '
+                       'rm /tmp/zeroes')
             self.set((guest,), capabilities)
             self.migrate(guest, save)
+            other = self.target('defer', '-S', '-sandbox', 'on')
+            self.set((other,), capabilities)
+            other.qmp.command('migrate-incoming', uri=load)
+            self.migrated(other)
+            self.assert_same_memory(guest, other)
             self.quit(guest)
-            guest = self.target('defer', '-sandbox', 'on')
-            self.set((guest,), capabilities)
-            guest.qmp.command('migrate-incoming', uri=load)
-            self.wait_running(guest)
+            guest = other
+            guest.qmp.command('cont')
             self.set((guest,), ['!' + c for c in capabilities])
             self.goes_on(guest)
         self.all_is_well(guest)
@@ -177,19 +200,7 @@ class Migration(BusyTest):
         self.set((guest,), max_bandwidth=40 * MIB, downtime_limit=1000)
         info = self.migrate(guest, uri)
         self.assertGreater(info['ram']['dirty-sync-count'], 1, info)
-        for name, start, size in ('RAM', 0, 256 * MIB), \
-                                 ('core', CORE, CORE_SIZE):
-            files = []
-            for i, process in enumerate((guest, other)):
-                memory = paths.result(self.log_name('.%s%d' % (name, i)))
-                self.addCleanup(os.unlink, memory)
-                process.qmp.command('pmemsave', val=start, size=size,
-                                    filename=memory)
-                files.append(open(memory, 'rb'))
-                self.addCleanup(files[i].close)
-            wrong = [hex(n << 12) for n in range(size >> 12)
-                     if files[0].read(4096) != files[1].read(4096)]
-            self.assertEqual(wrong, [], 'frames of ' + name)
+        self.assert_same_memory(guest, other)
         self.quit(guest)
         other.qmp.command('cont')
         self.all_is_well(other)

@@ -91,6 +91,51 @@ static int rm(XenstoreImplState *s, unsigned tx, const char *path)
     return xs_impl_rm(s, DOMID_GUEST, tx, path);
 }
 
+/* The CPU time that it takes to list n nodes: the best of a few */
+static int64_t time_to_list(XenstoreImplState *s, int n)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    int64_t best = INT64_MAX;
+
+    for (int i = 0; i < n; i++) {
+        g_autofree char *path = g_strdup_printf("/many%d/%d", n, i);
+
+        g_assert_cmpint(xs_impl_write(s, DOMID_QEMU, XBT_NULL, path, value),
+                        ==, 0);
+    }
+    for (int i = 0; i < 5; i++) {
+        g_autofree char *path = g_strdup_printf("/many%d", n);
+        GList *items = NULL;
+        struct timespec before, after;
+        uint64_t gencnt;
+
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+        g_assert_cmpint(xs_impl_directory(s, DOMID_QEMU, XBT_NULL, path,
+                                          &gencnt, &items), ==, 0);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+        g_assert_cmpuint(g_list_length(items), ==, n);
+        for (GList *l = items; l->next; l = l->next) {
+            g_assert_cmpstr(l->data, <, l->next->data);
+        }
+        g_list_free_full(items, g_free);
+        best = MIN(best, (after.tv_sec - before.tv_sec) * 1000000000 +
+                         after.tv_nsec - before.tv_nsec);
+    }
+    return best;
+}
+
+/* Eight times the names do not take sixty-four times as long */
+static void test_long_directory(void)
+{
+    XenstoreImplState *s = create();
+    int64_t few = time_to_list(s, 1000), many = time_to_list(s, 8000);
+
+    g_test_message("1000 names: %" PRId64 " us, 8000: %" PRId64 " us",
+                   few / 1000, many / 1000);
+    g_assert_cmpint(many, <, 30 * few);
+    destroy(s);
+}
+
 /* What is removed while a transaction that sees it is open is freed after it */
 static void test_rm_leak(void)
 {
@@ -312,6 +357,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/xenstore/rm-leak", test_rm_leak);
     g_test_add_func("/xenpv/xenstore/rm-twice", test_rm_twice);
     g_test_add_func("/xenpv/xenstore/quota", test_quota);
+    g_test_add_func("/xenpv/xenstore/long-directory", test_long_directory);
     g_test_add_func("/xenpv/xenstore/watches", test_watches);
     g_test_add_func("/xenpv/xenstore/watch-limit", test_watch_limit);
     return g_test_run();
