@@ -273,19 +273,24 @@ const char *xenpv_blkif_check_request(XenBlockDataPlane *dp, BlkifRequest *req)
         struct blkif_request_segment *seg = &req->segs[i];
 
         if (seg->first_sect > seg->last_sect ||
-            seg->last_sect >= XEN_PAGE_SIZE / dp->sector_size) {
+            seg->last_sect >= XEN_PAGE_SIZE / XEN_BLKIF_SECTOR_SIZE) {
             return "segment";
         }
-        req->size += (seg->last_sect - seg->first_sect + 1) * dp->sector_size;
+        req->size += (seg->last_sect - seg->first_sect + 1) *
+                     XEN_BLKIF_SECTOR_SIZE;
     }
     if (req->op != BLKIF_OP_DISCARD) {
-        req->nr_sectors = req->size / dp->sector_size;
+        req->nr_sectors = req->size / XEN_BLKIF_SECTOR_SIZE;
     }
     if (req->nr_sectors &&
         (req->sector > sectors || req->nr_sectors > sectors - req->sector)) {
         return "beyond the end";
     }
-    req->offset = req->nr_sectors ? req->sector * dp->sector_size : 0;
+    if (req->nr_sectors && ((req->sector | req->nr_sectors) *
+                            XEN_BLKIF_SECTOR_SIZE) % dp->block_size) {
+        return "part of a block";
+    }
+    req->offset = req->nr_sectors ? req->sector * XEN_BLKIF_SECTOR_SIZE : 0;
     return NULL;
 }
 
@@ -306,7 +311,6 @@ void xenpv_blkif_release_data(BlkifRequest *req)
 bool xenpv_blkif_map_data(BlkifRequest *req)
 {
     XenBlockDataPlane *dp = req->dp;
-    unsigned sector_size = dp->sector_size;
 
     qemu_iovec_init(&req->qiov, req->nr_segs);
     if (dp->persistent) {
@@ -314,8 +318,9 @@ bool xenpv_blkif_map_data(BlkifRequest *req)
     }
     for (unsigned i = 0; i < req->nr_segs; i++) {
         struct blkif_request_segment *seg = &req->segs[i];
-        uint32_t len = (seg->last_sect - seg->first_sect + 1) * sector_size;
-        uint32_t start = seg->first_sect * sector_size;
+        uint32_t len = (seg->last_sect - seg->first_sect + 1) *
+                       XEN_BLKIF_SECTOR_SIZE;
+        uint32_t start = seg->first_sect * XEN_BLKIF_SECTOR_SIZE;
         BlkifGrant *grant = get_grant(dp, seg->gref, xenpv_blkif_is_read(req));
         void *data = grant ? grant->data + start
                            : xenpv_gnttab_use(seg->gref, start, len,

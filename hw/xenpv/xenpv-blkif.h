@@ -71,7 +71,7 @@ typedef struct BlkifRequest {
 struct XenBlockDataPlane {
     XenDevice *xendev;
     BlockBackend *blk;
-    unsigned sector_size;
+    unsigned block_size;                /* sectors are of 512 bytes, always */
     IOThread *iothread;
     AioContext *ctx;
     QEMUBH *ring_bh, *retry_bh, *stop_bh;   /* in ctx */
@@ -110,7 +110,7 @@ struct XenBlockDataPlane {
     /* Of both */
     bool drained, paused;               /* the main thread sets them */
     bool quiet;                         /* quiet_bh() will come, or has */
-    Stat64 sectors;                     /* likewise, of sector_size */
+    Stat64 sectors;                     /* likewise, of 512 bytes */
 };
 
 /* What is wrong with the operation; to be compared by its address */

@@ -36,6 +36,7 @@
 #include "qemu/atomic.h"
 #include "qemu/defer-call.h"
 #include "qemu/main-loop.h"
+#include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/xen/xen-block.h"
 #include "migration/vmstate.h"
@@ -50,6 +51,8 @@
 #define MAX_SEGS_AT_ONCE    8192
 /* As many as the largest ring has: 256 pages of the smallest requests */
 #define MAX_LOADED          32768
+/* Sectors of a piece of a discard: whole blocks, of whatever size they are */
+#define MAX_DISCARD         (1 * GiB / XEN_BLKIF_SECTOR_SIZE)
 /* From so many in flight on, what is submitted at once goes as a batch */
 #define BATCH_FROM          2
 
@@ -180,9 +183,7 @@ static void discard_more(void *opaque, int ret)
 {
     BlkifRequest *req = opaque;
     XenBlockDataPlane *dp = req->dp;
-    int64_t bytes = MIN(req->nr_sectors,
-                        BDRV_REQUEST_MAX_BYTES / dp->sector_size) *
-                    dp->sector_size;
+    int64_t bytes = MIN(req->nr_sectors, MAX_DISCARD) * XEN_BLKIF_SECTOR_SIZE;
 
     if (ret < 0 || !bytes || !dp->running) {
         stage_done(req, ret);
@@ -190,7 +191,7 @@ static void discard_more(void *opaque, int ret)
     }
     blk_aio_pdiscard(dp->blk, req->offset, bytes, discard_more, req);
     req->offset += bytes;
-    req->nr_sectors -= bytes / dp->sector_size;
+    req->nr_sectors -= bytes / XEN_BLKIF_SECTOR_SIZE;
 }
 
 /* Begin the stage that the request is in */
@@ -516,7 +517,7 @@ static int block_pre_save(void *opaque)
         *copy = *req;
         if (req->op == BLKIF_OP_DISCARD) {
             /* What is left of it */
-            copy->sector = req->offset / dp->sector_size;
+            copy->sector = req->offset / XEN_BLKIF_SECTOR_SIZE;
         }
     }
     return 0;
@@ -643,7 +644,7 @@ static void set_sectors(XenBlockDataPlane *dp)
 {
     int64_t length = blk_getlength(dp->blk);
 
-    stat64_set(&dp->sectors, length < 0 ? 0 : length / dp->sector_size);
+    stat64_set(&dp->sectors, length < 0 ? 0 : length / XEN_BLKIF_SECTOR_SIZE);
 }
 
 /* As blkback does it: the state, written once more, makes the front end look */
@@ -683,7 +684,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->refs = 1;
     dp->blk = blk;
     blk_ref(blk);
-    dp->sector_size = sector_size;
+    dp->block_size = sector_size;
     dp->grants = g_hash_table_new(NULL, NULL);
     QTAILQ_INIT(&dp->idle);
     QTAILQ_INIT(&dp->stopped);
@@ -712,6 +713,9 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     vmstate_register(VMSTATE_IF(xendev), 0, &vmstate_block, dp);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
                               XENPV_BLKIF_MAX_SEGS);
+    xen_device_backend_printf(xendev, "physical-sector-size", "%u",
+                              XEN_BLOCK_DEVICE(xendev)->props.conf.
+                              physical_block_size);
     xen_device_backend_printf(xendev, "feature-barrier", "%u", 1);
     if (XEN_BLOCK_DEVICE(xendev)->props.feature_persistent) {
         xen_device_backend_printf(xendev, "feature-persistent", "%u", 1);

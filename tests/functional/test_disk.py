@@ -111,6 +111,22 @@ class Disk(LinuxTest):
         self.assert_status(guest, 0)
 
     @only('functional')
+    def test_4k(self):
+        """Linux cannot use a disk whose blocks are of 4 KiB, or takes it for
+        one of another size; or does not hear of the physical blocks"""
+        image = self.make_image('raw', 16 * MIB)
+        guest = self.boot('-drive', 'if=none,id=d,format=raw,file=' + image,
+                          '-device', 'xen-disk,drive=d,vdev=xvda,'
+                          'logical_block_size=4096,physical_block_size=8192')
+        self.wait_for(guest, '[ -b /dev/xvda ]')
+        self.check(guest, 'cd /sys/block/xvda; cat size queue/logical_block_size '
+                   'queue/physical_block_size | tr "\\n" " "; cd /',
+                   '^32768 4096 8192 ')
+        self.transfer(guest, 'xvda', image, 16)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    @only('functional')
     def test_iothread(self):
         """The same in an IOThread, with a ring of several pages and two disks
         at once"""

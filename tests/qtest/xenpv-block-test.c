@@ -48,6 +48,7 @@ static void test_nodes(void)
     xs_assert(qts, f.back, "frontend-id", "1");
     xs_assert(qts, f.back, "sectors", "4096");
     xs_assert(qts, f.back, "sector-size", "512");
+    xs_assert(qts, f.back, "physical-sector-size", "512");
     xs_assert(qts, f.back, "info", "0");
     xs_assert(qts, f.back, "mode", "w");
     xs_assert(qts, f.back, "feature-flush-cache", "1");
@@ -422,6 +423,59 @@ static void test_bad_connection(void)
         frontend_destroy(&d.f);
         qtest_quit(qts);
     }
+    remove_image(path);
+}
+
+/*
+ * A disk with blocks of 4 KiB: whole blocks only, but everything is counted in
+ * sectors of 512 bytes, or Linux finds a disk an eighth as large, and other data
+ */
+static void test_4k(void)
+{
+    char *path = image();
+    QTestState *qts = start(path, ONE_DISK
+                            ",logical_block_size=4096,physical_block_size=8192");
+    Seg segs[2] = { { DATA_REF, 0, 7 }, { DATA_REF + 1, 0, 7 } };
+    uint8_t buf[XENPV_PAGE];
+    Disk d;
+
+    connect_disk(&d, qts, "51712", false, 1);
+    xs_assert(qts, d.f.back, "sectors", "4096");
+    xs_assert(qts, d.f.back, "sector-size", "4096");
+    xs_assert(qts, d.f.back, "physical-sector-size", "8192");
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, SECTORS - 16, 2, segs), ==, 0);
+    assert_pattern(qts, 1, 0, (SECTORS - 8) * SECTOR, XENPV_PAGE);
+    fill(qts, 0, 0xa1);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 24, 1, segs), ==, 0);
+    image_read(path, buf, 24 * SECTOR, sizeof(buf));
+    g_assert_cmphex(buf[0], ==, 0xa1);
+    g_assert_cmphex(buf[XENPV_PAGE - 1], ==, 0xa1);
+
+    g_assert_cmpint(request(&d, BLKIF_OP_FLUSH_DISKCACHE, 1, 0, NULL), ==, 0);
+
+    /* A block that spans two frames is whole; others begin or end within one */
+    segs[0] = (Seg) { DATA_REF, 4, 7 };
+    segs[1] = (Seg) { DATA_REF + 1, 0, 3 };
+    g_assert_cmpint(request(&d, BLKIF_OP_READ, 32, 2, segs), ==, 0);
+    assert_pattern(qts, 1, 0, 36 * SECTOR, 4 * SECTOR);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 32, 1, segs), ==,
+                    BLKIF_RSP_ERROR);
+    g_assert_cmpint(request(&d, BLKIF_OP_WRITE, 36, 2, segs), ==,
+                    BLKIF_RSP_ERROR);
+    image_read(path, buf, 32 * SECTOR, sizeof(buf));
+    for (int i = 0; i < XENPV_PAGE; i++) {
+        g_assert_cmphex(buf[i], ==, pattern(32 * SECTOR + i));
+    }
+    put_request(&d, BLKIF_OP_DISCARD, 1024, 0, NULL, 8);
+    put_request(&d, BLKIF_OP_DISCARD, 1040, 0, NULL, 4);
+    push(&d);
+    g_assert_cmpint(answer(&d, BLKIF_OP_DISCARD) + answer(&d, BLKIF_OP_DISCARD),
+                    ==, BLKIF_RSP_ERROR);
+    image_read(path, buf, 1040 * SECTOR, sizeof(buf));
+    g_assert_cmphex(buf[0], ==, pattern(1040 * SECTOR));
+    assert_works(&d);
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
     remove_image(path);
 }
 
@@ -1061,6 +1115,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block/bad-requests", test_bad_requests);
     qtest_add_func("/xenpv/block/bad-ring", test_bad_ring);
     qtest_add_func("/xenpv/block/bad-connection", test_bad_connection);
+    qtest_add_func("/xenpv/block/4k", test_4k);
     qtest_add_func("/xenpv/block/readonly", test_readonly);
     qtest_add_func("/xenpv/block/errors", test_errors);
     qtest_add_func("/xenpv/block/plug", test_plug);
