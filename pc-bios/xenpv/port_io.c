@@ -1,10 +1,10 @@
 /*
  * I/O ports, the I/O privilege level, and the hypercall for both
  *
- * The domain has no ports: what is here is who may try, and what there is to read.
+ * The domain has no ports: who may try reads ones, and what is written goes nowhere.
  * privileged.c calls it for the kernel, traps.c for programs, whose kernel may have
- * given them the right. The rest of physdev_op is for domains with devices. INS and OUTS stay the #GP that they are: no driver uses
- * them on a port that reads as ones.
+ * given them the right. The rest of physdev_op is for domains with devices. INS and
+ * OUTS stay the #GP that they are: no driver uses them on a port that reads as ones.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,58 +44,21 @@ static bool io_allowed(struct vcpu *v, struct regs *regs, u16 port,
     return true;
 }
 
-/*
- * I/O of a domain that has no ports: reads give ones, writes go nowhere. As Xen
- * has it, two registers that say which of others is meant can be read back, that
- * of PCI's configuration space and that of the CMOS.
- */
-#define PORT_CMOS       0x70
-#define PORT_PCI        0xcf8
-static u32 pci_address;
-static u8 cmos_index;
-
-static u32 io_read(u16 port, unsigned size)
-{
-    unsigned cmos = PORT_CMOS - port;
-    u32 ones = ~0u >> (32 - 8 * size);
-
-    if (port == PORT_PCI && size == 4) {
-        return pci_address;
-    }
-    return cmos < size ? ones & ~((u32)(u8)~cmos_index << (8 * cmos)) : ones;
-}
-
-static void io_write(u16 port, unsigned size, u32 val)
-{
-    unsigned cmos = PORT_CMOS - port;
-
-    if (port == PORT_PCI && size == 4) {
-        pci_address = val;
-    } else if (cmos < size) {
-        cmos_index = val >> (8 * cmos);
-    }
-}
-
 static bool emulate_in_out(struct vcpu *v, struct regs *regs, struct insn *in)
 {
     unsigned size = !(in->opcode & 1) ? 1 : in->op_size == 2 ? 2 : 4;
     u16 port = in->opcode < 0xe8 ? next(in) : regs->dx;
-    u32 val;
 
     if (in->len > in->avail || !io_allowed(v, regs, port, size)) {
         return false;
     }
     if (in->opcode & 2) {
-        io_write(port, size, regs->ax);
-        return true;
+        return true;            /* out */
     }
-    val = io_read(port, size);
     if (size == 4) {
-        regs->ax = val;
+        regs->ax = 0xffffffff;
     } else {
-        ulong mask = size == 1 ? 0xff : 0xffff;
-
-        regs->ax = (regs->ax & ~mask) | val;
+        regs->ax |= size == 1 ? 0xff : 0xffff;
     }
     return true;
 }

@@ -43,13 +43,8 @@ IO_FN(insb, PORT, "insb")
 IO_FN(rep_insl, PORT, "rep insl")
 IO_FN(outsb, PORT, "outsb")
 IO_FN(rep_outsw, PORT, "rep outsw")
-/* Registers that are read back: PCI's address, and the CMOS's index */
-IO_FN(pci, 0xcf8, "mov $0x80001234, %%eax; out %%eax, %%dx; mov $0, %%eax; in %%dx, %%eax")
-IO_FN(pci_outb, 0xcf8, "mov $0x80001234, %%eax; out %%eax, %%dx; mov $0, %%al;"
-      "out %%al, %%dx; in %%dx, %%al; mov %%al, %%cl; in %%dx, %%eax")
-IO_FN(cmos, 0x6e, "mov $0x5a, %%al; out %%al, $0x70; mov $0, %%eax; in $0x70, %%al;"
-      "mov %%al, %%cl; in %%dx, %%eax")
-IO_FN(cmos_wide, 0x6f, "mov $0x12345678, %%eax; out %%eax, %%dx; in $0x70, %%al")
+/* Not as under Xen, which lets PCI's address be read back */
+IO_FN(pci, 0xcf8, "mov $0x80001234, %%eax; out %%eax, %%dx; in %%dx, %%eax")
 
 static bool user;       /* who does it */
 static const char *who;
@@ -105,15 +100,7 @@ static void ports(void)
     RUN(inl);
     done("inl", 0xffffffff);
     RUN(pci);
-    done("out to 0xcf8, in", 0x80001234);
-    RUN(pci_outb);
-    done("0xcf8 after a byte", 0x80001234);
-    check_eq((uint8_t)state.cx, 0xff, "%s: a byte of 0xcf8", who);
-    RUN(cmos);
-    done("0x6e to 0x71", 0xff5affff);
-    check_eq((uint8_t)state.cx, 0x5a, "%s: 0x70", who);
-    RUN(cmos_wide);
-    check_eq((uint8_t)state.ax, 0x56, "%s: 0x70, written wide", who);
+    done("out to 0xcf8, in", 0xffffffff);
 }
 
 /* By the bitmap, all of whose ports an instruction needs */
