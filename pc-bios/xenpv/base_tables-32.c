@@ -22,7 +22,7 @@ bool hv_copy(unsigned level, unsigned i, u64 entry)
     if (level != 2 || i < HV_SLOT) {
         return false;
     }
-    if (i >= HV_SLOT + HV_LINEAR && table_level(mfn) == 2) {
+    if (i >= HV_SLOT + HV_LINEAR && mfn_level(mfn) == 2) {
         return true;
     }
     return !mfn_is_ram(mfn);

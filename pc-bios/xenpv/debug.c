@@ -11,34 +11,32 @@
 
 #include "monitor.h"
 
-WRITE_REG(write_db0, "db0")
-WRITE_REG(write_db1, "db1")
-WRITE_REG(write_db2, "db2")
-WRITE_REG(write_db3, "db3")
-WRITE_REG(write_db6, "db6")
-WRITE_REG(write_db7, "db7")
-
 static void load_debugreg(unsigned reg, ulong val)
 {
     switch (reg) {
-    case 0:
-        write_db0(val);
+#define LOAD(nr) \
+    case nr: \
+        asm volatile("mov %0, %%db" #nr : : "r" (val)); \
         break;
-    case 1:
-        write_db1(val);
-        break;
-    case 2:
-        write_db2(val);
-        break;
-    case 3:
-        write_db3(val);
-        break;
-    case 6:
-        write_db6(val);
-        break;
-    case 7:
-        write_db7(val);
+    LOAD(0)
+    LOAD(1)
+    LOAD(2)
+    LOAD(3)
+    LOAD(6)
+    LOAD(7)
+#undef LOAD
     }
+}
+
+#define NO_DEBUGREG     (~0u)
+
+/* DR4 and DR5 are other names of DR6 and DR7, or none */
+static unsigned debugreg_of(struct vcpu *v, ulong nr)
+{
+    if (nr == 4 || nr == 5) {
+        return v->cr4 & CR4_DE ? NO_DEBUGREG : nr + 2;
+    }
+    return nr < 8 ? nr : NO_DEBUGREG;
 }
 
 /* What the guest wants in a debug register, as it may have it */
@@ -46,24 +44,12 @@ int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
 {
     ulong io;
 
-    switch (*reg) {
-    case 0 ... 3:
-        if (!access_ok(*val, 0) || !canonical(*val)) {
-            return -EPERM;
-        }
-        return 0;
-    case 4:
-    case 5:
-        if (v->cr4 & CR4_DE) {
-            return -ENODEV;
-        }
-        *reg += 2;
-        break;
-    case 6:
-    case 7:
-        break;
-    default:
+    *reg = debugreg_of(v, *reg);
+    if (*reg == NO_DEBUGREG) {
         return -ENODEV;
+    }
+    if (*reg < 4) {
+        return access_ok(*val, 0) && canonical(*val) ? 0 : -EPERM;
     }
     if (*val != (u32)*val) {
         return -EINVAL;
@@ -102,15 +88,7 @@ HYPERCALL(do_set_debugreg)
 HYPERCALL(do_get_debugreg)
 {
     struct vcpu *v = current_vcpu();
+    unsigned reg = debugreg_of(v, (u32)a1);
 
-    switch ((u32)a1) {
-    case 4:
-    case 5:
-        return v->cr4 & CR4_DE ? -ENODEV : (long)v->debugreg[(u32)a1 + 2];
-    case 0 ... 3:
-    case 6:
-    case 7:
-        return v->debugreg[(u32)a1];
-    }
-    return -ENODEV;
+    return reg == NO_DEBUGREG ? -ENODEV : (long)v->debugreg[reg];
 }

@@ -24,7 +24,7 @@ ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights)
             entry |= PTE_RW | PTE_US;   /* which are not there */
         }
         mfn = PTE_MFN(entry);
-        if ((entry & rights) != rights || table_level(mfn) != level - 1) {
+        if ((entry & rights) != rights || mfn_level(mfn) != level - 1) {
             return NO_FRAME;
         }
     }

@@ -42,9 +42,7 @@ start:
     lea VCPU_VIRT + STACK_TOP(%ebx), %esp
     call start_secondary
 
-    .macro SAVE_REGS
-    push %es
-    push %ds
+    .macro SAVE_GENERAL
     push %eax
     push %ebp
     push %edi
@@ -52,6 +50,22 @@ start:
     push %edx
     push %ecx
     push %ebx
+    .endm
+
+    .macro SAVE_REGS
+    push %es
+    push %ds
+    SAVE_GENERAL
+    .endm
+
+    .macro RESTORE_GENERAL
+    pop %ebx
+    pop %ecx
+    pop %edx
+    pop %esi
+    pop %edi
+    pop %ebp
+    pop %eax
     .endm
 
     .macro MONITOR_SEGMENTS reg
@@ -100,13 +114,7 @@ ret_to_guest_checked:
     dec %eax
     cmp $0xfe, %eax
     jbe 3f
-2:  pop %ebx
-    pop %ecx
-    pop %edx
-    pop %esi
-    pop %edi
-    pop %ebp
-    pop %eax
+2:  RESTORE_GENERAL
 4:  pop %ds
 5:  pop %es
     add $4, %esp
@@ -129,13 +137,7 @@ bad_pop_es:
     push %ds
 1:
 bad_pop_ds:
-    push %eax
-    push %ebp
-    push %edi
-    push %esi
-    push %edx
-    push %ecx
-    push %ebx
+    SAVE_GENERAL
     MONITOR_SEGMENTS eax
     push %esp
     call do_bad_iret
@@ -151,13 +153,7 @@ trap_in_monitor:
     push %esp
     call do_monitor_trap
     add $4, %esp
-    pop %ebx
-    pop %ecx
-    pop %edx
-    pop %esi
-    pop %edi
-    pop %ebp
-    pop %eax
+    RESTORE_GENERAL
 pop_ds:
     pop %ds
 pop_es:

@@ -83,6 +83,26 @@ static inline void *frame(ulong mfn)
 }
 #endif
 
+/* Guest RAM, in frames: [0, low_end) and [4 GiB, 4 GiB + high_pages) */
+extern ulong low_end, high_pages;
+#define FOUR_GIB_MFN    0x100000UL
+
+static inline bool mfn_is_ram(ulong mfn)
+{
+    return mfn < low_end || mfn - FOUR_GIB_MFN < high_pages;
+}
+
+/* FI_TYPE(); 0: plain memory */
+static inline unsigned mfn_level(ulong mfn)
+{
+    return mfn_is_ram(mfn) ? FI_TYPE(frame_table[mfn]) : 0;
+}
+
+static inline bool mfn_is_table(ulong mfn)
+{
+    return mfn_level(mfn) != 0;
+}
+
 /*
  * Page-table entries and descriptors are read by other CPUs, which also set bits
  * in entries. So they are read and written whole, and what depends on an entry's

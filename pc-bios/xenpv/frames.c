@@ -117,11 +117,11 @@ int get_entry_locked(unsigned level, unsigned i, u64 entry)
     if (entry & disallowed(level)) {
         return -EINVAL;
     }
-    if (level > 2 && table_level(mfn) == level) {
+    if (level > 2 && mfn_level(mfn) == level) {
         /* A linear page table: a table as its own next level, read-only */
         return entry & PTE_RW ? -EINVAL : 0;
     }
-    if (level == 2 && table_level(mfn) == 2) {
+    if (level == 2 && mfn_level(mfn) == 2) {
         return entry & PTE_RW ? -EINVAL : 0;
     }
     return get_table_locked(mfn, level - 1,
@@ -132,7 +132,7 @@ void put_entry_locked(unsigned level, u64 entry)
 {
     ulong mfn = PTE_MFN(entry);
 
-    if ((entry & PTE_P) && table_level(mfn) == level - 1) {
+    if ((entry & PTE_P) && mfn_level(mfn) == level - 1) {
         put_table_locked(mfn);
     }
 }

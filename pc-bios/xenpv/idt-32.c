@@ -34,18 +34,8 @@ bool set_direct_gate(struct vcpu *v, const struct trap_info *ti)
     return true;
 }
 
-void set_ldt_holes(struct vcpu *v, bool holes)
-{
-    v->ldt_holes = holes;
-}
-
 void init_gates_of_width(struct vcpu *v)
 {
     set_gate(&v->idt[0x82], (ulong)hypercall_entry, MON_CS, GATE_INTERRUPT, 1, 0);
     set_gate(&v->idt[X86_DF], 0, SEL_DF_TSS, GATE_TASK, 0, 0);
-}
-
-/* SYSCALL is not enabled */
-void load_syscall_msrs(struct vcpu *v)
-{
 }

@@ -20,11 +20,9 @@ void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type, unsigned dpl,
     };
 }
 
-/* With holes in the LDT each page fault needs a look */
-void set_ldt_holes(struct vcpu *v, bool holes)
+void set_page_fault_gate(struct vcpu *v, bool slow)
 {
-    v->ldt_holes = holes;
-    if (holes) {
+    if (slow) {
         set_gate(&v->idt[X86_PF], (ulong)slow_page_fault, MON_CS,
                  GATE_INTERRUPT, 0, 0);
     } else {

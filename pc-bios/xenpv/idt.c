@@ -77,5 +77,7 @@ void load_idt(struct vcpu *v)
         wrmsr(MSR_SYSENTER_ESP, (ulong)v);      /* where its stack ends */
         wrmsr(MSR_SYSENTER_EIP, (ulong)sysenter_entry);
     }
-    load_syscall_msrs(v);
+    if (WORD == 8) {
+        load_syscall_msrs(v);
+    }
 }

@@ -47,7 +47,7 @@ static void vcpu_create(u32 id)
     v->runstate.state = id ? RUNSTATE_offline : RUNSTATE_running;
     v->flush = FLUSH_NONE;
     if (id) {
-        v->start = new_start();
+        v->start = alloc_page();
     }
     vcpus[id] = v;
 }

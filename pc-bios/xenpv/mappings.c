@@ -25,21 +25,6 @@ bool guest_mfn_valid(ulong mfn)
                2 * XENPV_CORE_GRANT_PAGES;
 }
 
-unsigned mfn_level(ulong mfn)
-{
-    return table_level(mfn);
-}
-
-static void init_nx(void)
-{
-    u32 out[4];
-
-    cpuid(0x80000001, out);
-    if (out[3] & (1 << 20)) {
-        nx = PTE_NX;
-    }
-}
-
 /* The image with W^X; the rest of the core region is data */
 u64 core_pte(ulong virt)
 {
@@ -67,16 +52,16 @@ void map_core(u64 *l2)
 
 void init_page_tables(void)
 {
-    u64 data = PTE_P | PTE_A | PTE_D | PTE_PSE;
+    u32 features[4];
 
-    init_nx();
-    data |= nx;
+    cpuid(0x80000001, features);
+    nx = features[3] & 1 << 20 ? PTE_NX : 0;
     low_end = boot_info->nr_pages;
     if (low_end > XENPV_HOLE_START >> 12) {
         low_end = XENPV_HOLE_START >> 12;
     }
     high_pages = boot_info->nr_pages - low_end;
-    init_own_mappings(data);
+    init_own_mappings(nx | PTE_P | PTE_A | PTE_D | PTE_PSE);
     flush_tlb();
 }
 

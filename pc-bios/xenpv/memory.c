@@ -73,7 +73,7 @@ static ulong take_frame(unsigned bits, ulong pfn)
         ulong mfn = pool_next < end ? pool_next : 0;
 
         pool_next = mfn + 1;
-        if (table_level(mfn) == FI_RELEASED) {
+        if (mfn_level(mfn) == FI_RELEASED) {
             frame_table[mfn] = 0;
             nr_released--;
             set_m2p(mfn, pfn == NO_FRAME ? mfn : pfn);

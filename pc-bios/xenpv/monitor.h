@@ -386,7 +386,7 @@ void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
 void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
 void set_trap_gate(struct vcpu *v, u8 vector);
-void set_ldt_holes(struct vcpu *v, bool holes);
+void set_page_fault_gate(struct vcpu *v, bool slow);    /* 64-bit */
 
 /* callbacks.c */
 void set_own_trap_table(struct vcpu *v);
@@ -403,8 +403,6 @@ void init_page_tables(void);
 void init_memory(void);              /* memory.c */
 void map_vcpu_area(u32 id, u64 *l1);
 void map_area_page(struct vcpu *v, int page, u64 pte);
-unsigned mfn_level(ulong mfn);      /* FI_TYPE in frame.h; 0: plain memory */
-#define mfn_is_table(mfn)   (mfn_level(mfn) != 0)
 bool guest_mfn_valid(ulong mfn);
 
 /* frames.c */
@@ -465,7 +463,6 @@ void update_runstate(struct vcpu *v, int state);
 void wait_until_up(struct vcpu *v);
 
 /* vcpu_start.c and vcpu_start-*.c */
-void *new_start(void);              /* for .start */
 long initialise_vcpu(struct vcpu *v, ulong arg);
 void run_secondary(void) __attribute__((noreturn));
 void load_data_segments(struct regs *regs, u16 ds, u16 es, u16 fs, u16 gs);

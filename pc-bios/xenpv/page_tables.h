@@ -7,16 +7,6 @@
  * what the monitor adds is its own mappings in every top-level table, and the
  * rules of Xen's direct paging that a guest can observe.
  *
- * mappings.c     the monitor's own mappings, the vCPUs' areas and the M2P; what
- *                of it differs by width is in mappings-32.c and mappings-64.c
- * frames.c       what each frame is, and how many use it as a table
- * base_tables.c  the top-level tables in use, and CR3; base_tables-32.c has the
- *                copy that a PAE CR3 points to, base_tables-64.c user mode's
- * entries.c      one entry: who may have which value, finding and writing it
- * mmu.c          the hypercalls that change tables and flush TLBs
- * memory.c       the hypercall that gives and takes memory
- * table_writes.c direct writes to level-1 tables
- *
  * A function that one width has not got is declared here for both, so that it is
  * called under "if (WORD == 8)" or 4: the compiler drops the other width's call.
  *
@@ -53,25 +43,12 @@
 /* mappings.c */
 extern u64 hv_entries[HV_SLOT_END - HV_SLOT];
 extern u64 nx;                      /* PTE_NX, if the CPU has it */
-/* Guest RAM, in frames: [0, low_end) and [4 GiB, 4 GiB + high_pages) */
-extern ulong low_end, high_pages;
-#define FOUR_GIB_MFN    0x100000UL
 void set_m2p(ulong mfn, ulong pfn);
 void map_core(u64 *l2);
 u64 core_pte(ulong virt);
 /* mappings-*.c: data has the bits of a superpage without the right to write */
 void init_own_mappings(u64 data);
 extern u64 hv_user_core;            /* 64-bit */
-
-static inline bool mfn_is_ram(ulong mfn)
-{
-    return mfn < low_end || mfn - FOUR_GIB_MFN < high_pages;
-}
-
-static inline unsigned table_level(ulong mfn)
-{
-    return mfn_is_ram(mfn) ? FI_TYPE(frame_table[mfn]) : 0;
-}
 
 /* frames.c. The functions named _locked want tables_lock to be held */
 int get_table(ulong mfn, unsigned level);

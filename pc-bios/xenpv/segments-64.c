@@ -55,13 +55,11 @@ static void load_user_gs(u32 sel)
     }
     asm volatile("swapgs\n\t"
                  "mov %1, %%gs\n\t"
-                 "1: mov %0, %%gs\n\t"
+                 "jmp 2f\n\t"
+                 "1: xor %0, %0\n\t"
+                 "2: mov %0, %%gs\n\t"
                  "swapgs\n\t"
-                 ".pushsection .fixup, \"ax\"\n\t"
-                 "2: xor %0, %0\n\t"
-                 "jmp 1b\n\t"
-                 ".popsection\n\t"
-                 EX_TABLE(1b, 2b)
+                 EX_TABLE(2b, 1b)
                  : "+r" (sel) : "r" (FLAT_RING3_DS32));
 }
 

@@ -246,7 +246,10 @@ int set_ldt(struct vcpu *v, ulong base, ulong ents)
             holes = holes || i < pages;
         }
     }
-    set_ldt_holes(v, holes);
+    v->ldt_holes = holes;
+    if (WORD == 8) {
+        set_page_fault_gate(v, holes);  /* each of them needs a look */
+    }
     load_ldt(v);
     return 0;
 }

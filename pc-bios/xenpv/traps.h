@@ -42,6 +42,6 @@ void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type, unsigned dpl,
               unsigned ist);
 void init_gates_of_width(struct vcpu *v);
 bool set_direct_gate(struct vcpu *v, const struct trap_info *ti);
-void load_syscall_msrs(struct vcpu *v);
+void load_syscall_msrs(struct vcpu *v);     /* 64-bit */
 
 #endif

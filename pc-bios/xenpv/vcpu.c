@@ -245,34 +245,28 @@ void idle(struct vcpu *v)
 
 /* Runstates */
 
-/* With the flag that says that it is being written, if the guest wants that */
+/* The half of state_entry_time that has the flag, with or without it */
+static void write_updating(struct vcpu *v, bool updating)
+{
+    const ulong at = offsetof(struct vcpu_runstate_info, state_entry_time) +
+                     sizeof(u64) - sizeof(ulong);
+
+    if (vm_assists & 1UL << VMASST_TYPE_runstate_update_flag) {
+        barrier();
+        v->runstate.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
+        v->runstate.state_entry_time |= updating ? XEN_RUNSTATE_UPDATE : 0;
+        copy_to_guest(v->runstate_addr + at, (char *)&v->runstate + at,
+                      sizeof(ulong));
+        barrier();
+    }
+}
+
 static void write_runstate(struct vcpu *v)
 {
-    const u64 updating = 1ULL << 63;        /* XEN_RUNSTATE_UPDATE */
-    ulong entry_time = v->runstate_addr +
-                       offsetof(struct vcpu_runstate_info, state_entry_time);
-    ulong top = entry_time + 8 - sizeof(ulong);
-    bool flag = vm_assists & 1UL << VMASST_TYPE_runstate_update_flag;
-
-    if (!v->runstate_addr) {
-        return;
-    }
-    if (flag) {
-        ulong high = (v->runstate.state_entry_time | updating) >>
-                     (64 - 8 * sizeof(ulong));
-
-        copy_to_guest(top, &high, sizeof(high));
-        v->runstate.state_entry_time |= updating;
-        barrier();
-    }
-    copy_to_guest(v->runstate_addr, &v->runstate, sizeof(v->runstate));
-    if (flag) {
-        ulong high;
-
-        v->runstate.state_entry_time &= ~updating;
-        high = v->runstate.state_entry_time >> (64 - 8 * sizeof(ulong));
-        barrier();
-        copy_to_guest(top, &high, sizeof(high));
+    if (v->runstate_addr) {
+        write_updating(v, true);
+        copy_to_guest(v->runstate_addr, &v->runstate, sizeof(v->runstate));
+        write_updating(v, false);
     }
 }
 

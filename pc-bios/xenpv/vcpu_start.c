@@ -11,11 +11,6 @@
 #include "vcpu_start.h"
 #include "msr.h"
 
-void *new_start(void)
-{
-    return alloc_page();
-}
-
 static void load_fpu(const struct start *st)
 {
     asm volatile("clts");

@@ -23,14 +23,14 @@ _Static_assert(sizeof(struct start) <= PAGE_SIZE, "");
 
 /* A selector that cannot be loaded is null */
 #define LOAD_SEGMENT(name, sel) \
-    asm volatile("1: mov %0, %%" name "\n\t" \
-                 "2:\n\t" \
-                 ".pushsection .fixup, \"ax\"\n\t" \
-                 "3: mov %1, %%" name "\n\t" \
-                 "jmp 2b\n\t" \
-                 ".popsection\n\t" \
-                 EX_TABLE(1b, 3b) \
-                 : : "r" ((ulong)(sel)), "r" (0UL))
+    do { \
+        u32 sel_ = (sel); \
+        asm volatile("jmp 2f\n\t" \
+                     "1: xor %0, %0\n\t" \
+                     "2: mov %0, %%" name "\n\t" \
+                     EX_TABLE(2b, 1b) \
+                     : "+r" (sel_)); \
+    } while (0)
 
 /* Where a member of the guest's struct vcpu_guest_context at arg is */
 #define CONTEXT(arg, field) \

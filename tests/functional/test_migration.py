@@ -135,7 +135,7 @@ class Migration(BusyTest):
                 ('exec:cat > ' + path, 'exec:cat ' + path, []),
                 ('file:' + path, 'file:' + path, ['mapped-ram', 'multifd'])):
             # Pages of zeroes where a reset of the target puts a kernel
-            self.check(guest, 'dd if=/dev/zero of=/tmp/zeroes bs=1M count=100; '
+            self.check(guest, 'dd if=/dev/zero of=/tmp/zeroes bs=1M count=40; '
                        'rm /tmp/zeroes')
             self.set((guest,), capabilities)
             self.migrate(guest, save)
