@@ -13,13 +13,12 @@
 /*
  * On some processors user mode may run with the kernel's tables, so that CR3
  * need not change at each border: where they are the same for it (see
- * choose_user_cr3()). The upper half of a table that is for the kernel alone
- * has no entry for user mode then: those that the guest made so are remembered
- * in this entry and the 3 behind it, which are not present ones.
+ * choose_user_cr3()). The upper half of a table that is the kernel's has no entry
+ * for user mode then: it takes the User bit from what the guest puts there. This
+ * entry, which is not a present one, says that it does.
  */
-#define HV_HIDDEN   8
-#define HIDDEN_BITS 60
-#define HIDES_USER  (2ULL << HIDDEN_BITS)       /* of the first of them */
+#define HV_HIDES    8
+#define HIDES_USER  2
 static u32 top_changes;     /* of any base table, as far as user mode sees it */
 
 /* Processors that read ahead of their rights (Meltdown) may not */
@@ -28,82 +27,34 @@ static inline bool sharing(void)
     return !(boot_info->flags & XENPV_BOOT_XPTI);
 }
 
-static inline u64 *hidden_word(u64 *l4, unsigned i)
-{
-    return &l4[HV_SLOT + HV_HIDDEN + (i - HV_SLOT_END) / HIDDEN_BITS];
-}
-
-static inline u64 hidden_bit(unsigned i)
-{
-    return 2ULL << (i - HV_SLOT_END) % HIDDEN_BITS;
-}
-
 static inline bool hides_user_entries(const u64 *l4)
 {
-    return l4[HV_SLOT + HV_HIDDEN] & HIDES_USER;
+    return l4[HV_SLOT + HV_HIDES];
 }
 
 /* Entry i, which the guest wants to be val, as it is to be */
 u64 hidden_entry(u64 *l4, unsigned i, u64 val)
 {
-    if (i < HV_SLOT_END || !hides_user_entries(l4)) {
-        return val;
-    }
-    *hidden_word(l4, i) &= ~hidden_bit(i);
-    if ((val & (PTE_P | PTE_US)) == (PTE_P | PTE_US)) {
-        *hidden_word(l4, i) |= hidden_bit(i);
-        val &= ~(u64)PTE_US;
-    }
-    return val;
+    return i >= HV_SLOT_END && hides_user_entries(l4) ? val & ~(u64)PTE_US : val;
 }
 
 /* The CPU may be setting A bits meanwhile */
 static void hide_user_entries(u64 *l4)
 {
-    l4[HV_SLOT + HV_HIDDEN] = HIDES_USER;
-    for (unsigned i = HV_SLOT_END; i < 512; i += 8) {
-        const u64 *e = &l4[i];
-
-        /* There is none, as a rule */
-        if (likely(!((e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]) &
-                     PTE_US))) {
-            continue;
-        }
-        for (unsigned j = i; j < i + 8; j++) {
-            if (hidden_entry(l4, j, l4[j]) != l4[j]) {
-                __atomic_fetch_and(&l4[j], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
-            }
+    l4[HV_SLOT + HV_HIDES] = HIDES_USER;
+    for (unsigned i = HV_SLOT_END; i < 512; i++) {
+        if (unlikely(l4[i] & PTE_US)) {
+            __atomic_fetch_and(&l4[i], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
         }
     }
 }
 
-static void show_user_entries(u64 *l4)
-{
-    if (!hides_user_entries(l4)) {
-        return;
-    }
-    for (unsigned i = HV_SLOT_END; i < 512; i += HIDDEN_BITS) {
-        u64 hidden = *hidden_word(l4, i) & (HIDES_USER - 1);
-
-        for (; hidden; hidden &= hidden - 1) {
-            __atomic_fetch_or(&l4[i + __builtin_ctzll(hidden) - 1], (u64)PTE_US,
-                              __ATOMIC_SEQ_CST);
-        }
-    }
-    memset(&l4[HV_SLOT + HV_HIDDEN], 0, 4 * sizeof(u64));
-}
-
-/* A frame becomes a base table, or stops being one, with tables_lock held */
+/* A frame becomes a base table, with tables_lock held */
 void begin_base_table(ulong mfn)
 {
     /* What is in our slots is the guest's, a copy of another table's maybe */
     memset(&((u64 *)frame(mfn))[HV_SLOT], 0, sizeof(hv_entries));
     __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
-}
-
-void end_base_table(ulong mfn)
-{
-    show_user_entries(frame(mfn));
 }
 
 /* Are the lower halves the same? The CPU's own bits do not count */
@@ -202,7 +153,6 @@ void top_table_changed(ulong mfn)
 void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {
     u64 *l4 = frame(mfn);
-    bool kernels, shown = false;
 
     if (likely(user ? l4[HV_SLOT + HV_CORE] == hv_user_core
                     : l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT])) {
@@ -213,15 +163,11 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
      * that is both for the kernel and for user mode is the kernel's.
      */
     spin_lock(&tables_lock);
-    kernels = l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE];
-    if (user) {
-        if (!kernels) {
-            l4[HV_SLOT + HV_CORE] = hv_user_core;
-        } else if (hides_user_entries(l4)) {
-            show_user_entries(l4);
-            shown = true;
-        }
-    } else if (!kernels) {
+    if (l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE]) {
+        /* It has them */
+    } else if (user) {
+        l4[HV_SLOT + HV_CORE] = hv_user_core;
+    } else {
         if (sharing() && !l4[HV_SLOT + HV_CORE]) {
             hide_user_entries(l4);
         }
@@ -232,11 +178,6 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
         l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
     }
     spin_unlock(&tables_lock);
-    if (shown) {
-        top_table_changed(mfn);
-        write_cr3(read_cr3());
-        flush_others(~0ULL, FLUSH_ALL);
-    }
 }
 
 void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed)

@@ -238,9 +238,6 @@ static void put_table_locked(ulong mfn)
         }
         if (level > 1 && level <= TOP_LEVEL) {
             put_entries(mfn, level, nr_entries(level));
-            if (WORD == 8 && level == TOP_LEVEL) {
-                end_base_table(mfn);
-            }
         }
         /* No CPU knows it as a table any more, not even one that is idle */
         flush_idle();

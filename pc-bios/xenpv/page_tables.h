@@ -74,7 +74,6 @@ bool top_copy_is_new(struct vcpu *v, ulong addr);
 
 /* base_tables-64.c */
 void begin_base_table(ulong mfn);
-void end_base_table(ulong mfn);
 u64 hidden_entry(u64 *l4, unsigned i, u64 val);
 void top_table_changed(ulong mfn);
 
