@@ -49,6 +49,7 @@ help:
 ##   make check-fuzz           each fuzz target's corpus, and a few inputs more
 ## make check-sanitizers   tests with address and undefined-behaviour sanitizers
 ## make check-tsan         disks in IOThreads, with ThreadSanitizer
+## make check-overlay      QEMU has the defects that scripts/qemu mends
 ## make check-all          make check and make check-sanitizers
 ## make lint               checkpatch.pl, clang-tidy and cppcheck on our C files
 ## make fuzz [TARGET=name] [TIME=seconds]   look for new inputs
@@ -118,6 +119,9 @@ check-tsan: deps-check
 	@$(MAKE) --no-print-directory build/tsan/build.ninja
 	@BUILD=$(CURDIR)/build/tsan scripts/build emulators tests
 	@scripts/run-tests tsan
+.PHONY: check-overlay
+check-overlay: tests assets
+	@scripts/check-overlay
 check-fuzz: fuzzers
 	@scripts/run-tests fuzz
 fuzz: fuzzers
