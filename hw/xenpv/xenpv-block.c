@@ -47,10 +47,15 @@
 #include "xenpv-platform.h"
 #include "trace.h"
 
-/* Of so many segments requests are taken before others have their turn */
-#define MAX_SEGS_AT_ONCE    8192
-/* As many as the largest ring has: 256 pages of the smallest requests */
-#define MAX_LOADED          32768
+/* For so long requests are taken, or begun anew, before others have their turn */
+#define PASS_NS             (1 * SCALE_MS)
+/*
+ * Of a disk, on their way at a time; those that an error has stopped count, too.
+ * A ring may hold 16 times as many. Each is a coroutine, whose stack takes two
+ * mappings of the process; of these Linux gives it 65530, and without one more
+ * QEMU ends.
+ */
+#define MAX_IN_FLIGHT       512
 /* Sectors of a piece of a discard: whole blocks, of whatever size they are */
 #define MAX_DISCARD         (1 * GiB / XEN_BLKIF_SECTOR_SIZE)
 /* From so many in flight on, what is submitted at once goes as a batch */
@@ -239,6 +244,11 @@ static void submit(BlkifRequest *req)
     next_stage(req);
 }
 
+static bool is_late(int64_t deadline)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= deadline;
+}
+
 static void reject(BlkifRequest *req, const char *why)
 {
     trace_xenpv_block_bad_request(req->id, req->op, why);
@@ -258,9 +268,9 @@ static void reject(BlkifRequest *req, const char *why)
 /* Take what is there from the ring: was there anything? */
 static bool run_ring(XenBlockDataPlane *dp)
 {
-    unsigned segs = 0;
+    int64_t deadline = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + PASS_NS;
     RING_IDX cons, prod;
-    bool batch, any = false;
+    bool batch, any = false, late = false;
     int more;
 
     if (!dp->running || qatomic_read(&dp->drained) ||
@@ -279,7 +289,8 @@ static bool run_ring(XenBlockDataPlane *dp)
     if (batch) {
         defer_call_begin();
     }
-    while (cons != prod && !dp->barrier && segs < MAX_SEGS_AT_ONCE &&
+    while (cons != prod && !dp->barrier && !late &&
+           dp->in_flight < MAX_IN_FLIGHT &&
            !RING_REQUEST_CONS_OVERFLOW(&dp->rings.common, cons)) {
         BlkifRequest *req = new_request(dp);
         const char *why;
@@ -292,24 +303,22 @@ static bool run_ring(XenBlockDataPlane *dp)
         }
         dp->rings.common.req_cons = ++cons;
         any = true;
-        segs += 1 + req->nr_segs;
         why = why ?: xenpv_blkif_check_request(dp, req);
         trace_xenpv_block_request(req->id, req->op, req->sector, req->size,
                                   req->nr_segs);
         if (why) {
             reject(req, why);
-            continue;
+        } else {
+            dp->barrier = req->op == BLKIF_OP_WRITE_BARRIER;
+            submit(req);
         }
-        if (req->op == BLKIF_OP_WRITE_BARRIER) {
-            dp->barrier = true;
-        }
-        submit(req);
+        late = is_late(deadline);
     }
     if (batch) {
         defer_call_end();
     }
     dp->stalled = cons != prod;
-    more = segs >= MAX_SEGS_AT_ONCE;
+    more = late;
     if (!dp->stalled) {
         /* From here on the front end tells when there is more */
         RING_FINAL_CHECK_FOR_REQUESTS(&dp->rings.common, more);
@@ -338,10 +347,19 @@ static bool ring_event(void *opaque)
 static void retry_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
+    int64_t deadline = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + PASS_NS;
     BlkifRequest *req;
 
-    /* One that fails again comes back later, not at once */
-    while ((req = QTAILQ_FIRST(&dp->stopped))) {
+    /*
+     * One that fails again comes back later, not at once; and if the machine
+     * has stopped in the meantime, then with the machine
+     */
+    while (!qatomic_read(&dp->paused) &&
+           (req = QTAILQ_FIRST(&dp->stopped))) {
+        if (is_late(deadline)) {
+            qemu_bh_schedule(dp->retry_bh);
+            break;
+        }
         QTAILQ_REMOVE(&dp->stopped, req, next);
         trace_xenpv_block_retry(req->id, req->op);
         next_stage(req);
@@ -547,7 +565,7 @@ static bool loaded_fit(void *opaque, int version_id)
 {
     XenBlockDataPlane *dp = opaque;
 
-    return dp->nr_loaded >= 0 && dp->nr_loaded <= MAX_LOADED;
+    return dp->nr_loaded >= 0 && dp->nr_loaded <= MAX_IN_FLIGHT;
 }
 
 static bool segs_fit(void *opaque, int version_id)

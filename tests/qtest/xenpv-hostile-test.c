@@ -37,6 +37,8 @@ typedef struct Kind {
     const char *name;
     /* Of QEMU, besides the machine */
     const char *args;
+    /* Before QMP is asked, and the machine goes on if this has stopped it */
+    void (*prepare)(QTestState *qts);
     /* Returns how many requests it has made */
     unsigned (*attack)(QTestState *qts);
 } Kind;
@@ -74,13 +76,15 @@ static int64_t waited(Monitor *m)
 
 static void *ask(void *opaque)
 {
+    const char *command = "cont";
     Monitor *m = opaque;
 
     do {
         int64_t waited_before = waited(m);
         int64_t start = g_get_monotonic_time() * 1000, took;
 
-        qtest_qmp_assert_success(m->qts, "{ 'execute': 'query-status' }");
+        qtest_qmp_assert_success(m->qts, "{ 'execute': %s }", command);
+        command = "query-status";
         took = g_get_monotonic_time() * 1000 - start;
         took -= waited(m) - waited_before;
         m->worst = MAX(m->worst, took);
@@ -102,6 +106,9 @@ static void test_kind(const void *data)
     unsigned requests;
     GThread *thread;
 
+    if (kind->prepare) {
+        kind->prepare(m.qts);
+    }
     m.main_thread = g_strdup_printf("/proc/%d/task/%d/schedstat", pid, pid);
     read_schedstat(m.main_thread, &ran_before, &ignored);
     thread = g_thread_new("monitor", ask, &m);
@@ -413,25 +420,122 @@ static unsigned attack_slow_disk(QTestState *qts)
     return n;
 }
 
+/*
+ * Disks with the largest rings that there can be, each full of requests; all of
+ * them are begun in one turn of the main loop. Nodes of xenstore are too few for
+ * all these rings, but have done their work when a disk is connected.
+ */
+#define NR_RINGS        8
+#define RING_PAGES      256
+#define RING_REQUESTS   8192
+
+static uint64_t nth_ring(unsigned i)
+{
+    return ring(0) + (uint64_t)i * RING_PAGES * XENPV_PAGE;
+}
+
+static void connect_ring(QTestState *qts, unsigned i)
+{
+    g_autofree char *dir = g_strdup_printf("device/vbd/%u", 51712 + 16 * i);
+    Frontend f;
+
+    frontend_init(&f, qts, dir);
+    frontend_wait(&f, XenbusStateInitWait);
+    xs_write(qts, dir, "ring-page-order", "%d", ctz32(RING_PAGES));
+    for (unsigned page = 0; page < RING_PAGES; page++) {
+        g_autofree char *node = g_strdup_printf("ring-ref%u", page);
+        unsigned ref = RING_REF + i * RING_PAGES + page;
+
+        xenpv_grant(qts, ref, GTF_permit_access,
+                    nth_ring(i) / XENPV_PAGE + page);
+        xs_write(qts, dir, node, "%u", ref);
+    }
+    xs_write(qts, dir, "event-channel", "%u", xenpv_alloc_unbound(qts));
+    xs_write(qts, dir, "protocol", "x86_64-abi");
+    frontend_set_state(&f, XenbusStateInitialised);
+    frontend_wait(&f, XenbusStateConnected);
+    for (unsigned page = 0; page < RING_PAGES; page++) {
+        g_autofree char *path = g_strdup_printf("%s/ring-ref%u", dir, page);
+
+        must(xs_request(qts, XS_RM, path, strlen(path) + 1));
+    }
+    frontend_destroy(&f);
+}
+
+static void fill_rings(QTestState *qts, uint8_t op)
+{
+    struct xenpv_gnttab_setup setup = {
+        .dom = DOMID_SELF, .nr_frames = XENPV_CORE_GRANT_PAGES,
+    };
+    g_autofree uint8_t *pages = g_malloc0(RING_PAGES * XENPV_PAGE);
+
+    g_assert_cmpint(xenpv_call(qts, XENPV_CALL_GNTTAB, GNTTABOP_setup_table,
+                               &setup, sizeof(setup)), ==, 0);
+    for (unsigned i = 0; i < RING_REQUESTS; i++) {
+        pages[RING_ENTRIES + i * 112] = op;
+    }
+    for (unsigned i = 0; i < NR_RINGS; i++) {
+        qtest_memset(qts, nth_ring(i), 0, RING_PAGES * XENPV_PAGE);
+        connect_ring(qts, i);
+    }
+    qtest_qmp_assert_success(qts, "{ 'execute': 'stop' }");
+    stl_le_p(pages, RING_REQUESTS);
+    for (unsigned i = 0; i < NR_RINGS; i++) {
+        qtest_memwrite(qts, nth_ring(i), pages, RING_PAGES * XENPV_PAGE);
+    }
+}
+
+/* Of no segments, which are refused at once */
+static void prepare_empty(QTestState *qts)
+{
+    fill_rings(qts, BLKIF_OP_READ);
+}
+
+/* Each of which takes a while, so that all of them would be on their way */
+static void prepare_in_flight(QTestState *qts)
+{
+    fill_rings(qts, BLKIF_OP_FLUSH_DISKCACHE);
+}
+
+static unsigned attack_rings(QTestState *qts)
+{
+    for (unsigned i = 0; i < NR_RINGS; i++) {
+        while (qtest_readl(qts, nth_ring(i) + 8) != RING_REQUESTS) {
+            g_usleep(1000);
+        }
+    }
+    return NR_RINGS * RING_REQUESTS;
+}
+
+/* vdev=xvda to xvdh; their nodes */
+#define A_RING(x)       "-blockdev driver=null-co,node-name=" x ",size=1048576," \
+                        "read-zeroes=on,latency-ns=50000000 " \
+                        "-device xen-disk,drive=" x ",vdev=xvd" x \
+                        ",max-ring-page-order=8 "
+#define RINGS           A_RING("a") A_RING("b") A_RING("c") A_RING("d") \
+                        A_RING("e") A_RING("f") A_RING("g") A_RING("h")
+
 static const Kind kinds[] = {
-    { "log", "", attack_log },
-    { "queue", "", attack_queue },
-    { "names", "", attack_names },
-    { "missing", "", attack_missing },
-    { "depth", "", attack_depth },
-    { "directory", "", attack_directory },
-    { "copies", "", attack_copies },
+    { "log", "", NULL, attack_log },
+    { "queue", "", NULL, attack_queue },
+    { "names", "", NULL, attack_names },
+    { "missing", "", NULL, attack_missing },
+    { "depth", "", NULL, attack_depth },
+    { "directory", "", NULL, attack_directory },
+    { "copies", "", NULL, attack_copies },
     { "back-ends", "-blockdev driver=null-co,node-name=n,size=1048576,"
                    "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
-      attack_back_ends },
+      NULL, attack_back_ends },
     { "reset", "-blockdev driver=null-co,node-name=n,size=1048576,"
                "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
-      attack_reset },
+      NULL, attack_reset },
     { "slow-disk", "-object throttle-group,id=t,x-bps-total=45056 -blockdev "
                    "driver=null-co,node-name=n,size=1048576,read-zeroes=on "
                    "-blockdev driver=throttle,node-name=slow,throttle-group=t,"
                    "file=n -device xen-disk,drive=slow,vdev=xvda",
-      attack_slow_disk },
+      NULL, attack_slow_disk },
+    { "empty", RINGS, prepare_empty, attack_rings },
+    { "in-flight", RINGS, prepare_in_flight, attack_rings },
 };
 
 int main(int argc, char **argv)
