@@ -55,10 +55,10 @@ int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
         return -EINVAL;
     }
     if (*reg == 6) {
-        *val = (*val & 0xe00f) | 0xffff0ff0;
+        *val = (*val & 0xe00f) | DR6_DEFAULT;
         return 0;
     }
-    *val = (*val & ~0xd800UL) | 0x400;
+    *val = (*val & ~0xd800UL) | DR7_DEFAULT;
     /* General detect is ours, and no port to break on is the guest's */
     io = *val >> 17 & ~(*val >> 16) & 0x1111;
     return (*val & 0x2000) || ((*val & 0xff) && io) ? -EPERM : 0;

@@ -96,6 +96,8 @@ void run_first(void)
     regs.cs = RING1_CS;
     regs.ss = RING1_SS;
     load_data_segments(&regs, data, data, data, data);
+    v->debugreg[6] = DR6_DEFAULT;
+    v->debugreg[7] = DR7_DEFAULT;
     v->mode = V_MODE_KERNEL;
     v->initialised = v->up = true;
     enter_guest(&regs);

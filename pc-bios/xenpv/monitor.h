@@ -431,6 +431,8 @@ bool fix_descriptor(u64 *desc);
 bool ldt_fault(struct vcpu *v, ulong *addr);
 
 /* debug.c */
+#define DR6_DEFAULT     0xffff0ff0      /* bits that are always set */
+#define DR7_DEFAULT     0x400
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val);
 void load_debugregs(struct vcpu *v);
 

@@ -217,7 +217,7 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
 /* What is in DR6 stays there until the guest takes it out */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6)
 {
-    v->debugreg[6] |= 0xffff0ff0 | dr6;
+    v->debugreg[6] |= dr6;
     bounce_trap(v, regs, X86_DB);
 }
 
@@ -226,7 +226,7 @@ static void do_debug(struct vcpu *v, struct regs *regs)
     ulong dr6;
 
     asm volatile("mov %%db6, %0" : "=r" (dr6));
-    asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
+    asm volatile("mov %0, %%db6" : : "r" ((ulong)DR6_DEFAULT));
     debug_exception(v, regs, dr6 & 0xe00f);
 }
 
@@ -394,7 +394,7 @@ static void monitor_trap(struct regs *regs, bool border)
          * A guest's breakpoint on data that the monitor touched for it, or a
          * step that began in SYSENTER: its entry clears the flag
          */
-        asm volatile("mov %0, %%db6" : : "r" (0xffff0ff0UL));
+        asm volatile("mov %0, %%db6" : : "r" ((ulong)DR6_DEFAULT));
         return;
     case NR_EXCEPTIONS ... 255:
         wake_up(v);

@@ -100,7 +100,7 @@ static void set_debugregs(struct vcpu *v, ulong *dr)
         unsigned reg = i;
 
         if (i != 4 && i != 5 && check_debugreg(v, &reg, &dr[i])) {
-            dr[i] = i == 6 ? 0xffff0ff0 : i == 7 ? 0x400 : 0;
+            dr[i] = i == 6 ? DR6_DEFAULT : i == 7 ? DR7_DEFAULT : 0;
         }
         v->debugreg[i] = dr[i];
     }

@@ -176,6 +176,9 @@ static void single_step(const char *name, void (*fn)(void), const char *stop,
 void test_main(void)
 {
     unmask_upcalls();
+    /* A debugger takes what is in them for what has happened */
+    check_eq(get_debugreg(6), 0xffff0ff0, "DR6 at the start");
+    check_eq(get_debugreg(7), DR7_FIXED, "DR7 at the start");
     breakpoints();
     single_step("nop", step_nop, step_nop_stop, false);
     single_step("emulated cpuid", step_cpuid, step_cpuid_stop, false);
