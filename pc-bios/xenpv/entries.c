@@ -157,7 +157,9 @@ static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
     if ((val & PTE_P) && (val & disallowed(level))) {
         goto out;
     }
-    if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P)) || !(old & PTE_P)) {
+    /* The right to write is looked at, too: a linear page table has none */
+    if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P | PTE_RW)) ||
+        !(old & PTE_P)) {
         ret = get_entry_locked(level, i, val);
         if (ret) {
             goto out;

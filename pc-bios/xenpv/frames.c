@@ -117,11 +117,11 @@ int get_entry_locked(unsigned level, unsigned i, u64 entry)
     if (entry & disallowed(level)) {
         return -EINVAL;
     }
-    if (level > 2 && mfn_level(mfn) == level) {
-        /* A linear page table: a table as its own next level, read-only */
-        return entry & PTE_RW ? -EINVAL : 0;
-    }
-    if (level == 2 && mfn_level(mfn) == 2) {
+    if (mfn_level(mfn) == level && (WORD == 8 || level < TOP_LEVEL)) {
+        /*
+         * A linear page table: a table as its own next level, read-only. PAE's top
+         * level has no rights in its entries, so it cannot be one.
+         */
         return entry & PTE_RW ? -EINVAL : 0;
     }
     return get_table_locked(mfn, level - 1,

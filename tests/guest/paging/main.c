@@ -590,6 +590,39 @@ static void store_across_pages(void)
     map_page(TEST_VA + PAGE_SIZE, 0);
 }
 
+/*
+ * A table as its own next level, by which kernels have looked at their tables: to read
+ * it, and never to write. A top level of PAE has no rights in it, and cannot be one.
+ */
+static void linear_tables(void)
+{
+    map_page(TEST_VA, make_pte(MFN(0), PAGE_KERNEL));
+    for (unsigned level = 2; level <= PAGE_LEVELS; level++) {
+        bool can = IS_64BIT || level == 2;
+        uint64_t maddr = pte_maddr(TEST_VA, level);
+        ulong mfn = maddr >> PAGE_SHIFT;
+        volatile uint64_t *entry = pte_of(TEST_VA, level) + 1;
+        uint64_t ro = make_pte(mfn, can ? PAGE_TABLE & ~_PAGE_RW : _PAGE_PRESENT);
+        uint64_t old = *entry;
+
+        maddr += sizeof(uint64_t);
+        check_ret(mmu_update(maddr, ro | _PAGE_RW), -EINVAL,
+                  "level %u: a writable linear table", level);
+        check_eq(*entry, old, "level %u: refused", level);
+        check_ret(mmu_update(maddr, ro), can ? 0 : -EINVAL,
+                  "level %u: a linear table", level);
+        check_ret(mmu_update(maddr, ro | _PAGE_RW), -EINVAL,
+                  "level %u: one that becomes writable", level);
+        check_ret(mmu_update(maddr | MMU_PT_UPDATE_PRESERVE_AD, ro | _PAGE_RW),
+                  -EINVAL, "level %u: likewise, with PRESERVE_AD", level);
+        check_eq(flags_of(*entry), flags_of(can ? ro : old),
+                 "level %u: the entry's bits", level);
+        check_ret(mmu_update(maddr, old), 0,
+                  "level %u: without it", level);
+    }
+    map_page(TEST_VA, 0);
+}
+
 void test_main(void)
 {
     memset(pages[0], 'A', PAGE_SIZE);
@@ -602,5 +635,6 @@ void test_main(void)
     direct_writes();
     clear_and_copy();
     superpages();
+    linear_tables();
     store_across_pages();
 }
