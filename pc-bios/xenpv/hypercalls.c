@@ -27,6 +27,15 @@ static const struct {
     { __HYPERVISOR_sysctl, 0, 255, EPERM },
     { __HYPERVISOR_domctl, 0, 255, EPERM },
     { __HYPERVISOR_kexec_op, 0, 255, EPERM },
+    { __HYPERVISOR_hypfs_op, 0, 255, EPERM },
+    { __HYPERVISOR_arch_0, 0, 255, EPERM },     /* mca */
+    { __HYPERVISOR_dm_op, 0, 0, EINVAL },       /* of domain 0, of itself, ... */
+    { __HYPERVISOR_dm_op, 1, 1, EPERM },
+    { __HYPERVISOR_dm_op, 0, 255, ESRCH },
+    { __HYPERVISOR_xenoprof_op, 0, 0, ENODEV }, /* init, on a CPU not known to it */
+    { __HYPERVISOR_xenoprof_op, 14, 14, EBUSY },        /* get_buffer */
+    { __HYPERVISOR_xenoprof_op, 1, 17, EPERM },
+    { __HYPERVISOR_xenoprof_op, 0, 255, EINVAL },
     { __HYPERVISOR_xenpmu_op, 0, 255, EOPNOTSUPP },
     { __HYPERVISOR_hvm_op, 0, 1, EINVAL },      /* set_param, get_param */
     { __HYPERVISOR_hvm_op, 5, 5, EINVAL },      /* flush_tlbs */

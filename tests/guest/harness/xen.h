@@ -41,6 +41,7 @@
 #define __HYPERVISOR_nmi_op                 28
 #define __HYPERVISOR_sched_op               29
 #define __HYPERVISOR_callback_op            30
+#define __HYPERVISOR_xenoprof_op            31
 #define __HYPERVISOR_event_channel_op       32
 #define __HYPERVISOR_physdev_op             33
 #define __HYPERVISOR_hvm_op                 34
@@ -49,6 +50,9 @@
 #define __HYPERVISOR_kexec_op               37
 #define __HYPERVISOR_argo_op                39
 #define __HYPERVISOR_xenpmu_op              40
+#define __HYPERVISOR_dm_op                  41
+#define __HYPERVISOR_hypfs_op               42
+#define __HYPERVISOR_mca                    48
 
 #define DOMID_SELF          0x7ff0
 #define DOMID_IO            0x7ff1

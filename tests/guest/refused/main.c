@@ -21,6 +21,13 @@ static const struct call calls[] = {
     ALL(platform_op, -EPERM), ALL(sysctl, -EPERM), ALL(domctl, -EPERM),
     ALL(kexec_op, -EPERM), ALL(xenpmu_op, -EOPNOTSUPP),
     ALL(xsm_op, -ENOSYS), ALL(argo_op, -ENOSYS),
+    ALL(hypfs_op, -EPERM), ALL(mca, -EPERM),
+    /* Of domain 0, which is none with a device model; of itself; of nobody */
+    OP(dm_op, 0, -EINVAL), OP(dm_op, 1, -EPERM), OP(dm_op, 2, -ESRCH),
+    OP(dm_op, DOMID_SELF, -ESRCH),
+    OP(xenoprof_op, 0, -ENODEV), OP(xenoprof_op, 1, -EPERM),
+    OP(xenoprof_op, 14, -EBUSY), OP(xenoprof_op, 17, -EPERM),
+    OP(xenoprof_op, 18, -EINVAL), OP(xenoprof_op, -1UL, -EINVAL),
     OP(hvm_op, 0, -EINVAL), OP(hvm_op, 1, -EINVAL), OP(hvm_op, 2, -ENOSYS),
     OP(hvm_op, 5, -EINVAL), OP(hvm_op, 9, -EINVAL), OP(hvm_op, 10, -ENOSYS),
     OP(hvm_op, 15, -EINVAL), OP(hvm_op, 23, -EINVAL),
