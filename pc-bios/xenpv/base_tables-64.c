@@ -122,6 +122,39 @@ bool leave_kernel_tables(struct vcpu *v, ulong addr)
 }
 
 /*
+ * A program that runs with its kernel's own base table has faulted on what is
+ * there. Xen sets the User bit in each entry of a 64-bit guest; here those that the
+ * program meets get it, if they let it do the rest of what it wants. That is no more
+ * than under Xen, where no program can write to a page table either: it reads one
+ * that table_writes.c has let its kernel write to, and the kernel's next write traps
+ * again. True: it tries again, also if another vCPU has changed an entry meanwhile.
+ */
+bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden)
+{
+    ulong mfn = v->top_mfn;
+    bool may = mfn == v->user_top_mfn && access_ok(addr, 1);
+
+    spin_lock(&tables_lock);
+    for (unsigned level = TOP_LEVEL; may && level; level--) {
+        volatile u64 *entry = &entry_of(mfn, slot(addr, level));
+        u64 old = *entry, new = old | PTE_US;
+
+        mfn = PTE_MFN(old);
+        if (level == 1 && mfn_is_table(mfn)) {
+            new &= ~(u64)PTE_RW;
+        }
+        may = (old & need) == need && !(old & forbidden) &&
+              (level == 1 ? (new & need) == need
+                          : mfn_level(mfn) == level - 1);
+        if (may && !(old & PTE_US)) {
+            cmpxchg_u64(entry, &old, new);
+        }
+    }
+    spin_unlock(&tables_lock);
+    return may;
+}
+
+/*
  * What user mode sees of a base table has changed; the lock is free again. Two
  * tables that were not the same may be so now: whoever has a new program, whose
  * tables get their entries one by one, asks for no other base table before the
@@ -153,6 +186,7 @@ void top_table_changed(ulong mfn)
 void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {
     u64 *l4 = frame(mfn);
+    bool kernels, shown = false;
 
     if (likely(user ? l4[HV_SLOT + HV_CORE] == hv_user_core
                     : l4[HV_SLOT + HV_DIRECT] == hv_entries[HV_DIRECT])) {
@@ -163,11 +197,18 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
      * that is both for the kernel and for user mode is the kernel's.
      */
     spin_lock(&tables_lock);
-    if (l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE]) {
-        /* It has them */
+    kernels = l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE];
+    if (user ? kernels : l4[HV_SLOT + HV_CORE] == hv_user_core) {
+        v->one_table = true;
+        choose_fault_gate(v);
+    }
+    if (user && kernels) {
+        /* Its programs have its upper half, too, and none with another table may */
+        shown = hides_user_entries(l4);
+        l4[HV_SLOT + HV_HIDES] = 0;
     } else if (user) {
         l4[HV_SLOT + HV_CORE] = hv_user_core;
-    } else {
+    } else if (!kernels) {
         if (sharing() && !l4[HV_SLOT + HV_CORE]) {
             hide_user_entries(l4);
         }
@@ -178,6 +219,9 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
         l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
     }
     spin_unlock(&tables_lock);
+    if (shown) {
+        top_table_changed(mfn);
+    }
 }
 
 void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed)

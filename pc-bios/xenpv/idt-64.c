@@ -20,9 +20,10 @@ void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type, unsigned dpl,
     };
 }
 
-void set_page_fault_gate(struct vcpu *v, bool slow)
+/* Who has holes in the LDT, or programs with its own tables: a look at each fault */
+void choose_fault_gate(struct vcpu *v)
 {
-    if (slow) {
+    if (v->ldt_holes || v->one_table) {
         set_gate(&v->idt[X86_PF], (ulong)slow_page_fault, MON_CS,
                  GATE_INTERRUPT, 0, 0);
     } else {

@@ -133,6 +133,7 @@ struct vcpu {
     ulong gdt_ents;
     ulong ldt_base, ldt_ents;
     bool ldt_holes;             /* a page fault may be the LDT's */
+    bool one_table;             /* 64-bit: ... may want give_user_bits() */
     ulong cr4;                  /* as the guest believes it to be */
 #define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
@@ -386,7 +387,7 @@ void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
 void init_idt(struct vcpu *v);
 void load_idt(struct vcpu *v);
 void set_trap_gate(struct vcpu *v, u8 vector);
-void set_page_fault_gate(struct vcpu *v, bool slow);    /* 64-bit */
+void choose_fault_gate(struct vcpu *v);                 /* 64-bit */
 
 /* callbacks.c */
 void set_own_trap_table(struct vcpu *v);
@@ -412,7 +413,8 @@ void put_seg_desc(ulong mfn);
 
 /* base_tables.c and base_tables-*.c */
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
-bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit */
+bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit; likewise */
+bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden);
 void flush_for_others(struct vcpu *v, ulong what);
 
 /* entries.c */

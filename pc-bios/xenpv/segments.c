@@ -232,7 +232,6 @@ bool ldt_fault(struct vcpu *v, ulong *addr)
 int set_ldt(struct vcpu *v, ulong base, ulong ents)
 {
     ulong pages = (ents * 8 + PAGE_SIZE - 1) / PAGE_SIZE;
-    bool holes = false;
 
     if (ents > 8192 || (base & (PAGE_SIZE - 1)) ||
         (ents && !access_ok(base, ents * 8))) {
@@ -240,15 +239,15 @@ int set_ldt(struct vcpu *v, ulong base, ulong ents)
     }
     v->ldt_base = base;
     v->ldt_ents = ents;
+    v->ldt_holes = false;
     for (ulong i = 0; i < 16; i++) {
         if (i >= pages || !map_ldt_page(v, i)) {
             map_area_page(v, AREA_LDT + i, 0);
-            holes = holes || i < pages;
+            v->ldt_holes = v->ldt_holes || i < pages;
         }
     }
-    v->ldt_holes = holes;
     if (WORD == 8) {
-        set_page_fault_gate(v, holes);  /* each of them needs a look */
+        choose_fault_gate(v);
     }
     load_ldt(v);
     return 0;

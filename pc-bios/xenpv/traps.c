@@ -182,6 +182,12 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
         unlikely(leave_kernel_tables(v, cr2))) {
         return;
     }
+    if (WORD == 8 && unlikely(v->one_table) &&
+        (error & (PF_PRESENT | PF_USER | PF_RSVD)) == (PF_PRESENT | PF_USER) &&
+        give_user_bits(v, cr2, error & PF_WRITE ? PTE_P | PTE_RW : PTE_P,
+                       error & PF_INSN ? PTE_NX : 0)) {
+        return;
+    }
     if (unlikely(v->ldt_holes)) {
         page_fault_with_holes(v, regs, cr2, error);
         return;

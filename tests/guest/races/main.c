@@ -352,6 +352,52 @@ static void base_tables(void)
               "mapping the table, which nobody uses, writable");
 }
 
+#ifdef __x86_64__
+/* --- The User bit for a program on its kernel's base table: not by halves --- */
+
+#define NOT_THERE   0x123450UL      /* such as a kernel has of a page in swap */
+
+static __user ulong read_page(ulong p, ulong unused)
+{
+    return *(volatile uint8_t *)p;
+}
+
+static void read_by_program(void)
+{
+    struct trap t;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (call_user(read_page, TEST_VA, 0, NULL, &t)) {
+            /* What was not there, and nothing else */
+            nr_bad += t.vector != X86_PF || (t.error_code & PFEC_present);
+        }
+    }
+}
+
+static void take_and_give(void)
+{
+    while (running) {
+        mmu_update(maddr, NOT_THERE);
+        for (unsigned i = 0; i < 20; i++) {
+            nr_lost += *entry != NOT_THERE;
+        }
+        mmu_update(maddr, pte);
+    }
+}
+
+static void user_bits(void)
+{
+    user_init();
+    check_ret(mmuext_op(MMUEXT_NEW_USER_BASEPTR,
+                        pte_maddr(TEST_VA, 4) >> PAGE_SHIFT, 0), 0,
+              "the kernel's base table for its programs");
+    nr_lost = nr_bad = 0;
+    race(nothing, read_by_program, take_and_give, nothing);
+    check_eq(nr_lost, 0, "entries changed that were not there");
+    check_eq(nr_bad, 0, "faults on what was there");
+}
+#endif
+
 void test_main(void)
 {
     map_page(TEST_VA, make_pte(virt_to_mfn(page), PAGE_KERNEL));
@@ -367,4 +413,7 @@ void test_main(void)
     descriptors();
     base_tables();
     never_absent();
+#ifdef __x86_64__
+    user_bits();
+#endif
 }
