@@ -217,6 +217,8 @@ hypercall_entry:
     .align 16
 do_iret:
     add $4, %esp
+    .globl iret_of_multicall
+iret_of_multicall:
     cmpb $0, V(FRAME_LONGS + V_IN_NMI)(%esp)
     jne iret_and_more
 iret_in_kernel:

@@ -546,6 +546,15 @@ hypercall_pending:
      * needed, as rax, rcx and r11 are in the guest's. What turns out to be unusual,
      * an event that may be due or a fault, do_iret() does, all of it anew.
      */
+    .globl iret_of_multicall
+iret_of_multicall:
+    pop %r9
+    pop %r8
+    pop %r10
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    add $5 * 8, %rsp
     .align 16
 iret_of_guest:
     cmpb $0, V(V_IN_NMI)(%rsp)

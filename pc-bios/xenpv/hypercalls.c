@@ -206,19 +206,6 @@ void end_nmi(void)
     }
 }
 
-/*
- * A call of a multicall, but for the one that most of them are made for. Neither
- * another list nor an iret can be one.
- */
-static noinline long call_in_multicall(ulong nr, ulong a1, ulong a2, ulong a3,
-                                       ulong a4, ulong a5)
-{
-    if (nr == __HYPERVISOR_iret || nr == __HYPERVISOR_multicall) {
-        return -EINVAL;
-    }
-    return call_hypercall(a1, a2, a3, a4, a5, nr);
-}
-
 static noinline long long_multicall(ulong list, u32 nr)
 {
     if (nr > ~0UL / sizeof(struct multicall_entry) ||
@@ -259,9 +246,18 @@ HYPERCALL(do_multicall)
         GET_GUEST(b3, &call->args[2], fault);
         GET_GUEST(b4, &call->args[3], fault);
         GET_GUEST(b5, &call->args[4], fault);
-        ret = likely(op == __HYPERVISOR_update_va_mapping)
-              ? do_update_va_mapping(b1, b2, b3, b4, b5)
-              : call_in_multicall(op, b1, b2, b3, b4, b5);
+        if (likely(op == __HYPERVISOR_update_va_mapping)) {
+            ret = do_update_va_mapping(b1, b2, b3, b4, b5);
+        } else if (unlikely(op == __HYPERVISOR_multicall)) {
+            ret = -EINVAL;
+        } else if (unlikely(op == __HYPERVISOR_iret)) {
+            /* It is what the list ends with, and whoever called this goes there */
+            *((ulong *)current_vcpu() - HYPERCALL_LONGS - 1) =
+                (ulong)iret_of_multicall;
+            return 1;
+        } else {
+            ret = call_hypercall(b1, b2, b3, b4, b5, op);
+        }
         PUT_GUEST(&call->result, ret, fault);
     }
     return 0;

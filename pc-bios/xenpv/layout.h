@@ -137,4 +137,11 @@
 #define FRAME_LONGS         15
 #endif
 
+/* What is on the stack in a hypercall, above its handler's return address */
+#ifdef __x86_64__
+#define HYPERCALL_LONGS     11
+#else
+#define HYPERCALL_LONGS     FRAME_LONGS
+#endif
+
 #endif

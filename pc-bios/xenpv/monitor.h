@@ -363,6 +363,7 @@ extern const struct ex_entry ex_table_start[], ex_table_end[];
 extern u64 boot_l4[], boot_hv_l2[];
 extern u8 monitor_started;          /* the other vCPUs may go on */
 extern char trap_stubs[], sysenter_entry[];
+extern char iret_of_multicall[];    /* instead of the hypercall's return */
 extern char slow_page_fault[], syscall_stub[], syscall_stub_end[];  /* 64-bit */
 extern char syscall32_stub[], syscall32_stub_end[];                 /* 64-bit */
 extern char hypercall_entry[], double_fault_task[];                 /* 32-bit */

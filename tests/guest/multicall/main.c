@@ -99,21 +99,77 @@ static void refused(void)
     make_writable(list);
 }
 
-/* What cannot be in a list: another one, and an iret */
-static void not_in_a_list(void)
-{
-    static struct multicall_entry m[3] = {
-        { __HYPERVISOR_multicall }, { __HYPERVISOR_iret },
-        { __HYPERVISOR_xen_version }
-    };
+/* Another list cannot be in one; an iret ends it, and what is behind waits for ever */
+static struct multicall_entry ended[600];
 
-    if (is_initdomain()) {
-        return;                 /* Xen does the iret, and forgets the rest */
+extern char user_return[];
+void return_by_list(struct iret_frame *frame, ulong list, ulong nr);
+asm(".pushsection .text\n"
+    "return_by_list:\n"
+#ifdef __x86_64__
+    "mov %rdi, %rsp\n"
+    "mov %rsi, %rdi\n"
+    "mov %rdx, %rsi\n"
+    "mov $0xb, %ebx\n"
+    "mov $0xf, %r15d\n"
+    "push $0\n"                /* flags; rcx, r11, rax */
+    "push $0xc\n"
+    "push $0xd\n"
+    "push $0xa\n"
+    "mov $13, %eax\n"
+    "syscall\n"
+#else
+    "mov 8(%esp), %ebx\n"
+    "mov 12(%esp), %ecx\n"
+    "mov 4(%esp), %esp\n"
+    "push $0xa\n"
+    "mov $13, %eax\n"
+    "int $0x82\n"
+#endif
+    "ud2\n"
+    ".popsection\n");
+
+static void go(void *nr)
+{
+    static struct {
+        ulong room[512];
+        struct iret_frame frame;
+    } stack;
+
+    stack.frame = (struct iret_frame) {
+        user_address(user_return), FLAT_USER_CS, X86_EFLAGS_IF, USER_STACK - 64,
+        FLAT_USER_SS
+    };
+    return_by_list(&stack.frame, (ulong)ended, (ulong)nr);
+}
+
+static void iret_in_a_list(unsigned at, unsigned nr)
+{
+    struct trap t;
+
+    for (unsigned i = 0; i < nr; i++) {
+        ended[i] = (struct multicall_entry) { __HYPERVISOR_xen_version };
     }
-    check_ret(HYPERCALL(multicall, m, 3), 0, "multicall of what cannot be");
-    check_ret(m[0].result, -EINVAL, "a multicall in a multicall");
-    check_ret(m[1].result, -EINVAL, "an iret in a multicall");
-    check(m[2].result > 0, "what is behind it");
+    ended[at].op = __HYPERVISOR_iret;
+    ended[0].op = __HYPERVISOR_multicall;
+    check(catch_exception(&t, go, (void *)(ulong)nr) && t.vector == 0x81 &&
+          t.from_user && t.ip == user_address(user_return) + 2,
+          "an iret at %u of %u: %s at %lx", at, nr, trap_name(t.vector), t.ip);
+    check_eq(t.regs->ax, 0xa, "an iret at %u of %u: (r|e)ax", at, nr);
+#ifdef __x86_64__
+    check(t.regs->bx == 0xb && t.regs->r15 == 0xf,
+          "an iret at %u of %u: rbx %lx, r15 %lx", at, nr, t.regs->bx,
+          t.regs->r15);
+#else
+    check_eq(t.regs->bx, (ulong)ended, "an iret at %u of %u: ebx", at, nr);
+#endif
+    check_ret(ended[0].result, -EINVAL, "a multicall in a multicall");
+    for (unsigned i = 1; i < nr; i++) {
+        if (i != at) {
+            check(!ended[i].result == (i > at), "an iret at %u of %u: %lx at %u",
+                  at, nr, (ulong)ended[i].result, i);
+        }
+    }
 }
 
 void test_main(void)
@@ -121,5 +177,8 @@ void test_main(void)
     user_init();
     results();
     refused();
-    not_in_a_list();
+    iret_in_a_list(1, 3);
+    iret_in_a_list(2, 3);
+    iret_in_a_list(5, 600);
+    iret_in_a_list(300, 600);
 }
