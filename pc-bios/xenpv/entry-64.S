@@ -560,19 +560,19 @@ iret_of_guest:
     cmpb $0, V(V_IN_NMI)(%rsp)
     jne 9f
     mov V(V_SCRATCH)(%rsp), %rcx
-1:  mov 48(%rcx), %rax          /* rflags */
-    mov V(V_VCPU_INFO)(%rsp), %r11
-    bt $9, %eax
-    setnc 1(%r11)               /* the new upcall mask: !IF */
-    cmpb $0, (%r11)             /* upcall_pending */
+1:  mov 48(%rcx), %r11          /* rflags */
+    mov V(V_VCPU_INFO)(%rsp), %rax
+    bt $9, %r11d
+    setnc 1(%rax)               /* the new upcall mask: !IF */
+    cmpb $0, (%rax)             /* upcall_pending */
     jne 9f
-    and $~(EFL_IOPL | EFL_VM), %eax
-    or $EFL_IF, %eax
+    and $~(EFL_IOPL | EFL_VM), %r11d
+    or $EFL_IF, %r11d
 7:  testb $3, 40(%rcx)          /* cs: not the kernel's, it seems */
     jnz iret_to_program
     push $RING1_SS
 2:  push 56(%rcx)               /* rsp */
-    push %rax
+    push %r11
     push $RING1_CS
 3:  push 32(%rcx)               /* rip */
 4:  mov (%rcx), %rax
@@ -597,11 +597,11 @@ iret_to_program:
     je 9b
 8:  testb $1, 25(%rcx)          /* VGCF_in_syscall */
     jnz sysret_to_program
-10: mov 64(%rcx), %r11          /* ss */
-    or $3, %r11d
-    push %r11
-11: push 56(%rcx)               /* rsp */
+10: mov 64(%rcx), %rax          /* ss */
+    or $3, %eax
     push %rax
+11: push 56(%rcx)               /* rsp */
+    push %r11
 12: mov 40(%rcx), %rax          /* cs */
     push %rax
     not %eax
@@ -618,22 +618,22 @@ iret_to_program:
 iret_to_program_at_once:
     iretq
     EX iret_to_program_at_once, bad_iret
-    /* It would fault here for a non-canonical rip */
+    /* It would fault here for a non-canonical rip; it is not for 32-bit code */
 sysret_to_program:
-    mov %rax, %r11
+20: cmpw $USER_CS32, 40(%rcx)
+    je 9b
 17: push (%rcx)                 /* rax */
 18: push 56(%rcx)               /* rsp */
 19: mov 32(%rcx), %rcx          /* rip */
-    mov %rcx, %rax
-    shr $47, %rax
-    jnz 9b
+    cmp last_user_ip(%rip), %rcx
+    ja 9b
     movb $0, 16 + V(V_MODE)(%rsp)
     swapgs
     USER_CR3 16, %rsp
     mov 8(%rsp), %rax
     pop %rsp
     sysretq
-    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8b, 10b, 11b, 12b, 13b, 14b, 15b, 16b, 17b, 18b, 19b
+    .irp l, 1b, 2b, 3b, 4b, 5b, 6b, 7b, 8b, 10b, 11b, 12b, 13b, 14b, 15b, 16b, 17b, 18b, 19b, 20b
     EX \l, 9b
     .endr
 
@@ -756,6 +756,9 @@ run_first_on:
     ud2
 
     .section .rodata
+    .align 8
+last_user_ip:
+    .quad (1 << 47) - 1
 double_fault_text:
     .asciz "double fault"
 bad_kernel_stack_text:

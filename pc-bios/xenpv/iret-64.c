@@ -38,7 +38,9 @@ void do_iret(struct regs *regs)
     regs->cs = to.cs;
     regs->ss = to.ss | 3;
     if (to.flags & VGCF_in_syscall) {
-        regs->cs = USER_CS;     /* as SYSRET does it */
+        if (to.cs != USER_CS32) {
+            regs->cs = USER_CS; /* as SYSRET does it */
+        }
         regs->ss = USER_SS;
         regs->cx = regs->ip;
         regs->r11 = regs->flags;

@@ -64,6 +64,7 @@
 #define FLAT_KERNEL_SS      0xe02b
 #define FLAT_KERNEL_DS      0
 #define FLAT_USER_CS        0xe033
+#define FLAT_USER_CS32      0xe023
 #define FLAT_USER_SS        0xe02b
 #define FLAT_USER_DS        0
 #else
