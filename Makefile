@@ -12,6 +12,8 @@ CONFIGURE_FLAGS ?=
 DESTDIR ?=
 -include build/xenpv-kvm.mak
 PREFIX ?= /usr/local
+QEMU ?= .cache/qemu
+QEMU_SERIES ?= 10.0
 
 PYTHON := /usr/bin/python3
 CACHE := .cache
@@ -47,6 +49,9 @@ help:
 ##   make check-functional     real guests, under TCG
 ##   make check-kvm            real guests, under real KVM (nested where needed)
 ##   make check-fuzz           each fuzz target's corpus, and a few inputs more
+## make check-series SERIES=10.2   all but the last with another QEMU (or 11), which
+##                         is built in build/qemu-SERIES; one that Debian does not
+##                         have by CONFIGURE_FLAGS=--qemu-src=DIR
 ## make check-sanitizers   tests with address and undefined-behaviour sanitizers
 ## make check-tsan         disks in IOThreads, with ThreadSanitizer
 ## make check-overlay      QEMU has the defects that scripts/qemu mends
@@ -57,7 +62,7 @@ help:
 ## make bench-devices      disks and networks next to virtio
 ## make assets             fetch real guests into .cache/assets
 ## make deb                Debian packages, into build/deb/
-## make check-deb          try them in a fresh Debian 12 (a chroot)
+## make check-deb          try them in a fresh Debian, 12 or 13 as here (a chroot)
 ## make html, make man     the documents, into build/html/ and build/man/
 ## make deps               install the Debian packages needed, and nothing else
 ## make install            into PREFIX (./configure --prefix), DESTDIR obeyed
@@ -104,16 +109,26 @@ check-all: tests fuzzers assets
 check-guest check-functional check-kvm bench bench-devices: assets
 $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
+# Another QEMU than that of build/
+SERIES_BUILD = build/qemu-$(SERIES)
+.PHONY: check-series
+check-series: assets
+	@[ -n "$(SERIES)" ] || { echo "usage: make check-series SERIES=10.2"; exit 1; }
+	@[ -f $(SERIES_BUILD)/build.ninja ] || ./configure --qemu-series=$(SERIES) \
+	    --build-dir=$(SERIES_BUILD) $(CONFIGURE_FLAGS)
+	@BUILD=$(CURDIR)/$(SERIES_BUILD) scripts/build emulators tests
+	@BUILD=$(CURDIR)/$(SERIES_BUILD) scripts/run-tests $(PARTS)
 # The build with sanitizers, which the fuzzers are a part of
 .PHONY: fuzzers check-fuzz fuzz
 build/asan/build.ninja:
-	./configure --build-dir=build/asan --cc=clang-14 --enable-sanitizers \
-	    --enable-fuzzing
+	./configure --qemu-series=$(QEMU_SERIES) --build-dir=build/asan --cc=clang \
+	    --enable-sanitizers --enable-fuzzing
 fuzzers: deps-check
 	@$(MAKE) --no-print-directory build/asan/build.ninja
 	@BUILD=$(CURDIR)/build/asan scripts/build emulators tests fuzzers
 build/tsan/build.ninja:
-	./configure --build-dir=build/tsan --cc=clang-14 --enable-tsan
+	./configure --qemu-series=$(QEMU_SERIES) --build-dir=build/tsan --cc=clang \
+	    --enable-tsan
 .PHONY: check-tsan
 check-tsan: deps-check
 	@$(MAKE) --no-print-directory build/tsan/build.ninja
@@ -157,7 +172,7 @@ install: all
 	install -d "$(libdir)/bin" "$(datadir)/keymaps" "$(bindir)"
 	install -s build/qemu-system-i386 build/qemu-system-x86_64 "$(libdir)/bin"
 	install -m 644 build/pc-bios/xenpv/*.bin "$(datadir)"
-	install -m 644 $$(find $(CACHE)/qemu/pc-bios/keymaps/ -type f \
+	install -m 644 $$(find $(QEMU)/pc-bios/keymaps/ -type f \
 	    ! -name meson.build) "$(datadir)/keymaps"
 	ln -sf ../lib/xenpv-kvm/bin/qemu-system-i386 \
 	    "$(bindir)/qemu-xenpv-i386"
@@ -183,7 +198,7 @@ uninstall:
 .PHONY: clean distclean
 clean:
 	@if [ -f build/build.ninja ]; then ninja -C build -t clean; fi
-	rm -rf build/asan build/tsan build/results build/guest build/demo build/deb build/html \
+	rm -rf build/asan build/tsan build/qemu-* build/results build/guest build/demo build/deb build/html \
 	    build/man build/docs-*
 distclean:
 	rm -rf build $(CACHE)

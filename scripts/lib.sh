@@ -9,7 +9,15 @@ cache=$top/.cache
 assets=$cache/assets
 # Another build than the usual one may be meant: the one with sanitizers
 build=${BUILD:-$top/build}
+# The source of QEMU that it is a build of: configure has written which
+qemu=$(sed -n 's/^QEMU := //p' "$build/xenpv-kvm.mak" 2>/dev/null)
+qemu=$top/${qemu:-.cache/qemu}
 export LC_ALL=C
+# Which Debian this machine has, of those that this tree knows: 12 or 13. What is
+# built here has the libraries of that one
+debian=bookworm
+grep -q '^VERSION_CODENAME=trixie$' /etc/os-release 2>/dev/null &&
+    debian=trixie
 
 # One line which names what is missing and, after it, what to do about it.
 die()
@@ -30,8 +38,7 @@ sanitizer_options()
     ASAN_OPTIONS=detect_leaks=0
     [ -z "$1" ] || ASAN_OPTIONS=detect_leaks=1
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    ASAN_SYMBOLIZER_PATH=$(command -v llvm-symbolizer llvm-symbolizer-14 |
-                           head -n 1)
+    ASAN_SYMBOLIZER_PATH=$(command -v llvm-symbolizer)
     export ASAN_OPTIONS UBSAN_OPTIONS ASAN_SYMBOLIZER_PATH
 }
 
@@ -62,8 +69,8 @@ lock_cache()
 # wanted here, and they are not ours to change.  So apt is given lists of its
 # own, below .cache/apt, for the mirrors that the machine already uses.  The
 # signature chain (Debian's keyring -> InRelease -> Sources/Packages -> file)
-# is apt's own and is checked by apt.
-
+# is apt's own and is checked by apt. Guests are Debian 12's on any machine: it
+# comes first where both have a package.
 
 private_apt()
 {
@@ -81,6 +88,7 @@ private_apt()
         -o Acquire::Languages=none \
         -o Acquire::Retries=3 \
         -o APT::Sandbox::User=root \
+        -o APT::Default-Release='/^bookworm(-security)?$/' \
         -o APT::Get::List-Cleanup=true \
         -o APT::Update::Error-Mode=any \
         "$@"
@@ -125,18 +133,31 @@ deb $by $main bookworm main
 deb $by $main bookworm-backports main
 deb-src $src $main trixie main
 END
+    [ $debian = bookworm ] ||
+        echo "deb $by $main $debian main" >> "$cache/apt/sources.list"
+    # Other series of QEMU are in other suites
+    if [ -n "$source_suite" ]; then
+        echo "deb-src $src $main $source_suite main" \
+            >> "$cache/apt/sources.list"
+    fi
     cat > "$cache/apt/security.list" <<END
 deb $by $security bookworm-security main
 deb-src $src $security trixie-security main
 END
+    [ $debian = bookworm ] ||
+        echo "deb $by $security $debian-security main" \
+            >> "$cache/apt/security.list"
 }
 
-# Brings the private lists up to date: at most once a day, unless forced.
-# Call with the cache locked.
+# Brings the private lists up to date: at most once a day, unless forced or
+# without the suite that $source_suite names. Call with the cache locked.
 update_lists()
 {
     stamp=$cache/apt/updated
-    if [ "$1" != force ] && [ -n "$(find "$stamp" -mmin -1440 2>/dev/null)" ]
+    if [ "$1" != force ] &&
+        [ -n "$(find "$stamp" -mmin -1440 2>/dev/null)" ] &&
+        { [ -z "$source_suite" ] ||
+          grep -q " $source_suite main" "$cache/apt/sources.list"; }
     then
         return 0
     fi

@@ -11,13 +11,12 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
-#include "exec/address-spaces.h"
-#include "exec/memory.h"
 #include "hw/core/cpu.h"
 #include "hw/i386/apic-msidef.h"
 #include "hw/pci/msi.h"
 #include "system/kvm.h"
 #include "cpu.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-platform.h"
 
 static MSIMessage vector_msi(CPUState *cs, uint8_t vector)

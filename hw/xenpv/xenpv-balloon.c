@@ -24,7 +24,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-events-machine.h"
 #include "qapi/visitor.h"
-#include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "migration/vmstate.h"
 #include "system/balloon.h"
@@ -266,7 +266,7 @@ static const Property xenpv_balloon_properties[] = {
     DEFINE_PROP_UINT64("max-ram-size", XenPVBalloonState, max_ram_size, 0),
 };
 
-static void xenpv_balloon_class_init(ObjectClass *klass, void *data)
+static void xenpv_balloon_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

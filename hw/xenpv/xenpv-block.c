@@ -662,7 +662,8 @@ static void set_sectors(XenBlockDataPlane *dp)
 {
     int64_t length = blk_getlength(dp->blk);
 
-    stat64_set(&dp->sectors, length < 0 ? 0 : length / XEN_BLKIF_SECTOR_SIZE);
+    qatomic_set(&dp->sectors,
+                length < 0 ? 0 : length / XEN_BLKIF_SECTOR_SIZE);
 }
 
 /* As blkback does it: the state, written once more, makes the front end look */
@@ -672,7 +673,7 @@ static void resize_bh(void *opaque)
 
     set_sectors(dp);
     xen_device_backend_printf(dp->xendev, "sectors", "%" PRIu64,
-                              stat64_get(&dp->sectors));
+                              qatomic_read(&dp->sectors));
     xen_device_backend_printf(dp->xendev, "state", "%u",
                               xen_device_backend_get_state(dp->xendev));
 }
@@ -726,8 +727,8 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     qemu_register_reset(reset, dp);
     /* query-block tells what rerror and werror have stopped */
     blk_iostatus_enable(blk);
-    dp->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
-                                                     vm_state_changed, dp);
+    dp->vm_change = xenpv_add_vm_change_state_handler(DEVICE(xendev),
+                                                      vm_state_changed, dp);
     vmstate_register(VMSTATE_IF(xendev), 0, &vmstate_block, dp);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
                               XENPV_BLKIF_MAX_SEGS);

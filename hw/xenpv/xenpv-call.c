@@ -17,9 +17,8 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
-#include "exec/address-spaces.h"
-#include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/sched.h"
@@ -293,7 +292,7 @@ static const Property xenpv_call_properties[] = {
     DEFINE_PROP_UINT32("nr-vcpus", XenPVCallState, nr_vcpus, 1),
 };
 
-static void xenpv_call_class_init(ObjectClass *klass, void *data)
+static void xenpv_call_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     ResettableClass *rc = RESETTABLE_CLASS(klass);

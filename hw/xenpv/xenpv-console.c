@@ -32,19 +32,19 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
+#include "qemu/error-report.h"
 #include "qemu/fifo8.h"
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "chardev/char.h"
 #include "chardev/char-fe.h"
-#include "hw/qdev-properties.h"
-#include "hw/qdev-properties-system.h"
 #include "hw/xen/interface/io/ring.h"
 #include "hw/xen/interface/io/console.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/xen-backend.h"
 #include "hw/xen/xen-bus-helper.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "migration/vmstate.h"
 #include "system/runstate.h"
@@ -60,7 +60,7 @@
 #define NR_CONSOLES 100
 
 typedef struct Console {
-    CharBackend *chr;
+    CharFrontend *chr;
     struct xencons_interface *ring;     /* NULL: the guest is not there */
     void (*notify)(void *opaque);       /* send the guest an event */
     void *opaque;
@@ -345,7 +345,7 @@ static const VMStateDescription vmstate_console = {
     }
 };
 
-static void console_init(Console *c, DeviceState *dev, CharBackend *chr,
+static void console_init(Console *c, DeviceState *dev, CharFrontend *chr,
                          void (*notify)(void *opaque))
 {
     c->chr = chr;
@@ -353,7 +353,8 @@ static void console_init(Console *c, DeviceState *dev, CharBackend *chr,
     c->opaque = dev;
     c->bh = qemu_bh_new_guarded(pump_bh, c, &dev->mem_reentrancy_guard);
     fifo8_create(&c->queue, QUEUE_SIZE);
-    c->vm_change = qdev_add_vm_change_state_handler(dev, console_vm_changed, c);
+    c->vm_change = xenpv_add_vm_change_state_handler(dev, console_vm_changed,
+                                                     c);
     console_set_handlers(c);
 }
 
@@ -413,7 +414,7 @@ struct XenPVConsoleState {
 
     XenPVCallState *call;
     uint16_t domid;
-    CharBackend chr;
+    CharFrontend chr;
 
     Console console;
     struct xenevtchn_handle *eh;
@@ -565,7 +566,7 @@ static const Property xenpv_console_properties[] = {
     DEFINE_PROP_UINT16("domid", XenPVConsoleState, domid, 1),
 };
 
-static void xenpv_console_class_init(ObjectClass *klass, void *data)
+static void xenpv_console_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 
@@ -586,7 +587,7 @@ struct XenConsole {
     XenPVPageDevice parent_obj;
 
     int32_t idx;
-    CharBackend chr;
+    CharFrontend chr;
     Console console;
 };
 
@@ -662,11 +663,11 @@ static char *further_get_name(XenDevice *xendev, Error **errp)
 static void further_realize(XenDevice *xendev, Error **errp)
 {
     XenConsole *s = XEN_CONSOLE(xendev);
-    Chardev *chr = qemu_chr_fe_get_driver(&s->chr);
+    g_autofree char *tty =
+        xenpv_chr_pty_name(qemu_chr_fe_get_driver(&s->chr));
 
-    if (CHARDEV_IS_PTY(chr)) {
-        xen_device_frontend_printf(xendev, "tty", "%s",
-                                   chr->filename + strlen("pty:"));
+    if (tty) {
+        xen_device_frontend_printf(xendev, "tty", "%s", tty);
     }
     console_init(&s->console, DEVICE(xendev), &s->chr, further_notify);
 }
@@ -698,7 +699,7 @@ static const Property further_properties[] = {
     DEFINE_PROP_INT32("idx", XenConsole, idx, -1),
 };
 
-static void further_class_init(ObjectClass *klass, void *data)
+static void further_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);

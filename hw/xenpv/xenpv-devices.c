@@ -10,8 +10,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "chardev/char.h"
-#include "hw/qdev-properties.h"
-#include "hw/qdev-properties-system.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xen/xen-bus.h"
 #include "hw/xen/xen-bus-helper.h"
 #include "net/net.h"
@@ -66,9 +65,9 @@ static void alloc_ports(XenPVDevices *d)
 
 static void tell_console_tty(XenPVDevices *d, Chardev *chr)
 {
-    xenpv_xenstore_printf(d->xenstore, "console/tty", "%s",
-                          chr && CHARDEV_IS_PTY(chr) ?
-                          chr->filename + strlen("pty:") : "");
+    g_autofree char *tty = xenpv_chr_pty_name(chr);
+
+    xenpv_xenstore_printf(d->xenstore, "console/tty", "%s", tty ?: "");
 }
 
 static bool attach_console(void *opaque, Chardev *chr, Error **errp)

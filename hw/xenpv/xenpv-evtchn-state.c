@@ -15,6 +15,8 @@
 #include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "qapi/util.h"
+#include "hw/xenpv/xenpv-compat.h"
+#include XENPV_QAPI_EVTCHN
 #include "hw/xenpv/xenpv-events.h"
 #include "migration/vmstate.h"
 #include "xenpv-evtchn.h"

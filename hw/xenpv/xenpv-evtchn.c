@@ -37,7 +37,7 @@
 #include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
-#include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "xenpv-evtchn.h"
 #include "hw/xen/interface/event_channel.h"
 #include "trace.h"
@@ -431,7 +431,7 @@ static const Property xenpv_evtchn_properties[] = {
     DEFINE_PROP_BOOL("guest-64bit", XenPVEvtchnState, is_64bit, true),
 };
 
-static void xenpv_evtchn_class_init(ObjectClass *klass, void *data)
+static void xenpv_evtchn_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

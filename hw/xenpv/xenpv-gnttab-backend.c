@@ -15,10 +15,7 @@
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
-#include "exec/address-spaces.h"
-#include "exec/memory.h"
-#include "exec/ramblock.h"
-#include "hw/boards.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "xenpv-gnttab.h"
 #include "system/tcg.h"
 

@@ -34,7 +34,7 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qemu/lockable.h"
-#include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "xenpv-gnttab.h"
 #include "trace.h"
 
@@ -387,7 +387,7 @@ static const Property xenpv_gnttab_properties[] = {
     DEFINE_PROP_BOOL("guest-64bit", XenPVGnttabState, is_64bit, true),
 };
 
-static void xenpv_gnttab_class_init(ObjectClass *klass, void *data)
+static void xenpv_gnttab_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

@@ -12,7 +12,7 @@
 
 #include "qemu/queue.h"
 #include "qemu/thread.h"
-#include "exec/memory.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "xenpv-platform.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/grant_table.h"

@@ -21,10 +21,8 @@
 #include "qapi/error.h"
 #include "qapi/qapi-visit-common.h"
 #include "qapi/visitor.h"
-#include "exec/tb-flush.h"
 #include "exec/translation-block.h"
 #include "system/block-backend.h"
-#include "system/cpu-timers.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/qtest.h"
@@ -32,11 +30,10 @@
 #include "system/runstate.h"
 #include "system/system.h"
 #include "system/tcg.h"
-#include "hw/boards.h"
-#include "hw/loader.h"
 #include "cpu.h"
 #include "hw/i386/kvm/clock.h"
 #include "kvm/kvm_i386.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-devices.h"
 #include "hw/xenpv/xenpv-memory.h"
@@ -453,7 +450,7 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
     xenpv_build_domain(s, &dom);
     if (tcg_enabled()) {
         /* Memory was written behind the back of what has been translated */
-        tb_flush(first_cpu);
+        queue_tb_flush(first_cpu);
     }
     CPU_FOREACH(cs) {
         xenpv_start_cpu(s, X86_CPU(cs), i++);
@@ -796,7 +793,7 @@ static void xenpv_machine_finalize(Object *obj)
     g_free(s->monitor);
 }
 
-static void xenpv_machine_class_init(ObjectClass *oc, void *data)
+static void xenpv_machine_class_init(ObjectClass *oc, XenPVClassData *data)
 {
     MachineClass *mc = MACHINE_CLASS(oc);
     HotplugHandlerClass *hc = HOTPLUG_HANDLER_CLASS(oc);
@@ -877,7 +874,7 @@ static const TypeInfo xenpv_machine_info = {
  * What a guest sees of a version of the machine stays as it is. A change of it
  * makes a new version, which gets the alias; the old one goes back to what was.
  */
-static void xenpv_machine_1_0_class_init(ObjectClass *oc, void *data)
+static void xenpv_machine_1_0_class_init(ObjectClass *oc, XenPVClassData *data)
 {
     MACHINE_CLASS(oc)->alias = "xenpv-kvm";
 }

@@ -13,12 +13,10 @@
 #include "qemu/cutils.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
-#include "exec/address-spaces.h"
-#include "exec/ramblock.h"
-#include "hw/boards.h"
 #include "qom/object_interfaces.h"
 #include "system/hostmem.h"
 #include "migration/misc.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "hw/xenpv/xenpv-memory.h"
 

@@ -17,9 +17,7 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
-#include "hw/boards.h"
-#include "hw/qdev-properties.h"
-#include "hw/qdev-properties-system.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xen/xen-backend.h"
 #include "hw/xen/xen-bus-helper.h"
 #include "standard-headers/linux/virtio_net.h"
@@ -156,17 +154,18 @@ static void read_features(XenPVNet *net)
 /* What the peers may leave to the front end */
 static void set_offload(XenPVNet *net, bool connected)
 {
+    bool csum = connected && net->front.csum_ipv4;
+    NetOffloads offloads = {
+        .csum = csum,
+        .tso4 = csum && net->front.gso_tcpv4,
+        .tso6 = csum && net->front.gso_tcpv6,
+    };
+
     if (!net->vnet_hdr) {
         return;
     }
     for (unsigned i = 0; i < net->nr_peers; i++) {
-        qemu_set_offload(qemu_get_subqueue(net->nic, i)->peer,
-                         connected && net->front.csum_ipv4,
-                         connected && net->front.csum_ipv4 &&
-                         net->front.gso_tcpv4,
-                         connected && net->front.csum_ipv4 &&
-                         net->front.gso_tcpv6,
-                         0, 0, 0, 0);
+        xenpv_set_offload(qemu_get_subqueue(net->nic, i)->peer, &offloads);
     }
 }
 
@@ -529,8 +528,8 @@ static void net_realize(XenDevice *xendev, Error **errp)
     net->bh = qemu_bh_new_guarded(net_bh, net,
                                   &DEVICE(xendev)->mem_reentrancy_guard);
     net->rx_timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, rx_timer, net);
-    net->vm_change = qdev_add_vm_change_state_handler(DEVICE(xendev),
-                                                      vm_state_changed, net);
+    net->vm_change = xenpv_add_vm_change_state_handler(DEVICE(xendev),
+                                                       vm_state_changed, net);
     write_nodes(net);
     trace_xenpv_net_realize(net->idx, net->nr_peers, net->vnet_hdr);
 }
@@ -582,7 +581,7 @@ static const Property net_properties[] = {
     DEFINE_PROP_UINT16("mtu", XenPVNet, mtu, 0),
 };
 
-static void net_class_init(ObjectClass *klass, void *data)
+static void net_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     XenDeviceClass *xdc = XEN_DEVICE_CLASS(klass);

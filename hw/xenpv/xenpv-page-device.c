@@ -196,7 +196,7 @@ static void page_device_unrealize(XenDevice *xendev)
     xenpv_page_device_disconnect(XENPV_PAGE_DEVICE(xendev));
 }
 
-static void page_device_class_init(ObjectClass *klass, void *data)
+static void page_device_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);
 

@@ -12,9 +12,9 @@
 #ifndef HW_XENPV_PLATFORM_H
 #define HW_XENPV_PLATFORM_H
 
-#include "hw/sysbus.h"
 #include "hw/xen/xen.h"
 #include "hw/xen/xen_backend_ops.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-devices.h"
 #include "hw/xenpv/xenpv-memory.h"
 #include "hw/xenpv/xenpv-monitor.h"

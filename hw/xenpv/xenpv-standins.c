@@ -32,12 +32,9 @@
 #include "qapi/error.h"
 #include "qobject/qdict.h"
 #include "chardev/char.h"
-#include "hw/boards.h"
-#include "hw/hotplug.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/isa/isa.h"
 #include "hw/pci/pci_bus.h"
-#include "hw/qdev-core.h"
-#include "hw/sysbus.h"
 #include "hw/virtio/virtio-bus.h"
 #include "monitor/qdev.h"
 #include "trace.h"
@@ -339,7 +336,7 @@ void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque)
     device_listener_register(&s->listener);
 }
 
-static void standins_class_init(ObjectClass *klass, void *data)
+static void standins_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 
@@ -356,7 +353,7 @@ static bool standin_bus_check_address(BusState *bus, DeviceState *dev,
     return false;
 }
 
-static void standin_bus_class_init(ObjectClass *klass, void *data)
+static void standin_bus_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     BusClass *bc = BUS_CLASS(klass);
 
@@ -367,7 +364,8 @@ static void standin_bus_class_init(ObjectClass *klass, void *data)
 }
 
 /* Hidden whenever it is asked for: never made */
-static void standin_netfront_class_init(ObjectClass *klass, void *data)
+static void standin_netfront_class_init(ObjectClass *klass,
+                                        XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

@@ -28,10 +28,8 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-qdev.h"
-#include "hw/boards.h"
 #include "hw/core/cpu.h"
-#include "hw/hotplug.h"
-#include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "migration/vmstate.h"
 #include "xenpv-platform.h"
@@ -338,7 +336,7 @@ static const Property xenpv_vcpus_properties[] = {
     DEFINE_PROP_UINT32("nr-fixed", XenPVVcpusState, nr_fixed, 1),
 };
 
-static void xenpv_vcpus_class_init(ObjectClass *klass, void *data)
+static void xenpv_vcpus_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 
@@ -375,7 +373,7 @@ static const Property xenpv_vcpu_properties[] = {
                        UNPLUG_TIMEOUT_MS),
 };
 
-static void xenpv_vcpu_class_init(ObjectClass *klass, void *data)
+static void xenpv_vcpu_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

@@ -526,7 +526,7 @@ static char *vfb_get_name(XenDevice *xendev, Error **errp)
     return g_strdup("0");
 }
 
-static void vfb_class_init(ObjectClass *klass, void *data)
+static void vfb_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);

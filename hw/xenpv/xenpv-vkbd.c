@@ -241,7 +241,7 @@ static char *vkbd_get_name(XenDevice *xendev, Error **errp)
     return g_strdup("0");
 }
 
-static void vkbd_class_init(ObjectClass *klass, void *data)
+static void vkbd_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);

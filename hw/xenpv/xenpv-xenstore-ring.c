@@ -16,7 +16,6 @@
 #include "qemu/atomic.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
-#include "block/aio.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-xenstore.h"
 #include "trace.h"

@@ -21,8 +21,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/sockets.h"
 #include "qapi/error.h"
-#include "block/aio.h"
-#include "hw/qdev-properties.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "io/channel-socket.h"
 #include "io/net-listener.h"
 #include "system/system.h"
@@ -169,7 +168,7 @@ static void new_client(QIONetListener *listener, QIOChannelSocket *channel,
     c->socket = socket;
     c->channel = channel;
     object_ref(OBJECT(channel));
-    qemu_socket_set_nonblock(channel->fd);
+    qio_channel_set_blocking(QIO_CHANNEL(channel), false, &error_abort);
     c->out = g_byte_array_new();
     xenpv_watches_init(&c->conn.watches, GUEST_CHANGES_MAX);
     /* In the same context as the ring's, for the same reason */
@@ -223,7 +222,7 @@ static const Property socket_properties[] = {
     DEFINE_PROP_STRING("path", XenPVXenstoreSocket, path),
 };
 
-static void socket_class_init(ObjectClass *klass, void *data)
+static void socket_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

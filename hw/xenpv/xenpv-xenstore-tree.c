@@ -245,6 +245,11 @@ void xenpv_xenstore_make_tree(XenPVXenstoreState *s)
     }
 }
 
+static gint compare_names(gconstpointer a, gconstpointer b, gpointer data)
+{
+    return strcmp(a, b);
+}
+
 GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir)
 {
     size_t len = strlen(dir) + 1;
@@ -267,7 +272,7 @@ GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir)
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         list = g_list_prepend(list, g_strdup(key));
     }
-    return g_list_sort(list, (GCompareFunc)strcmp);
+    return g_list_sort_with_data(list, compare_names, NULL);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -395,7 +400,7 @@ static void restore_nodes(XenPVXenstoreState *s)
 
     remove_guests_nodes(s, keep, s->home);
     /* A directory comes before what is in it */
-    paths = g_list_sort(paths, (GCompareFunc)strcmp);
+    paths = g_list_sort_with_data(paths, compare_names, NULL);
     for (GList *l = paths; l; l = l->next) {
         Node *node = g_hash_table_lookup(s->toolstack, l->data);
         g_autoptr(GByteArray) value = read_node(s, l->data);

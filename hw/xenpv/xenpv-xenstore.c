@@ -32,9 +32,7 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
-#include "block/aio.h"
-#include "hw/qdev-properties.h"
-#include "hw/qdev-properties-system.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "system/runstate.h"
 #include "xenpv-xenstore.h"
 #include "trace.h"
@@ -503,7 +501,7 @@ static const Property xenpv_xenstore_properties[] = {
     DEFINE_PROP_UINT64("max-ram-size", XenPVXenstoreState, max_ram_size, 0),
 };
 
-static void xenpv_xenstore_class_init(ObjectClass *klass, void *data)
+static void xenpv_xenstore_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
 

@@ -2,9 +2,9 @@
 """
 A PV guest under libvirt, by what virsh offers
 
-libvirtd of Debian 12 (9.0) and of its backports (11), each in a root of its
-own: unpacked packages, entered by chroot in namespaces of its own, so that
-nothing of this machine's configuration is used or changed.
+libvirtd of Debian 12 (9.0) and of its backports (11), or of Debian 13 (11),
+each in a root of its own: unpacked packages, entered by chroot in namespaces of
+its own, so that nothing of this machine's configuration is used or changed.
 """
 
 import json
@@ -103,6 +103,8 @@ class Libvirt(GuestTest):
     security_driver = 'none'
 
     def setUp(self):
+        if not paths.has_libvirt(self.root):
+            self.skipTest('this Debian has no %s' % self.root)
         super().setUp()
         self.shell = self.enter()
         self.processes.append(self.shell)

@@ -15,7 +15,7 @@
 #include "qapi/qapi-commands-net.h"
 #include "qapi/qapi-commands-qdev.h"
 #include "qobject/qdict.h"
-#include "hw/qdev-core.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "monitor/qdev.h"
 #include "devices.h"
 

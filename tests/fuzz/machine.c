@@ -6,9 +6,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
-#include "block/aio-wait.h"
-#include "exec/address-spaces.h"
-#include "exec/ioport.h"
 #include "qapi/error.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
@@ -18,6 +15,7 @@
 #include "hw/xen/interface/event_channel.h"
 #include "hw/xen/interface/grant_table.h"
 #include "hw/xen/interface/io/xs_wire.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-monitor.h"
 #include "machine.h"
 

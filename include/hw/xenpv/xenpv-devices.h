@@ -16,8 +16,8 @@
 #ifndef HW_XENPV_DEVICES_H
 #define HW_XENPV_DEVICES_H
 
-#include "exec/memory.h"
 #include "qemu/uuid.h"
+#include "hw/xenpv/xenpv-compat.h"
 
 typedef struct XenPVDevices XenPVDevices;
 

@@ -8,7 +8,7 @@
 #ifndef HW_XENPV_EVENTS_H
 #define HW_XENPV_EVENTS_H
 
-#include "qapi/qapi-types-misc-target.h"
+typedef struct EvtchnInfoList EvtchnInfoList;
 
 /* Is it this machine? If not, none of the others may be called */
 bool xenpv_events(void);

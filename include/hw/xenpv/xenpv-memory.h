@@ -12,7 +12,7 @@
 #ifndef HW_XENPV_MEMORY_H
 #define HW_XENPV_MEMORY_H
 
-#include "exec/memory.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-monitor.h"
 
 /* The least RAM that a guest may have */

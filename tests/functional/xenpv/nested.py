@@ -232,7 +232,10 @@ class Outer:
 
 class Nested:
     accel = 'kvm'
-    libvirt = {'libvirt-9': '/dev/vdb', 'libvirt-11': '/dev/vdc'}
+    # Each a disk, after the image
+    libvirt = {root: '/dev/vd' + letter for letter, root in zip('bc', (
+        root for root in ('libvirt-9', 'libvirt-11')
+        if paths.has_libvirt(root)))}
     # Everything is about this much slower than the same on this machine:
     # the inner guest has nested paging to walk, in an emulated processor.
     patience = 4

@@ -3,6 +3,7 @@
 Where things are.
 
 XENPV_BUILD    QEMU's build directory, instead of build/
+XENPV_RESULTS  where results and logs go, instead of build/results/
 XENPV_ASSETS   real guests and firmware as scripts/assets lays them out,
                instead of .cache/assets/
 XENPV_OUTER    a qemu-system-x86_64 with -M microvm for the outer machine of the
@@ -23,7 +24,8 @@ BUILD = os.path.abspath(os.environ.get('XENPV_BUILD')
                         or os.path.join(TOP, 'build'))
 ASSETS = os.path.abspath(os.environ.get('XENPV_ASSETS')
                          or os.path.join(TOP, '.cache', 'assets'))
-RESULTS = os.path.join(TOP, 'build', 'results')
+RESULTS = os.path.abspath(os.environ.get('XENPV_RESULTS')
+                          or os.path.join(TOP, 'build', 'results'))
 GUESTS = os.path.join(TOP, 'build', 'guest')
 FIRMWARE = os.path.join(ASSETS, 'firmware')
 
@@ -56,13 +58,20 @@ def asset(name):
     return need(os.path.join(ASSETS, name), 'scripts/assets')
 
 
+def has_libvirt(name):
+    """The libvirts of scripts/assets have the libraries of this machine's
+    Debian, which the emulator needs; Debian 13 has none that is 9"""
+    with open('/etc/os-release') as f:
+        return name != 'libvirt-9' or 'VERSION_CODENAME=trixie\n' not in f
+
+
 def monitors():
     """The monitor's images, as far as they are built"""
     return sorted(glob.glob(os.path.join(BUILD, 'pc-bios', 'xenpv', '*.bin')))
 
 
 def result(name):
-    """The path of a file under build/results, whose directory is made"""
+    """The path of a file under RESULTS, whose directory is made"""
     path = os.path.join(RESULTS, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     return path
