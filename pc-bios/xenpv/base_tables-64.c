@@ -139,6 +139,9 @@ bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden)
         volatile u64 *entry = &entry_of(mfn, slot(addr, level));
         u64 old = *entry, new = old | PTE_US;
 
+        if (!(old & PTE_P)) {
+            break;              /* not any more, and the next fault says so */
+        }
         mfn = PTE_MFN(old);
         if (level == 1 && mfn_is_table(mfn)) {
             new &= ~(u64)PTE_RW;
