@@ -14,6 +14,8 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/config-file.h"
+#include "qemu/option.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
@@ -23,6 +25,7 @@
 #include "xenpv-platform.h"
 #include "hw/xen/interface/sched.h"
 #include "system/runstate.h"
+#include "system/runstate-action.h"
 #include "system/watchdog.h"
 #include "trace.h"
 
@@ -61,11 +64,27 @@ MemoryRegion *xenpv_call_io(XenPVCallState *s)
     return &s->io;
 }
 
-/* A domain crashes once: what it says of itself after that is no news */
-static void crashed(XenPVCallState *s)
+/* Did the user say what is to become of a guest that crashes? */
+static bool panic_action_given(void)
+{
+    QemuOpts *opts = qemu_opts_find(qemu_find_opts("action"), NULL);
+
+    return opts && qemu_opt_get(opts, "panic");
+}
+
+/*
+ * A domain crashes once: what it says of itself after that is no news. Whoever
+ * started QEMU is told by its exit status, too, if it ends for that by itself.
+ */
+static void crashed(XenPVCallState *s, const char *why)
 {
     if (!s->crashed) {
         s->crashed = true;
+        xenpv_guest_error("xenpv: the guest has crashed: %s", why);
+        if (panic_action == PANIC_ACTION_SHUTDOWN &&
+            shutdown_action != SHUTDOWN_ACTION_PAUSE && !panic_action_given()) {
+            panic_action = PANIC_ACTION_EXIT_FAILURE;
+        }
         qemu_system_guest_panicked(NULL);
     }
 }
@@ -107,7 +126,7 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
         break;
     case SHUTDOWN_crash:
     default:
-        crashed(s);
+        crashed(s, "its kernel says so (SHUTDOWN_crash)");
         break;
     }
     return 0;
@@ -170,7 +189,7 @@ static int64_t call_crash(void *opaque, unsigned vcpu, uint32_t cmd,
         }
     }
     trace_xenpv_crash(vcpu);
-    crashed(s);
+    crashed(s, "see above");
     *size = 0;
     return 0;
 }

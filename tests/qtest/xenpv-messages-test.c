@@ -121,6 +121,38 @@ static void test_crash(void)
     quit(&m);
 }
 
+/* A guest that crashes: how QEMU ends, unless the user has a say in it */
+static void test_exit(void)
+{
+    static const struct {
+        const char *action;
+        int status;
+    } cases[] = {
+        { "", 1 }, { "-no-reboot", 1 }, { "-action panic=shutdown", 0 },
+        { "-action panic=exit-failure", 1 },
+        { "-action reboot=shutdown -action watchdog=none", 1 },
+    };
+    static const char why[] = "for this reason";
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases) * 2; i++) {
+        g_autofree char *err = temp_file();
+        QTestState *qts = qtest_initf("-M xenpv-kvm -m 32 %s 2>%s",
+                                      cases[i / 2].action, err);
+
+        qtest_set_expected_status(qts, cases[i / 2].status);
+        if (i & 1) {
+            xenpv_call_only(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_crash, NULL, 0);
+        } else {
+            xenpv_call_only(qts, XENPV_CALL_CRASH, 0, why, sizeof(why));
+        }
+        qtest_wait_qemu(qts);
+        g_assert_cmpuint(lines(err, why), ==, !(i & 1));
+        qtest_quit(qts);
+        g_assert_cmpuint(lines(err, "the guest has crashed"), ==, 1);
+        unlink(err);
+    }
+}
+
 /* The log of guest errors */
 static void test_guest_errors(void)
 {
@@ -168,6 +200,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/xenpv/messages/log", test_log);
     qtest_add_func("/xenpv/messages/crash", test_crash);
+    qtest_add_func("/xenpv/messages/exit", test_exit);
     qtest_add_func("/xenpv/messages/guest-errors", test_guest_errors);
     qtest_add_func("/xenpv/messages/back-ends", test_back_ends);
     return g_test_run();

@@ -59,8 +59,8 @@ static inline uint64_t xenpv_mailbox(unsigned vcpu)
 }
 
 /* A call by vCPU 0, as the monitor makes it */
-static inline int64_t xenpv_call(QTestState *qts, uint32_t op, uint32_t cmd,
-                                 void *data, uint32_t size)
+static inline void xenpv_call_only(QTestState *qts, uint32_t op, uint32_t cmd,
+                                   const void *data, uint32_t size)
 {
     uint64_t box = xenpv_mailbox(0);
 
@@ -73,6 +73,15 @@ static inline int64_t xenpv_call(QTestState *qts, uint32_t op, uint32_t cmd,
                        size);
     }
     qtest_outl(qts, XENPV_IO_BASE + XENPV_IO_CALL, 0);
+}
+
+/* The same, and look at the answer: not of a call that QEMU ends for */
+static inline int64_t xenpv_call(QTestState *qts, uint32_t op, uint32_t cmd,
+                                 void *data, uint32_t size)
+{
+    uint64_t box = xenpv_mailbox(0);
+
+    xenpv_call_only(qts, op, cmd, data, size);
     if (size) {
         qtest_memread(qts, box + offsetof(struct xenpv_mailbox, data), data,
                       size);
