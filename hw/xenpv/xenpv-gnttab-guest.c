@@ -211,9 +211,11 @@ static int op_map_grant_ref(XenPVGnttabState *s,
     uint32_t flags = le32_to_cpu(op->flags);
     uint16_t dom = le16_to_cpu(op->dom);
 
-    if (!(flags & (GNTMAP_device_map | GNTMAP_host_map)) ||
-        dom == XENPV_BACKEND_DOMID) {
+    if (!(flags & (GNTMAP_device_map | GNTMAP_host_map))) {
         return GNTST_bad_gntref;
+    }
+    if (dom == XENPV_BACKEND_DOMID) {
+        return xenpv_gnttab_of_backend(le32_to_cpu(op->ref));
     }
     if (dom != s->domid) {
         return GNTST_bad_domain;        /* DOMID_SELF, too */
@@ -244,9 +246,8 @@ static int copy_begin(XenPVGnttabState *s, CopyEnd *end, bool write)
         end->what.length = XEN_PAGE_SIZE;
         return GNTST_okay;
     }
-    /* No other domain has ever granted anything to the guest */
     if (end->domid == XENPV_BACKEND_DOMID) {
-        return GNTST_bad_gntref;
+        return xenpv_gnttab_of_backend(end->frame);
     }
     ret = xenpv_gnttab_pin(s, s->domid, end->frame, write, PIN_COPY,
                            &end->what);

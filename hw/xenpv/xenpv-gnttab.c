@@ -226,9 +226,11 @@ int xenpv_gnttab_pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref,
          */
         uint16_t trans_domid = le16_to_cpu(
             qatomic_read(&s->table.v2[ref].transitive.trans_domid));
+        uint32_t gref = le32_to_cpu(
+            qatomic_read(&s->table.v2[ref].transitive.gref));
 
         xenpv_gnttab_clear_in_use(s, ref, in_use);
-        ret = trans_domid == XENPV_BACKEND_DOMID ? GNTST_bad_gntref
+        ret = trans_domid == XENPV_BACKEND_DOMID ? xenpv_gnttab_of_backend(gref)
                                                  : GNTST_general_error;
         why = "transitive, and nothing is granted to the guest";
         goto refuse;

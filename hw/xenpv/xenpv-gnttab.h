@@ -86,6 +86,12 @@ extern const VMStateDescription xenpv_vmstate_gnttab;
 
 /* --- xenpv-gnttab.c: entries, and pins of them */
 
+/* Domain 0 has a table of one frame, in which nothing is granted to anybody */
+static inline int xenpv_gnttab_of_backend(uint32_t ref)
+{
+    return ref < PER_FRAME_V1 ? GNTST_general_error : GNTST_bad_gntref;
+}
+
 uint32_t xenpv_gnttab_nr_entries(XenPVGnttabState *s);
 uint32_t xenpv_gnttab_nr_status_frames(XenPVGnttabState *s);
 /* An entry's flags and domid, which only make sense when read as one */

@@ -3,12 +3,13 @@
  *
  * The table, and what is in use of it, are the machine's: an operation is read from
  * guest memory once, and is then a call to it. Nobody grants anything to the guest,
- * and grants to itself it cannot map, so page tables have no part in this.
+ * and grants to itself it cannot map, so page tables have no part in this, but for those
+ * that map the table's own frames.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
+#include "page_tables.h"
 #include "hw/xen/interface/grant_table.h"
 
 /* The machine answers with frames, which go where the guest wants their list */
@@ -59,6 +60,36 @@ static long setup_frames(ulong cmd, ulong uop)
     return copy_to_guest(status_at, &s.status, sizeof(s.status));
 }
 
+/*
+ * Is a status frame of version 2, which version 1 has not, mapped? Xen counts the
+ * mappings. Here they are looked for, as hardly any guest goes back.
+ */
+static bool status_is_mapped(void)
+{
+    const ulong first = (XENPV_CORE_GPA + XENPV_CORE_GRANT_TABLE) / PAGE_SIZE +
+                        XENPV_CORE_GRANT_PAGES;
+    struct gnttab_get_version now = { .dom = DOMID_SELF };
+
+    if (machine_call(XENPV_CALL_GNTTAB, GNTTABOP_get_version, &now, sizeof(now)) ||
+        now.version != 2) {
+        return false;
+    }
+    for (ulong mfn = 0; mfn < FOUR_GIB_MFN + high_pages; mfn++) {
+        if (mfn % 1024 == 0) {
+            let_interrupts_in();
+        }
+        for (unsigned i = 0; i < 512 && table_level(mfn) == 1; i++) {
+            u64 entry = entry_of(mfn, i);
+
+            if ((entry & PTE_P) &&
+                PTE_MFN(entry) - first < XENPV_CORE_GRANT_PAGES) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 HYPERCALL(do_grant_table_op)
 {
     static const u8 size[] = {
@@ -107,7 +138,12 @@ HYPERCALL(do_grant_table_op)
         if (copy_from_guest(op, a2, size[cmd])) {
             return -EFAULT;
         }
-        ret = machine_call(XENPV_CALL_GNTTAB, cmd, op, size[cmd]);
+        if (cmd == GNTTABOP_set_version && (u32)op[0] == 1 && status_is_mapped()) {
+            op[0] = 2;          /* as it stays */
+            ret = -EBUSY;
+        } else {
+            ret = machine_call(XENPV_CALL_GNTTAB, cmd, op, size[cmd]);
+        }
         if (copy_to_guest(a2, op, size[cmd])) {
             return -EFAULT;
         }

@@ -436,6 +436,9 @@ static void test_copy(void)
     bad.dest_dom = 0;
     g_assert_cmpint(copy(qts, &bad), ==, GNTST_permission_denied);
     bad.flags = GNTCOPY_dest_gref;
+    bad.dest = PER_FRAME - 1;
+    g_assert_cmpint(copy(qts, &bad), ==, GNTST_general_error);
+    bad.dest = PER_FRAME;
     g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_gntref);
     bad.dest_dom = DOMID_NOBODY;
     g_assert_cmpint(copy(qts, &bad), ==, GNTST_bad_domain);
@@ -524,8 +527,12 @@ static void test_copy_v2(void)
     /* By what domain 0 may have granted: it grants nothing */
     e.transitive.hdr.flags = GTF_transitive;
     e.transitive.trans_domid = 0;
+    e.transitive.gref = PER_FRAME;
     qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
     g_assert_cmpint(copy(qts, &c), ==, GNTST_bad_gntref);
+    e.transitive.gref = PER_FRAME - 1;
+    qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
+    g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
     e.transitive.trans_domid = XENPV_DOMID;
     qtest_memwrite(qts, entry_v2(ref), &e, sizeof(e));
     g_assert_cmpint(copy(qts, &c), ==, GNTST_general_error);
@@ -566,6 +573,9 @@ static void test_map(void)
     struct gnttab_map_grant_ref m = { .dom = 0, .flags = GNTMAP_host_map };
     struct gnttab_unmap_grant_ref u = { .handle = 8 };
 
+    g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
+    g_assert_cmpint(m.status, ==, GNTST_general_error);
+    m.ref = PER_FRAME;
     g_assert_cmpint(op(qts, GNTTABOP_map_grant_ref, &m, sizeof(m)), ==, 0);
     g_assert_cmpint(m.status, ==, GNTST_bad_gntref);
     m.dom = DOMID_NOBODY;

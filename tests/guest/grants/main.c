@@ -380,7 +380,7 @@ static void to_version_2(void)
 
 static void back_to_version_1(void)
 {
-    /* Xen insists on it */
+    check_ret(set_version(1, 2), -EBUSY, "with a status frame that is mapped");
     check_ret(update_va_mapping(STATUS_VA, 0, UVMF_INVLPG), 0, "unmap");
     version = 2;
     grant(6, GTF_permit_access, NOBODY, 1ULL << 32);
@@ -452,6 +452,11 @@ static void maps(void)
     check_ret(gnttab_op(GNTTABOP_map_grant_ref, &map, 1), 0, "map");
     check_eq(map.status, GNTST_bad_gntref, "mapping a grant beyond the table");
     if (!is_initdomain()) {
+        map.dom = 0;
+        map.ref = 8;
+        check_ret(gnttab_op(GNTTABOP_map_grant_ref, &map, 1), 0, "map");
+        check_eq(map.status, GNTST_general_error, "what domain 0 has not granted");
+        map.dom = self;
         grant(REF, GTF_permit_access, self, virt_to_mfn(from));
         map.ref = REF;
         check_ret(gnttab_op(GNTTABOP_map_grant_ref, &map, 1), 0, "map");
