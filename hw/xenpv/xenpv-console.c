@@ -56,8 +56,22 @@
 #define IN_SIZE     sizeof_field(struct xencons_interface, in)
 /* Four times what Xen has for its own console */
 #define QUEUE_SIZE  (64 * KiB)
+/*
+ * For so long output is given to a character device before others have their
+ * turn. What it takes is up to that: QEMU's own vc draws all of it at once, and
+ * scrolls a large picture for each line. So the first piece of a pass has so many
+ * bytes, and each one after it as many as all before together.
+ */
+#define PASS_NS     (1 * SCALE_MS)
+#define PIECE_SIZE  8
 /* Consoles that a domain may have, numbered from 0 as in xenstore */
 #define NR_CONSOLES 100
+
+/* One turn's work on output */
+typedef struct Pass {
+    int64_t deadline;
+    uint32_t piece;         /* how much may be given next */
+} Pass;
 
 typedef struct Console {
     CharFrontend *chr;
@@ -128,18 +142,32 @@ static uint32_t write_some(Console *c, const uint8_t *buf, uint32_t len)
     return len;
 }
 
-/* Is it empty then? */
-static bool send_queue(Console *c)
+/* After a piece. If it is over, what there is more comes in another. */
+static bool pass_is_over(Console *c, Pass *pass)
+{
+    if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) < pass->deadline) {
+        pass->piece = MIN(2 * pass->piece, OUT_SIZE);
+        return false;
+    }
+    qemu_bh_schedule(c->bh);
+    return true;
+}
+
+/* Is it empty then, and time for more? */
+static bool send_queue(Console *c, Pass *pass)
 {
     while (!fifo8_is_empty(&c->queue)) {
-        uint32_t used = fifo8_num_used(&c->queue), len, sent;
-        const uint8_t *buf = fifo8_peek_bufptr(&c->queue, used, &len);
+        uint32_t max = MIN(fifo8_num_used(&c->queue), pass->piece), len, sent;
+        const uint8_t *buf = fifo8_peek_bufptr(&c->queue, max, &len);
 
         sent = write_some(c, buf, len);
         if (!sent) {
             return false;
         }
         fifo8_drop(&c->queue, sent);
+        if (pass_is_over(c, pass)) {
+            return false;
+        }
     }
     return true;
 }
@@ -190,14 +218,15 @@ static uint32_t copy_piece(Console *c, uint32_t cons, uint32_t len,
     return len;
 }
 
-static bool send_ring(Console *c)
+static void send_ring(Console *c, Pass *pass)
 {
     uint8_t buf[OUT_SIZE];
     uint32_t cons, len = output_len(c, &cons);
     bool any = false;
 
     while (len) {
-        uint32_t sent = write_some(c, buf, copy_piece(c, cons, len, buf));
+        uint32_t piece = copy_piece(c, cons, MIN(len, pass->piece), buf);
+        uint32_t sent = write_some(c, buf, piece);
 
         if (!sent) {
             break;
@@ -209,27 +238,34 @@ static bool send_ring(Console *c)
         smp_mb();
         qatomic_set(&c->ring->out_cons, cpu_to_le32(cons));
         any = true;
+        if (len && pass_is_over(c, pass)) {
+            break;
+        }
     }
     if (any) {
         tell_guest(c);
     }
-    return any;
 }
 
-/* As much as the character device takes: at most a queue and a ring of it */
+/* As much as the character device takes, and as there is time for */
 static void pump(Console *c)
 {
-    if (c->watch || !send_queue(c)) {
+    Pass pass = {
+        .deadline = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + PASS_NS,
+        .piece = PIECE_SIZE,
+    };
+
+    if (c->watch || !send_queue(c, &pass)) {
         return;
     }
     if (c->lost) {
         queue_lost(c);
-        if (!send_queue(c)) {
+        if (!send_queue(c, &pass)) {
             return;
         }
     }
     if (c->ring && runstate_is_running()) {
-        send_ring(c);
+        send_ring(c, &pass);
     }
 }
 
@@ -474,9 +510,13 @@ static bool primary_bind(XenPVConsoleState *s)
 {
     struct xencons_interface *ring = xenpv_frame_to_host(s->ring_mfn);
 
+    /* In this order: an event finds a ring */
+    if (!ring) {
+        return false;
+    }
     s->port = qemu_xen_evtchn_bind_interdomain(s->eh, s->domid, s->guest_port);
-    if (!ring || s->port < 0) {
-        s->port = MAX(s->port, 0);
+    if (s->port < 0) {
+        s->port = 0;
         return false;
     }
     console_start(&s->console, ring);

@@ -21,6 +21,8 @@
 #include "qemu/atomic.h"
 #include "xenpv-disk.h"
 #include "hw/xen/interface/sched.h"
+#include "hw/xen/interface/io/ring.h"
+#include "hw/xen/interface/io/console.h"
 
 /* QMP's answer */
 #define LIMIT_MS        100
@@ -421,6 +423,34 @@ static unsigned attack_slow_disk(QTestState *qts)
 }
 
 /*
+ * Lines without end, by both ways, to a console that draws them: what a line
+ * costs is up to the character device
+ */
+static unsigned attack_console(QTestState *qts)
+{
+    uint64_t page = XENPV_QTEST_MFN_CONSOLE * XENPV_PAGE;
+    g_autofree char *text = g_malloc(4064);
+    uint32_t prod = 0;
+    unsigned n = 0;
+
+    memset(text, '\n', 4064);
+    qtest_memset(qts, page + offsetof(struct xencons_interface, out), '\n',
+                 sizeof_field(struct xencons_interface, out));
+    for (int i = 0; i < 3; i++, n += 4064 + 2048) {
+        g_autofree char *copy = g_memdup2(text, 4064);
+
+        xenpv_call(qts, XENPV_CALL_CONSOLE, CONSOLEIO_write, copy, 4064);
+        prod = qtest_readl(qts, page + offsetof(struct xencons_interface,
+                                                out_cons));
+        prod += sizeof_field(struct xencons_interface, out);
+        qtest_writel(qts, page + offsetof(struct xencons_interface, out_prod),
+                     prod);
+        xenpv_send(qts, XENPV_QTEST_PORT_CONSOLE);
+    }
+    return n;
+}
+
+/*
  * Disks with the largest rings that there can be, each full of requests; all of
  * them are begun in one turn of the main loop. Nodes of xenstore are too few for
  * all these rings, but have done their work when a disk is connected.
@@ -534,6 +564,7 @@ static const Kind kinds[] = {
                    "-blockdev driver=throttle,node-name=slow,throttle-group=t,"
                    "file=n -device xen-disk,drive=slow,vdev=xvda",
       NULL, attack_slow_disk },
+    { "console", "-machine vfb=off -serial vc:1920x1080 -vnc none", NULL, attack_console },
     { "empty", RINGS, prepare_empty, attack_rings },
     { "in-flight", RINGS, prepare_in_flight, attack_rings },
 };
