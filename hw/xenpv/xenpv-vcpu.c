@@ -296,9 +296,11 @@ static int vcpus_post_load(void *opaque, int version_id)
                      here & BIT_ULL(vcpu) ? "not plugged" : "plugged",
                      here & BIT_ULL(vcpu) ? "it" : "it not");
         s->plugged = here;
+        s->asked = 0;
         return -EINVAL;
     }
     if (s->asked & ~here) {
+        s->asked = 0;
         return -EINVAL;
     }
     for (unsigned i = 0; i < s->nr_vcpus; i++) {

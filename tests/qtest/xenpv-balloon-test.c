@@ -10,7 +10,9 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/sockets.h"
 #include "qemu/units.h"
+#include "qapi/error.h"
 #include "qobject/qdict.h"
 #include "qobject/qnum.h"
 #include "xenpv-frontend.h"
@@ -206,6 +208,69 @@ static void test_stats(void)
     qtest_quit(qts);
 }
 
+/* A request by domain 0's socket: is it refused? */
+static bool is_refused(int fd, uint32_t type, const char *path)
+{
+    struct xsd_sockmsg hdr = { .type = type, .len = strlen(path) + 1 };
+    char answer[XENSTORE_PAYLOAD_MAX];
+
+    g_assert_cmpint(send(fd, &hdr, sizeof(hdr), 0), ==, sizeof(hdr));
+    g_assert_cmpint(send(fd, path, hdr.len, 0), ==, hdr.len);
+    g_assert_cmpint(recv(fd, &hdr, sizeof(hdr), MSG_WAITALL), ==, sizeof(hdr));
+    g_assert_cmpint(recv(fd, answer, hdr.len, MSG_WAITALL), ==, hdr.len);
+    return hdr.type == XS_ERROR;
+}
+
+/* All nodes that domain 0 may have, by paths as deep as there is room for */
+static void use_up_store(int fd)
+{
+    unsigned depth = 1400, n = 0;
+
+    while (depth) {
+        g_autoptr(GString) path = g_string_new(NULL);
+
+        g_string_printf(path, "/full/%u", n++);
+        for (unsigned i = 0; i < depth; i++) {
+            g_string_append(path, "/d");
+        }
+        if (is_refused(fd, XS_WRITE, path->str)) {
+            depth /= 2;
+        }
+    }
+}
+
+/*
+ * A program of domain 0's that has filled xenstore keeps the guest from being
+ * told, and no more
+ */
+static void test_full_store(void)
+{
+    static const char memory[] = "/local/domain/1/memory";
+    g_autofree char *dir = g_dir_make_tmp("xenpv-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *options = g_strdup_printf("-device xenpv-xenstore-socket,"
+                                               "path=%s 2>/dev/null", path);
+    QTestState *qts = start(options);
+    int fd = unix_connect(path, &error_abort);
+
+    use_up_store(fd);
+    g_assert_false(is_refused(fd, XS_RM, memory));
+    use_up_store(fd);
+    balloon(qts, 64 * MiB);
+    g_assert_cmpuint(limit(qts), ==, 64 * MiB / XENPV_PAGE);
+    g_assert_true(is_refused(fd, XS_READ, memory));
+    qtest_qmp_assert_success(qts, "{'execute': 'system_reset'}");
+    qtest_qmp_eventwait(qts, "RESET");
+
+    /* When there is room again, it hears of it */
+    g_assert_false(is_refused(fd, XS_RM, "/full"));
+    balloon(qts, 48 * MiB);
+    xs_assert(qts, "memory", "target", "49152");
+    close(fd);
+    qtest_quit(qts);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -213,5 +278,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/balloon/discard", test_discard);
     qtest_add_func("/xenpv/balloon/impossible", test_impossible);
     qtest_add_func("/xenpv/balloon/stats", test_stats);
+    qtest_add_func("/xenpv/balloon/full-store", test_full_store);
     return g_test_run();
 }

@@ -306,6 +306,8 @@ static void test_language(void)
           .libvirt = "file='/a'", .note = "" },
         { "# B\xfcro's\nname = 'a#b' # \xe4\n" "kernel = '/k'\nmemory = 64\n",
           .qemu = "-name 'a#b'", .note = "" },
+        { "name = 'process=a'\nkernel = '/k'\nmemory = 64\n",
+          .qemu = "-name guest=process=a", .note = "" },
     };
 
     run(cases, ARRAY_SIZE(cases));

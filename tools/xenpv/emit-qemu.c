@@ -169,7 +169,8 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
         g->boot_width == 32 ? ",boot-width=32" : ",boot-width=64");
     add(args, "-nodefaults");
     add(args, "-name");
-    add(args, "%s", name);
+    /* With a "=" it would be another option of -name */
+    add(args, "%s%s", strchr(name, '=') ? "guest=" : "", name);
     if (g->uuid) {
         add(args, "-uuid");
         add(args, "%s", g->uuid);
