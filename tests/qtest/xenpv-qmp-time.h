@@ -1,0 +1,72 @@
+/*
+ * How long QMP takes to answer, for qtests of what a guest can keep QEMU busy with
+ *
+ * Time in which the host was busy with others is not QEMU's: what the kernel
+ * says that QEMU's main thread, and the one that asks, were ready to run and
+ * did not (/proc/.../schedstat) is taken off. So a limit holds on a busy
+ * machine, too.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef XENPV_QMP_TIME_H
+#define XENPV_QMP_TIME_H
+
+#include "xenpv-qtest.h"
+
+/* 20 times what one pass may take */
+#define QMP_LIMIT_MS    100
+#define NS_PER_MS       1000000
+
+/* What a thread has run, and has waited to, in ns; 0 where that is not told */
+static inline void read_schedstat(const char *file, int64_t *ran,
+                                  int64_t *waited)
+{
+    g_autofree char *text = NULL;
+
+    *ran = *waited = 0;
+    if (g_file_get_contents(file, &text, NULL, NULL)) {
+        sscanf(text, "%" SCNd64 " %" SCNd64, ran, waited);
+    }
+}
+
+/* QEMU's main thread */
+static inline void read_qemu_schedstat(QTestState *qts, int64_t *ran,
+                                       int64_t *waited)
+{
+    int pid = qtest_pid(qts);
+    g_autofree char *file = g_strdup_printf("/proc/%d/task/%d/schedstat", pid,
+                                            pid);
+
+    read_schedstat(file, ran, waited);
+}
+
+static inline int64_t qemu_ran(QTestState *qts)
+{
+    int64_t ran, waited;
+
+    read_qemu_schedstat(qts, &ran, &waited);
+    return ran;
+}
+
+static inline int64_t qmp_waited(QTestState *qts)
+{
+    int64_t ran, qemu, own;
+
+    read_qemu_schedstat(qts, &ran, &qemu);
+    read_schedstat("/proc/thread-self/schedstat", &ran, &own);
+    return qemu + own;
+}
+
+/* How long a command without arguments takes, which must succeed, in ns */
+static inline int64_t qmp_time(QTestState *qts, const char *command)
+{
+    int64_t waited = qmp_waited(qts);
+    int64_t start = g_get_monotonic_time() * 1000, took;
+
+    qtest_qmp_assert_success(qts, "{ 'execute': %s }", command);
+    took = g_get_monotonic_time() * 1000 - start;
+    return took - (qmp_waited(qts) - waited);
+}
+
+#endif /* XENPV_QMP_TIME_H */
