@@ -75,8 +75,6 @@ struct XenPVGnttabState {
     /* Only while state is saved or loaded: see xenpv-gnttab-state.c */
     struct {
         uint32_t version, nr_frames, nr_status_frames;
-        struct SavedPin *pins;      /* those that are in use */
-        int32_t nr_pins;
     } saved;
 };
 
