@@ -281,16 +281,13 @@ static void xenpv_balloon_class_init(ObjectClass *klass, XenPVClassData *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo xenpv_balloon_info = {
-    .name = TYPE_XENPV_BALLOON,
-    .parent = TYPE_SYS_BUS_DEVICE,
-    .instance_size = sizeof(XenPVBalloonState),
-    .class_init = xenpv_balloon_class_init,
+static const TypeInfo xenpv_balloon_types[] = {
+    {
+        .name = TYPE_XENPV_BALLOON,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVBalloonState),
+        .class_init = xenpv_balloon_class_init,
+    },
 };
 
-static void xenpv_balloon_register_types(void)
-{
-    type_register_static(&xenpv_balloon_info);
-}
-
-type_init(xenpv_balloon_register_types)
+DEFINE_TYPES(xenpv_balloon_types)

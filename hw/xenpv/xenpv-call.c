@@ -324,16 +324,13 @@ static void xenpv_call_class_init(ObjectClass *klass, XenPVClassData *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo xenpv_call_info = {
-    .name = TYPE_XENPV_CALL,
-    .parent = TYPE_SYS_BUS_DEVICE,
-    .instance_size = sizeof(XenPVCallState),
-    .class_init = xenpv_call_class_init,
+static const TypeInfo xenpv_call_types[] = {
+    {
+        .name = TYPE_XENPV_CALL,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVCallState),
+        .class_init = xenpv_call_class_init,
+    },
 };
 
-static void xenpv_call_register_types(void)
-{
-    type_register_static(&xenpv_call_info);
-}
-
-type_init(xenpv_call_register_types)
+DEFINE_TYPES(xenpv_call_types)

@@ -747,6 +747,8 @@ static void further_class_init(ObjectClass *klass, XenPVClassData *data)
 
     dc->desc = "Further console of a Xen guest";
     dc->vmsd = &vmstate_further;
+    dc->user_creatable = true;
+    dc->hotpluggable = true;
     set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
     xc->backend = "console";
     xc->device = "console";
@@ -755,6 +757,7 @@ static void further_class_init(ObjectClass *klass, XenPVClassData *data)
     xc->unrealize = further_unrealize;
     /* "limit", how much output may wait in a back end, is not for this one */
     pc->page_node = "ring-ref";
+    pc->page_is_frame = false;
     pc->port_node = "port";
     pc->connect = further_connect;
     pc->disconnect = further_disconnect;

@@ -442,16 +442,13 @@ static void xenpv_evtchn_class_init(ObjectClass *klass, XenPVClassData *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo xenpv_evtchn_info = {
-    .name = TYPE_XENPV_EVTCHN,
-    .parent = TYPE_SYS_BUS_DEVICE,
-    .instance_size = sizeof(XenPVEvtchnState),
-    .class_init = xenpv_evtchn_class_init,
+static const TypeInfo xenpv_evtchn_types[] = {
+    {
+        .name = TYPE_XENPV_EVTCHN,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVEvtchnState),
+        .class_init = xenpv_evtchn_class_init,
+    },
 };
 
-static void xenpv_evtchn_register_types(void)
-{
-    type_register_static(&xenpv_evtchn_info);
-}
-
-type_init(xenpv_evtchn_register_types)
+DEFINE_TYPES(xenpv_evtchn_types)

@@ -404,16 +404,13 @@ static void xenpv_gnttab_class_init(ObjectClass *klass, XenPVClassData *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo xenpv_gnttab_info = {
-    .name = TYPE_XENPV_GNTTAB,
-    .parent = TYPE_SYS_BUS_DEVICE,
-    .instance_size = sizeof(XenPVGnttabState),
-    .class_init = xenpv_gnttab_class_init,
+static const TypeInfo xenpv_gnttab_types[] = {
+    {
+        .name = TYPE_XENPV_GNTTAB,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVGnttabState),
+        .class_init = xenpv_gnttab_class_init,
+    },
 };
 
-static void xenpv_gnttab_register_types(void)
-{
-    type_register_static(&xenpv_gnttab_info);
-}
-
-type_init(xenpv_gnttab_register_types)
+DEFINE_TYPES(xenpv_gnttab_types)

@@ -431,6 +431,10 @@ static void xenpv_reset_without_guest(XenPVKVMState *s)
     xenpv_devices_start(s->devices, 1, 2);
 }
 
+/*
+ * The platform devices have no reset phases of their own: they need the builder's
+ * frames, which needs their ports, and all of it once the back ends have let go.
+ */
 static void xenpv_machine_reset(MachineState *machine, ResetType type)
 {
     XenPVKVMState *s = XENPV_KVM_MACHINE(machine);

@@ -196,26 +196,37 @@ static void page_device_unrealize(XenDevice *xendev)
     xenpv_page_device_disconnect(XENPV_PAGE_DEVICE(xendev));
 }
 
+static char *page_device_get_name(XenDevice *xendev, Error **errp)
+{
+    return g_strdup("0");
+}
+
+/* What vfb and vkbd are: the machine's, there is one of each, and it stays */
 static void page_device_class_init(ObjectClass *klass, XenPVClassData *data)
 {
+    DeviceClass *dc = DEVICE_CLASS(klass);
     XenDeviceClass *xc = XEN_DEVICE_CLASS(klass);
+    XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_CLASS(klass);
 
+    dc->user_creatable = false;
+    dc->hotpluggable = false;
+    xc->get_name = page_device_get_name;
     xc->frontend_changed = page_device_frontend_changed;
     xc->unrealize = page_device_unrealize;
+    pc->page_node = "page-ref";
+    pc->page_is_frame = true;
+    pc->port_node = "event-channel";
 }
 
-static const TypeInfo page_device_info = {
-    .name = TYPE_XENPV_PAGE_DEVICE,
-    .parent = TYPE_XEN_DEVICE,
-    .instance_size = sizeof(XenPVPageDevice),
-    .class_size = sizeof(XenPVPageDeviceClass),
-    .class_init = page_device_class_init,
-    .abstract = true,
+static const TypeInfo page_device_types[] = {
+    {
+        .name = TYPE_XENPV_PAGE_DEVICE,
+        .parent = TYPE_XEN_DEVICE,
+        .instance_size = sizeof(XenPVPageDevice),
+        .class_size = sizeof(XenPVPageDeviceClass),
+        .class_init = page_device_class_init,
+        .abstract = true,
+    },
 };
 
-static void page_device_register_types(void)
-{
-    type_register_static(&page_device_info);
-}
-
-type_init(page_device_register_types)
+DEFINE_TYPES(page_device_types)

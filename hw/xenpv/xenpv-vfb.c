@@ -520,12 +520,7 @@ static void vfb_realize(XenDevice *xendev, Error **errp)
     xen_device_backend_printf(xendev, "feature-resize", "1");
 }
 
-/* There is one */
-static char *vfb_get_name(XenDevice *xendev, Error **errp)
-{
-    return g_strdup("0");
-}
-
+/* The rest is as page_device_class_init() has it */
 static void vfb_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -533,36 +528,26 @@ static void vfb_class_init(ObjectClass *klass, XenPVClassData *data)
     XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_CLASS(klass);
 
     dc->desc = "Framebuffer of a Xen PV guest";
-    /* It is there by the machine's "vfb", and stays */
-    dc->user_creatable = false;
-    dc->hotpluggable = false;
     set_bit(DEVICE_CATEGORY_DISPLAY, dc->categories);
     xc->backend = "vfb";
     xc->device = "vfb";
-    xc->get_name = vfb_get_name;
     xc->realize = vfb_realize;
-    pc->page_node = "page-ref";
-    pc->page_is_frame = true;
-    pc->port_node = "event-channel";
     pc->connect = vfb_connect;
     pc->connected = vfb_connected;
     pc->disconnect = vfb_disconnect;
     pc->event = vfb_event;
 }
 
-static const TypeInfo vfb_info = {
-    .name = TYPE_XENPV_VFB,
-    .parent = TYPE_XENPV_PAGE_DEVICE,
-    .instance_size = sizeof(XenPVVfb),
-    .class_init = vfb_class_init,
+static const TypeInfo vfb_types[] = {
+    {
+        .name = TYPE_XENPV_VFB,
+        .parent = TYPE_XENPV_PAGE_DEVICE,
+        .instance_size = sizeof(XenPVVfb),
+        .class_init = vfb_class_init,
+    },
 };
 
-static void vfb_register_types(void)
-{
-    type_register_static(&vfb_info);
-}
-
-type_init(vfb_register_types)
+DEFINE_TYPES(vfb_types)
 
 QemuConsole *xenpv_vfb_create(void)
 {

@@ -235,12 +235,7 @@ static void vkbd_realize(XenDevice *xendev, Error **errp)
     xen_device_backend_printf(xendev, "feature-raw-pointer", "1");
 }
 
-/* There is one */
-static char *vkbd_get_name(XenDevice *xendev, Error **errp)
-{
-    return g_strdup("0");
-}
-
+/* The rest is as page_device_class_init() has it */
 static void vkbd_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -248,35 +243,25 @@ static void vkbd_class_init(ObjectClass *klass, XenPVClassData *data)
     XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_CLASS(klass);
 
     dc->desc = "Keyboard and pointer of a Xen PV guest";
-    /* They are there by the machine's "vfb", and stay */
-    dc->user_creatable = false;
-    dc->hotpluggable = false;
     set_bit(DEVICE_CATEGORY_INPUT, dc->categories);
     xc->backend = "vkbd";
     xc->device = "vkbd";
-    xc->get_name = vkbd_get_name;
     xc->realize = vkbd_realize;
-    pc->page_node = "page-ref";
-    pc->page_is_frame = true;
-    pc->port_node = "event-channel";
     pc->connected = vkbd_connected;
     pc->disconnect = vkbd_disconnect;
     pc->event = vkbd_event;
 }
 
-static const TypeInfo vkbd_info = {
-    .name = TYPE_XENPV_VKBD,
-    .parent = TYPE_XENPV_PAGE_DEVICE,
-    .instance_size = sizeof(XenPVVkbd),
-    .class_init = vkbd_class_init,
+static const TypeInfo vkbd_types[] = {
+    {
+        .name = TYPE_XENPV_VKBD,
+        .parent = TYPE_XENPV_PAGE_DEVICE,
+        .instance_size = sizeof(XenPVVkbd),
+        .class_init = vkbd_class_init,
+    },
 };
 
-static void vkbd_register_types(void)
-{
-    type_register_static(&vkbd_info);
-}
-
-type_init(vkbd_register_types)
+DEFINE_TYPES(vkbd_types)
 
 void xenpv_vkbd_create(QemuConsole *con)
 {

@@ -234,16 +234,13 @@ static void socket_class_init(ObjectClass *klass, XenPVClassData *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo socket_info = {
-    .name = TYPE_XENPV_XENSTORE_SOCKET,
-    .parent = TYPE_DEVICE,
-    .instance_size = sizeof(XenPVXenstoreSocket),
-    .class_init = socket_class_init,
+static const TypeInfo socket_types[] = {
+    {
+        .name = TYPE_XENPV_XENSTORE_SOCKET,
+        .parent = TYPE_DEVICE,
+        .instance_size = sizeof(XenPVXenstoreSocket),
+        .class_init = socket_class_init,
+    },
 };
 
-static void socket_register_types(void)
-{
-    type_register_static(&socket_info);
-}
-
-type_init(socket_register_types)
+DEFINE_TYPES(socket_types)

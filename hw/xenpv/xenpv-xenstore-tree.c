@@ -150,23 +150,30 @@ void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path)
     xenpv_xenstore_remember(s, path, value, perms);
 }
 
-void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
-                           const char *fmt, ...)
+static void G_GNUC_PRINTF(3, 0) write_text(XenPVXenstoreState *s,
+                                           const char *abspath,
+                                           const char *fmt, va_list ap)
 {
-    g_autofree char *abspath = g_strdup_printf("%s/%s", s->home, path);
-    g_autofree char *value = NULL;
-    va_list ap;
-    int err;
+    g_autofree char *value = g_strdup_vprintf(fmt, ap);
+    int err = xenpv_xenstore_write_node(s, XBT_NULL, abspath, value,
+                                        strlen(value));
 
-    va_start(ap, fmt);
-    value = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    err = xenpv_xenstore_write_node(s, XBT_NULL, abspath, value, strlen(value));
     if (err) {
         /* Domain 0 has all the nodes that it may: one of its programs, then */
         warn_report("xenstore: %s cannot be written: %s", abspath,
                     strerror(err));
     }
+}
+
+void xenpv_xenstore_printf(XenPVXenstoreState *s, const char *path,
+                           const char *fmt, ...)
+{
+    g_autofree char *abspath = g_strdup_printf("%s/%s", s->home, path);
+    va_list ap;
+
+    va_start(ap, fmt);
+    write_text(s, abspath, fmt, ap);
+    va_end(ap);
 }
 
 GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path)
@@ -184,15 +191,12 @@ static void G_GNUC_PRINTF(4, 5) make_node(XenPVXenstoreState *s,
     g_autofree char *abspath = path[0] == '/' ? g_strdup(path) :
                                path[0] ? g_strdup_printf("%s/%s", s->home, path)
                                        : g_strdup(s->home);
-    g_autofree char *value = NULL;
     va_list ap;
     int err;
 
     va_start(ap, fmt);
-    value = g_strdup_vprintf(fmt, ap);
+    write_text(s, abspath, fmt, ap);
     va_end(ap);
-    err = xenpv_xenstore_write_node(s, XBT_NULL, abspath, value, strlen(value));
-    assert(!err);
     err = xenpv_xenstore_set_node_perms(s, XBT_NULL, abspath,
                                         writable ? s->domid
                                                  : XENPV_BACKEND_DOMID,

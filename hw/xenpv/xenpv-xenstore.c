@@ -512,16 +512,13 @@ static void xenpv_xenstore_class_init(ObjectClass *klass, XenPVClassData *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo xenpv_xenstore_info = {
-    .name = TYPE_XENPV_XENSTORE,
-    .parent = TYPE_SYS_BUS_DEVICE,
-    .instance_size = sizeof(XenPVXenstoreState),
-    .class_init = xenpv_xenstore_class_init,
+static const TypeInfo xenpv_xenstore_types[] = {
+    {
+        .name = TYPE_XENPV_XENSTORE,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(XenPVXenstoreState),
+        .class_init = xenpv_xenstore_class_init,
+    },
 };
 
-static void xenpv_xenstore_register_types(void)
-{
-    type_register_static(&xenpv_xenstore_info);
-}
-
-type_init(xenpv_xenstore_register_types)
+DEFINE_TYPES(xenpv_xenstore_types)
