@@ -78,7 +78,7 @@ static bool status_is_mapped(void)
         if (mfn % 1024 == 0) {
             let_interrupts_in();
         }
-        for (unsigned i = 0; i < 512 && table_level(mfn) == 1; i++) {
+        for (unsigned i = 0; i < 512 && mfn_level(mfn) == 1; i++) {
             u64 entry = entry_of(mfn, i);
 
             if ((entry & PTE_P) &&
