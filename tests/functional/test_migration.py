@@ -74,7 +74,8 @@ class Migration(BusyTest):
 
     def hop(self, guest, uri, capabilities=(), more=()):
         """To another QEMU, by a socket; returns that"""
-        other = self.target('defer', *more)
+        compare = 'postcopy-ram' not in capabilities
+        other = self.target('defer', *(['-S'] if compare else []), *more)
         self.set((guest, other), capabilities)
         other.qmp.command('migrate-incoming', uri=uri)
         if uri.endswith(':0'):
@@ -85,6 +86,10 @@ class Migration(BusyTest):
             guest.qmp.command('migrate-start-postcopy')
         info = self.migrated(guest)
         self.assertEqual(info['status'], 'completed', info)
+        if compare:
+            self.migrated(other)
+            self.assert_same_memory(guest, other)
+            other.qmp.command('cont')
         self.wait_running(other)
         self.quit(guest)
         self.set((other,), ['!' + c for c in capabilities])
@@ -97,6 +102,7 @@ class Migration(BusyTest):
         self.make_image()
         guest = self.boot_busy()
         guest = self.hop(guest, 'tcp:127.0.0.1:0')
+        self.make_zeroes(guest)
         guest = self.hop(guest, self.socket(), ['multifd'])
         try:
             guest = self.hop(guest, self.socket(1),
@@ -106,6 +112,11 @@ class Migration(BusyTest):
             self.assertRegex(str(e), 'userfault|[Pp]ostcopy is not supported')
             print('# %s: not post-copy: %s' % (self.name(), e), flush=True)
         self.all_is_well(guest)
+
+    def make_zeroes(self, guest):
+        """Pages of zeroes where a reset of the target puts a kernel"""
+        self.check(guest, 'dd if=/dev/zero of=/tmp/zeroes bs=1M count=40; '
+                   'rm /tmp/zeroes')
 
     def assert_same_memory(self, guest, other):
         """Both stand still"""
@@ -134,9 +145,7 @@ class Migration(BusyTest):
         for save, load, capabilities in (
                 ('exec:cat > ' + path, 'exec:cat ' + path, []),
                 ('file:' + path, 'file:' + path, ['mapped-ram', 'multifd'])):
-            # Pages of zeroes where a reset of the target puts a kernel
-            self.check(guest, 'dd if=/dev/zero of=/tmp/zeroes bs=1M count=40; '
-                       'rm /tmp/zeroes')
+            self.make_zeroes(guest)
             self.set((guest,), capabilities)
             self.migrate(guest, save)
             other = self.target('defer', '-S', '-sandbox', 'on')
