@@ -22,6 +22,9 @@ PARTS := unit qtest guest functional kvm
 SANITIZED := sanitized-unit sanitized-qtest sanitized-guest sanitized-functional
 TARGET ?=
 TIME ?= 60
+# A built Xen Test Framework, whose PV tests are then a part of "make check"
+XTF ?=
+export XTF
 
 libdir = $(DESTDIR)$(PREFIX)/lib/xenpv-kvm
 datadir = $(DESTDIR)$(PREFIX)/share/xenpv-kvm
@@ -49,6 +52,8 @@ help:
 ##   make check-functional     real guests, under TCG
 ##   make check-kvm            real guests, under real KVM (nested where needed)
 ##   make check-fuzz           each fuzz target's corpus, and a few inputs more
+##   make check-xtf XTF=DIR    a built Xen Test Framework's PV tests, under TCG;
+##                             make check XTF=DIR has them, too
 ## make check-series SERIES=10.2   all but the last with another QEMU (or 11), which
 ##                         is built in build/qemu-SERIES; one that Debian does not
 ##                         have by CONFIGURE_FLAGS=--qemu-src=DIR
@@ -101,7 +106,7 @@ demo: emulators-demo
 
 .PHONY: check check-sanitizers check-all $(PARTS:%=check-%) bench bench-devices
 check: tests fuzzers assets
-	@scripts/run-tests $(PARTS) fuzz
+	@scripts/run-tests $(PARTS) fuzz $(if $(XTF),xtf)
 check-sanitizers: fuzzers assets
 	@scripts/run-tests fuzz $(SANITIZED)
 check-all: tests fuzzers assets
@@ -139,6 +144,9 @@ check-overlay: tests assets
 	@scripts/check-overlay
 check-fuzz: fuzzers
 	@scripts/run-tests fuzz
+.PHONY: check-xtf
+check-xtf: tests
+	@scripts/run-tests xtf
 fuzz: fuzzers
 	@TIME=$(TIME) scripts/fuzz $(TARGET)
 .PHONY: lint
