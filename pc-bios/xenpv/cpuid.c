@@ -12,6 +12,8 @@
 
 #define CPUID1_OSXSAVE  (1u << 27)
 
+bool cpuid_faults;
+
 /*
  * What XSAVE needs for the components in XCR0, after CPUID's leaf 0xd: where
  * the last one ends or, compacted, all of them together.

@@ -9,7 +9,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "monitor.h"
+#include "msr.h"
 
 struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
@@ -62,6 +62,10 @@ static void init_cpu(struct vcpu *v)
     v->cr4 = 0x620;
     v->xcr0 = 1;
     init_speculation(v);
+    cpuid_faults = rdmsr(MSR_PLATFORM_INFO) & PLATFORM_CPUID_FAULTING;
+    if (cpuid_faults) {
+        wrmsr(MSR_MISC_FEATURES, MISC_CPUID_FAULTS);
+    }
     init_apic(v);
     /* What came before the local APIC was enabled had no vector */
     take_incoming(v);

@@ -398,6 +398,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs);
 bool emulate_segment_load(struct vcpu *v, struct regs *regs);   /* 64-bit */
 bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
+extern bool cpuid_faults;           /* outside of ring 0, as all CPUs can or none */
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* mappings.c and mappings-*.c */

@@ -15,8 +15,10 @@
 #define MSR_PRED_CMD        0x49
 #define MSR_UCODE_REV       0x8b
 #define MSR_PLATFORM_INFO   0xce
+#define PLATFORM_CPUID_FAULTING (1u << 31)
 #define MSR_ARCH_CAPS       0x10a
 #define MSR_MISC_FEATURES   0x140
+#define MISC_CPUID_FAULTS   1           /* outside of ring 0 */
 #define MSR_SYSENTER_CS     0x174
 #define MSR_SYSENTER_ESP    0x175
 #define MSR_SYSENTER_EIP    0x176

@@ -77,17 +77,23 @@ bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in)
     return false;
 }
 
-/* What a program's kernel may have allowed it */
+/* What a program's kernel may have allowed it, and CPUID, which it may in any case */
 bool emulate_program(struct vcpu *v, struct regs *regs)
 {
     struct insn in;
 
-    if (likely(v->iopl < 3 && !v->nr_ports) ||
-        !decode_prefixes(&in, regs) || in.two_byte) {
+    if (likely(v->iopl < 3 && !v->nr_ports && !cpuid_faults) ||
+        !decode_prefixes(&in, regs)) {
         return false;
     }
-    if (!emulate_io(v, regs, &in) || in.len > in.avail) {
+    if (!in.two_byte ? !emulate_io(v, regs, &in) : in.opcode != 0xa2) {
         return false;
+    }
+    if (in.len > in.avail) {
+        return false;
+    }
+    if (in.two_byte) {
+        emulate_cpuid(v, regs);
     }
     instruction_done(v, regs, regs->ip + in.len);
     return true;

@@ -374,6 +374,38 @@ static __user ulong user_cpuid(ulong leaf, ulong unused)
     return b;
 }
 
+static __user ulong user_plain_cpuid(ulong leaf, ulong unused)
+{
+    uint32_t a = leaf, b, c = 0, d;
+
+    asm volatile("cpuid" : "+a" (a), "=b" (b), "+c" (c), "=d" (d));
+    return b;
+}
+
+/*
+ * CPUID without the prefix shows a program what the guest is in, where the CPU can
+ * be made to fault on it: KVM's always can, TCG's cannot.
+ */
+static void plain_cpuid(void)
+{
+    const uint32_t xen = 0x566e6558, tcg = 0x54474354;
+    struct trap t;
+    ulong b;
+
+    if (call_user(user_plain_cpuid, 0x40000000, 0, &b, &t)) {
+        failure("CPUID in user mode: %s", trap_name(t.vector));
+        return;
+    }
+    check(b == xen || b == tcg, "CPUID in user mode: %lx", b);
+    if (b == xen) {
+        uint32_t r[4];
+
+        cpuid(1, 0, r);
+        check(!call_user(user_plain_cpuid, 1, 0, &b, &t) && b == r[1],
+              "leaf 1 in user mode: %lx, in the kernel %x", b, r[1]);
+    }
+}
+
 void test_main(void)
 {
     struct trap t;
@@ -385,6 +417,7 @@ void test_main(void)
     xcr0();
     check(!call_user(user_cpuid, 0x40000000, 0, &ebx, &t) &&
           ebx == 0x566e6558, "the CPUID prefix in user mode");
+    plain_cpuid();
     WORKS(control_registers);
     WORKS(msrs);
     WORKS(usual_msrs);
