@@ -125,8 +125,10 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
         watchdog(s);
         break;
     case SHUTDOWN_crash:
+        crashed(s, "its kernel says so");
+        break;
     default:
-        crashed(s, "its kernel says so (SHUTDOWN_crash)");
+        crashed(s, "its kernel shut it down for a reason that Xen does not know");
         break;
     }
     return 0;
