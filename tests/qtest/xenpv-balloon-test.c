@@ -55,7 +55,9 @@ static int64_t tell(QTestState *qts, uint64_t pages, const uint32_t *list,
     struct xenpv_reservation r = { .nr_pages = pages, .nr_frames = nr };
     uint32_t known = MIN(nr, XENPV_RESERVATION_FRAMES);
 
-    memcpy(r.frames, list, known * sizeof(*list));
+    if (known) {
+        memcpy(r.frames, list, known * sizeof(*list));
+    }
     return xenpv_call(qts, XENPV_CALL_MEMORY, 0, &r,
                       offsetof(struct xenpv_reservation, frames[known]));
 }
