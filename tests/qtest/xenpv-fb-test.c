@@ -25,8 +25,9 @@
 
 /* What a picture may take: 64 MiB, and as much again for who shows it */
 #ifdef QEMU_SANITIZE_ADDRESS
-/* which keeps what is freed for a while, and bytes about bytes */
-#define MAX_PICTURE_KIB (160 * 1024 + 256 * 1024 * 9 / 8)
+/* which keeps so much of what is freed for a while, and bytes about bytes */
+#define KEPT_MIB        16
+#define MAX_PICTURE_KIB ((160 + KEPT_MIB) * 1024 * 9 / 8)
 #else
 #define MAX_PICTURE_KIB (160 * 1024)
 #endif
@@ -793,6 +794,13 @@ static void test_pointer(void)
 
 int main(int argc, char **argv)
 {
+#ifdef QEMU_SANITIZE_ADDRESS
+    g_autofree char *options = g_strdup_printf("%s:quarantine_size_mb=%d",
+                                               getenv("ASAN_OPTIONS") ?: "",
+                                               KEPT_MIB);
+
+    g_setenv("ASAN_OPTIONS", options, true);
+#endif
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/xenpv/fb/picture", test_picture);
     qtest_add_func("/xenpv/fb/reconnect", test_reconnect);

@@ -22,7 +22,7 @@
 #include "hw/xen/interface/io/fbif.h"
 
 /* CPU time of a request, on average: five times what one pass may take */
-#define REQUEST_MS      25
+#define REQUEST_MS      (QMP_LIMIT_MS / 4)
 
 #define HOME            "/local/domain/1"
 #define NR_WATCHES      128

@@ -14,8 +14,12 @@
 
 #include "xenpv-qtest.h"
 
-/* 20 times what one pass may take */
+/* 20 times what one pass may take, which sanitizers make longer */
+#ifdef QEMU_SANITIZE_ADDRESS
+#define QMP_LIMIT_MS    500
+#else
 #define QMP_LIMIT_MS    100
+#endif
 #define NS_PER_MS       1000000
 
 /* What a thread has run, and has waited to, in ns; 0 where that is not told */
