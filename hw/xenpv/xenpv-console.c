@@ -37,6 +37,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-char.h"
 #include "chardev/char.h"
 #include "chardev/char-fe.h"
 #include "hw/xen/interface/io/ring.h"
@@ -627,9 +628,26 @@ struct XenConsole {
     XenPVPageDevice parent_obj;
 
     int32_t idx;
+    bool tell_open;
     CharFrontend chr;
     Console console;
 };
+
+/*
+ * As of a virtserialport: management software has to know when somebody is there
+ * before it talks to a guest's agent
+ */
+static void tell_open(XenConsole *s, bool open)
+{
+    const char *id = DEVICE(s)->id;
+
+    if (s->tell_open) {
+        qemu_chr_fe_set_open(&s->chr, open);
+        if (id) {
+            qapi_event_send_vserport_change(id, open);
+        }
+    }
+}
 
 static void further_notify(void *opaque)
 {
@@ -639,12 +657,14 @@ static void further_notify(void *opaque)
 static const char *further_connect(XenPVPageDevice *d)
 {
     console_start(&XEN_CONSOLE(d)->console, d->page);
+    tell_open(XEN_CONSOLE(d), true);
     return NULL;
 }
 
 static void further_disconnect(XenPVPageDevice *d)
 {
     console_stop(&XEN_CONSOLE(d)->console);
+    tell_open(XEN_CONSOLE(d), false);
 }
 
 static bool further_event(XenPVPageDevice *d)
@@ -710,6 +730,9 @@ static void further_realize(XenDevice *xendev, Error **errp)
         xen_device_frontend_printf(xendev, "tty", "%s", tty);
     }
     console_init(&s->console, DEVICE(xendev), &s->chr, further_notify);
+    if (s->tell_open) {
+        qemu_chr_fe_set_open(&s->chr, false);
+    }
 }
 
 static void further_unrealize(XenDevice *xendev)
@@ -737,6 +760,8 @@ static const VMStateDescription vmstate_further = {
 static const Property further_properties[] = {
     DEFINE_PROP_CHR("chardev", XenConsole, chr),
     DEFINE_PROP_INT32("idx", XenConsole, idx, -1),
+    /* VSERPORT_CHANGE, when the guest has connected or let go */
+    DEFINE_PROP_BOOL("tell-open", XenConsole, tell_open, false),
 };
 
 static void further_class_init(ObjectClass *klass, XenPVClassData *data)

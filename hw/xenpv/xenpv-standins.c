@@ -4,18 +4,22 @@
  * libvirt can name neither a Xen disk nor a Xen console: it asks for
  * virtio-blk-pci, or virtio-blk-device where there is no PCI, and for
  * isa-serial. No such device can be of use to a PV guest. So the machine has
- * three buses on which they seem to fit, and when one is asked for, makes the
+ * buses on which they seem to fit, and when one is asked for, makes the
  * Xen device that is meant instead, under the same id:
  *
  *   virtio-blk-*         xen-disk; the id tells the guest's name for it
  *   virtio-net-*         xen-net-device
  *   netfront             xen-net-device: libvirt's word for Xen's card
  *   virtio-balloon-*     nothing: libvirt asks for one in every domain
+ *   virtio-serial-*, ich9-ahci, lsi53c895a, virtio-scsi-*
+ *                        buses that are only names, for the next
+ *   virtserialport       xen-console, of which QEMU tells when the guest has it
+ *   ide-cd, scsi-cd      xen-cdrom
  *   pci-bridge           a further bus that is only a name: see below
  *   isa-serial           the primary console, if it has no other character
  *                        device; then xen-console
  *
- * Nothing is ever plugged into the three buses: any other device that would
+ * Nothing is ever plugged into these buses: any other device that would
  * fit is refused here. Properties that only tune what was asked for are
  * dropped, and so is the place on the bus.
  *
@@ -33,9 +37,12 @@
 #include "qobject/qdict.h"
 #include "chardev/char.h"
 #include "hw/xenpv/xenpv-compat.h"
+#include "hw/ide/ide-bus.h"
 #include "hw/isa/isa.h"
 #include "hw/pci/pci_bus.h"
+#include "hw/scsi/scsi.h"
 #include "hw/virtio/virtio-bus.h"
+#include "hw/virtio/virtio-serial.h"
 #include "monitor/qdev.h"
 #include "trace.h"
 #include "xenpv-platform.h"
@@ -44,6 +51,9 @@
 #define TYPE_STANDIN_ISA_BUS    "xenpv-standin-isa-bus"
 #define TYPE_STANDIN_VIRTIO_BUS "xenpv-standin-virtio-bus"
 #define TYPE_STANDIN_PCI_BUS    "xenpv-standin-pci-bus"
+#define TYPE_STANDIN_SERIAL_BUS "xenpv-standin-serial-bus"
+#define TYPE_STANDIN_IDE_BUS    "xenpv-standin-ide-bus"
+#define TYPE_STANDIN_SCSI_BUS   "xenpv-standin-scsi-bus"
 /* QEMU has no such device otherwise; libvirt asks for it by this name */
 #define TYPE_STANDIN_NETFRONT   "netfront"
 
@@ -58,18 +68,31 @@ struct XenPVStandins {
 };
 
 /*
- * What is made of a virtio device. It has a name on the virtio bus and four on
- * PCI, the first of them an alias that QEMU resolves after it has asked here.
+ * What is made of a device. One of virtio's has a name on the virtio bus and four
+ * on PCI, the first of them an alias that QEMU resolves after it has asked here.
+ * A controller becomes buses, named by its id and, if there is any, a number.
  */
 typedef struct Standin {
-    const char *base;       /* virtio-KIND */
+    const char *base;       /* of virtio's: virtio-KIND */
     const char *made;       /* NULL: nothing */
+    const char *bus;        /* or buses of this type */
+    int numbered;
 } Standin;
 
 static const Standin standins[] = {
     { "virtio-blk", "xen-disk" },
     { "virtio-net", "xen-net-device" },
     { "virtio-balloon", NULL },
+    { "virtserialport", "xen-console" },
+    { "ide-cd", "xen-cdrom" },
+    { "scsi-cd", "xen-cdrom" },
+    { "virtio-serial", .bus = TYPE_STANDIN_SERIAL_BUS, .numbered = 1 },
+    { "virtio-scsi", .bus = TYPE_STANDIN_SCSI_BUS, .numbered = 1 },
+    { "lsi53c895a", .bus = TYPE_STANDIN_SCSI_BUS, .numbered = 1 },
+    { "lsi", .bus = TYPE_STANDIN_SCSI_BUS, .numbered = 1 },
+    { "ich9-ahci", .bus = TYPE_STANDIN_IDE_BUS, .numbered = 6 },
+    { "ahci", .bus = TYPE_STANDIN_IDE_BUS, .numbered = 6 },
+    { "pci-bridge", .bus = TYPE_STANDIN_PCI_BUS },
 };
 
 static const Standin *find_standin(const char *driver)
@@ -123,7 +146,9 @@ static bool has_property(const Standin *standin, const char *asked,
 /*
  * libvirt numbers its disks by the letters of <target dev=>, and takes an
  * <alias> that begins with "ua-" as it is. So the first gives xvda and so on,
- * and the second any name that Xen has, "ua-sda1" for one.
+ * and the second any name that Xen has, "ua-sda1" for one. Its CD drives have
+ * numbers on their controllers: they get the last of the names that old kernels
+ * know, from xvdp down, which no disk has.
  */
 static char *vdev_from_id(const char *id)
 {
@@ -149,6 +174,11 @@ static char *vdev_from_id(const char *id)
     }
     if (sscanf(id, "virtio-disk%u%c", &index, &end) == 1 && index < 26) {
         return g_strdup_printf("xvd%c", 'a' + index);
+    }
+    if ((sscanf(id, "sata0-0-%u%c", &index, &end) == 1 ||
+         sscanf(id, "scsi0-0-%u%c", &index, &end) == 1 ||
+         sscanf(id, "scsi0-0-0-%u%c", &index, &end) == 1) && index < 6) {
+        return g_strdup_printf("xvd%c", 'p' - index);
     }
     return NULL;
 }
@@ -202,11 +232,14 @@ static void make_instead(const char *type, const Standin *standin,
         qdict_put_obj(wanted, name, qobject_ref(qdict_entry_value(e)));
     }
     qdict_put_str(wanted, "driver", type);
-    if (!strcmp(type, "xen-disk")) {
+    if (!strcmp(type, "xen-disk") || !strcmp(type, "xen-cdrom")) {
         vdev = vdev_from_id(id);
         if (vdev) {
             qdict_put_str(wanted, "vdev", vdev);
         }
+    }
+    if (!strcmp(asked, "virtserialport")) {
+        qdict_put_bool(wanted, "tell-open", true);
     }
     trace_xenpv_standin(asked, id ?: "", type);
     dev = qdev_device_add_from_qdict(wanted, from_json, errp);
@@ -227,24 +260,33 @@ static void make_bus(XenPVStandins *s, const char *type, const char *name)
                              qdev_get_machine());
 }
 
-static void make_bridge(XenPVStandins *s, const QDict *opts, Error **errp)
+/* Buses for those that are asked for after it */
+static void make_controller(XenPVStandins *s, const Standin *standin,
+                            const QDict *opts, Error **errp)
 {
+    const char *driver = qdict_get_str(opts, "driver");
     const char *id = qdict_get_try_str(opts, "id");
-    BusState *bus;
 
     if (!id) {
-        error_setg(errp, "pci-bridge: the bus is named by the id, which is "
-                   "missing");
+        error_setg(errp, "%s: the bus is named by the id, which is missing",
+                   driver);
         return;
     }
-    QLIST_FOREACH(bus, &DEVICE(s)->child_bus, sibling) {
-        if (!strcmp(bus->name, id)) {
-            error_setg(errp, "pci-bridge: there is a bus '%s' already", id);
-            return;
+    for (int i = 0; i < MAX(standin->numbered, 1); i++) {
+        g_autofree char *name = standin->numbered
+            ? g_strdup_printf("%s.%d", id, i) : g_strdup(id);
+        BusState *bus;
+
+        QLIST_FOREACH(bus, &DEVICE(s)->child_bus, sibling) {
+            if (!strcmp(bus->name, name)) {
+                error_setg(errp, "%s: there is a bus '%s' already", driver,
+                           name);
+                return;
+            }
         }
+        trace_xenpv_standin(driver, id, standin->bus);
+        make_bus(s, standin->bus, name);
     }
-    trace_xenpv_standin("pci-bridge", id, TYPE_STANDIN_PCI_BUS);
-    make_bus(s, TYPE_STANDIN_PCI_BUS, id);
 }
 
 static void make_console(XenPVStandins *s, const QDict *opts, bool from_json,
@@ -288,13 +330,19 @@ static bool standins_hide_device(DeviceListener *listener, const QDict *opts,
                                  bool from_json, Error **errp)
 {
     ERRP_GUARD();
+    static const char *const not_ours[] = {
+        TYPE_VIRTIO_BUS, TYPE_PCI_BUS, TYPE_VIRTIO_SERIAL_BUS, TYPE_IDE_BUS,
+        TYPE_SCSI_BUS, TYPE_ISA_BUS, NULL
+    };
     XenPVStandins *s = container_of(listener, XenPVStandins, listener);
     const char *driver = opts ? qdict_get_try_str(opts, "driver") : NULL;
     const Standin *standin = driver ? find_standin(driver) : NULL;
     ObjectClass *oc = driver ? module_object_class_by_name(driver) : NULL;
     DeviceClass *dc = (DeviceClass *)object_class_dynamic_cast(oc, TYPE_DEVICE);
 
-    if (standin && standin->made) {
+    if (standin && standin->bus) {
+        make_controller(s, standin, opts, errp);
+    } else if (standin && standin->made) {
         make_instead(standin->made, standin, opts, from_json, errp);
     } else if (standin) {
         trace_xenpv_standin(driver, qdict_get_try_str(opts, "id") ?: "",
@@ -304,13 +352,9 @@ static bool standins_hide_device(DeviceListener *listener, const QDict *opts,
     } else if (!strcmp(driver, TYPE_STANDIN_NETFRONT)) {
         make_instead("xen-net-device", find_standin("virtio-net"), opts,
                      from_json, errp);
-    } else if (!strcmp(driver, "pci-bridge")) {
-        make_bridge(s, opts, errp);
     } else if (!strcmp(driver, "isa-serial")) {
         make_console(s, opts, from_json, errp);
-    } else if (!strcmp(dc->bus_type, TYPE_VIRTIO_BUS) ||
-               !strcmp(dc->bus_type, TYPE_PCI_BUS) ||
-               !strcmp(dc->bus_type, TYPE_ISA_BUS)) {
+    } else if (g_strv_contains(not_ours, dc->bus_type)) {
         refuse(driver, dc, errp);
     } else {
         return false;
@@ -394,6 +438,21 @@ static const TypeInfo standins_types[] = {
         .name = TYPE_STANDIN_PCI_BUS,
         .parent = TYPE_PCI_BUS,
         .instance_size = sizeof(PCIBus),
+        .class_init = standin_bus_class_init,
+    }, {
+        /* Of the parent's size, which it keeps to itself */
+        .name = TYPE_STANDIN_SERIAL_BUS,
+        .parent = TYPE_VIRTIO_SERIAL_BUS,
+        .class_init = standin_bus_class_init,
+    }, {
+        .name = TYPE_STANDIN_IDE_BUS,
+        .parent = TYPE_IDE_BUS,
+        .instance_size = sizeof(IDEBus),
+        .class_init = standin_bus_class_init,
+    }, {
+        .name = TYPE_STANDIN_SCSI_BUS,
+        .parent = TYPE_SCSI_BUS,
+        .instance_size = sizeof(SCSIBus),
         .class_init = standin_bus_class_init,
     }, {
         .name = TYPE_STANDIN_NETFRONT,

@@ -93,6 +93,33 @@ class Disk(LinuxTest):
                              hashlib.md5(reverse).hexdigest())
 
     @only('functional')
+    def test_medium(self):
+        """A CD drive without a medium keeps QEMU from starting, or after a
+        medium has gone in, or come out, the guest sees another one's data"""
+        images = [self.make_image('cd%d' % i, 64 * 1024 << i, i)
+                  for i in range(2)]
+        guest = self.boot('-device', 'xen-cdrom,vdev=hdc,id=cd')
+        for i in (0, 1, 0):
+            path = images[i]
+            for command, arguments in (
+                    ('blockdev-add', {'driver': 'raw', 'node-name': 'n%d' % i,
+                                      'read-only': True, 'file': {
+                                          'driver': 'file', 'filename': path}}),
+                    ('blockdev-insert-medium', {'id': 'cd',
+                                                'node-name': 'n%d' % i})):
+                guest.qmp.command(command, **arguments)
+            self.wait_for(guest, '[ $(cat /sys/block/xvdc/size) = %d ]'
+                          % (128 << i))
+            with open(path, 'rb') as f:
+                digest = hashlib.md5(f.read()).hexdigest()
+            self.check(guest, 'md5sum < /dev/xvdc', digest)
+            guest.qmp.command('blockdev-remove-medium', id='cd')
+            guest.qmp.command('blockdev-del', **{'node-name': 'n%d' % i})
+            self.wait_for(guest, '[ $(cat /sys/block/xvdc/size) = 0 ]')
+            self.check(guest, 'head -c 1 /dev/xvdc | wc -c', '^0$')
+        self.check(guest, 'dmesg | grep -E "BUG|WARNING" | head', '^$')
+
+    @only('functional')
     def test_transfer(self):
         """Data is lost or mixed up on its way to or from a disk; or requests
         no longer have indirect descriptors"""

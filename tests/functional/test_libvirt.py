@@ -90,6 +90,30 @@ BACKUP = '''<domainbackup>%s<disks><disk name="xvda" type="file">
 <driver type="qcow2"/><target file="/tmp/%s.qcow2"/></disk></disks>
 </domainbackup>'''
 
+# What a guest's agent says, by a shell
+AGENT = r'''exec 3<> /dev/hvc1
+busybox stty raw -echo <&3
+touch /tmp/ready
+while read -r line; do
+    id=${line##*\"id\":}
+    case $line in
+    *guest-sync*) answer=${id%%\}*} ;;
+    *guest-network-get-interfaces*)
+        answer='[{"name":"eth0","hardware-address":"00:16:3e:12:34:56",
+            "ip-addresses":[{"ip-address":"10.0.2.15",
+            "ip-address-type":"ipv4","prefix":24}]}]' ;;
+    *guest-fsfreeze*) answer=1 ;;
+    *) answer={} ;;
+    esac
+    echo "$line" >> /tmp/asked
+    echo {\"return\":$answer}
+done <&3 >&3
+'''
+CHANNEL = '''<channel type='unix'>
+<target type='virtio' name='org.qemu.guest_agent.0'/></channel>'''
+CDROM = '''<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>
+<source file='/tmp/one.iso'/><target dev='sda' bus='%s'/><readonly/></disk>'''
+
 
 def data_in(image_map):
     """How many bytes of an image, as qemu-img map tells, are in itself"""
@@ -350,6 +374,55 @@ class Libvirt(GuestTest):
                      'USB|usb')
         self.virsh('destroy pvguest')
 
+    def test_cdrom(self):
+        """A CD drive has no medium, or another one than virsh put into it"""
+        for name, size in (('one', 65536), ('two', 131072)):
+            self.run_in('printf "the %s" > /tmp/%s.iso; '
+                        'truncate -s %d /tmp/%s.iso' % (name, name, size, name))
+        # By either of the buses that libvirt has for it here
+        bus = {'libvirt-9': 'scsi', 'libvirt-11': 'sata'}[self.root]
+        self.define(self.domain_xml().replace('<console', CDROM % bus +
+                                              '<console'), 'create')
+        self.console()
+        self.leave_console()
+        read = 'dd if=/dev/xvdp bs=7 count=1'
+        self.in_console(read, 'the one')
+        self.virsh('change-media pvguest sda /tmp/two.iso --update')
+        self.in_console('until [ $(cat /sys/block/xvdp/size) = 256 ]; do '
+                        'sleep 0.2; done; ' + read, 'the two')
+        self.virsh('change-media pvguest sda --eject')
+        self.assertRegex(self.virsh('domblklist pvguest'), r'sda +-')
+        self.in_console('until [ $(cat /sys/block/xvdp/size) = 0 ]; do '
+                        'sleep 0.2; done; head -c 1 /dev/xvdp | wc -c',
+                        r'\b0\b')
+        self.virsh('change-media pvguest sda /tmp/one.iso --insert')
+        self.in_console('until [ $(cat /sys/block/xvdp/size) != 0 ]; do '
+                        'sleep 0.2; done; ' + read, 'the one')
+        self.virsh('destroy pvguest')
+
+    def test_agent(self):
+        """libvirt does not reach an agent in the guest, by a channel that is a
+        console there"""
+        self.define(self.domain_xml().replace('<console', CHANNEL + '<console'),
+                    'create')
+        self.console()
+        for line in ["cat > /tmp/agent << 'E'", *AGENT.splitlines(), 'E',
+                     'sh /tmp/agent &']:
+            self.shell.type(line + '\n')
+        # What comes before that, the terminal sends back
+        self.in_guest('until [ -e /tmp/ready ]; do sleep 0.1; done', r'\A')
+        self.leave_console()
+        self.wait_until("virsh qemu-agent-command pvguest --timeout 5 "
+                        "'{\"execute\":\"guest-ping\"}'")
+        self.assertRegex(self.virsh('domifaddr pvguest --source agent'),
+                         r'eth0 +00:16:3e:12:34:56 +ipv4 +10\.0\.2\.15/24')
+        self.virsh('domfsfreeze pvguest')
+        self.virsh('domfsthaw pvguest')
+        self.virsh('set-user-password pvguest root secret')
+        self.in_console('cat /tmp/asked', '(?s)fsfreeze-freeze.*fsfreeze-thaw.*'
+                        'set-user-password')
+        self.virsh('destroy pvguest')
+
     def test_network(self):
         """A card that virsh attaches does not reach the bridge, has no link
         state or no statistics, or does not go again"""
@@ -531,6 +604,8 @@ class Libvirt(GuestTest):
         self.assertRegex(self.virsh('vncdisplay pvguest'), r':\d+')
         self.virsh('resume pvguest')
         self.virsh('send-key pvguest KEY_LEFTSHIFT KEY_A')
+        self.virsh('screenshot pvguest /tmp/shot')
+        self.assertIn('PNG', self.run_in('head -c 4 /tmp/shot | tr -dc A-Z'))
         self.virsh('destroy pvguest')
 
     def test_i386(self):

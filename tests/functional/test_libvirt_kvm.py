@@ -48,7 +48,8 @@ class LibvirtKvm(Libvirt):
                'test_refused': ('kvm',), 'test_old_xml': ('kvm',),
                'test_snapshots': ('kvm',), 'test_copies': ('kvm',),
                'test_migrate': ('kvm',),
-               'test_network': ('kvm',)}
+               'test_network': ('kvm',), 'test_cdrom': ('kvm',),
+               'test_agent': ('kvm',)}
 
     def setUp(self):
         if not isinstance(self.place, Nested):

@@ -148,12 +148,11 @@ static void test_pci_refused(void)
         { "cirrus-vga", "vfb=on" },
         { "e1000", "type='virtio'" },
         { "rtl8139", "type='virtio'" },
-        { "ahci", "bus='virtio'" },
-        { "virtio-scsi-pci", "bus='virtio'" },
+        { "megasas", "bus='virtio'" },
+        { "pvscsi", "bus='virtio'" },
         { "pcie-root-port", "no PCI" },
         { "virtio-rng-pci", "no PCI" },
         /* Names that QEMU resolves after it has asked the machine */
-        { "virtio-scsi", "no PCI", "virtio-scsi-pci" },
         { "virtio-rng", "no PCI", "virtio-rng-pci" },
     };
     QTestState *qts = qtest_init(MACHINE);
@@ -206,6 +205,85 @@ static void test_console(void)
     qtest_quit(qts);
 }
 
+/* Whether a drive has a medium, as query-block tells */
+static void assert_inserted(QTestState *qts, const char *id, const char *node)
+{
+    QDict *answer = qtest_qmp(qts, "{ 'execute': 'query-block' }");
+    QListEntry *e;
+    bool found = false;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), e) {
+        QDict *drive = qobject_to(QDict, qlist_entry_obj(e));
+        QDict *inserted = qdict_get_qdict(drive, "inserted");
+
+        if (!g_strcmp0(qdict_get_try_str(drive, "qdev"), id)) {
+            found = true;
+            g_assert_true(qdict_get_bool(drive, "removable"));
+            g_assert_cmpstr(inserted ? qdict_get_str(inserted, "node-name")
+                                     : NULL, ==, node);
+        }
+    }
+    g_assert_true(found);
+    qobject_unref(answer);
+}
+
+/* CD drives: names that no disk has, on controllers that are buses only; media */
+static void test_cdrom(void)
+{
+    QTestState *qts = qtest_init(MACHINE
+        "-blockdev null-co,node-name=a,size=1048576,read-only=on "
+        "-blockdev null-co,node-name=b,size=2097152,read-only=on "
+        "-device ahci,id=sata0,bus=pci.0,addr=0x5 "
+        "-device virtio-scsi-pci,id=scsi0,bus=pci.0,addr=0x6 "
+        "-device '{\"driver\":\"ide-cd\",\"bus\":\"sata0.1\",\"drive\":\"a\","
+        "\"id\":\"sata0-0-1\",\"bootindex\":1}' "
+        "-device '{\"driver\":\"scsi-cd\",\"bus\":\"scsi0.0\",\"channel\":0,"
+        "\"scsi-id\":0,\"lun\":2,\"device_id\":\"x\",\"id\":\"scsi0-0-0-2\"}' "
+        "-device ide-cd,bus=sata0.0,drive=b,id=ua-hdc");
+
+    assert_string(qts, "/machine/peripheral/sata0-0-1", "type", "xen-cdrom");
+    assert_string(qts, "/machine/peripheral/sata0-0-1", "vdev", "xvdo0");
+    assert_string(qts, "/machine/peripheral/scsi0-0-0-2", "vdev", "xvdn0");
+    assert_string(qts, "/machine/peripheral/ua-hdc", "vdev", "hdc0");
+    assert_inserted(qts, "sata0-0-1", "a");
+    assert_inserted(qts, "scsi0-0-0-2", NULL);
+    assert_inserted(qts, "ua-hdc", "b");
+    qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-remove-medium',"
+                             " 'arguments': { 'id': 'ua-hdc' } }");
+    assert_inserted(qts, "ua-hdc", NULL);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'blockdev-insert-medium',"
+                             " 'arguments': { 'id': 'scsi0-0-0-2',"
+                             " 'node-name': 'b' } }");
+    assert_inserted(qts, "scsi0-0-0-2", "b");
+    /* The buses are only names */
+    qobject_unref(qtest_qmp_assert_failure_ref(qts,
+        "{ 'execute': 'device_add', 'arguments': {"
+        " 'driver': 'ide-hd', 'bus': 'sata0.2', 'drive': 'a' } }"));
+    qobject_unref(qtest_qmp_assert_failure_ref(qts,
+        "{ 'execute': 'device_add', 'arguments': {"
+        " 'driver': 'scsi-hd', 'bus': 'scsi0.0', 'drive': 'a' } }"));
+    qtest_quit(qts);
+}
+
+/* An agent's channel is a console that tells when somebody is there */
+static void test_channel(void)
+{
+    QTestState *qts = qtest_init(MACHINE
+        "-chardev null,id=c0 "
+        "-device virtio-serial-pci,id=virtio-serial0,bus=pci.0,addr=0x4,"
+        "max_ports=4 "
+        "-device '{\"driver\":\"virtserialport\",\"bus\":"
+        "\"virtio-serial0.0\",\"nr\":1,\"chardev\":\"c0\",\"id\":\"channel0\","
+        "\"name\":\"org.qemu.guest_agent.0\"}'");
+
+    assert_string(qts, "/machine/peripheral/channel0", "type", "xen-console");
+    assert_string(qts, "/machine/peripheral/channel0", "chardev", "c0");
+    qobject_unref(qtest_qmp_assert_failure_ref(qts,
+        "{ 'execute': 'device_add', 'arguments': {"
+        " 'driver': 'virtio-serial-pci', 'id': 'virtio-serial0' } }"));
+    qtest_quit(qts);
+}
+
 /* libvirt asks for a virtio disk's statistics by that name */
 static void assert_statistics(QTestState *qts, const char *name)
 {
@@ -226,7 +304,7 @@ static void assert_statistics(QTestState *qts, const char *name)
 static void test_hotplug(void)
 {
     static const char *const none[] = {
-        "virtio-rng-device", "virtio-serial-device", "isa-debugcon",
+        "virtio-rng-device", "isa-debugcon",
     };
     QTestState *qts = qtest_init(MACHINE
                                  "-blockdev null-co,node-name=a,size=1048576");
@@ -264,6 +342,8 @@ int main(int argc, char **argv)
     qtest_add_func("xenpv-standins/pci", test_pci);
     qtest_add_func("xenpv-standins/pci-refused", test_pci_refused);
     qtest_add_func("xenpv-standins/console", test_console);
+    qtest_add_func("xenpv-standins/cdrom", test_cdrom);
+    qtest_add_func("xenpv-standins/channel", test_channel);
     qtest_add_func("xenpv-standins/hotplug", test_hotplug);
     return g_test_run();
 }
