@@ -8,6 +8,8 @@ Runs the functional tests of a part:
   functional  real guests under TCG, on this machine
   sanitized-functional   one under load, with the build that has sanitizers,
               where XENPV_BUILD is that of "make check-sanitizers"
+  soak        no part of "make check": what is done over and over, XENPV_ROUNDS
+              times, under TCG
   kvm         real guests under a real KVM: this machine's, where its
               processor has VMX or SVM, else a nested one (xenpv/nested.py)
   bench-kvm   no test: VM exits for each operation, and the time from QEMU's
@@ -39,7 +41,8 @@ from xenpv.report import Report             # noqa: E402
 from xenpv.testcase import GuestTest        # noqa: E402
 
 # No test takes that long; one that does is stuck in something unforeseen.
-TEST_LIMIT = {'functional': 300, 'sanitized-functional': 1800, 'kvm': 900}
+TEST_LIMIT = {'functional': 300, 'sanitized-functional': 1800, 'kvm': 900,
+              'soak': 1800}
 # How much slower code is that looks at each access
 SANITIZED_PATIENCE = 8
 
@@ -70,7 +73,7 @@ def alarm(signum, frame):
 
 
 def place_for(part, **nested):
-    if part == 'functional':
+    if part in ('functional', 'soak'):
         return Host('tcg')
     if part == 'sanitized-functional':
         return Host('tcg', SANITIZED_PATIENCE)

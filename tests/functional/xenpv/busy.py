@@ -59,6 +59,13 @@ class BusyTest(LinuxTest):
     # What another machine calls the devices
     disk, nic = 'xen-disk,vdev=xvda', 'xen-net-device'
     block = '/dev/xvda'
+    # How it sends back what comes from a port; and how it looks whether the
+    # network is there
+    echo = ('mkfifo /tmp/echo; { (nc 10.9.0.1 %s < /tmp/echo | '
+            'cat > /tmp/echo; echo the stream has ended >> /tmp/wrong) & }')
+    reach = 'ping -c 3 -w 20 10.9.0.1 > /dev/null'
+    load = LOAD
+    image_size = '16M'
 
     def setUp(self):
         super().setUp()
@@ -88,10 +95,7 @@ class BusyTest(LinuxTest):
         for pipe in (self.peer.stdin, self.peer.stdout):
             self.addCleanup(pipe.close)
         self.check(guest, 'ip addr add 10.9.0.2/24 dev eth0; '
-                   'ip link set eth0 up; mkfifo /tmp/echo; '
-                   '{ (nc 10.9.0.1 %s < /tmp/echo | cat > /tmp/echo; '
-                   'echo the stream has ended >> /tmp/wrong) & }'
-                   % self.peer_says())
+                   'ip link set eth0 up; ' + self.echo % self.peer_says())
         self.stream_goes_on()
 
     def peer_says(self, timeout=30):
@@ -138,13 +142,14 @@ class BusyTest(LinuxTest):
         self.image = paths.result(self.log_name('.' + image_format))
         self.addCleanup(os.unlink, self.image)
         subprocess.run([tool('qemu-img'), 'create', '-q', '-f', image_format,
-                        self.image, '16M'], check=True)
+                        self.image, self.image_size], check=True)
 
     def boot_busy(self, *more, stream=True, **kwargs):
         guest = self.boot(*self.options(*more, **kwargs))
         self.check(guest, 'dmesg -n 1; until [ -b %s -a -e /sys/class/net/eth0 '
                    ']; do usleep 50000; done' % self.block)
-        for line in LOAD.replace('/dev/xvda', self.block).strip().splitlines():
+        load = self.load.replace('/dev/xvda', self.block)
+        for line in load.strip().splitlines():
             guest.type(line + '\n')
         if stream:
             self.start_stream(guest)
@@ -214,7 +219,7 @@ class BusyTest(LinuxTest):
                    'usleep 50000; done; cat /tmp/wrong 2>/dev/null; rm -f '
                    '/tmp/stop /tmp/done; true', r'^$', timeout=120)
         self.check(guest, 'nproc', '^%d$' % self.vcpus)
-        self.check(guest, 'ping -c 3 -w 20 10.9.0.1 > /dev/null', timeout=40)
+        self.check(guest, self.reach, timeout=40)
         self.check(guest, 'dmesg | grep -E "BUG|WARNING|Oops|lockup|'
                    'rcu.*stall|I/O error|Call Trace" | head -n 3', r'^$')
 
