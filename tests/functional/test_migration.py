@@ -230,6 +230,39 @@ class Migration(BusyTest):
             self.all_is_well(guest, stream=False)
             self.restart_load(guest)
 
+    def test_stopped_request(self):
+        """A write that werror has stopped where the disk is full is lost on its
+        way to where it is not"""
+        # Of writes only: a source whose flush fails keeps the guest, rightly
+        self.make_image()
+        good = self.options()
+        bad = [o.replace('format=raw,file=', 'werror=stop,driver=raw,'
+                         'file.driver=blkdebug,'
+                         'file.inject-error.0.event=write_aio,'
+                         'file.inject-error.0.iotype=write,'
+                         'file.inject-error.0.errno=28,'
+                         'file.image.driver=file,file.image.filename=')
+               for o in good]
+        guest = self.boot(*bad)
+        self.check(guest, 'dmesg -n 1; until [ -b /dev/xvda ]; do usleep 50000; '
+                   'done; head -c 1000000 /dev/urandom > /tmp/data')
+        guest.type('dd if=/tmp/data of=/dev/xvda bs=100k conv=fsync; '
+                   'echo written $?\n')
+        self.assertEqual(guest.wait_event('BLOCK_IO_ERROR', 60)['action'],
+                         'stop')
+        self.assertEqual(guest.qmp.command('query-status')['status'],
+                         'io-error')
+        uri = self.socket()
+        other = self.target(uri)
+        self.migrate(guest, uri)
+        self.assertFalse(other.qmp.command('query-status')['running'])
+        self.quit(guest)
+        other.qmp.command('cont')
+        other.expect('written 0', 60)
+        sums = self.check(other, 'echo 3 > /proc/sys/vm/drop_caches; md5sum '
+                          '< /tmp/data; head -c 1000000 /dev/xvda | md5sum')
+        self.assertEqual(len(set(sums.split())), 2, sums)
+
     def test_refused(self):
         """A machine that is not what the domain was made for takes it, or says
         something else first, or the source does not go on after that"""
