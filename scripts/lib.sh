@@ -150,14 +150,15 @@ END
 }
 
 # Brings the private lists up to date: at most once a day, unless forced or
-# without the suite that $source_suite names. Call with the cache locked.
+# without a suite that is wanted: $debian, and $source_suite if that is set. Call with the cache locked.
 update_lists()
 {
     stamp=$cache/apt/updated
     if [ "$1" != force ] &&
         [ -n "$(find "$stamp" -mmin -1440 2>/dev/null)" ] &&
+        grep -q "^deb .* $debian main" "$cache/apt/sources.list" &&
         { [ -z "$source_suite" ] ||
-          grep -q " $source_suite main" "$cache/apt/sources.list"; }
+          grep -q "^deb-src .* $source_suite main" "$cache/apt/sources.list"; }
     then
         return 0
     fi
