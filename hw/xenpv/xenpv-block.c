@@ -541,10 +541,10 @@ static int block_pre_save(void *opaque)
     return 0;
 }
 
-static int block_post_save(void *opaque)
+static XenPVPostSave block_post_save(void *opaque)
 {
     drop_loaded(opaque);
-    return 0;
+    return XENPV_POST_SAVED;
 }
 
 static int block_pre_load(void *opaque)

@@ -154,10 +154,10 @@ static int evtchn_pre_save(void *opaque)
     return 0;
 }
 
-static int evtchn_post_save(void *opaque)
+static XenPVPostSave evtchn_post_save(void *opaque)
 {
     free_saved(opaque);
-    return 0;
+    return XENPV_POST_SAVED;
 }
 
 static int evtchn_pre_load(void *opaque)
@@ -347,7 +347,7 @@ const VMStateDescription xenpv_vmstate_evtchn = {
     .pre_load = evtchn_pre_load,
     .post_load = evtchn_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT32_EQUAL(nr_vcpus, XenPVEvtchnState, "-smp differs"),
+        XENPV_VMSTATE_UINT32_EQUAL(nr_vcpus, XenPVEvtchnState, "-smp differs"),
         VMSTATE_STRUCT_POINTER(saved, XenPVEvtchnState, vmstate_saved,
                                SavedEvtchn),
         VMSTATE_END_OF_LIST()

@@ -305,13 +305,13 @@ static void copy_some(void *opaque)
 }
 
 /* A display wants to know what is new */
-static void vfb_update(void *opaque)
+static XenPVGfxUpdate vfb_update(void *opaque)
 {
     XenPVVfb *s = opaque;
     bool connected = XENPV_PAGE_DEVICE(s)->page;
 
     if (!is_empty(&s->job)) {
-        return;
+        return XENPV_GFX_UPDATE_LATER;
     }
     if (s->resized) {
         s->resized = false;
@@ -325,6 +325,7 @@ static void vfb_update(void *opaque)
     s->job = s->dirty;
     s->dirty = (Box) { };
     copy_some(s);
+    return XENPV_GFX_UPDATE_LATER;
 }
 
 static void vfb_invalidate(void *opaque)
@@ -378,7 +379,7 @@ static void vfb_ui_info(void *opaque, uint32_t head, QemuUIInfo *info)
 static const GraphicHwOps vfb_ops = {
     .invalidate = vfb_invalidate,
     .gfx_update = vfb_update,
-    .gfx_update_async = true,
+    XENPV_GFX_UPDATE_ASYNC
     .ui_info = vfb_ui_info,
 };
 

@@ -482,17 +482,18 @@ static int xenstore_pre_save(void *opaque)
     return s->saved_len <= STATE_MAX ? 0 : -E2BIG;
 }
 
-static int xenstore_post_save(void *opaque)
+static XenPVPostSave xenstore_post_save(void *opaque)
 {
     XenPVXenstoreState *s = opaque;
 
     g_clear_pointer(&s->saved, g_free);
-    return 0;
+    return XENPV_POST_SAVED;
 }
 
 static int xenstore_pre_load(void *opaque)
 {
-    return xenstore_post_save(opaque);
+    xenstore_post_save(opaque);
+    return 0;
 }
 
 static int xenstore_post_load(void *opaque, int version_id)

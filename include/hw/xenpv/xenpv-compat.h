@@ -89,6 +89,34 @@ static inline void xenpv_set_offload(NetClientState *nc, const NetOffloads *ol)
 
 #endif
 
+/*
+ * What a VMStateDescription's post_save() returns, the hint of a field that has
+ * to be equal, and a display that is updated after gfx_update()
+ */
+#if QEMU_VERSION_MAJOR >= 11
+
+typedef void XenPVPostSave;
+typedef bool XenPVGfxUpdate;
+
+#define XENPV_POST_SAVED
+#define XENPV_GFX_UPDATE_LATER false
+#define XENPV_GFX_UPDATE_ASYNC
+#define XENPV_VMSTATE_UINT32_EQUAL(field, state, hint) \
+    VMSTATE_UINT32_EQUAL(field, state)
+
+#else
+
+typedef int XenPVPostSave;
+typedef void XenPVGfxUpdate;
+
+#define XENPV_POST_SAVED 0
+#define XENPV_GFX_UPDATE_LATER
+#define XENPV_GFX_UPDATE_ASYNC .gfx_update_async = true,
+#define XENPV_VMSTATE_UINT32_EQUAL(field, state, hint) \
+    VMSTATE_UINT32_EQUAL(field, state, hint)
+
+#endif
+
 /* The name of the terminal that @chr is, to be freed; NULL if it is none */
 static inline char *xenpv_chr_pty_name(Chardev *chr)
 {
