@@ -5,8 +5,8 @@
  * may put one, and where Debian's grub-xen-host puts it. The configuration in
  * Debian's, kept in a tar file within the image, knows GRUB 2's grub.cfg
  * only, though the reader of GRUB legacy's menus is part of it: so that
- * configuration is replaced by ours, in memory. An image without such a tar
- * file is taken as it is.
+ * configuration is replaced by ours (xenpv-grub-menu.c), in memory. An image
+ * without such a tar file is taken as it is.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,27 +24,6 @@
 #define TAR_CHECKSUM        148     /* 6 octal digits, NUL, space */
 #define TAR_CHECKSUM_LEN    8
 #define TAR_MAGIC           257
-
-/*
- * First another GRUB, which a guest may have installed for just that purpose;
- * then the menus. It ends at GRUB's prompt, as it would with Debian's own.
- */
-const char xenpv_grub_config[] =
-    "for f in /boot/xen/pvboot-$grub_cpu.elf /xen/pvboot-$grub_cpu.elf; do\n"
-    "  if search -s -f $f; then multiboot $f; boot; fi\n"
-    "done\n"
-    "for d in /boot/grub /grub /boot/grub2 /grub2; do\n"
-    "  if search -s -f $d/grub.cfg; then configfile $d/grub.cfg; fi\n"
-    "done\n"
-    "for d in /boot/grub /grub; do\n"
-    "  for f in $d/menu.lst $d/grub.conf; do\n"
-    "    if search -s -f $f; then legacy_configfile $f; fi\n"
-    "  done\n"
-    "done\n"
-    "echo \"Nothing to boot: no disk has a boot/grub/grub.cfg or "
-    "boot/grub/menu.lst that works\"\n"
-    "echo \"with this GRUB ($grub_cpu). For a guest of the other width, see "
-    "the machine's boot-width.\"\n";
 
 static bool zeroes(const uint8_t *p, size_t len)
 {
@@ -76,9 +55,76 @@ static size_t find_config(const uint8_t *image, size_t len)
     return len;
 }
 
+/* Whether @p is "NAME\0legacy_NAME '", from GRUB's table of GRUB legacy's words */
+static bool is_legacy_word(const uint8_t *p, const uint8_t *end,
+                           const char *name)
+{
+    g_autofree char *format = g_strdup_printf("legacy_%s '", name);
+    size_t n = strlen(name) + 1, len = strlen(format);
+
+    return n + len <= end - p && !memcmp(p + n, format, len);
+}
+
+/*
+ * Makes the last letter of a command's name a capital, wherever the image has
+ * that as a string of its own: where it is registered, and where another
+ * command looks for it. Returns how often it is there. @words: how often it is
+ * a word of GRUB legacy's, which stays. Without @change, it only counts.
+ */
+static unsigned rename_command(uint8_t *image, size_t len, const char *name,
+                               unsigned *words, bool change)
+{
+    size_t n = strlen(name) + 2;
+    g_autofree char *string = g_malloc0(n);     /* with a 0 before it, too */
+    uint8_t *p = image, *end = image + len;
+    unsigned found = 0;
+
+    memcpy(string + 1, name, n - 1);
+    for (; (p = memmem(p, end - p, string, n)); p += n - 1) {
+        if (is_legacy_word(p + 1, end, name)) {
+            (*words)++;
+            continue;
+        }
+        found++;
+        if (change) {
+            p[n - 2] = g_ascii_toupper(p[n - 2]);
+        }
+    }
+    return found;
+}
+
+/*
+ * The commands that our configuration has functions in place of get other
+ * names. (Not by their first letters: GRUB has one function for configfile and
+ * source, which looks at that.) None does if all is not as expected.
+ */
+static void rename_commands(uint8_t *image, size_t len)
+{
+    static const struct {
+        const char *name;
+        unsigned words;
+    } commands[] = {
+        { "linux", 0 }, { "initrd", 1 }, { "configfile", 1 },
+        { "legacy_kernel", 0 }, { "legacy_initrd", 0 },
+        { "legacy_initrd_nounzip", 0 }, { "legacy_configfile", 0 },
+    };
+
+    for (int change = 0; change < 2; change++) {
+        for (int i = 0; i < ARRAY_SIZE(commands); i++) {
+            unsigned words = 0;
+
+            if (!rename_command(image, len, commands[i].name, &words, change) ||
+                words != commands[i].words) {
+                return;
+            }
+        }
+    }
+}
+
 bool xenpv_grub_edit(uint8_t *image, size_t len, const char *config)
 {
     size_t at = find_config(image, len), new_size = strlen(config);
+    size_t image_len = len;
     char digits[TAR_CHECKSUM_LEN + 4];
     uint8_t *header = image + at, *data = header + TAR_BLOCK;
     uint64_t old_size, room;
@@ -113,6 +159,7 @@ bool xenpv_grub_edit(uint8_t *image, size_t len, const char *config)
     }
     snprintf(digits, sizeof(digits), "%06o", sum);
     memcpy(header + TAR_CHECKSUM, digits, 7);
+    rename_commands(image, image_len);
     return true;
 }
 

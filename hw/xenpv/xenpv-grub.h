@@ -24,12 +24,13 @@ XenPVKernel *xenpv_grub_load(char *(*find)(const char *name), unsigned width,
 /*
  * xenpv_grub_edit: replace the configuration in a GRUB image's memory disk.
  *
- * Returns false, and changes nothing, if the image has no such disk or if
+ * The commands that the one in xenpv-grub-menu.c has functions for get other
+ * names: linuX, initrD and so on. Returns false, and changes nothing, if the image has no such disk or if
  * @config does not fit in.
  */
 bool xenpv_grub_edit(uint8_t *image, size_t len, const char *config);
 
-/* What xenpv_grub_load() puts there */
+/* What xenpv_grub_load() puts there (xenpv-grub-menu.c) */
 extern const char xenpv_grub_config[];
 
 #endif /* HW_XENPV_GRUB_H */
