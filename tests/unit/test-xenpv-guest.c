@@ -5,6 +5,7 @@
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
+ * tools/xenpv/menu.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and
  * hw/xenpv/xenpv-unpack.c.
  *
@@ -558,7 +559,8 @@ static void test_xml(void)
                 "-device xen-net-device,netdev=net0,mac=00:16:3e:00:00:01 "
                 "-vnc 127.0.0.1:1 -serial mon:stdio");
     assert_notes(g,
-                 "f:7: note: the cpuset of <vcpu> is not carried\n"
+                 "f:7: note: the cpuset of <vcpu> is not carried: bind "
+                 "QEMU's threads, by taskset or libvirt's <cputune>\n"
                  "f:31: note: <script> of an interface is not carried\n"
                  "f:36: note: <hostdev> is not carried");
 }

@@ -52,7 +52,8 @@ typedef struct Image {
     unsigned nr_parts;
     Part *root, *boot;          /* boot: if /boot is a file system of its own */
     GPtrArray *groups;          /* of LvmGroup */
-    bool bad, unknown_fs, exhausted;
+    const char *other_fs;       /* one that is not looked into, or NULL */
+    bool bad, exhausted;
 } Image;
 
 static void image_finding(GuestFiles *f, const char *path, int line,
@@ -261,17 +262,27 @@ static int list_entry(struct ext2_dir_entry *entry, int offset, int blocksize,
     return ++l->nr_names == MAX_NAMES ? DIRENT_ABORT : 0;
 }
 
+static void list_from(Part *part, const char *path, Listing *l)
+{
+    ext2_ino_t ino;
+
+    if (!ext2fs_namei_follow(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
+                             &ino)) {
+        ext2fs_dir_iterate(part->fs, ino, 0, NULL, list_entry, l);
+    }
+}
+
 static void image_list(GuestFiles *f, const char *path,
                        void (*fn)(void *opaque, const char *name), void *opaque)
 {
     Image *im = container_of(f, Image, files);
     Listing l = { .fn = fn, .opaque = opaque };
-    ext2_ino_t ino;
 
-    if (im->root &&
-        !ext2fs_namei_follow(im->root->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
-                             &ino)) {
-        ext2fs_dir_iterate(im->root->fs, ino, 0, NULL, list_entry, &l);
+    if (im->boot && g_str_has_prefix(path, "/boot/")) {
+        list_from(im->boot, path + strlen("/boot"), &l);
+    }
+    if (im->root) {
+        list_from(im->root, path, &l);
     }
 }
 
@@ -417,7 +428,12 @@ static bool has(Part *part, const char *path)
 
 static bool open_fs(Image *im, Part *part)
 {
-    uint8_t magic[4];
+    static const struct {
+        const char *name, *magic;
+        uint64_t offset;
+    } others[] = {
+        { "XFS", "XFSB", 0 }, { "btrfs", "_BHRfS_M", 0x10040 },
+    };
 
     io_image = im;
     io_part = part;
@@ -426,13 +442,19 @@ static bool open_fs(Image *im, Part *part)
                      0, 0, &block_io_manager, &part->fs)) {
         part->has_root = has(part, "/etc");
         part->has_boot = !part->has_root &&
-                         (has(part, "/grub") || has(part, "/grub2"));
+                         (has(part, "/grub") || has(part, "/grub2") ||
+                          has(part, "/loader"));
         return true;
     }
     part->fs = NULL;
-    if (read_part(im, part, 0, magic, sizeof(magic)) &&
-        !memcmp(magic, "XFSB", 4)) {
-        im->unknown_fs = true;
+    for (int i = 0; i < ARRAY_SIZE(others); i++) {
+        char magic[8];
+        size_t len = strlen(others[i].magic);
+
+        if (read_part(im, part, others[i].offset, magic, len) &&
+            !memcmp(magic, others[i].magic, len)) {
+            im->other_fs = others[i].name;
+        }
     }
     return false;
 }
@@ -542,11 +564,16 @@ static void look_into(Image *im)
     any |= open_parts(im, disk_parts, im->nr_parts, &lvm);
     if (im->root || im->boot) {
         rules_check(&im->files, im->root);
+    } else if (!im->bad && im->other_fs) {
+        g_autofree char *text = g_strdup_printf("its file system is %s, which "
+                                                "PV GRUB reads, but which is "
+                                                "not looked into here",
+                                                im->other_fs);
+
+        image_finding(&im->files, NULL, 0, text);
     } else if (!im->bad) {
         image_finding(&im->files, NULL, 0, any ?
                       "its file systems have neither an /etc nor a /grub" :
-                      im->unknown_fs ?
-                      "its file system is not one that can be looked into" :
                       lvm ?
                       "none of its logical volumes has a file system of ext2, "
                       "ext3 or ext4 that can be looked into" :

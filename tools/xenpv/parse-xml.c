@@ -404,30 +404,27 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
     return true;
 }
 
-static bool read_domain(Guest *g, const Node *domain, Error **errp)
+/* A number in an attribute; true with @value as it was if there is none */
+static bool read_count(Guest *g, const Node *n, const char *name,
+                       uint64_t *value, Error **errp)
+{
+    const char *text = attr(n, name);
+
+    if (text && (qemu_strtou64(text, NULL, 10, value) < 0 || text[0] == '-')) {
+        guest_error(g, n->line, errp, "<%s>: '%s' is not a number", n->name,
+                    text);
+        return false;
+    }
+    return true;
+}
+
+/* What the guest has at its start, and to what it may grow */
+static bool read_memories(Guest *g, const Node *domain, Error **errp)
 {
     const Node *memory = child(domain, "memory");
     const Node *current = child(domain, "currentMemory");
-    const Node *devices = child(domain, "devices");
-    uint64_t kib = 0, max = 0, n;
+    uint64_t kib = 0, max = 0;
 
-    if (!is(domain->name, "domain")) {
-        guest_error(g, domain->line, errp, is(domain->name, "value") ||
-                    is(domain->name, "Envelope") ?
-                    "<%s>: this is an appliance's description (ova.xml, OVF): "
-                    "take its disks out, and write a configuration for xl" :
-                    "<%s> is not a domain of libvirt's", domain->name);
-        return false;
-    }
-    if (!is(attr(domain, "type"), "xen") &&
-        !is(attr(domain, "type"), "linux")) {
-        guest_error(g, domain->line, errp, "<domain>: its type is '%s', not "
-                    "'xen'", attr(domain, "type") ?: "");
-        return false;
-    }
-    if (!read_os(g, child(domain, "os"), child(domain, "bootloader"), errp)) {
-        return false;
-    }
     if (memory) {
         if (!read_memory(g, memory, &max, errp)) {
             return false;
@@ -444,63 +441,173 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
             return false;
         }
     }
-    if (memory || current) {
-        if (!guest_set_memory(g, (current ?: memory)->line, kib, errp)) {
-            return false;
-        }
-        if (memory && !guest_set_max_memory(g, memory->line, "<memory>",
-                                            max / 1024, errp)) {
-            return false;
-        }
+    if (!memory && !current) {
+        return true;
     }
-    for (int i = 0; i < domain->children->len; i++) {
-        static const char *const quiet[] = {
-            "os", "memory", "currentMemory", "devices", "bootloader",
-            "features", "clock",
-        };
-        const Node *c = domain->children->pdata[i];
+    return guest_set_memory(g, (current ?: memory)->line, kib, errp) &&
+           (!memory || guest_set_max_memory(g, memory->line, "<memory>",
+                                            max / 1024, errp));
+}
+
+static bool read_vcpus(Guest *g, const Node *n, Error **errp)
+{
+    uint64_t all, now;
+
+    if (!read_number(g, n, &all, errp)) {
+        return false;
+    }
+    now = all;
+    if (!read_count(g, n, "current", &now, errp)) {
+        return false;
+    }
+    if (now > all) {
+        guest_error(g, n->line, errp, "<vcpu>: current='%s' is more than all "
+                    "%s", attr(n, "current"), n->text->str);
+        return false;
+    }
+    if (attr(n, "cpuset")) {
+        guest_note(g, n->line, "the cpuset of <vcpu> is not carried: bind "
+                   "QEMU's threads, by taskset or libvirt's <cputune>");
+    }
+    return guest_set_vcpus(g, n->line, now, errp) &&
+           guest_set_max_vcpus(g, n->line, "<vcpu>", all, errp);
+}
+
+/* Xen's clock gives a PV guest the time of day, in UTC, and nothing else */
+static void read_clock(Guest *g, const Node *n)
+{
+    const char *offset = attr(n, "offset");
+
+    if (offset && !is(offset, "utc")) {
+        guest_note(g, n->line, "<clock offset='%s'> is not carried: Xen's "
+                   "clock is UTC; set the time zone in the guest", offset);
+    }
+    for (int i = 0; i < n->children->len; i++) {
+        const Node *c = n->children->pdata[i];
+
+        guest_note(g, c->line, "<%s%s%s%s> of <clock> is not carried: a guest "
+                   "has Xen's clock", c->name, attr(c, "name") ? " name='" : "",
+                   attr(c, "name") ?: "", attr(c, "name") ? "'" : "");
+    }
+}
+
+/* What libvirt writes for a Xen guest that says nothing about a PV one */
+static void read_features(Guest *g, const Node *n)
+{
+    static const char *const quiet[] = { "acpi", "apic", "pae", "hap" };
+
+    for (int i = 0; i < n->children->len; i++) {
+        const Node *c = n->children->pdata[i];
         bool known = false;
 
-        if (is(c->name, "name")) {
-            if (!guest_set_name(g, c->line, c->text->str, errp)) {
-                return false;
-            }
-        } else if (is(c->name, "uuid")) {
-            if (!guest_set_uuid(g, c->line, c->text->str, errp)) {
-                return false;
-            }
-        } else if (is(c->name, "vcpu")) {
-            if (!read_number(g, c, &n, errp) ||
-                !guest_set_vcpus(g, c->line, n, errp)) {
-                return false;
-            }
-            if (attr(c, "cpuset")) {
-                guest_note(g, c->line, "the cpuset of <vcpu> is not carried");
-            }
-            if (attr(c, "current")) {
-                uint64_t all = n;
+        for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
+            known |= is(c->name, quiet[j]);
+        }
+        if (is(c->name, "xen")) {
+            for (int j = 0; j < c->children->len; j++) {
+                const Node *x = c->children->pdata[j];
 
-                if (qemu_strtou64(attr(c, "current"), NULL, 10, &n) < 0) {
-                    guest_error(g, c->line, errp, "<vcpu>: '%s' is not a "
-                                "number", attr(c, "current"));
-                    return false;
-                }
-                if (!guest_set_vcpus(g, c->line, n, errp) ||
-                    !guest_set_max_vcpus(g, c->line, "<vcpu>", all, errp)) {
-                    return false;
-                }
+                guest_note(g, x->line, is(x->name, "e820_host") ?
+                           "<%s> of <features> is not carried: it is for PCI "
+                           "devices, which there are not" :
+                           "<%s> of <features> is not carried", x->name);
             }
-        } else if (g_str_has_prefix(c->name, "on_")) {
-            if (!guest_set_action(g, c->line, c->name, c->text->str, errp)) {
-                return false;
-            }
-        } else {
-            for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
-                known |= is(c->name, quiet[j]);
-            }
-            if (!known) {
-                guest_note(g, c->line, "<%s> is not carried", c->name);
-            }
+        } else if (!known) {
+            guest_note(g, c->line, "<%s> of <features> is not carried",
+                       c->name);
+        }
+    }
+}
+
+/* An element that has no counterpart, or none that a tool could choose */
+static void note_element(Guest *g, const Node *n)
+{
+    static const struct {
+        const char *name, *advice;
+    } words[] = {
+        { "cputune", "copy it into the new XML, where it means the same" },
+        { "numatune", "copy it into the new XML, where it means the same" },
+        { "memoryBacking", "copy it into the new XML, where it means the "
+          "same" },
+        { "blkiotune", "copy it into the new XML, where it means the same" },
+        { "memtune", "copy it into the new XML, where it means the same" },
+        { "resource", "copy it into the new XML, where it means the same" },
+        { "metadata", "copy it into the new XML, where it means the same" },
+        { "title", "copy it into the new XML, where it means the same" },
+        { "description", "copy it into the new XML, where it means the "
+          "same" },
+        { "seclabel", "libvirt makes one for QEMU" },
+        { "cpu", "a PV guest sees the CPU that QEMU's -cpu has" },
+        { "on_lockfailure", "there is no lock manager" },
+        { "bootloader_args", "PV GRUB boots the default entry of the guest's "
+          "menu" },
+        { "pm", "a PV guest has no ACPI" },
+    };
+    static const char *const quiet[] = {
+        "os", "memory", "currentMemory", "devices", "bootloader",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(quiet); i++) {
+        if (is(n->name, quiet[i])) {
+            return;
+        }
+    }
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        if (is(n->name, words[i].name)) {
+            guest_note(g, n->line, "<%s> is not carried: %s", n->name,
+                       words[i].advice);
+            return;
+        }
+    }
+    guest_note(g, n->line, "<%s> is not carried", n->name);
+}
+
+static bool read_element(Guest *g, const Node *n, Error **errp)
+{
+    if (is(n->name, "name")) {
+        return guest_set_name(g, n->line, n->text->str, errp);
+    } else if (is(n->name, "uuid")) {
+        return guest_set_uuid(g, n->line, n->text->str, errp);
+    } else if (is(n->name, "vcpu")) {
+        return read_vcpus(g, n, errp);
+    } else if (is(n->name, "on_poweroff") || is(n->name, "on_reboot") ||
+               is(n->name, "on_crash")) {
+        return guest_set_action(g, n->line, n->name, n->text->str, errp);
+    } else if (is(n->name, "clock")) {
+        read_clock(g, n);
+    } else if (is(n->name, "features")) {
+        read_features(g, n);
+    } else {
+        note_element(g, n);
+    }
+    return true;
+}
+
+static bool read_domain(Guest *g, const Node *domain, Error **errp)
+{
+    const Node *devices = child(domain, "devices");
+
+    if (!is(domain->name, "domain")) {
+        guest_error(g, domain->line, errp, is(domain->name, "value") ||
+                    is(domain->name, "Envelope") ?
+                    "<%s>: this is an appliance's description (ova.xml, OVF): "
+                    "take its disks out, and write a configuration for xl" :
+                    "<%s> is not a domain of libvirt's", domain->name);
+        return false;
+    }
+    if (!is(attr(domain, "type"), "xen") &&
+        !is(attr(domain, "type"), "linux")) {
+        guest_error(g, domain->line, errp, "<domain>: its type is '%s', not "
+                    "'xen'", attr(domain, "type") ?: "");
+        return false;
+    }
+    if (!read_os(g, child(domain, "os"), child(domain, "bootloader"), errp) ||
+        !read_memories(g, domain, errp)) {
+        return false;
+    }
+    for (int i = 0; i < domain->children->len; i++) {
+        if (!read_element(g, domain->children->pdata[i], errp)) {
+            return false;
         }
     }
     return !devices || read_devices(g, devices, errp);

@@ -8,13 +8,15 @@
 #include "qemu/bswap.h"
 #include "qapi/error.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
-#include "rules.h"
+#include "menu.h"
 
 /* The files that are read: text, kernels, initrds; and an initrd unpacked */
 #define TEXT_MAX        (1024 * 1024)
 #define KERNEL_MAX      (128 * 1024 * 1024)
 #define INITRD_FILE_MAX (256 * 1024 * 1024)
 #define INITRD_MAX      (512 * 1024 * 1024ULL)
+/* initrds of an entry that are read */
+#define MAX_INITRDS     8
 /* Words of a line; the rest of it is not looked at */
 #define MAX_WORDS       512
 #define LZ4_LEGACY_MAGIC    0x184c2102
@@ -176,15 +178,8 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
 
 /* --- Lines and words ----------------------------------------------------- */
 
-typedef bool LineFn(GuestFiles *f, const char *path, int line, char **words,
-                    unsigned n, void *opaque);
-
-/*
- * Calls fn with the words of each line that is not a comment, up to a byte 0.
- * It makes the words where they are, in @text.
- */
-static void each_line(GuestFiles *f, const char *path, char *text, LineFn *fn,
-                      void *opaque)
+void rules_each_line(GuestFiles *f, const char *path, char *text,
+                     RulesLineFn *fn, void *opaque)
 {
     static const char blanks[] = " \t\r\f\v";
     char *words[MAX_WORDS + 1];
@@ -216,8 +211,7 @@ static void too_large(GuestFiles *f, const char *path, size_t max)
             max >> 20);
 }
 
-/* A file of lines, or NULL */
-static char *read_text(GuestFiles *f, const char *path)
+char *rules_read_text(GuestFiles *f, const char *path)
 {
     size_t len;
     char *text = f->read(f, path, TEXT_MAX, &len);
@@ -245,19 +239,59 @@ static const char *foreign_disk(const char *dev)
     return NULL;
 }
 
+/*
+ * What Linux calls a disk that Xen hands over by a SCSI or IDE disk's name. It
+ * went back and forth: Xen's own Linux (2.6.18 and its heirs to 2.6.27 and
+ * 2.6.32, of RHEL 5 and SLES) has really sda; others have xvda for it, but
+ * xvde from 2.6.36 to 3.0, and in RHEL 6.
+ */
+typedef enum DiskNames { NAMES_XVDA, NAMES_XVDE, NAMES_SDA } DiskNames;
+
+static DiskNames disk_names(const char *kernel)
+{
+    g_autofree char *base = g_path_get_basename(kernel ?: "");
+    const char *p = base + strcspn(base, "0123456789");
+    unsigned a = 0, b = 0, c = 0;
+
+    if (sscanf(p, "%u.%u.%u", &a, &b, &c) < 2) {
+        return NAMES_XVDA;
+    }
+    if (a == 2 && b == 6 && c < 37 && (strstr(p, "xen") || c < 23)) {
+        return NAMES_SDA;
+    }
+    return (a == 2 && b == 6 && c >= 36) || (a == 3 && b == 0) ||
+           (a == 2 && b == 6 && c == 32 && strstr(p, ".el6")) ? NAMES_XVDE
+                                                              : NAMES_XVDA;
+}
+
+/* "sda1" as Linux of these names has it */
+static char *name_of(const char *dev, DiskNames names)
+{
+    bool shifted = names == NAMES_XVDE && dev[0] == 's' && dev[2] <= 'v';
+
+    return g_strdup_printf("xvd%c%s", dev[2] + (shifted ? 4 : 0), dev + 3);
+}
+
 static void check_device(GuestFiles *f, const char *path, int line,
-                         const char *what, const char *dev)
+                         const char *what, const char *dev, DiskNames names)
 {
     const char *kind = foreign_disk(dev);
+    g_autofree char *other = NULL;
 
     if (!kind) {
         return;
     }
     if (!strcmp(kind, "/dev/sd") || !strcmp(kind, "/dev/hd")) {
+        if (names == NAMES_SDA) {
+            fact(f, "%s: line %d: %s is %s: that is right with Xen's own Linux, "
+                 "where the disk is handed over by that name (vdev=%s)", path,
+                 line, what, dev, dev + strlen("/dev/"));
+            return;
+        }
+        other = name_of(dev + strlen("/dev/"), names);
         finding(f, path, line, "%s is %s: that is no name of a Xen disk of "
-                "Linux since 2.6.23; name xvd..., a label or a UUID, or for an "
-                "older kernel hand the disk over by that name (vdev=%s)",
-                what, dev, dev + strlen("/dev/"));
+                "Linux since 2.6.23, which has %s for vdev=%s; name that, a "
+                "label or a UUID", what, dev, other, dev + strlen("/dev/"));
     } else {
         finding(f, path, line, "%s is %s, which is not a Xen disk: name "
                 "xvd..., a label or a UUID", what, dev);
@@ -273,74 +307,28 @@ static bool fstab_line(GuestFiles *f, const char *path, int line, char **words,
 
         check_device(f, path, line, !strcmp(words[1], "none") ||
                      !strcmp(words[1], "swap") ? "the swap space" : what,
-                     words[0]);
+                     words[0], *(DiskNames *)opaque);
     }
     return true;
 }
 
 /* --- The menu ------------------------------------------------------------ */
 
-typedef struct Menu {
-    char *kernel, *initrd;
-    int kernel_line;
-    bool console_hvc, console_other, xen_itself;
-} Menu;
-
-/* Takes "(hd0,0)" and the like, and quotes, off a file's name */
-static char *menu_path(const char *word)
+/* The default entry, as messages call it */
+static char *entry_name(const Menu *m)
 {
-    const char *close = word[0] == '(' ? strchr(word, ')') : NULL;
-    g_autofree char *path = g_strdup(close ? close + 1 : word);
-
-    return g_strdup(g_strstrip(g_strdelimit(path, "\"'", ' ')));
-}
-
-/* The first entry of either kind of GRUB's menus */
-static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
-                      unsigned n, void *opaque)
-{
-    Menu *m = opaque;
-    bool is_kernel = !strcmp(words[0], "linux") ||
-                     !strcmp(words[0], "linux16") ||
-                     !strcmp(words[0], "kernel") ||
-                     !strcmp(words[0], "multiboot");
-
-    if (m->kernel && (is_kernel || !strcmp(words[0], "title") ||
-                      !strcmp(words[0], "menuentry"))) {
-        return false;
-    }
-    if (is_kernel && n >= 2) {
-        m->kernel = menu_path(words[1]);
-        m->kernel_line = line;
-        m->xen_itself = g_str_has_suffix(m->kernel, ".gz") &&
-                        strstr(m->kernel, "xen");
-        for (unsigned i = 2; i < n; i++) {
-            if (g_str_has_prefix(words[i], "root=")) {
-                check_device(f, path, line, "root=", words[i] + 5);
-            }
-            if (g_str_has_prefix(words[i], "console=")) {
-                if (g_str_has_prefix(words[i] + 8, "hvc") ||
-                    g_str_has_prefix(words[i] + 8, "xvc")) {
-                    m->console_hvc = true;
-                } else if (g_str_has_prefix(words[i] + 8, "ttyS")) {
-                    m->console_other = true;
-                }
-            }
-        }
-    } else if (!strcmp(words[0], "initrd") && n >= 2 && !m->initrd) {
-        m->initrd = menu_path(words[1]);
-    }
-    return true;
+    return m->is_first ? g_strdup("its first entry") :
+           g_strdup_printf("its default entry, '%s',", m->chosen->title);
 }
 
 /*
  * As a menu names it: with or without /boot, which may be a partition. NULL
  * after a finding of why.
  */
-static char *read_boot_file(GuestFiles *f, const char *menu_file,
-                            const Menu *m, const char *what, const char *path,
-                            size_t max, size_t *len)
+static char *read_boot_file(GuestFiles *f, const Menu *m, const char *what,
+                            const char *path, size_t max, size_t *len)
 {
+    const MenuEntry *e = m->chosen;
     char *data = f->read(f, path, max, len);
 
     if (!data && !*len) {
@@ -351,36 +339,103 @@ static char *read_boot_file(GuestFiles *f, const char *menu_file,
     if (!data && *len) {
         too_large(f, path, max);
     } else if (!data) {
-        finding(f, menu_file, m->kernel_line, "its first entry's %s, %s, is "
-                "not there", what, path);
+        g_autofree char *name = entry_name(m);
+
+        finding(f, e->file, e->line, m->is_first ?
+                "%s's %s, %s, is not there" : "%s has a %s, %s, that is not "
+                "there", name, what, path);
     }
     return data;
 }
 
-static void check_kernel(GuestFiles *f, const char *menu_file, Menu *m)
+/* A kernel or initrd of an entry that is not the default */
+static void check_other_file(GuestFiles *f, const MenuEntry *e,
+                             const char *what, const char *path)
 {
+    g_autofree char *with_boot = g_strconcat("/boot", path, NULL);
+    const char *const paths[] = { path, with_boot };
+    size_t len;
+
+    for (int i = 0; i < ARRAY_SIZE(paths); i++) {
+        g_autofree char *data = f->read(f, paths[i], 0, &len);
+
+        if (data || len) {
+            return;
+        }
+    }
+    fact(f, "%s: line %d: entry %s, '%s', would not boot: its %s, %s, is not "
+         "there", e->file, e->line, e->label, e->title, what, path);
+}
+
+static void check_other_entries(GuestFiles *f, const Menu *m)
+{
+    for (unsigned i = 0; i < m->entries->len; i++) {
+        const MenuEntry *e = m->entries->pdata[i];
+
+        if (e == m->chosen || !e->kernel) {
+            continue;
+        }
+        if (e->is_xen) {
+            fact(f, "%s: line %d: entry %s, '%s', would not boot: %s is Xen "
+                 "itself", e->file, e->line, e->label, e->title, e->kernel);
+            continue;
+        }
+        check_other_file(f, e, "kernel", e->kernel);
+        for (unsigned j = 0; j < e->initrds->len; j++) {
+            check_other_file(f, e, "initrd", e->initrds->pdata[j]);
+        }
+    }
+}
+
+/* The command line; returns whether it names the guest's console */
+static bool check_args(GuestFiles *f, const MenuEntry *e, bool *other)
+{
+    bool hvc = false;
+
+    *other = false;
+    for (unsigned i = 0; i < e->args->len; i++) {
+        const char *word = e->args->pdata[i];
+
+        if (g_str_has_prefix(word, "root=")) {
+            check_device(f, e->file, e->line, "root=", word + 5,
+                         disk_names(e->kernel));
+        } else if (g_str_has_prefix(word, "console=hvc") ||
+                   g_str_has_prefix(word, "console=xvc")) {
+            hvc = true;
+        } else if (g_str_has_prefix(word, "console=ttyS")) {
+            *other = true;
+        }
+    }
+    return hvc;
+}
+
+static void check_kernel(GuestFiles *f, const Menu *m)
+{
+    const MenuEntry *e = m->chosen;
     size_t len = 0;
-    g_autofree char *data = read_boot_file(f, menu_file, m, "kernel",
-                                           m->kernel, KERNEL_MAX, &len);
+    g_autofree char *data = read_boot_file(f, m, "kernel", e->kernel,
+                                           KERNEL_MAX, &len);
     Error *err = NULL;
     XenPVKernel *k;
 
     if (!data) {
         return;
     }
-    if (m->xen_itself) {
-        finding(f, menu_file, m->kernel_line, "its first entry boots Xen "
-                "itself, %s, as a host's does", m->kernel);
+    if (e->is_xen) {
+        g_autofree char *name = entry_name(m);
+
+        finding(f, e->file, e->line, "%s boots Xen itself, %s, as a host's "
+                "does", name, e->kernel);
         return;
     }
     k = xenpv_kernel_parse(data, len, true, &err);
     if (!k) {
-        finding(f, m->kernel, 0, "it cannot be booted: %s",
+        finding(f, e->kernel, 0, "it cannot be booted: %s",
                 error_get_pretty(err));
         error_free(err);
         return;
     }
-    fact(f, "%s is a %d-bit PV kernel (%s)", m->kernel, k->is_64bit ? 64 : 32,
+    fact(f, "%s is a %d-bit PV kernel (%s)", e->kernel, k->is_64bit ? 64 : 32,
          k->format);
     xenpv_kernel_free(k);
 }
@@ -396,38 +451,43 @@ static bool front_end_built_in(GuestFiles *f, const char *kernel)
         return false;
     }
     path = g_strdup_printf("/boot/config%s", version);
-    config = read_text(f, path);
+    config = rules_read_text(f, path);
     if (config && strstr(config, "CONFIG_XEN_BLKDEV_FRONTEND=y")) {
         return true;
     }
     path2 = g_strdup_printf("/lib/modules/%s/modules.builtin", version + 1);
-    builtin = read_text(f, path2);
+    builtin = rules_read_text(f, path2);
     return builtin && strstr(builtin, "xen-blkfront.ko");
 }
 
-static void check_initrd(GuestFiles *f, const char *menu_file, Menu *m)
+/* Each of them is unpacked after the other, so the front end may be in any */
+static void check_initrds(GuestFiles *f, const Menu *m)
 {
-    g_autofree char *data = NULL;
-    bool readable;
-    size_t len = 0;
+    const MenuEntry *e = m->chosen;
+    bool found = false;
 
-    if (!m->initrd) {
-        return;
+    for (unsigned i = 0; i < e->initrds->len && i < MAX_INITRDS; i++) {
+        const char *path = e->initrds->pdata[i];
+        size_t len = 0;
+        bool readable;
+        g_autofree char *data = read_boot_file(f, m, "initrd", path,
+                                               INITRD_FILE_MAX, &len);
+
+        if (!data) {
+            found = true;           /* that is enough said */
+        } else if (rules_initrd_has(data, len, front_ends, &readable)) {
+            fact(f, "%s has the front end for Xen's disks", path);
+            found = true;
+        } else if (!readable) {
+            finding(f, path, 0, "it is damaged, or compressed in an unknown "
+                    "way");
+            found = true;
+        }
     }
-    data = read_boot_file(f, menu_file, m, "initrd", m->initrd,
-                          INITRD_FILE_MAX, &len);
-    if (!data) {
-        return;
-    }
-    if (rules_initrd_has(data, len, front_ends, &readable)) {
-        fact(f, "%s has the front end for Xen's disks", m->initrd);
-    } else if (!readable) {
-        finding(f, m->initrd, 0, "it is damaged, or compressed in an unknown "
-                "way");
-    } else if (!front_end_built_in(f, m->kernel)) {
-        finding(f, m->initrd, 0, "it has no xen-blkfront: the kernel would not "
-                "find its disks; in the guest, add that module and make the "
-                "initrd anew");
+    if (e->initrds->len && !found && !front_end_built_in(f, e->kernel)) {
+        finding(f, e->initrds->pdata[0], 0, "it has no xen-blkfront: the "
+                "kernel would not find its disks; in the guest, add that "
+                "module and make the initrd anew");
     }
 }
 
@@ -495,7 +555,7 @@ static void systemd_unit(void *opaque, const char *name)
  * Is there a login on the guest's console? systemd starts one on the kernel's
  * console by itself, hence console=hvc0 does.
  */
-static void check_gettys(GuestFiles *f, const Menu *m, const char *menu_file)
+static void check_gettys(GuestFiles *f, const Menu *m, bool console_hvc)
 {
     static const char *const systemd[] = {
         "/lib/systemd/systemd", "/usr/lib/systemd/systemd",
@@ -513,10 +573,12 @@ static void check_gettys(GuestFiles *f, const Menu *m, const char *menu_file)
         }
         f->list(f, "/etc/systemd/system/getty.target.wants", systemd_unit,
                 &xen);
-        if (menu_file && m->kernel && !xen && !m->console_hvc) {
-            finding(f, menu_file, m->kernel_line, "its first entry has no "
+        if (m && m->chosen && !xen && !console_hvc) {
+            g_autofree char *name = entry_name(m);
+
+            finding(f, m->chosen->file, m->chosen->line, "%s has no "
                     "console=hvc0: there would be no login on the guest's "
-                    "console");
+                    "console", name);
         }
         return;
     }
@@ -524,11 +586,11 @@ static void check_gettys(GuestFiles *f, const Menu *m, const char *menu_file)
     if (xen) {
         return;
     }
-    inittab = read_text(f, "/etc/inittab");
+    inittab = rules_read_text(f, "/etc/inittab");
     if (!inittab) {
         return;
     }
-    each_line(f, "/etc/inittab", inittab, inittab_line, &g);
+    rules_each_line(f, "/etc/inittab", inittab, inittab_line, &g);
     if (g.any && !g.xen) {
         finding(f, "/etc/inittab", g.line, "there is no login on hvc0 (or xvc0 "
                 "with Xen's own kernels of 2.6.18 to 2.6.27), only on %s: "
@@ -540,45 +602,37 @@ static void check_gettys(GuestFiles *f, const Menu *m, const char *menu_file)
 
 void rules_check(GuestFiles *f, bool has_root)
 {
-    static const char *const menus[] = {
-        "/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/menu.lst",
-        "/boot/grub/grub.conf",
-    };
-    const char *menu_file = NULL;
+    g_autoptr(Menu) m = menu_read(f);
+    const MenuEntry *e = m ? m->chosen : NULL;
+    DiskNames names = disk_names(e ? e->kernel : NULL);
+    bool hvc = false, other = false;
     g_autofree char *fstab = NULL;
-    Menu m = { 0 };
 
-    for (int i = 0; i < ARRAY_SIZE(menus) && !menu_file; i++) {
-        g_autofree char *text = read_text(f, menus[i]);
-
-        if (text) {
-            menu_file = menus[i];
-            each_line(f, menu_file, text, menu_line, &m);
-        }
-    }
-    if (!menu_file) {
+    if (!m) {
         finding(f, NULL, 0, "there is no boot/grub/grub.cfg and no "
                 "boot/grub/menu.lst: it cannot boot by itself, but may with a "
                 "kernel on the host (-kernel)");
-    } else if (!m.kernel) {
-        finding(f, menu_file, 0, "no entry of it names a kernel");
+    } else if (!e) {
+        finding(f, m->file, 0, "no entry of it names a kernel");
     } else {
-        fact(f, "%s boots %s", menu_file, m.kernel);
-        check_kernel(f, menu_file, &m);
-        check_initrd(f, menu_file, &m);
-        if (m.console_other && !m.console_hvc) {
-            finding(f, menu_file, m.kernel_line, "its first entry has the "
-                    "kernel's console on a serial line that a PV guest does "
-                    "not have: console=hvc0 is missing");
+        fact(f, "%s boots %s", m->file, e->kernel);
+        hvc = check_args(f, e, &other);
+        check_kernel(f, m);
+        check_initrds(f, m);
+        if (other && !hvc) {
+            g_autofree char *name = entry_name(m);
+
+            finding(f, e->file, e->line, "%s has the kernel's console on a "
+                    "serial line that a PV guest does not have: console=hvc0 "
+                    "is missing", name);
         }
+        check_other_entries(f, m);
     }
     if (has_root) {
-        fstab = read_text(f, "/etc/fstab");
+        fstab = rules_read_text(f, "/etc/fstab");
         if (fstab) {
-            each_line(f, "/etc/fstab", fstab, fstab_line, NULL);
+            rules_each_line(f, "/etc/fstab", fstab, fstab_line, &names);
         }
-        check_gettys(f, &m, menu_file);
+        check_gettys(f, m, hvc);
     }
-    g_free(m.kernel);
-    g_free(m.initrd);
 }

@@ -29,6 +29,17 @@ struct GuestFiles {
     void (*fact)(GuestFiles *f, const char *text);
 };
 
+/*
+ * What rules.c and menu.c share: a file of lines, or NULL; and a call of @fn
+ * with the words of each line that is not a comment, until it returns false.
+ * The words are made where they are, in @text.
+ */
+typedef bool RulesLineFn(GuestFiles *f, const char *path, int line,
+                         char **words, unsigned n, void *opaque);
+char *rules_read_text(GuestFiles *f, const char *path);
+void rules_each_line(GuestFiles *f, const char *path, char *text,
+                     RulesLineFn *fn, void *opaque);
+
 /* All rules. @has_root: a root file system was found, not only a /boot. */
 void rules_check(GuestFiles *f, bool has_root);
 

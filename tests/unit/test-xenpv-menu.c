@@ -1,0 +1,244 @@
+/*
+ * Unit test of how xenpv-convert --check reads a guest's menu
+ *
+ * Sources needed beside this file: tools/xenpv/rules.c, tools/xenpv/menu.c,
+ * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and
+ * hw/xenpv/xenpv-unpack.c.
+ *
+ * It has to come to the entry that PV GRUB boots, and to all that this needs. A
+ * broken one says that a guest boots which then stops in front of GRUB, or
+ * finds fault with one that boots.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "../../tools/xenpv/menu.h"
+
+typedef struct Fake {
+    GuestFiles f;
+    const char *const *files;   /* path, text, ..., NULL */
+    GString *out;
+} Fake;
+
+static char *fake_read(GuestFiles *f, const char *path, size_t max,
+                       size_t *len)
+{
+    Fake *fake = container_of(f, Fake, f);
+
+    for (int i = 0; fake->files[i]; i += 2) {
+        if (!strcmp(fake->files[i], path)) {
+            *len = strlen(fake->files[i + 1]);
+            return *len > max ? NULL : g_strdup(fake->files[i + 1]);
+        }
+    }
+    *len = 0;
+    return NULL;
+}
+
+static void fake_list(GuestFiles *f, const char *path,
+                      void (*fn)(void *opaque, const char *name), void *opaque)
+{
+    Fake *fake = container_of(f, Fake, f);
+
+    for (int i = 0; fake->files[i]; i += 2) {
+        g_autofree char *dir = g_path_get_dirname(fake->files[i]);
+        g_autofree char *base = g_path_get_basename(fake->files[i]);
+
+        if (!strcmp(dir, path)) {
+            fn(opaque, base);
+        }
+    }
+}
+
+static void fake_finding(GuestFiles *f, const char *path, int line,
+                         const char *reason)
+{
+    Fake *fake = container_of(f, Fake, f);
+
+    g_string_append_printf(fake->out, "F %s:%d: %s\n", path ?: "", line,
+                           reason);
+}
+
+static void fake_fact(GuestFiles *f, const char *text)
+{
+    Fake *fake = container_of(f, Fake, f);
+
+    g_string_append_printf(fake->out, "I %s\n", text);
+}
+
+/* What is said about it has @expected in it, and not @not */
+static void check(const char *const *files, const char *expected,
+                  const char *not)
+{
+    Fake fake = {
+        .f = { fake_read, fake_list, fake_finding, fake_fact },
+        .files = files, .out = g_string_new(NULL),
+    };
+
+    rules_check(&fake.f, true);
+    if (!strstr(fake.out->str, expected) || (not && strstr(fake.out->str,
+                                                           not))) {
+        g_test_message("expected '%s' in: %s", expected, fake.out->str);
+        g_test_fail();
+    }
+    g_string_free(fake.out, true);
+}
+
+#define LST "/boot/grub/menu.lst"
+#define CFG "/boot/grub/grub.cfg"
+#define CFG2 "/boot/grub2/grub.cfg"
+#define CHECK(expected, not, ...) do { \
+        static const char *const files[] = { __VA_ARGS__, NULL }; \
+        check(files, expected, not); \
+    } while (0)
+
+/* The entry that boots by default, whatever the menu calls it */
+static void test_default(void)
+{
+    static const char grub2[] =
+        "if [ \"${next_entry}\" ] ; then\n  set default=\"${next_entry}\"\n"
+        "else\n  set default=\"@\"\nfi\n"
+        "menuentry 'A b' --class x --id=0 $menuentry_id_option 'id-a' {\n"
+        "\tlinux /a ro\n}\n"
+        "submenu 'More' {\n  menuentry 'C' {\n    linux /c ro\n  }\n"
+        "  menuentry 'D' --id id-d {\n    linux /d ro\n  }\n}\n"
+        "menuentry \"E\" {\n linux16 /e ro\n}\n";
+    static const struct {
+        const char *value, *kernel;
+    } cases[] = {
+        { "0", "/a" }, { "1>0", "/c" }, { "1>1", "/d" }, { "2", "/e" },
+        { "More>D", "/d" }, { "1>id-d", "/d" }, { "id-a", "/a" },
+        { "A b", "/a" }, { "E", "/e" }, { "nonsense", "/a" },
+        { "saved", "/d" }, { "${saved_entry}", "/d" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_auto(GStrv) parts = g_strsplit(grub2, "@", 2);
+        g_autofree char *text = g_strjoin(cases[i].value, parts[0], parts[1],
+                                          NULL);
+        g_autofree char *boots = g_strdup_printf("I " CFG2 " boots %s\n",
+                                                 cases[i].kernel);
+        const char *const files[] = {
+            CFG2, text, "/boot/grub2/grubenv", "# GRUB\nsaved_entry=id-d\n",
+            NULL,
+        };
+
+        check(files, boots, NULL);
+    }
+    CHECK("boots /b\n", NULL, LST, "default=1\ntitle A\nkernel /a\n"
+          "title B\nkernel (hd0,0)/b ro\n");
+    CHECK("F " LST ":5: its default entry, 'B c', has a kernel, /b, that is "
+          "not there", NULL, LST, "default 1\ntitle A\nkernel /a\ntitle B c\n"
+          "kernel /b\n", "/a", "");
+    /* As pygrub; GRUB legacy's own file is not read */
+    CHECK("boots /a\n", NULL, LST, "default saved\ntitle A\nkernel /a\n"
+          "title B\nkernel /b\n", "/boot/grub/default", "1\n");
+    CHECK("F " LST ":0: no entry of it names a kernel", NULL, LST,
+          "title A\nchainloader +1\n");
+}
+
+/* All that an entry needs, by whichever word; the other entries are told of */
+static void test_files(void)
+{
+    CHECK("its first entry's initrd, /two, is not there", NULL, CFG,
+          "menuentry x {\n linux /k ro\n initrd /one /two\n}\n", "/k", "k",
+          "/one", "");
+    CHECK("its first entry's initrd, /i, is not there", NULL, CFG,
+          "menuentry x {\n linux16 /k ro\n initrd16 /i\n}\n", "/k", "k");
+    CHECK("its first entry's initrd, /i, is not there", NULL, CFG,
+          "menuentry x {\n linuxefi ($root)/k ro\n initrdefi ($root)/i\n}\n",
+          "/k", "k");
+    CHECK("I " LST ": line 5: entry 1, 'B', would not boot: its kernel, /b, is "
+          "not there\nI " LST ": line 8: entry 2, 'C', would not boot: its "
+          "initrd, /ci, is not there\n", "'A', would", LST,
+          "default 0\ntitle A\nkernel /a\ntitle B\nkernel /b\n\ntitle C\n"
+          "kernel /a\ninitrd /ci\n", "/boot/a", "k");
+    CHECK("its first entry boots Xen itself, /xen.gz-2.6.18-8.el5", NULL, LST,
+          "title x\nkernel /xen.gz-2.6.18-8.el5\nmodule /vmlinuz\n",
+          "/xen.gz-2.6.18-8.el5", "x");
+    CHECK("entry 1, 'X', would not boot: /xen-4.4-amd64.gz is Xen itself",
+          "Xen itself, /", CFG,
+          "menuentry 'A' {\n linux /xenial/vmlinuz ro\n}\nmenuentry 'X' {\n"
+          "multiboot /xen-4.4-amd64.gz\n}\n", "/xenial/vmlinuz", "x");
+    CHECK("boots /alone\n", NULL, CFG, "linux /alone ro\ninitrd /i\nboot\n");
+}
+
+/* Fedora's and RHEL 8's */
+static void test_bls(void)
+{
+#define ENTRY(version, more) "/boot/loader/entries/id-" version ".conf", \
+        "title T (" version ")\nlinux /vmlinuz-" version "\n" \
+        "initrd /i-" version " $tuned_initrd\noptions " more "\n"
+#define BLS ENTRY("5.9.1-2.fc31", "a"), ENTRY("5.14.0-70.el9", "a"), \
+        ENTRY("5.14.0-70.13.1.el9", "$kernelopts"), ENTRY("0-rescue", "a")
+    CHECK("I " CFG2 " boots /vmlinuz-5.14.0-70.13.1.el9\n", NULL,
+          CFG2, "blscfg\n", BLS);
+    CHECK("id-5.14.0-70.13.1.el9.conf:2: root= is /dev/vda1, which is not a "
+          "Xen disk", NULL, CFG2, "blscfg\n", BLS,
+          "/boot/grub2/grubenv", "kernelopts=root=/dev/vda1 ro\n");
+    CHECK("boots /vmlinuz-5.9.1-2.fc31\n", NULL, CFG2,
+          "set default=\"${saved_entry}\"\nblscfg\n", BLS,
+          "/boot/grub2/grubenv", "saved_entry=id-5.9.1-2.fc31\n");
+    CHECK("its first entry's initrd, /i-5.14.0-70.13.1.el9, is not there", NULL,
+          CFG2, "blscfg\n", BLS, "/boot/vmlinuz-5.14.0-70.13.1.el9", "k");
+    CHECK("entry 3, 'T (0-rescue)', would not boot", NULL, CFG2, "blscfg\n",
+          BLS);
+}
+
+/* A disk that is handed over as sda has three names, by the kernel's version */
+static void test_disk_names(void)
+{
+#define NAMES(kernel) CFG, \
+        "menuentry x {\n linux " kernel " root=/dev/sda1 ro\n}\n", kernel, "k"
+#define XVDA "since 2.6.23, which has xvda1 for vdev=sda1"
+#define XVDE "since 2.6.23, which has xvde1 for vdev=sda1"
+#define SDA  "root= is /dev/sda1: that is right with Xen's own Linux"
+    CHECK(XVDA, NULL, NAMES("/boot/vmlinuz-6.1.0-13-amd64"));
+    CHECK(XVDA, NULL, NAMES("/boot/vmlinuz-2.6.32-5-amd64"));
+    CHECK(XVDA, NULL, NAMES("/boot/vmlinuz-3.2.0-4-amd64"));
+    CHECK(XVDE, NULL, NAMES("/boot/vmlinuz-2.6.32-754.el6.x86_64"));
+    CHECK(XVDE, NULL, NAMES("/boot/vmlinuz-2.6.38-8-server"));
+    CHECK(XVDE, NULL, NAMES("/boot/vmlinuz-3.0.0-12-virtual"));
+    CHECK(SDA, "since 2.6.23", NAMES("/boot/vmlinuz-2.6.18-8.el5xen"));
+    CHECK(SDA, "since 2.6.23", NAMES("/boot/vmlinuz-2.6.32.59-0.7-xen"));
+    CHECK("/etc/fstab:1: what is mounted on / is /dev/sdb2: that is no name of "
+          "a Xen disk of Linux since 2.6.23, which has xvdf2 for vdev=sdb2",
+          NULL, CFG, "menuentry x {\n linux /vmlinuz-3.0.0-12 ro\n}\n",
+          "/vmlinuz-3.0.0-12", "k", "/etc/fstab", "/dev/sdb2 / ext3\n");
+}
+
+/* Whatever is in it, it comes to an end, and reads nothing beyond the text */
+static void test_random(void)
+{
+    static const char seed[] =
+        "set default=\"1>0\"\nsubmenu 'x' {\nmenuentry 'a b' --id q {\n"
+        "linux (hd0)/k root=/dev/sda1\ninitrd /i\n}\n}\nblscfg\ntitle x\n";
+    static const char odd[] = "{}'\"()>=$\n /\xc3";
+    g_autoptr(GRand) rand = g_rand_new_with_seed(20081125);
+
+    for (int i = 0; i < 5000; i++) {
+        g_autofree char *text = g_strdup(seed);
+        const char *files[] = {
+            CFG, text, "/boot/loader/entries/a.conf", text,
+            "/boot/loader/entries/a.1.conf", text, NULL,
+        };
+
+        for (int j = g_rand_int_range(rand, 1, 8); j; j--) {
+            text[g_rand_int_range(rand, 0, sizeof(seed) - 1)] =
+                odd[g_rand_int_range(rand, 0, sizeof(odd) - 1)];
+        }
+        check(files, "", NULL);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/xenpv/menu/default", test_default);
+    g_test_add_func("/xenpv/menu/files", test_files);
+    g_test_add_func("/xenpv/menu/bls", test_bls);
+    g_test_add_func("/xenpv/menu/disk-names", test_disk_names);
+    g_test_add_func("/xenpv/menu/random", test_random);
+    return g_test_run();
+}

@@ -1,0 +1,470 @@
+/*
+ * A guest's boot menu, as PV GRUB understands it here
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "menu.h"
+
+/* Entries of a menu; those behind them are not looked at */
+#define MAX_ENTRIES 64
+/* Words that are kept of all entries together */
+#define MAX_KEPT    8192
+
+typedef struct Reader {
+    GuestFiles *f;
+    Menu *m;
+    MenuEntry *at;          /* the entry that lines belong to, or NULL */
+    unsigned depth;         /* of braces */
+    unsigned submenu;       /* that of the submenu's inside; 0: in none */
+    unsigned next, next_inner;
+    unsigned kept;
+    bool blscfg;
+    char *wanted;           /* the default, as it is written */
+    char *saved;            /* grubenv's saved_entry and kernelopts */
+    char *kernelopts;
+} Reader;
+
+static void entry_free(gpointer p)
+{
+    MenuEntry *e = p;
+
+    g_free(e->label);
+    g_free(e->title);
+    g_free(e->id);
+    g_free(e->file);
+    g_free(e->kernel);
+    g_ptr_array_unref(e->args);
+    g_ptr_array_unref(e->initrds);
+    g_free(e);
+}
+
+void menu_free(Menu *m)
+{
+    if (m) {
+        g_free(m->file);
+        g_ptr_array_unref(m->entries);
+        g_free(m);
+    }
+}
+
+/* NULL if there are too many */
+static MenuEntry *add_entry(Reader *r, const char *file, char *label)
+{
+    MenuEntry *e;
+
+    if (r->m->entries->len >= MAX_ENTRIES) {
+        g_free(label);
+        return NULL;
+    }
+    e = g_new0(MenuEntry, 1);
+    e->label = label;
+    e->title = g_strdup("");
+    e->file = g_strdup(file);
+    e->args = g_ptr_array_new_with_free_func(g_free);
+    e->initrds = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(r->m->entries, e);
+    return e;
+}
+
+/* Without quotes around or in it */
+static char *bare(const char *word)
+{
+    g_autofree char *copy = g_strdup(word);
+    char *out = copy;
+
+    for (const char *p = copy; *p; p++) {
+        if (*p != '"' && *p != '\'') {
+            *out++ = *p;
+        }
+    }
+    *out = 0;
+    return g_steal_pointer(&copy);
+}
+
+/* A file's name without "(hd0,0)" or "($root)" in front */
+static char *file_name(const char *word)
+{
+    g_autofree char *path = bare(word);
+    const char *close = path[0] == '(' ? strchr(path, ')') : NULL;
+
+    return g_strdup(close ? close + 1 : path);
+}
+
+/* By its base name: xen, xen.gz, xen.gz-2.6.18-8.el5, xen-4.4-amd64.gz */
+static bool is_xen(const char *path)
+{
+    g_autofree char *base = g_path_get_basename(path);
+
+    return !strcmp(base, "xen") || g_str_has_prefix(base, "xen.") ||
+           (g_str_has_prefix(base, "xen-") &&
+            (strstr(base, ".gz") || g_ascii_isdigit(base[4])));
+}
+
+static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
+                       unsigned n)
+{
+    if (e->kernel) {
+        return;
+    }
+    e->kernel = file_name(words[0]);
+    e->line = line;
+    e->is_xen = is_xen(e->kernel);
+    for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+        g_ptr_array_add(e->args, bare(words[i]));
+    }
+}
+
+/* Each word is a file; "$tuned_initrd" and the like are empty mostly */
+static void add_initrds(Reader *r, MenuEntry *e, char **words, unsigned n)
+{
+    for (unsigned i = 0; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+        if (words[i][0] != '$' && !g_str_has_prefix(words[i], "newc:")) {
+            g_ptr_array_add(e->initrds, file_name(words[i]));
+        }
+    }
+}
+
+static bool one_of(const char *word, const char *const *list)
+{
+    for (; *list; list++) {
+        if (!strcmp(word, *list)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_kernel_word(const char *word)
+{
+    static const char *const words[] = {
+        "linux", "linux16", "linuxefi", "kernel", "multiboot", "multiboot2",
+        "xen_hypervisor", NULL,
+    };
+
+    return one_of(word, words);
+}
+
+static bool is_initrd_word(const char *word)
+{
+    static const char *const words[] = {
+        "initrd", "initrd16", "initrdefi", NULL,
+    };
+
+    return one_of(word, words);
+}
+
+/* The title, which may be in quotes and have blanks, and what --id says */
+static void set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    char quote, *end;
+
+    for (unsigned i = 0; i < n; i++) {
+        g_string_append_printf(text, "%s%s", i ? " " : "", words[i]);
+        if (i && (!strcmp(words[i - 1], "--id") ||
+                  !strcmp(words[i - 1], "$menuentry_id_option"))) {
+            g_free(e->id);
+            e->id = bare(words[i]);
+        }
+    }
+    quote = text->str[0];
+    if (is_grub2 && (quote == '\'' || quote == '"')) {
+        end = strchr(text->str + 1, quote);
+        g_free(e->title);
+        e->title = g_strndup(text->str + 1, end ? end - text->str - 1
+                                                : text->len - 1);
+    } else {
+        g_free(e->title);
+        e->title = g_strdup(is_grub2 && n ? words[0] : text->str);
+    }
+}
+
+/* default=1, "default 1", set default="1"; not what is for one boot only */
+static void read_default(Reader *r, char **words, unsigned n)
+{
+    const char *value = NULL;
+    g_autofree char *text = NULL;
+
+    if (!strcmp(words[0], "set") && n >= 2) {
+        words++;
+        n--;
+    }
+    if (g_str_has_prefix(words[0], "default=")) {
+        text = g_strjoinv(" ", words);
+        value = text + strlen("default=");
+    } else if (!strcmp(words[0], "default") && n >= 2) {
+        value = words[1];
+    }
+    if (value && !strstr(value, "next_entry")) {
+        g_free(r->wanted);
+        r->wanted = bare(value);
+    }
+}
+
+static void count_braces(Reader *r, char **words, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = strlen(words[i]);
+
+        if (words[i][len - 1] == '{') {
+            r->depth++;
+        } else if (words[i][0] == '}' && r->depth) {
+            r->depth--;
+            if (r->depth < r->submenu) {
+                r->submenu = 0;
+            }
+        }
+    }
+}
+
+static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
+                      unsigned n, void *opaque)
+{
+    Reader *r = opaque;
+    bool is_grub2 = g_str_has_suffix(path, ".cfg");
+    bool entry = !strcmp(words[0], is_grub2 ? "menuentry" : "title");
+    bool submenu = is_grub2 && !strcmp(words[0], "submenu");
+
+    if (entry || submenu) {
+        char *label = r->submenu ?
+            g_strdup_printf("%u>%u", r->next - 1, r->next_inner) :
+            g_strdup_printf("%u", r->next);
+
+        r->at = NULL;
+        if (r->submenu) {
+            r->next_inner++;
+        } else {
+            r->next++;
+        }
+        if (entry) {
+            r->at = add_entry(r, path, label);
+            if (r->at) {
+                set_title(r->at, words + 1, n - 1, is_grub2);
+            }
+        } else {
+            g_free(label);
+            r->next_inner = 0;
+        }
+    } else if (is_kernel_word(words[0]) && n >= 2) {
+        /* What is in no entry boots by itself */
+        if (!r->at && !r->m->entries->len) {
+            r->at = add_entry(r, path, g_strdup("0"));
+        }
+        if (r->at) {
+            set_kernel(r, r->at, line, words + 1, n - 1);
+        }
+    } else if (is_initrd_word(words[0]) && r->at) {
+        add_initrds(r, r->at, words + 1, n - 1);
+    } else if (!strcmp(words[0], "blscfg")) {
+        r->blscfg = true;
+    } else {
+        read_default(r, words, n);
+    }
+    if (is_grub2) {
+        count_braces(r, words, n);
+        if (submenu && !r->submenu) {
+            r->submenu = r->depth;
+        }
+    }
+    return true;
+}
+
+/* --- Fedora's and RHEL 8's entries --------------------------------------- */
+
+static bool bls_line(GuestFiles *f, const char *path, int line, char **words,
+                     unsigned n, void *opaque)
+{
+    Reader *r = opaque;
+    MenuEntry *e = r->at;
+
+    if (!strcmp(words[0], "title")) {
+        set_title(e, words + 1, n - 1, false);
+    } else if (!strcmp(words[0], "linux") && n >= 2) {
+        set_kernel(r, e, line, words + 1, n - 1);
+    } else if (!strcmp(words[0], "initrd")) {
+        add_initrds(r, e, words + 1, n - 1);
+    } else if (!strcmp(words[0], "options")) {
+        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+            if (!strcmp(words[i], "$kernelopts") && r->kernelopts) {
+                g_auto(GStrv) more = g_strsplit(r->kernelopts, " ", MAX_KEPT);
+
+                for (char **w = more; *w && r->kept < MAX_KEPT;
+                     w++, r->kept++) {
+                    g_ptr_array_add(e->args, g_strdup(*w));
+                }
+            } else {
+                g_ptr_array_add(e->args, bare(words[i]));
+            }
+        }
+    }
+    return true;
+}
+
+/* The next run of letters and the number behind it, without what is between */
+static const char *segment(const char *p, const char **letters,
+                           size_t *nr_letters, const char **digits,
+                           size_t *nr_digits)
+{
+    while (*p && !g_ascii_isalnum(*p)) {
+        p++;
+    }
+    *letters = p;
+    while (g_ascii_isalpha(*p)) {
+        p++;
+    }
+    *nr_letters = p - *letters;
+    while (*p == '0' && g_ascii_isdigit(p[1])) {
+        p++;
+    }
+    *digits = p;
+    while (g_ascii_isdigit(*p)) {
+        p++;
+    }
+    *nr_digits = p - *digits;
+    return p;
+}
+
+/* RPM's order of versions, the latest first, as hw/xenpv/xenpv-grub-menu.c */
+static int compare_versions(gconstpointer pa, gconstpointer pb)
+{
+    const char *a = *(const char *const *)pa, *b = *(const char *const *)pb;
+
+    while (strcmp(a, b)) {
+        const char *la, *lb, *da, *db;
+        size_t nla, nlb, nda, ndb;
+        int order;
+
+        a = segment(a, &la, &nla, &da, &nda);
+        b = segment(b, &lb, &nlb, &db, &ndb);
+        if (!nla != !nlb) {
+            /* A number comes after letters, and letters after nothing */
+            return !nla ? (nda ? -1 : 1) : (ndb ? 1 : -1);
+        }
+        order = memcmp(la, lb, MIN(nla, nlb));
+        order = order ?: (int)(nla > nlb) - (nla < nlb);
+        order = order ?: (int)(nda > ndb) - (nda < ndb);
+        order = order ?: memcmp(da, db, nda);
+        if (order) {
+            return order > 0 ? -1 : 1;
+        }
+        if (!*a && !*b) {
+            break;
+        }
+    }
+    return 0;
+}
+
+static void bls_name(void *opaque, const char *name)
+{
+    GPtrArray *names = opaque;
+
+    if (g_str_has_suffix(name, ".conf") && names->len < MAX_ENTRIES) {
+        g_ptr_array_add(names, g_strndup(name, strlen(name) - 5));
+    }
+}
+
+static void read_bls(Reader *r)
+{
+    static const char dir[] = "/boot/loader/entries";
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+    r->f->list(r->f, dir, bls_name, names);
+    g_ptr_array_sort(names, compare_versions);
+    for (unsigned i = 0; i < names->len; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s.conf", dir,
+                                                (char *)names->pdata[i]);
+        g_autofree char *text = rules_read_text(r->f, path);
+
+        r->at = text ? add_entry(r, path, g_strdup_printf("%u", r->next))
+                     : NULL;
+        if (r->at) {
+            r->at->id = g_strdup(names->pdata[i]);
+            rules_each_line(r->f, path, text, bls_line, r);
+            r->next++;
+        }
+    }
+}
+
+/* --- What boots ---------------------------------------------------------- */
+
+static bool grubenv_line(GuestFiles *f, const char *path, int line,
+                         char **words, unsigned n, void *opaque)
+{
+    Reader *r = opaque;
+    g_autofree char *text = g_strjoinv(" ", words);
+
+    if (g_str_has_prefix(text, "saved_entry=")) {
+        g_free(r->saved);
+        r->saved = g_strdup(text + strlen("saved_entry="));
+    } else if (g_str_has_prefix(text, "kernelopts=")) {
+        g_free(r->kernelopts);
+        r->kernelopts = g_strdup(text + strlen("kernelopts="));
+    }
+    return true;
+}
+
+static void choose(Reader *r)
+{
+    const char *wanted = r->wanted ?: "0", *last;
+    Menu *m = r->m;
+
+    if (!strcmp(wanted, "saved") || strstr(wanted, "saved_entry")) {
+        wanted = r->saved ?: "0";
+    }
+    last = strrchr(wanted, '>');
+    last = last ? last + 1 : wanted;
+    for (unsigned i = 0; i < m->entries->len && !m->chosen; i++) {
+        MenuEntry *e = m->entries->pdata[i];
+
+        if (!strcmp(wanted, e->label) || !strcmp(last, e->title) ||
+            (e->id && !strcmp(last, e->id))) {
+            m->chosen = e;
+        }
+    }
+    if (!m->chosen && m->entries->len) {
+        m->chosen = m->entries->pdata[0];
+    }
+    m->is_first = m->chosen && m->chosen == m->entries->pdata[0];
+    /* One that only leads elsewhere is passed over */
+    for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
+        m->chosen = i < m->entries->len ? m->entries->pdata[i] : NULL;
+    }
+}
+
+Menu *menu_read(GuestFiles *f)
+{
+    static const char *const menus[] = {
+        "/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/menu.lst",
+        "/boot/grub/grub.conf",
+    };
+    Reader r = { .f = f };
+
+    for (int i = 0; i < ARRAY_SIZE(menus) && !r.m; i++) {
+        g_autofree char *text = rules_read_text(f, menus[i]);
+        g_autofree char *dir = g_path_get_dirname(menus[i]);
+        g_autofree char *env_file = g_strdup_printf("%s/grubenv", dir);
+        g_autofree char *env = NULL;
+
+        if (!text) {
+            continue;
+        }
+        r.m = g_new0(Menu, 1);
+        r.m->file = g_strdup(menus[i]);
+        r.m->entries = g_ptr_array_new_with_free_func(entry_free);
+        env = rules_read_text(f, env_file);
+        if (env) {
+            rules_each_line(f, env_file, env, grubenv_line, &r);
+        }
+        rules_each_line(f, menus[i], text, menu_line, &r);
+        if (r.blscfg) {
+            read_bls(&r);
+        }
+        choose(&r);
+    }
+    g_free(r.wanted);
+    g_free(r.saved);
+    g_free(r.kernelopts);
+    return r.m;
+}
