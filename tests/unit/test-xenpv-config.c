@@ -1,7 +1,7 @@
 /*
  * Unit test of what xenpv-convert makes of each setting
  *
- * Sources needed beside this file: tools/xenpv/guest.c,
+ * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c and
@@ -316,6 +316,106 @@ static void test_language(void)
     refused("name = '#\xfc'\n", "f:1: this is no text in UTF-8");
 }
 
+/* QEMU gets these over a network by itself, as under Xen */
+static void test_network_disks(void)
+{
+    static const Case cases[] = {
+        { K "disk = ['vdev=xvda,target=rbd:pool/img:id=adm:"
+          "mon_host=10.0.0.1\\\\:6789\\\\;h2']\n",
+          .qemu = "'if=none,id=disk0,file=rbd:pool/img:id=adm:"
+          "mon_host=10.0.0.1\\:6789\\;h2,format=raw'",
+          .libvirt = "<source protocol='rbd' name='pool/img'>\n"
+          "        <host name='10.0.0.1' port='6789'/>\n"
+          "        <host name='h2'/>\n      </source>",
+          .note = "f:4: note: Ceph's user 'adm' of xvda has a key" },
+        { K "disk = ['nbd:h:10809:exportname=e,raw,xvda,r']\n",
+          .qemu = "file=nbd:h:10809:exportname=e,format=raw,readonly=on",
+          .libvirt = "    <disk type='network' device='disk'>\n"
+          "      <driver name='qemu' type='raw'/>\n"
+          "      <source protocol='nbd' name='e'>\n"
+          "        <host name='h' port='10809'/>\n", .note = "" },
+        { K "disk = ['vdev=xvda,target=nbd:[::1]:10809']\n",
+          .libvirt = "<host name='::1' port='10809'/>", .note = "" },
+        { K "disk = ['vdev=xvda,target=nbd:unix:/run/s']\n",
+          .libvirt = "<host transport='unix' socket='/run/s'/>" },
+        { X("<os><kernel>/k</kernel></os>", "<disk type='network'>"
+            "<source protocol='rbd' name='p/i'><host name='::1' port='6789'/>"
+            "<host name='h2'/></source><auth username='u'/>"
+            "<target dev='xvdb'/></disk>"),
+          .qemu = "file=rbd:p/i:id=u:mon_host=[\\:\\:1]\\:6789\\;h2,",
+          .libvirt = "<host name='::1' port='6789'/>" },
+        { X("<os><kernel>/k</kernel></os>", "<disk type='network'>"
+            "<source protocol='nbd'><host name='h' port='1'/></source>"
+            "<target dev='xvdb'/></disk>"), .qemu = "file=nbd:h:1,format=raw" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(K "disk = ['nbd:h,raw,xvda,r']\n", "f:4: disk: 'nbd:h': it is not "
+            "of the form nbd:HOST:PORT or nbd:unix:/SOCKET, with "
+            ":exportname=NAME behind it or not");
+    refused(K "disk = ['rbd:p/i:key=x,raw,xvda,r']\n", "f:4: disk: "
+            "'rbd:p/i:key=x': of what may follow the image only id, mon_host, "
+            "conf and auth_supported are known");
+    refused(X("<os><kernel>/k</kernel></os>", "<disk type='network'><source "
+              "protocol='iscsi'/><target dev='xvdb'/></disk>"),
+            "f:1: <disk>: 'iscsi' is not a protocol that is known here (rbd, "
+            "nbd): connect it on the host, and name the block device that it "
+            "gives");
+}
+
+/* Python that can be read without being run, and what cannot */
+static void test_format(void)
+{
+    static const Case cases[] = {
+        { "n = 3\nname = 'vm%d' % n\nkernel = '/k'\nmemory = 64\n"
+          "disk = ['phy:%s/%s-%02d,xvda,w' % ('vg', name, n + 4)]\n"
+          "extra = '100%%' % () + ' a%s' % 'b'\n",
+          .qemu = "file=/dev/vg/vm3-07,", .libvirt = "100% ab" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(K "extra = '%s %s' % 'a'\n", "f:4: extra: ''%s %s' % 'a'' is Python "
+            "that would have to be run: write down what comes out of it");
+    refused(K "extra = '%(x)s' % vars\n", "f:4: extra: ''%(x)s' % vars' is "
+            "Python that would have to be run: write down what comes out of it");
+    refused(K "extra = '%s' % ['a']\n", "f:4: extra: ''%s' % ['a']' is Python "
+            "that would have to be run: write down what comes out of it");
+}
+
+/* Each element has a note that says what to do instead */
+static void test_xml_words(void)
+{
+#define E(element) "<domain type='xen'><name>n</name><memory>65536</memory>" \
+    "<os><kernel>/k</kernel></os>\n" element "</domain>"
+    static const Case cases[] = {
+        { E("<vcpu current='2'>4</vcpu>"), .qemu = "-smp 2,maxcpus=4",
+          .libvirt = "<vcpu current='2'>4</vcpu>", .note = "" },
+        { E("<vcpu cpuset='0-1'>2</vcpu>"), .note = "f:2: note: the cpuset of "
+          "<vcpu> is not carried: bind QEMU's threads" },
+        { E("<clock offset='utc'/>"), .note = "" },
+        { E("<clock offset='localtime'><timer name='tsc'/></clock>"),
+          .note = "f:2: note: <clock offset='localtime'> is not carried: Xen's "
+          "clock is UTC; set the time zone in the guest\n"
+          "f:2: note: <timer name='tsc'> of <clock> is not carried" },
+        { E("<clock offset='variable' adjustment='3600'/>"),
+          .note = "f:2: note: <clock offset='variable'>" },
+        { E("<features><pae/><xen><e820_host state='on'/></xen></features>"),
+          .note = "f:2: note: <e820_host> of <features> is not carried: it is "
+          "for PCI devices" },
+        { E("<cputune><shares>512</shares></cputune>"),
+          .note = "f:2: note: <cputune> is not carried: copy it into the new "
+          "XML, where it means the same" },
+        { E("<seclabel type='none'/><cpu/>"), .note = "f:2: note: <cpu> is not "
+          "carried: a PV guest sees the CPU that QEMU's -cpu has" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(E("<vcpu current='5'>4</vcpu>"), "f:2: <vcpu>: current='5' is more "
+            "than all 4");
+    refused(E("<vcpu current='x'>4</vcpu>"), "f:2: <vcpu>: 'x' is not a "
+            "number");
+}
+
 /* What is no configuration of these forms is named for what it is */
 static void test_other_forms(void)
 {
@@ -349,5 +449,8 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/network-boot", test_network_boot);
     g_test_add_func("/xenpv/config/other-forms", test_other_forms);
     g_test_add_func("/xenpv/config/language", test_language);
+    g_test_add_func("/xenpv/config/network-disks", test_network_disks);
+    g_test_add_func("/xenpv/config/format", test_format);
+    g_test_add_func("/xenpv/config/xml-words", test_xml_words);
     return g_test_run();
 }

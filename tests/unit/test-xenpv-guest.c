@@ -1,7 +1,7 @@
 /*
  * Unit test of the engine below xenpv-convert and xenner
  *
- * Sources needed beside this file: tools/xenpv/guest.c,
+ * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
@@ -470,7 +470,8 @@ static void test_notes(void)
                  "on Xen\n"
                  "f:7: note: 'cpu_weight' is not carried: libvirt's <cputune> "
                  "has <shares>\n"
-                 "f:12: note: 'serial' is not carried\n"
+                 "f:12: note: 'serial' is not carried: the guest has "
+                 "Xen's console: console=hvc0\n"
                  "f:11: note: 'extra' does not count beside 'cmdline'\n"
                  "f:1: note: it does not say what the guest's name is: 'f' is "
                  "taken\n"
@@ -609,8 +610,8 @@ static const struct {
     { "python-call", "memory = 64\nkernel = os.popen('touch /tmp/x').read()\n",
       "f:2: kernel: 'os.popen('touch /tmp/x').read()' is Python that would "
       "have to be run: write down what comes out of it" },
-    { "python-format", K "name = 'vm%d' % 7\n",
-      "f:3: name: ''vm%d' % 7' is Python that would have to be run: write down "
+    { "python-format", K "name = 'vm%x' % 7\n",
+      "f:3: name: ''vm%x' % 7' is Python that would have to be run: write down "
       "what comes out of it" },
     { "no-memory", "kernel = '/k'\n",
       "f:1: it does not say how much memory the guest has" },
@@ -649,8 +650,8 @@ static const struct {
       "f:2: bootloader: 'lilo' is not known here (pygrub, pvgrub and "
       "domUloader are): name a kernel on the host by kernel= and ramdisk= "
       "instead" },
-    { "disk-kind", K "disk = ['nbd:host,xvda,w']\n",
-      "f:3: disk: 'nbd:' is not a known kind of source: connect it on the "
+    { "disk-kind", K "disk = ['iscsi:host,xvda,w']\n",
+      "f:3: disk: 'iscsi:' is not a known kind of source: connect it on the "
       "host, and name the block device that it gives" },
     { "disk-target-twice", K "disk = ['/a, vdev=xvda, target=/b']\n",
       "f:3: disk: its target is named twice" },

@@ -11,6 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "guest.h"
+#include "net-disk.h"
 
 /* printf() with markup in the format and none in the arguments */
 static void G_GNUC_PRINTF(2, 3) line(GString *out, const char *fmt, ...)
@@ -43,6 +44,41 @@ static char *free_target(Guest *g, GHashTable *taken)
     return g_strdup("xvdz");
 }
 
+/* <source> of a disk over a network */
+static void add_net_source(Guest *g, GString *out, const GuestDisk *disk)
+{
+    const char *why;
+    g_autoptr(NetDisk) d = net_disk_parse(disk->source, &why);
+
+    if (d->name) {
+        line(out, "      <source protocol='%s' name='%s'>", d->protocol,
+             d->name);
+    } else {
+        line(out, "      <source protocol='%s'>", d->protocol);
+    }
+    if (d->socket) {
+        line(out, "        <host transport='unix' socket='%s'/>", d->socket);
+    }
+    for (unsigned i = 0; i < d->nr_hosts; i++) {
+        if (d->ports[i]) {
+            line(out, "        <host name='%s' port='%s'/>", d->hosts[i],
+                 d->ports[i]);
+        } else {
+            line(out, "        <host name='%s'/>", d->hosts[i]);
+        }
+    }
+    if (d->conf) {
+        line(out, "        <config file='%s'/>", d->conf);
+    }
+    line(out, "      </source>");
+    if (d->user) {
+        guest_note(g, disk->line, "Ceph's user '%s' of %s has a key, which "
+                   "libvirt takes from a secret: virsh secret-define, and then "
+                   "<auth username='%s'> in that disk", d->user, disk->vdev,
+                   d->user);
+    }
+}
+
 static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
                      GHashTable *taken)
 {
@@ -60,12 +96,16 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
     target = is_whole_xvd(disk->vdev) ? g_strdup(disk->vdev)
                                       : free_target(g, taken);
     line(out, "    <disk type='%s' device='disk'>",
-         disk->is_block ? "block" : "file");
+         disk->is_network ? "network" : disk->is_block ? "block" : "file");
     line(out, disk->discard ?
          "      <driver name='qemu' type='%s' discard='unmap'/>" :
          "      <driver name='qemu' type='%s'/>", disk->format);
-    line(out, "      <source %s='%s'/>", disk->is_block ? "dev" : "file",
-         disk->source);
+    if (disk->is_network) {
+        add_net_source(g, out, disk);
+    } else {
+        line(out, "      <source %s='%s'/>", disk->is_block ? "dev" : "file",
+             disk->source);
+    }
     line(out, "      <target dev='%s' bus='virtio'/>", target);
     if (disk->readonly) {
         line(out, "      <readonly/>");

@@ -9,6 +9,7 @@
 #include "hw/xenpv/xenpv-monitor.h"
 #include "hw/xenpv/xenpv-text.h"
 #include "guest.h"
+#include "net-disk.h"
 
 #define MIN_MEMORY_MIB  16
 #define MAX_MEMORY_MIB  (512 * 1024)
@@ -416,6 +417,22 @@ bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
     return false;
 }
 
+bool guest_set_net_disk(Guest *g, GuestDisk *disk, const char *value,
+                        Error **errp)
+{
+    const char *why = NULL;
+    g_autoptr(NetDisk) d = net_disk_parse(value, &why);
+
+    if (!d) {
+        guest_error(g, disk->line, errp, "disk: '%s': %s", value, why);
+        return false;
+    }
+    g_free(disk->source);
+    disk->source = g_strdup(value);
+    disk->is_network = true;
+    return true;
+}
+
 bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp)
 {
     g_autofree char *base = g_path_get_basename(value);
@@ -590,7 +607,9 @@ static void make_all_absolute(Guest *g)
     for (int i = 0; i < g->disks->len; i++) {
         GuestDisk *disk = g->disks->pdata[i];
 
-        make_absolute(g, disk->line, "disk", &disk->source);
+        if (!disk->is_network) {
+            make_absolute(g, disk->line, "disk", &disk->source);
+        }
     }
 }
 

@@ -49,10 +49,11 @@ extern const char *const guest_action_names[GUEST_ACTION__MAX];
 typedef struct GuestDisk {
     int line;
     /*
-     * An absolute path, so that QEMU takes no part of it for a protocol; NULL:
-     * a drive without a medium
+     * An absolute path, so that QEMU takes no part of it for a protocol; with
+     * is_network what net-disk.h has; NULL: a drive without a medium
      */
     char *source;
+    bool is_network;
     bool is_block;          /* a block device of the host's */
     const char *format;     /* QEMU's name: raw, qcow2, ... */
     char *vdev;
@@ -151,6 +152,9 @@ bool guest_set_action(Guest *g, int line, const char *event, const char *value,
 bool guest_set_mac(Guest *g, GuestNic *nic, const char *value, Error **errp);
 bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value,
                     Error **errp);
+/* A disk of QEMU's own network clients: "rbd:..." or "nbd:..." */
+bool guest_set_net_disk(Guest *g, GuestDisk *disk, const char *value,
+                        Error **errp);
 bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
                            Error **errp);
 /*

@@ -266,6 +266,47 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
         { "iomem", "the guest has no access to the host's devices" },
         { "irqs", "the guest has no access to the host's devices" },
         { "rtc_timeoffset", "set the clock in the guest" },
+        { "localtime", "Xen's clock is UTC; set the time zone in the guest" },
+        { "serial", "the guest has Xen's console: console=hvc0" },
+        { "usb", "a PV guest has no USB here" },
+        { "usbdevice", "a PV guest has no USB here" },
+        { "pci_permissive", "there are no PCI devices here" },
+        { "pci_msitranslate", "there are no PCI devices here" },
+        { "pci_power_mgmt", "there are no PCI devices here" },
+        { "pci_seize", "there are no PCI devices here" },
+        { "vcpu_avail", "switch vCPUs off in the guest, or give fewer by vcpus="
+          " and the rest by maxvcpus=" },
+        { "on_soft_reset", "a guest that resets itself is started anew" },
+        { "pvcalls", "give the guest a network card" },
+        { "vsnd", "a PV guest has no sound here" },
+        { "vdispl", "vfb= is a framebuffer" },
+        { "vkb", "a keyboard and a pointer come with vfb=" },
+        { "channel", "give the guest another console, or a network card" },
+        { "virtio", "a PV guest has Xen's devices" },
+        { "seclabel", "confine QEMU by the host's means; libvirt does" },
+        { "init_seclabel", "confine QEMU by the host's means; libvirt does" },
+        { "max_grant_version", "there are grants of both versions; the guest "
+          "chooses" },
+        { "driver_domain", "QEMU is the back end of all devices" },
+        { "claim_mode", "-overcommit mem-lock=on is the nearest of QEMU's" },
+        { "tsc_mode", "the guest has the host's TSC, or KVM's scaled one" },
+        { "timer_mode", "a PV guest's timers are Xen's" },
+        { "cpuid", "QEMU's -cpu says what the guest sees" },
+        { "cpuid_responses", "QEMU's -cpu says what the guest sees" },
+        { "msr_relaxed", "an MSR that is not there is a #GP, as under Xen" },
+        { "vpmu", "a PV guest has no performance counters here" },
+        { "bootloader_restrict", "PV GRUB runs inside the guest" },
+        { "blkdev_start", "name the disk that the boot loader shall take as "
+          "the first one" },
+        { "device_model", "QEMU is the only one" },
+        { "device_model_user", "run QEMU, or libvirt's guests, as that user" },
+        { "device_model_args_hvm", "this is a PV guest" },
+        { "device_model_stubdomain_override", "QEMU is a process of the "
+          "host's" },
+        { "stubdomain_memory", "QEMU is a process of the host's" },
+        { "spice", "VNC is the framebuffer's display: vnc=1" },
+        { "restart", "on_poweroff, on_reboot and on_crash are the words" },
+        { "shadow_memory", "the CPU walks the guest's own tables" },
         { "max_grant_frames", "the machine's own limit holds" },
         { "max_maptrack_frames", "QEMU has no such limit" },
         { "device_model_version", "QEMU is the only one" },
@@ -294,15 +335,18 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     static const char *const silent[] = {
         "root", "extra", "cmdline", "ip", "type", "builder", "maxmem",
         "ramdisk", "kernel", "bootloader", "netmask", "gateway", "hostname",
-        "pae", "acpi", "apic", "device_model", "boot", "vnc", "sdl", "serial",
+        "pae", "acpi", "apic", "boot", "vnc", "sdl",
         "nographic", "stdvga", "xen_platform_pci", "viridian", "hap",
-        "usbdevice", "usb", "localtime", "vncunused", "vnclisten", "keymap",
+        "vncunused", "vnclisten", "keymap",
         "vncpasswd", "vncdisplay", "vncviewer", "vncconsole", "on_watchdog",
-        "maxvcpus", "vcpu_avail", "bootargs", "bootloader_args", "bootentry",
+        "maxvcpus", "bootargs", "bootloader_args", "bootentry",
         "firmware", "dhcp", "nfs_server", "nfs_root", "interface",
     };
-    static const char *const in_words[] = {
-        "localtime", "serial", "vcpu_avail", "usb", "usbdevice",
+    /* Those that are of no effect where they are 0 */
+    static const char *const switches[] = {
+        "localtime", "serial", "vcpu_avail", "usb", "usbdevice", "spice",
+        "vpmu", "msr_relaxed", "claim_mode", "driver_domain", "nomigrate",
+        "e820_host",
     };
     Guest *g = s->g;
     const char *text;
@@ -348,11 +392,10 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     if (!strcmp(name, "vfb")) {
         return each(g, name, v, xl_parse_vfb, errp);
     }
-    for (int i = 0; i < ARRAY_SIZE(in_words); i++) {
-        if (!strcmp(name, in_words[i]) &&
-            !(v->type == XL_NUMBER && !v->number)) {
-            guest_note(g, v->line, "'%s' is not carried", name);
-            return true;
+    for (int i = 0; i < ARRAY_SIZE(switches); i++) {
+        if (!strcmp(name, switches[i]) &&
+            v->type == XL_NUMBER && !v->number) {
+            return true;        /* not wanted */
         }
     }
     for (int i = 0; i < ARRAY_SIZE(silent); i++) {

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "guest.h"
+#include "net-disk.h"
 
 #define MAX_DEPTH   32
 #define MAX_NODES   65536
@@ -159,6 +160,43 @@ static bool read_memory(Guest *g, const Node *n, uint64_t *kib, Error **errp)
     return false;
 }
 
+/* A disk that QEMU gets over a network: put together as xl has it */
+static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
+                            const Node *source, Error **errp)
+{
+    const char *protocol = attr(source, "protocol") ?: "";
+    g_autoptr(NetDisk) d = g_new0(NetDisk, 1);
+    g_autofree char *text = NULL;
+
+    if (strcmp(protocol, "rbd") && strcmp(protocol, "nbd")) {
+        guest_error(g, n->line, errp, "<disk>: '%s' is not a protocol that is "
+                    "known here (rbd, nbd): connect it on the host, and name "
+                    "the block device that it gives", protocol);
+        return false;
+    }
+    d->protocol = g_strdup(protocol);
+    d->name = g_strdup(attr(source, "name"));
+    d->user = g_strdup(attr(child(n, "auth") ?: child(source, "auth"),
+                            "username"));
+    d->conf = g_strdup(attr(child(source, "config"), "file"));
+    for (int i = 0; i < source->children->len; i++) {
+        const Node *h = source->children->pdata[i];
+
+        if (!is(h->name, "host")) {
+            continue;
+        }
+        if (is(attr(h, "transport"), "unix")) {
+            g_free(d->socket);
+            d->socket = g_strdup(attr(h, "socket"));
+        } else if (attr(h, "name") && d->nr_hosts < NET_DISK_MAX_HOSTS) {
+            d->hosts[d->nr_hosts] = g_strdup(attr(h, "name"));
+            d->ports[d->nr_hosts++] = g_strdup(attr(h, "port"));
+        }
+    }
+    text = net_disk_format(d);
+    return guest_set_net_disk(g, disk, text, errp);
+}
+
 static bool read_disk(Guest *g, const Node *n, Error **errp)
 {
     const Node *source = child(n, "source"), *target = child(n, "target");
@@ -168,8 +206,10 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     const char *path, *format;
     GuestDisk *disk;
 
-    if (strcmp(type, "file") && strcmp(type, "block")) {
-        guest_note(g, n->line, "a disk of type '%s' is not carried", type);
+    if (strcmp(type, "file") && strcmp(type, "block") &&
+        (strcmp(type, "network") || !source)) {
+        guest_note(g, n->line, "a disk of type '%s' is not carried: make it a "
+                   "block device or a file of the host's", type);
         return true;
     }
     if (!is(device, "disk") && !is(device, "cdrom")) {
@@ -180,7 +220,11 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     disk->is_block = is(type, "block");
     disk->is_cdrom = is(device, "cdrom");
     path = attr(source, disk->is_block ? "dev" : "file");
-    if (path && path[0]) {
+    if (is(type, "network")) {
+        if (!read_net_source(g, disk, n, source, errp)) {
+            return false;
+        }
+    } else if (path && path[0]) {
         disk->source = g_strdup(path);
     }
     format = attr(driver, "type");
@@ -205,7 +249,7 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
         const Node *c = n->children->pdata[i];
         static const char *const quiet[] = {
             "source", "target", "driver", "readonly", "address", "alias",
-            "backingStore", "shareable",
+            "backingStore", "shareable", "auth",
         };
         bool known = false;
 

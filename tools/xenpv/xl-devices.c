@@ -12,6 +12,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "net-disk.h"
 #include "xl-devices.h"
 
 /* Splits "a = b" at the first '='; NULL if there is none. Both are stripped. */
@@ -109,6 +110,9 @@ static bool set_source(Guest *g, GuestDisk *disk, const char *source,
     if (disk->source) {
         guest_error(g, disk->line, errp, "disk: its target is named twice");
         return false;
+    }
+    if (net_disk_is(source)) {
+        return guest_set_net_disk(g, disk, source, errp);
     }
     if (!parse_prefix(g, disk, &source, had_prefix, errp)) {
         return false;

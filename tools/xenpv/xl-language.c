@@ -379,7 +379,100 @@ static XlValue *read_atom(Parser *s, Error **errp)
     return value_copy(s, v, line, errp);
 }
 
-/* One value: atoms put together by + or, strings, by nothing at all */
+/*
+ * Python's FORMAT % VALUES: %s, %d, %i, also with a width, and %%. @values is
+ * one value, or a list of them that was in round brackets. NULL without @errp
+ * set: it is more than that.
+ */
+static XlValue *format_string(Parser *s, const XlValue *format,
+                              const XlValue *values, Error **errp)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    unsigned used = 0, n = values->type == XL_LIST ? values->list->len : 1;
+    XlValue *v;
+
+    for (const char *p = format->string; *p; p++) {
+        const XlValue *item;
+        int width = 0, pad;
+
+        if (*p != '%') {
+            g_string_append_c(out, *p);
+            continue;
+        }
+        p++;
+        if (*p == '%') {
+            g_string_append_c(out, '%');
+            continue;
+        }
+        pad = *p == '0' ? '0' : ' ';
+        while (g_ascii_isdigit(*p) && width < 100) {
+            width = width * 10 + *p++ - '0';
+        }
+        item = used < n ? values->type == XL_LIST ? values->list->pdata[used]
+                                                  : values : NULL;
+        used++;
+        if (item && item->type == XL_NUMBER &&
+            (*p == 'd' || *p == 'i' || *p == 's') && width < 100) {
+            g_string_append_printf(out, pad == '0' && *p != 's' ? "%0*" PRId64
+                                   : "%*" PRId64, width, item->number);
+        } else if (item && item->type == XL_STRING && *p == 's' &&
+                   width < 100) {
+            g_string_append_printf(out, "%*s", width, item->string);
+        } else {
+            return NULL;
+        }
+    }
+    if (used != n) {
+        return NULL;
+    }
+    v = value_new(s, XL_STRING, format->line, out->len, errp);
+    if (v) {
+        v->string = g_string_free(g_steal_pointer(&out), false);
+    }
+    return v;
+}
+
+/* An atom, with what is put into it by % */
+static XlValue *read_term(Parser *s, Error **errp)
+{
+    const char *start = s->p;
+    int line = s->line;
+    g_autoptr(XlValue) v = read_atom(s, errp);
+
+    while (v) {
+        g_autoptr(XlValue) values = NULL;
+        XlValue *made;
+        Error *err = NULL;
+        bool tuple;
+
+        skip_blanks(s);
+        if (*s->p != '%' || v->type != XL_STRING) {
+            break;
+        }
+        s->p++;
+        skip_blanks(s);
+        tuple = *s->p == '(';
+        values = read_atom(s, errp);
+        if (!values) {
+            return NULL;
+        }
+        /* Only a tuple is several values; a list would be one */
+        made = values->type == XL_LIST && !tuple ? NULL :
+               format_string(s, v, values, &err);
+        if (err) {
+            error_propagate(errp, err);
+            return NULL;
+        }
+        if (!made) {
+            return skip_unknown(s, start, line, errp);
+        }
+        xl_value_free(v);
+        v = made;
+    }
+    return g_steal_pointer(&v);
+}
+
+/* One value: terms put together by + or, strings, by nothing at all */
 static XlValue *read_value(Parser *s, Error **errp)
 {
     const char *start;
@@ -389,7 +482,7 @@ static XlValue *read_value(Parser *s, Error **errp)
     skip_blanks(s);
     start = s->p;
     line = s->line;
-    v = read_atom(s, errp);
+    v = read_term(s, errp);
     while (v) {
         g_autoptr(XlValue) next = NULL;
         XlValue *swap;
@@ -405,7 +498,7 @@ static XlValue *read_value(Parser *s, Error **errp)
                    (*s->p != '\'' && *s->p != '"')) {
             return skip_unknown(s, start, line, errp);
         }
-        next = read_atom(s, errp);
+        next = read_term(s, errp);
         if (!next) {
             return NULL;
         }
