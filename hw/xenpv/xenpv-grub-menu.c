@@ -160,7 +160,7 @@
     "    for bdir in $blsdir /loader/entries /boot/loader/entries " \
     "$top/boot/loader/entries; do\n" \
     "      set ids=\n" \
-    "      for f in $bdev$bdir/*.conf; do\n" \
+    "      for f in $bdev$bdir/" "*.conf; do\n" \
     "        if [ -f \"$f\" ]; then\n" \
     "          regexp --set=1:id '([^/]*).conf$' \"$f\"\n" \
     "          set ids=\"$ids $id\"\n" \
@@ -228,7 +228,7 @@ const char xenpv_grub_config[] =
     "}\n"
     "for d in $order; do\n"
     "  regexp --set=1:own '^.(.*).$' \"$d\"\n"
-    "  for t in \"\" /@ /@rootfs /root $d/@/.snapshots/*/snapshot; do\n"
+    "  for t in \"\" /@ /@rootfs /root $d/@/.snapshots/" "*/snapshot; do\n"
     "    set top=\"$t\"\n"
     "    if regexp --set=1:top '^\\([^)]*\\)(/.*)$' \"$t\"; then true; fi\n"
     "    for dir in /boot/grub /grub /boot/grub2 /grub2; do\n"
