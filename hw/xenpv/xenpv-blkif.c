@@ -15,6 +15,7 @@
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "qapi/error.h"
+#include "migration/vmstate.h"
 #include "xenpv-blkif.h"
 #include "xenpv-platform.h"
 #include "trace.h"
@@ -338,3 +339,45 @@ bool xenpv_blkif_map_data(BlkifRequest *req)
     }
     return true;
 }
+
+/* ------------------------------------------------------------------------- */
+/* Requests that an error has stopped, in a stream: as they are in a ring     */
+
+static bool segs_fit(void *opaque, int version_id)
+{
+    BlkifRequest *req = opaque;
+
+    /* As on a ring, where discard has other fields in that place */
+    return req->nr_segs <= (req->op == BLKIF_OP_DISCARD ? 0
+                                                        : XENPV_BLKIF_MAX_SEGS);
+}
+
+static const VMStateDescription vmstate_seg = {
+    .name = "xenpv-block/segment",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(gref, struct blkif_request_segment),
+        VMSTATE_UINT8(first_sect, struct blkif_request_segment),
+        VMSTATE_UINT8(last_sect, struct blkif_request_segment),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+const VMStateDescription vmstate_xenpv_blkif_request = {
+    .name = "xenpv-block/request",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(id, BlkifRequest),
+        VMSTATE_UINT8(ring_op, BlkifRequest),
+        VMSTATE_UINT8(op, BlkifRequest),
+        VMSTATE_UINT64(sector, BlkifRequest),
+        VMSTATE_UINT64(nr_sectors, BlkifRequest),
+        VMSTATE_UINT32(nr_segs, BlkifRequest),
+        VMSTATE_VALIDATE("the number of segments", segs_fit),
+        VMSTATE_STRUCT_VARRAY_UINT32(segs, BlkifRequest, nr_segs, 1,
+                                     vmstate_seg, struct blkif_request_segment),
+        VMSTATE_END_OF_LIST()
+    }
+};

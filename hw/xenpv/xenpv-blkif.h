@@ -132,6 +132,8 @@ void *xenpv_blkif_response(XenBlockDataPlane *dp, RING_IDX i);
  */
 bool xenpv_blkif_map_data(BlkifRequest *req);
 void xenpv_blkif_release_data(BlkifRequest *req);
+/* What the ring had of a request; it is to be checked again where it is loaded */
+extern const VMStateDescription vmstate_xenpv_blkif_request;
 /* Persistent grants; no request may be on its way */
 void xenpv_blkif_drop_all_grants(XenBlockDataPlane *dp);
 

@@ -568,45 +568,6 @@ static bool loaded_fit(void *opaque, int version_id)
     return dp->nr_loaded >= 0 && dp->nr_loaded <= MAX_IN_FLIGHT;
 }
 
-static bool segs_fit(void *opaque, int version_id)
-{
-    BlkifRequest *req = opaque;
-
-    /* As on a ring, where discard has other fields in that place */
-    return req->nr_segs <= (req->op == BLKIF_OP_DISCARD ? 0
-                                                        : XENPV_BLKIF_MAX_SEGS);
-}
-
-static const VMStateDescription vmstate_seg = {
-    .name = "xenpv-block/segment",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT32(gref, struct blkif_request_segment),
-        VMSTATE_UINT8(first_sect, struct blkif_request_segment),
-        VMSTATE_UINT8(last_sect, struct blkif_request_segment),
-        VMSTATE_END_OF_LIST()
-    }
-};
-
-static const VMStateDescription vmstate_request = {
-    .name = "xenpv-block/request",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(id, BlkifRequest),
-        VMSTATE_UINT8(ring_op, BlkifRequest),
-        VMSTATE_UINT8(op, BlkifRequest),
-        VMSTATE_UINT64(sector, BlkifRequest),
-        VMSTATE_UINT64(nr_sectors, BlkifRequest),
-        VMSTATE_UINT32(nr_segs, BlkifRequest),
-        VMSTATE_VALIDATE("the number of segments", segs_fit),
-        VMSTATE_STRUCT_VARRAY_UINT32(segs, BlkifRequest, nr_segs, 1,
-                                     vmstate_seg, struct blkif_request_segment),
-        VMSTATE_END_OF_LIST()
-    }
-};
-
 static const VMStateDescription vmstate_block = {
     .name = "xenpv-block",
     .version_id = 1,
@@ -619,7 +580,7 @@ static const VMStateDescription vmstate_block = {
         VMSTATE_INT32(nr_loaded, XenBlockDataPlane),
         VMSTATE_VALIDATE("the number of requests", loaded_fit),
         VMSTATE_STRUCT_VARRAY_ALLOC(loaded, XenBlockDataPlane, nr_loaded, 1,
-                                    vmstate_request, BlkifRequest),
+                                    vmstate_xenpv_blkif_request, BlkifRequest),
         VMSTATE_END_OF_LIST()
     }
 };
