@@ -858,6 +858,7 @@ static void xenpv_machine_class_init(ObjectClass *oc, XenPVClassData *data)
         "(default: off)");
 #undef ADD
 #undef ADD_STR
+    xenpv_standins_add_properties(oc);
 }
 
 static const TypeInfo xenpv_machine_info = {

@@ -21,7 +21,8 @@
  *
  * Nothing is ever plugged into these buses: any other device that would
  * fit is refused here. Properties that only tune what was asked for are
- * dropped, and so is the place on the bus.
+ * dropped, and so is the place on the bus. A property of the machine that
+ * management software sets, and that has no meaning here, is here as well.
  *
  * The PCI bus is only a name, "pci.0", which QEMU looks up before it asks here.
  * It has no host bridge, so that neither the guest nor query-pci can see it. A
@@ -37,6 +38,7 @@
 #include "qobject/qdict.h"
 #include "chardev/char.h"
 #include "hw/xenpv/xenpv-compat.h"
+#include "hw/xenpv/xenpv-devices.h"
 #include "hw/ide/ide-bus.h"
 #include "hw/isa/isa.h"
 #include "hw/pci/pci_bus.h"
@@ -416,6 +418,30 @@ static void standin_netfront_class_init(ObjectClass *klass,
     dc->desc = "Xen network card, by libvirt's name";
     dc->bus_type = TYPE_STANDIN_PCI_BUS;
     set_bit(DEVICE_CATEGORY_NETWORK, dc->categories);
+}
+
+/*
+ * virt-install and virt-manager write <timer name='hpet' present='no'/> into each
+ * domain, which libvirt makes a property of any machine.
+ */
+static bool get_hpet(Object *obj, Error **errp)
+{
+    return false;
+}
+
+static void set_hpet(Object *obj, bool value, Error **errp)
+{
+    if (value) {
+        error_setg(errp, "hpet: a PV guest has none, so it can only be off");
+    }
+}
+
+void xenpv_standins_add_properties(ObjectClass *machine)
+{
+    object_class_property_add_bool(machine, "hpet", get_hpet, set_hpet);
+    object_class_property_set_description(machine, "hpet",
+        "For management software: a PV guest has none (default and only "
+        "value: off)");
 }
 
 static const TypeInfo standins_types[] = {

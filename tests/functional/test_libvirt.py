@@ -86,6 +86,23 @@ on_reboot = "restart"
 # With a disk that has snapshots, and nothing else
 QCOW2 = re.sub(r'(?m)^disk = .*', "disk = [ 'format=qcow2,vdev=xvda,access=rw,"
                "target=%(disk)s.qcow2' ]", XL)
+# What virt-install 4.1 has made of its options for a PV guest
+VIRT_INSTALL = '''<domain type="%(type)s">
+<name>pvguest</name><memory>262144</memory><vcpu>2</vcpu>
+<os><type arch="x86_64" machine="xenpv-kvm">hvm</type>
+<kernel>%(kernel)s</kernel><initrd>%(ramdisk)s</initrd>
+<cmdline>console=hvc0 root=/dev/xvda1 ro</cmdline></os>
+<features><acpi/><apic/></features>
+<clock offset="utc"><timer name="rtc" tickpolicy="catchup"/>
+<timer name="pit" tickpolicy="delay"/><timer name="hpet" present="no"/></clock>
+<pm><suspend-to-mem enabled="no"/><suspend-to-disk enabled="no"/></pm>
+<devices><emulator>%(emulator)s</emulator>
+<disk type="file" device="disk"><driver name="qemu" type="raw"/>
+<source file="%(disk)s"/><target dev="vda" bus="virtio"/></disk>
+<controller type="usb" model="none"/><controller type="pci" model="pci-root"/>
+<interface type="user"><model type="virtio"/></interface>
+<console type="pty"/></devices>
+</domain>'''
 BACKUP = '''<domainbackup>%s<disks><disk name="xvda" type="file">
 <driver type="qcow2"/><target file="/tmp/%s.qcow2"/></disk></disks>
 </domainbackup>'''
@@ -628,6 +645,15 @@ class Libvirt(GuestTest):
                     'virsh domstate pvguest > /dev/null 2>&1 || break; '
                     'sleep 0.2; done')
         self.refused('domstate pvguest', 'failed to get domain|not found')
+
+    def test_virt_install(self):
+        """A domain as virt-install makes it of the README's line does not run"""
+        files = self.files()
+        self.define(VIRT_INSTALL % dict(files, type=self.virt_type(),
+                                        emulator=self.emulator()), 'create')
+        self.console()
+        self.in_guest('cat /proc/mounts; ls /sys/class/net',
+                      r'(?s)/dev/xvda1 / ext4.*eth0')
 
     def test_refused(self):
         """A device that a PV guest cannot have is accepted"""

@@ -70,4 +70,7 @@ void xenpv_vcpu_plug(DeviceState *dev, Error **errp);
 void xenpv_vcpu_unplug_request(DeviceState *dev, Error **errp);
 void xenpv_vcpu_unplug(DeviceState *dev, Error **errp);
 
+/* Of the machine: what management software sets and a PV guest does not have */
+void xenpv_standins_add_properties(ObjectClass *machine);
+
 #endif /* HW_XENPV_DEVICES_H */
