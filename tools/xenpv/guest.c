@@ -9,7 +9,6 @@
 #include "hw/xenpv/xenpv-monitor.h"
 #include "hw/xenpv/xenpv-text.h"
 #include "guest.h"
-#include "net-disk.h"
 
 #define MIN_MEMORY_MIB  16
 #define MAX_MEMORY_MIB  (512 * 1024)
@@ -415,22 +414,6 @@ bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
     guest_error(g, disk->line, errp, "disk: '%s' is not a known image format",
                 value);
     return false;
-}
-
-bool guest_set_net_disk(Guest *g, GuestDisk *disk, const char *value,
-                        Error **errp)
-{
-    const char *why = NULL;
-    g_autoptr(NetDisk) d = net_disk_parse(value, &why);
-
-    if (!d) {
-        guest_error(g, disk->line, errp, "disk: '%s': %s", value, why);
-        return false;
-    }
-    g_free(disk->source);
-    disk->source = g_strdup(value);
-    disk->is_network = true;
-    return true;
 }
 
 bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp)

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "guest.h"
 #include "net-disk.h"
 
 void net_disk_free(NetDisk *d)
@@ -191,4 +192,20 @@ char *net_disk_format(const NetDisk *d)
         append_escaped(out, d->conf);
     }
     return g_string_free(out, false);
+}
+
+bool guest_set_net_disk(Guest *g, GuestDisk *disk, const char *value,
+                        Error **errp)
+{
+    const char *why = NULL;
+    g_autoptr(NetDisk) d = net_disk_parse(value, &why);
+
+    if (!d) {
+        guest_error(g, disk->line, errp, "disk: '%s': %s", value, why);
+        return false;
+    }
+    g_free(disk->source);
+    disk->source = g_strdup(value);
+    disk->is_network = true;
+    return true;
 }
