@@ -307,7 +307,7 @@ class Bad(GuestTest):
         self.image('LVM.*metadata is damaged',
                    lvm[:5000] + b'x' + lvm[5001:])
         self.image('LVM.*does not fit', lvm[:3 << 20])
-        self.image('file system is not one', b'XFSB', 1 << 20)
+        self.image('its file system is XFS', b'XFSB', 1 << 20)
         self.image('cannot be opened', qcow2)
         self.image('cannot be opened', qcow2 + b'\xff' * 500, 1 << 20)
         self.image('cannot be opened', b'', 1 << 20,
