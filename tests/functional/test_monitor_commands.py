@@ -109,8 +109,10 @@ class MonitorCommands(LinuxTest):
         self.assertEqual(sorted(kernels), ['i386', 'x86_64'])
         for arch, magic in (('i386', 'xen-3.0-x86_32p'),
                             ('x86_64', 'xen-3.0-x86_64')):
-            guest = self.start('-m', '100M', '-action', 'shutdown=pause',
+            # It is done before anybody listens, else
+            guest = self.start('-S', '-m', '100M', '-action', 'shutdown=pause',
                                '-kernel', kernels[arch], arch=arch)
+            guest.qmp.command('cont')
             guest.wait_event('SHUTDOWN')
             core = self.place.scratch(self.log_name('.core-' + arch))
             self.addCleanup(lambda f: os.path.exists(f) and os.unlink(f), core)
