@@ -25,6 +25,7 @@
 #include "hw/xenpv/xenpv-text.h"
 #include "../../tools/xenpv/guest.h"
 #include "../../tools/xenpv/rules.h"
+#include "xenpv-fake-files.h"
 
 #define K "kernel = '/k'\nmemory = 64\n"
 
@@ -811,42 +812,6 @@ static void test_random(void)
 }
 
 /* --- What --check finds ---------------------------------------------------- */
-
-typedef struct Fake {
-    GuestFiles f;
-    const char *const *files;   /* path, text, ..., NULL */
-    GString *out;
-} Fake;
-
-static char *fake_read(GuestFiles *f, const char *path, size_t max,
-                       size_t *len)
-{
-    Fake *fake = container_of(f, Fake, f);
-
-    for (int i = 0; fake->files[i]; i += 2) {
-        if (!strcmp(fake->files[i], path)) {
-            *len = strlen(fake->files[i + 1]);
-            return *len > max ? NULL : g_strdup(fake->files[i + 1]);
-        }
-    }
-    *len = 0;
-    return NULL;
-}
-
-static void fake_list(GuestFiles *f, const char *path,
-                      void (*fn)(void *opaque, const char *name), void *opaque)
-{
-    Fake *fake = container_of(f, Fake, f);
-
-    for (int i = 0; fake->files[i]; i += 2) {
-        g_autofree char *dir = g_path_get_dirname(fake->files[i]);
-        g_autofree char *base = g_path_get_basename(fake->files[i]);
-
-        if (!strcmp(dir, path)) {
-            fn(opaque, base);
-        }
-    }
-}
 
 static void fake_finding(GuestFiles *f, const char *path, int line,
                          const char *reason)
