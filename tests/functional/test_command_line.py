@@ -160,6 +160,18 @@ class CommandLine(GuestTest):
                     self.assertRegex(line, r'^  \S+=<', arch)
                     self.assertRegex(line, r'\S.* - \S', arch)
 
+    def test_hpet(self):
+        """What management software says of each machine, that it has no HPET,
+        is refused; or that it has one is not"""
+        for arch in ('i386', 'x86_64'):
+            status, output = self.run_qemu('-machine', 'hpet=on', arch=arch,
+                                           timeout=30)
+            self.assertEqual(status, 1, output)
+            self.assertIn('hpet: a PV guest has none', output)
+            status, output = self.run_qemu('-machine', 'hpet=off,help',
+                                           arch=arch, timeout=30)
+            self.assertEqual(status, 0, output)
+
     def test_default_accelerator(self):
         """Without -accel a real KVM is not taken, or TCG is taken without a
         warning"""
