@@ -4,6 +4,7 @@
  * The first has what is done, and in which thread: its opening says to whom each
  * of these members belongs. The second has what requests in the ring mean, and
  * the guest's memory that they name; all of it is called in the ring's thread.
+ * Apart from the ring, xenpv-block-params.c names the file to the guest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -136,6 +137,12 @@ void xenpv_blkif_release_data(BlkifRequest *req);
 extern const VMStateDescription vmstate_xenpv_blkif_request;
 /* Persistent grants; no request may be on its way */
 void xenpv_blkif_drop_all_grants(XenBlockDataPlane *dp);
+
+/*
+ * Write the back end's node "params": the property, or the path of the file that
+ * @blk is in, as QEMU was given it, or nothing. In the main thread.
+ */
+void xenpv_block_write_params(XenDevice *xendev, BlockBackend *blk);
 
 static inline bool xenpv_blkif_is_read(const BlkifRequest *req)
 {

@@ -633,6 +633,7 @@ static void resize_bh(void *opaque)
     XenBlockDataPlane *dp = opaque;
 
     set_sectors(dp);
+    xenpv_block_write_params(dp->xendev, dp->blk);
     xen_device_backend_printf(dp->xendev, "sectors", "%" PRIu64,
                               qatomic_read(&dp->sectors));
     xen_device_backend_printf(dp->xendev, "state", "%u",
@@ -691,6 +692,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->vm_change = xenpv_add_vm_change_state_handler(DEVICE(xendev),
                                                       vm_state_changed, dp);
     vmstate_register(VMSTATE_IF(xendev), 0, &vmstate_block, dp);
+    xenpv_block_write_params(xendev, blk);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
                               XENPV_BLKIF_MAX_SEGS);
     xen_device_backend_printf(xendev, "physical-sector-size", "%u",

@@ -49,6 +49,7 @@ static void test_nodes(void)
     xs_assert(qts, f.back, "sectors", "4096");
     xs_assert(qts, f.back, "sector-size", "512");
     xs_assert(qts, f.back, "physical-sector-size", "512");
+    xs_assert(qts, f.back, "params", path);
     xs_assert(qts, f.back, "info", "0");
     xs_assert(qts, f.back, "mode", "w");
     xs_assert(qts, f.back, "feature-flush-cache", "1");
@@ -424,6 +425,50 @@ static void test_bad_connection(void)
         qtest_quit(qts);
     }
     remove_image(path);
+}
+
+/*
+ * A guest that finds its disks by "params", as MirageOS does, takes another one
+ * or none; or it is told a path that the user has kept from it
+ */
+static void test_params(void)
+{
+    char *path = image();
+    char *medium = image();
+    QTestState *qts = qtest_initf(
+        "-M xenpv-kvm -m 32 -blockdev driver=file,filename=%s,node-name=f "
+        "-blockdev driver=raw,file=f,node-name=r "
+        "-blockdev driver=null-co,read-zeroes=on,node-name=n "
+        "-device xen-disk,drive=r,vdev=xvda,share-rw=on "
+        "-device xen-disk,drive=r,vdev=xvdb,share-rw=on,params=fat1.img "
+        "-device xen-disk,drive=r,vdev=xvdc,share-rw=on,params= "
+        "-device xen-disk,drive=n,vdev=xvdd -device xen-cdrom,id=cd,vdev=xvde",
+        path);
+    const char *expected[] = { path, "fat1.img", "", "", "" };
+    Frontend f;
+
+    for (int i = 0; i < ARRAY_SIZE(expected); i++) {
+        g_autofree char *dir = g_strdup_printf("device/vbd/%u",
+                                               202 << 8 | i << 4);
+
+        frontend_init(&f, qts, dir);
+        frontend_wait(&f, XenbusStateInitWait);
+        xs_assert(qts, f.back, "params", expected[i]);
+        if (i == ARRAY_SIZE(expected) - 1) {
+            qtest_qmp_assert_success(qts,
+                "{ 'execute': 'blockdev-add', 'arguments': { 'driver': 'file',"
+                "  'filename': %s, 'node-name': 'm', 'read-only': true } }",
+                medium);
+            qtest_qmp_assert_success(qts,
+                "{ 'execute': 'blockdev-insert-medium',"
+                "  'arguments': { 'id': 'cd', 'node-name': 'm' } }");
+            xs_assert(qts, f.back, "params", medium);
+        }
+        frontend_destroy(&f);
+    }
+    qtest_quit(qts);
+    remove_image(path);
+    remove_image(medium);
 }
 
 /*
@@ -1115,6 +1160,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block/bad-requests", test_bad_requests);
     qtest_add_func("/xenpv/block/bad-ring", test_bad_ring);
     qtest_add_func("/xenpv/block/bad-connection", test_bad_connection);
+    qtest_add_func("/xenpv/block/params", test_params);
     qtest_add_func("/xenpv/block/4k", test_4k);
     qtest_add_func("/xenpv/block/readonly", test_readonly);
     qtest_add_func("/xenpv/block/errors", test_errors);
