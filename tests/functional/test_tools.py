@@ -4,9 +4,11 @@
 import ctypes
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 from xenpv import image
@@ -203,6 +205,24 @@ class Bad(GuestTest):
         self.assertRegex(stderr, r'\A[^\n]+:\d+: [^\n]+\n\Z')
         self.assertRegex(stderr, says)
         self.assertFalse(os.path.exists(out), 'something was written')
+
+    def test_written(self):
+        """-o replaces a link to a file, or a device: as root, /dev/null"""
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        path, link, pipe = (os.path.join(place, name)
+                            for name in ('file', 'link', 'pipe'))
+        os.symlink('file', link)
+        os.symlink('/proc/self/fd/1', pipe)
+        text = "kernel = '/k'\nmemory = 64\nname = 'g'\n"
+        for out in (link, pipe):
+            status, stdout, stderr = run(tool('xenpv-convert'), '-o', out, '-',
+                                         text=text)
+            self.assertEqual(status, 0, stderr)
+        self.assertIn('<domain', stdout)
+        self.assertTrue(os.path.islink(link))
+        with open(path, encoding='utf-8') as f:
+            self.assertEqual(f.read(), stdout)
 
     def config(self, says, text):
         self.refused('-', says=says, text=text)

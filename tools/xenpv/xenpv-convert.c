@@ -26,21 +26,30 @@ static int fail(Error *err)
     return 1;
 }
 
-/* All or nothing: a file that is there stays as it is until the end */
+/*
+ * All or nothing: a file that is there stays as it is until the end, when another
+ * takes its place. What is no file of its own is written and not replaced: a link
+ * to one, a pipe, or root's /dev/null.
+ */
 static int write_out(const char *path, const char *text)
 {
     g_autoptr(GError) error = NULL;
+    struct stat st;
+    FILE *f;
 
     if (!path || !strcmp(path, "-")) {
-        if (fputs(text, stdout) < 0 || fflush(stdout)) {
-            say(stderr, "stdout:0: it cannot be written");
-            return 1;
-        }
+        path = "stdout";
+        f = stdout;
+    } else if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
+        f = fopen(path, "w");
+    } else if (g_file_set_contents(path, text, -1, &error)) {
         return 0;
+    } else {
+        say(stderr, "%s:0: it cannot be written: %s", path, error->message);
+        return 1;
     }
-    if (!g_file_set_contents(path, text, -1, &error)) {
-        say(stderr, "%s:0: it cannot be written: %s", path,
-                error->message);
+    if (!f || fputs(text, f) < 0 || fflush(f)) {
+        say(stderr, "%s:0: it cannot be written: %s", path, strerror(errno));
         return 1;
     }
     return 0;
