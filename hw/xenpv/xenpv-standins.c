@@ -7,7 +7,8 @@
  * buses on which they seem to fit, and when one is asked for, makes the
  * Xen device that is meant instead, under the same id:
  *
- *   virtio-blk-*         xen-disk; the id tells the guest's name for it
+ *   virtio-blk-*         xen-disk; the id tells the guest's name for it, and
+ *                        the serial number what the guest reads in "params"
  *   virtio-net-*         xen-net-device
  *   netfront             xen-net-device: libvirt's word for Xen's card
  *   virtio-balloon-*     nothing: libvirt asks for one in every domain
@@ -225,6 +226,9 @@ static void make_instead(const char *type, const Standin *standin,
 
         if (!strcmp(name, "driver") || !strcmp(name, "bus")) {
             continue;
+        }
+        if (!strcmp(name, "serial") && object_class_property_find(oc, "params")) {
+            name = "params";
         }
         if (strcmp(name, "id") && !object_class_property_find(oc, name) &&
             has_property(standin, asked, name)) {

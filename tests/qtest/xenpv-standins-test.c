@@ -52,6 +52,8 @@ static void test_disks(void)
     assert_string(qts, "/machine/peripheral/ua-sda1", "vdev", "sda1");
     /* Not a name of Xen's: the first that is free */
     assert_string(qts, "/machine/peripheral/ua-system", "vdev", "xvda0");
+    /* What of a serial number a Xen disk can tell the guest */
+    assert_string(qts, "/machine/peripheral/ua-system", "params", "x");
     qtest_quit(qts);
 }
 

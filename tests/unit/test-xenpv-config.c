@@ -156,6 +156,14 @@ static void test_relative(void)
         { "name = 'n'\nkernel = 'mini-os.gz'\nramdisk = 'i'\nmemory = 64\n"
           "disk = [ 'file:../d.img,xvda,w' ]\n", .qemu = opt, .libvirt = xml,
           .note = note },
+        /* The guest may look for its disk by that word */
+        { "name = 'n'\nkernel = '/k'\nmemory = 64\ndisk = [ 'format=raw, "
+          "vdev=xvdb, access=rw, target=fat1.img' ]\n",
+          .qemu = ",vdev=xvdb,params=fat1.img",
+          .libvirt = "<serial>fat1.img</serial>" },
+        { "name = 'n'\nkernel = '/k'\nmemory = 64\ndisk = [ 'format=raw, "
+          "vdev=xvdb, access=rw, target=a/b,c.img' ]\n",
+          .qemu = ",vdev=xvdb,params=a/b,,c.img", .not = "<serial>" },
         { X("<os><type>linux</type><kernel>mini-os.gz</kernel></os>", ""),
           .qemu = kernel, .libvirt = xml, .note = "it is '" },
         { "xenner -name n -m 64 -kernel mini-os.gz\n", .libvirt = xml },

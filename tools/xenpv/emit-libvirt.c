@@ -13,6 +13,9 @@
 #include "guest.h"
 #include "net-disk.h"
 
+#define LIBVIRT_SERIAL  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
+                        "0123456789_.+- "
+
 /* printf() with markup in the format and none in the arguments */
 static void G_GNUC_PRINTF(2, 3) line(GString *out, const char *fmt, ...)
 {
@@ -90,8 +93,8 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
         return;
     }
     if (disk->is_cdrom) {
-        guest_note(g, disk->line, "%s becomes a read-only disk: libvirt has no "
-                   "CD drive for this machine", disk->vdev);
+        guest_note(g, disk->line, "%s becomes a read-only disk: a CD drive of "
+                   "libvirt's would have another name", disk->vdev);
     }
     target = is_whole_xvd(disk->vdev) ? g_strdup(disk->vdev)
                                       : free_target(g, taken);
@@ -107,6 +110,10 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
              disk->source);
     }
     line(out, "      <target dev='%s' bus='virtio'/>", target);
+    /* What the machine makes of it: xenpv-standins.c; libvirt takes no other */
+    if (disk->params && !disk->params[strspn(disk->params, LIBVIRT_SERIAL)]) {
+        line(out, "      <serial>%s</serial>", disk->params);
+    }
     if (disk->readonly) {
         line(out, "      <readonly/>");
     }

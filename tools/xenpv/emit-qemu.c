@@ -27,6 +27,7 @@ static char *commas(const char *text)
 static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
 {
     g_autofree char *file = disk->source ? commas(disk->source) : NULL;
+    g_autofree char *params = disk->params ? commas(disk->params) : NULL;
 
     if (file) {
         add(args, "-drive");
@@ -36,9 +37,10 @@ static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
     }
     add(args, "-device");
     if (file) {
-        add(args, "%s,drive=disk%d,vdev=%s%s",
+        add(args, "%s,drive=disk%d,vdev=%s%s%s%s",
             disk->is_cdrom ? "xen-cdrom" : "xen-disk", index, disk->vdev,
-            disk->shared ? ",share-rw=on" : "");
+            disk->shared ? ",share-rw=on" : "", params ? ",params=" : "",
+            params ?: "");
     } else {
         add(args, "xen-cdrom,vdev=%s", disk->vdev);
     }

@@ -30,6 +30,7 @@ static void disk_free(gpointer p)
     GuestDisk *disk = p;
 
     g_free(disk->source);
+    g_free(disk->params);
     g_free(disk->vdev);
     g_free(disk);
 }
@@ -591,6 +592,10 @@ static void make_all_absolute(Guest *g)
         GuestDisk *disk = g->disks->pdata[i];
 
         if (!disk->is_network) {
+            /* Guests may know it by that word, see xenpv-block-params.c */
+            if (!g->typed && disk->source && disk->source[0] != '/') {
+                disk->params = g_strdup(disk->source);
+            }
             make_absolute(g, disk->line, "disk", &disk->source);
         }
     }

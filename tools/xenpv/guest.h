@@ -53,6 +53,7 @@ typedef struct GuestDisk {
      * is_network what net-disk.h has; NULL: a drive without a medium
      */
     char *source;
+    char *params;           /* the path as it was written, if it was relative */
     bool is_network;
     bool is_block;          /* a block device of the host's */
     const char *format;     /* QEMU's name: raw, qcow2, ... */
