@@ -53,6 +53,7 @@ static const struct {
     { __HYPERVISOR_mmuext_op, 19, 20, EOPNOTSUPP },     /* MARK, UNMARK_SUPER */
     { __HYPERVISOR_memory_op, 7, 7, EACCES },   /* add_to_physmap */
     { __HYPERVISOR_memory_op, 10, 10, EPERM },  /* machine_memory_map */
+    { __HYPERVISOR_memory_op, 11, 11, EPERM },  /* exchange */
     { __HYPERVISOR_memory_op, 13, 13, EPERM },  /* set_memory_map */
     { __HYPERVISOR_memory_op, 15, 15, EACCES }, /* remove_from_physmap */
     { __HYPERVISOR_memory_op, 16, 17, EINVAL }, /* set_ and get_pod_target */

@@ -3,8 +3,8 @@
  *
  * dispatch.S calls it on the vCPU that asks. A frame is released, or taken again,
  * with tables_lock held, and only if nothing uses it. Frame numbers are
- * guest-physical ones, and no device asks for frames in a row: so extents are of one
- * frame, order 0. What is for domains of other kinds is in the table of
+ * guest-physical ones, and no device asks for frames in a row or below some address:
+ * so extents are of one frame, order 0, and none is exchanged. What is for domains of other kinds is in the table of
  * hypercalls.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -51,20 +51,10 @@ static void tell_machine(void)
     }
 }
 
-/* All frames, or those below 2^bits, an address limit as in .mem_flags */
-static ulong end_of_frames(unsigned bits)
+/* One that the guest has given back is its page pfn; or there is none */
+static ulong take_frame(ulong pfn)
 {
     ulong end = high_pages ? FOUR_GIB_MFN + high_pages : low_end;
-
-    bits &= 0xff;
-    return bits > 12 && bits - 12 < 8 * sizeof(ulong) &&
-           end > 1UL << (bits - 12) ? 1UL << (bits - 12) : end;
-}
-
-/* One that the guest has given back is its page pfn; or there is none */
-static ulong take_frame(unsigned bits, ulong pfn)
-{
-    ulong end = end_of_frames(bits);
 
     if (change.nr_frames) {
         tell_machine();
@@ -110,12 +100,12 @@ static bool give_back(ulong mfn)
 }
 
 /* A frame as page pfn; its number goes to the guest, if that wants to know it */
-static bool populate(unsigned bits, ulong pfn, ulong to)
+static bool populate(ulong pfn, ulong to)
 {
     ulong mfn;
 
     spin_lock(&tables_lock);
-    mfn = nr_held() < max_pages() ? take_frame(bits, pfn) : NO_FRAME;
+    mfn = nr_held() < max_pages() ? take_frame(pfn) : NO_FRAME;
     spin_unlock(&tables_lock);
     if (mfn != NO_FRAME && to && copy_to_guest(to, &mfn, sizeof(mfn))) {
         give_back(mfn);
@@ -132,6 +122,10 @@ static ulong change_reservation(unsigned op, ulong arg)
 
     if (copy_from_guest(&r, arg, sizeof(r)) || r.nr_extents > ~0u >> 6 ||
         !domid_is_own(r.domid) || r.extent_order) {
+        return 0;
+    }
+    /* A limit on their addresses, as devices have them */
+    if (op != XENMEM_decrease_reservation && (r.mem_flags & 0xff)) {
         return 0;
     }
     list = *(ulong *)&r.extent_start;
@@ -151,8 +145,7 @@ static ulong change_reservation(unsigned op, ulong arg)
             done = give_back(nr);
         } else {
             /* To increase, the list may be missing */
-            done = populate(r.mem_flags, nr,
-                            list || op == XENMEM_populate_physmap ? at : 0);
+            done = populate(nr, list || op == XENMEM_populate_physmap ? at : 0);
         }
         if (!done) {
             break;
@@ -162,78 +155,6 @@ static ulong change_reservation(unsigned op, ulong arg)
     tell_machine();
     spin_unlock(&tables_lock);
     return i;
-}
-
-/*
- * A frame that is below the limit is what the guest wants already, and keeps its
- * number. For another one there has to be memory that it has given back: a 32-bit
- * Linux so gets top-level tables below 4 GiB.
- */
-static long exchange_frame(ulong in, ulong out, unsigned bits)
-{
-    ulong mfn, pfn, new;
-    long ret = 0;
-
-    if (copy_from_guest(&mfn, in, sizeof(mfn)) ||
-        copy_from_guest(&pfn, out, sizeof(pfn))) {
-        return -EFAULT;
-    }
-    spin_lock(&tables_lock);
-    if (!mfn_is_ram(mfn) || frame_table[mfn]) {
-        ret = -EINVAL;
-    } else if (mfn < end_of_frames(bits)) {
-        new = mfn;
-        memset(frame(mfn), 0, PAGE_SIZE);
-        set_m2p(mfn, pfn);
-    } else {
-        new = take_frame(bits, pfn);
-        if (new == NO_FRAME) {
-            ret = -ENOMEM;
-        } else {
-            release_frame(mfn);
-        }
-    }
-    spin_unlock(&tables_lock);
-    return ret ? ret : copy_to_guest(out, &new, sizeof(new));
-}
-
-static long memory_exchange(ulong arg)
-{
-    struct xen_memory_exchange x;
-    ulong in, out;
-    long ret = 0;
-
-    if (copy_from_guest(&x, arg, sizeof(x))) {
-        return -EFAULT;
-    }
-    if (x.in.extent_order || x.out.extent_order) {
-        return -EPERM;
-    }
-    if (x.nr_exchanged > x.in.nr_extents || x.in.domid != x.out.domid ||
-        x.in.nr_extents != x.out.nr_extents ||
-        x.in.nr_extents > ~0UL / sizeof(ulong)) {
-        return -EINVAL;
-    }
-    if (x.nr_exchanged == x.in.nr_extents) {
-        return 0;
-    }
-    in = *(ulong *)&x.in.extent_start;
-    out = *(ulong *)&x.out.extent_start;
-    if (!access_ok(in, x.in.nr_extents * sizeof(ulong)) ||
-        !access_ok(out, x.out.nr_extents * sizeof(ulong))) {
-        return -EFAULT;
-    }
-    if (!domid_is_own(x.in.domid)) {
-        return x.in.domid ? -ESRCH : -EPERM;
-    }
-    while (x.nr_exchanged < x.in.nr_extents && !ret) {
-        let_interrupts_in();
-        ret = exchange_frame(in + x.nr_exchanged * sizeof(ulong),
-                             out + x.nr_exchanged * sizeof(ulong),
-                             x.out.mem_flags);
-        x.nr_exchanged += !ret;
-    }
-    return copy_to_guest(arg, &x, sizeof(x)) ? -EFAULT : ret;
 }
 
 void init_memory(void)
@@ -296,8 +217,6 @@ HYPERCALL(do_memory_op)
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
         return change_reservation(a1, a2);
-    case XENMEM_exchange:
-        return memory_exchange(a2);
     case XENMEM_maximum_ram_page:
         return boot_info->max_mfn;
     case XENMEM_current_reservation:

@@ -681,10 +681,6 @@ struct memory_reservation {
     unsigned int mem_flags;
     uint16_t domid;
 };
-struct memory_exchange {
-    struct memory_reservation in, out;
-    xen_pfn_t nr_exchanged;
-};
 struct machphys_mfn_list {
     unsigned int max_extents;
     xen_pfn_t *extent_start;

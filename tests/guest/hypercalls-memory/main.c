@@ -331,6 +331,7 @@ static uint16_t self = DOMID_SELF, nobody = NOBODY;
 static xen_pfn_t frame, frames[2] = { NO_FRAME, NO_FRAME };
 static struct memory_reservation by_nobody = { &frame, 1, 0, 0, NOBODY };
 static struct memory_reservation order_19 = { &frame, 1, 19, 0, DOMID_SELF };
+static struct memory_reservation below_8k = { &frame, 1, 0, 13, DOMID_SELF };
 static struct memory_reservation no_frames = { frames, 2, 0, 0, DOMID_SELF };
 static struct memory_reservation none = { &frame, 0, 0, 0, DOMID_SELF };
 static struct memory_reservation nowhere =
@@ -351,6 +352,8 @@ static const struct call memory_calls[] = {
     RESERVATION(increase_reservation),
     RESERVATION(decrease_reservation),
     RESERVATION(populate_physmap),
+    { "populate_physmap below 8 KiB", __HYPERVISOR_memory_op, 0,
+      { M(populate_physmap, &below_8k) } },
     { "decrease_reservation of a bad list", __HYPERVISOR_memory_op, 0,
       { M(decrease_reservation, &nowhere) } },
     { "populate_physmap of a bad list", __HYPERVISOR_memory_op, 0,
@@ -368,8 +371,6 @@ static const struct call memory_calls[] = {
       { M(machphys_mapping, BAD_POINTER) } },
     { "memory_map, bad pointer", __HYPERVISOR_memory_op, -EFAULT,
       { M(memory_map, BAD_POINTER) } },
-    { "exchange, bad pointer", __HYPERVISOR_memory_op, -EFAULT,
-      { M(exchange, BAD_POINTER) } },
     { "memory_op 63", __HYPERVISOR_memory_op, -ENOSYS, { 63 } },
 };
 
@@ -418,47 +419,6 @@ static void memory_maps(void)
               "memory_map, bad buffer");
 }
 
-static void exchange(const char *what, struct memory_exchange x, long expected)
-{
-    check_ret(memory_op(XENMEM_exchange, &x), expected, "exchange, %s", what);
-}
-
-static void exchanges(void)
-{
-    const struct memory_reservation one = { &frame, 1, 0, 0, DOMID_SELF };
-    struct memory_exchange x = { one, one, 0 };
-
-    frame = table();
-    exchange("a table", x, -EINVAL);
-    frame = NO_FRAME;
-    exchange("no frame", x, -EINVAL);
-    x.nr_exchanged = 1;
-    exchange("all done", x, 0);
-    x.nr_exchanged = 2;
-    exchange("more than all done", x, -EINVAL);
-    x.nr_exchanged = 0;
-    x.out.nr_extents = 2;
-    exchange("one for two", x, -EINVAL);
-    x.out = one;
-    x.out.domid = NOBODY;
-    exchange("for another domain", x, -EINVAL);
-    x.in.domid = NOBODY;
-    exchange("nobody's", x, -ESRCH);
-    x.in = x.out = one;
-    x.in.extent_start = (void *)HV_POINTER;
-    exchange("a list in the hypervisor's memory", x, -EFAULT);
-    x.in = x.out = one;
-    x.out.extent_start = (void *)HV_POINTER;
-    exchange("to the hypervisor's memory", x, -EFAULT);
-    x.in = x.out = one;
-    x.in.extent_order = x.out.extent_order = 19;
-    exchange("order 19", x, -EPERM);
-    if (!is_initdomain()) {
-        x.in.extent_order = x.out.extent_order = 1;
-        exchange("order 1", x, -EPERM);
-    }
-}
-
 /* A frame that is in use as a table stays */
 static void give_back_a_table(void)
 {
@@ -487,6 +447,5 @@ void test_main(void)
     va_mappings();
     memory_ops();
     memory_maps();
-    exchanges();
     give_back_a_table();
 }

@@ -41,6 +41,7 @@ static const struct call calls[] = {
     OP(memory_op, XENMEM_add_to_physmap, -EACCES),
     OP(memory_op, XENMEM_machine_memory_map, -EPERM),
     OP(memory_op, XENMEM_machphys_mfn_list, -ENOSYS),
+    OP(memory_op, XENMEM_exchange, -EPERM),
     OP(memory_op, XENMEM_set_memory_map, -EPERM),
     OP(memory_op, XENMEM_remove_from_physmap, -EACCES),
     OP(memory_op, 16, -EINVAL), OP(memory_op, 17, -EINVAL),
