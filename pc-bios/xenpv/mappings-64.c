@@ -40,7 +40,7 @@ void map_vcpu_area(u32 id, u64 *l1)
 {
     struct vcpu *v = (struct vcpu *)(VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE +
                                      VCPU_OFFSET);
-    u64 *user_l1 = alloc_page();
+    u64 *user_l1 = new_table(&user_area_l2[id]);
 
     area_l2[id] = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
     for (int page = 0; page < 512; page++) {
@@ -48,60 +48,46 @@ void map_vcpu_area(u32 id, u64 *l1)
             user_l1[page] = l1[page];
         }
     }
-    user_area_l2[id] = core_gpa(user_l1) | PTE_P | PTE_RW | PTE_A;
     v->user_area_l1 = user_l1;
 }
 
 /* Code and constants alone */
-static u64 *map_code(u64 *l1)
+static void map_code(u64 *l1)
 {
     for (ulong virt = CORE_VIRT; virt < (ulong)rodata_end; virt += PAGE_SIZE) {
         l1[(virt - CORE_VIRT) / PAGE_SIZE] = core_pte(virt);
     }
-    return l1;
 }
 
 void init_own_mappings(u64 data)
 {
     u64 tables = boot_info->tables_gpa;
     u64 end = tables + boot_info->m2p_size + boot_info->frame_table_size;
-    u64 link = PTE_P | PTE_RW | PTE_A;
     u64 *l3, *l2 = NULL;
 
     /* The core region and the vCPU areas, a GiB each */
-    l3 = alloc_page();
-    hv_entries[HV_CORE] = core_gpa(l3) | link;
-    l2 = alloc_page();
-    map_core(l2);
-    l3[0] = core_gpa(l2) | link;
-    area_l2 = alloc_page();
-    l3[1] = core_gpa(area_l2) | link;
+    l3 = new_table(&hv_entries[HV_CORE]);
+    map_core(new_table(&l3[0]));
+    area_l2 = new_table(&l3[1]);
 
-    l3 = alloc_page();
-    hv_user_core = core_gpa(l3) | link;
-    l2 = alloc_page();
-    l3[0] = core_gpa(l2) | link;
-    l2[0] = core_gpa(map_code(alloc_page())) | link;
-    user_area_l2 = alloc_page();
-    l3[1] = core_gpa(user_area_l2) | link;
+    l3 = new_table(&hv_user_core);
+    l2 = new_table(&l3[0]);
+    map_code(new_table(&l2[0]));
+    user_area_l2 = new_table(&l3[1]);
 
-    l3 = alloc_page();
-    hv_entries[HV_M2P] = core_gpa(l3) | link;
+    l3 = new_table(&hv_entries[HV_M2P]);
     for (u64 off = 0; off < boot_info->m2p_size; off += TABLES_2M) {
         if (!(off & 0x3fffffff)) {
-            l2 = alloc_page();
-            l3[off >> 30] = core_gpa(l2) | link;
+            l2 = new_table(&l3[off >> 30]);
         }
         /* Read-only for the guest; the monitor has its own mapping */
         l2[off >> 21 & 511] = (tables + off) | data;
     }
 
-    l3 = alloc_page();
-    hv_entries[HV_DIRECT] = core_gpa(l3) | link;
+    l3 = new_table(&hv_entries[HV_DIRECT]);
     for (u64 gpa = 0; gpa < end; gpa += TABLES_2M) {
         if (!(gpa & 0x3fffffff)) {
-            l2 = alloc_page();
-            l3[gpa >> 30] = core_gpa(l2) | link;
+            l2 = new_table(&l3[gpa >> 30]);
         }
         if (gpa < XENPV_HOLE_START + XENPV_CORE_SIZE ||
             gpa >= XENPV_HOLE_END) {

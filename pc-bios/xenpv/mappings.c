@@ -36,14 +36,22 @@ u64 core_pte(ulong virt)
     return virt < (ulong)rodata_end ? pte | nx : pte | nx | PTE_RW;
 }
 
+/* Of the monitor's own: the entry leads to it, with all rights but the guest's */
+u64 *new_table(u64 *entry)
+{
+    u64 *table = alloc_page();
+
+    *entry = core_gpa(table) | PTE_P | PTE_RW | PTE_A;
+    return table;
+}
+
 void map_core(u64 *l2)
 {
-    u64 *l1 = alloc_page();
+    u64 *l1 = new_table(&l2[0]);
 
     for (int i = 0; i < 512; i++) {
         l1[i] = core_pte(CORE_VIRT + i * PAGE_SIZE);
     }
-    l2[0] = core_gpa(l1) | PTE_P | PTE_RW | PTE_A;
     for (ulong i = 1; i < XENPV_CORE_SIZE / TABLES_2M; i++) {
         l2[i] = (XENPV_CORE_GPA + i * TABLES_2M) | nx | PTE_P | PTE_RW |
                 PTE_PSE | PTE_A | PTE_D;

@@ -44,6 +44,7 @@
 extern u64 hv_entries[HV_SLOT_END - HV_SLOT];
 extern u64 nx;                      /* PTE_NX, if the CPU has it */
 void set_m2p(ulong mfn, ulong pfn);
+u64 *new_table(u64 *entry);
 void map_core(u64 *l2);
 u64 core_pte(ulong virt);
 /* mappings-*.c: data has the bits of a superpage without the right to write */
