@@ -51,52 +51,6 @@ HYPERCALL(do_set_trap_table)
     }
 }
 
-static void set_callback(struct callback *cb, u16 cs, ulong ip)
-{
-    cb->cs = fix_selector(cs);
-    cb->ip = ip;
-}
-
-HYPERCALL(do_set_callbacks)
-{
-    struct vcpu *v = current_vcpu();
-
-    if (WORD == 4) {
-        set_callback(&v->event, a1, a2);
-        set_callback(&v->failsafe, a3, a4);
-        v->failsafe.masks = false;
-        return 0;
-    }
-    /* What is refused is left as it was, without a word */
-    if (canonical(a1)) {
-        set_callback(&v->event, RING1_CS, a1);
-    }
-    if (canonical(a2)) {
-        set_callback(&v->failsafe, RING1_CS, a2);
-        v->failsafe.masks = false;
-    }
-    if (canonical(a3)) {
-        v->syscall_cb = a3;
-        v->syscall_masks = 0;
-    }
-    return 0;
-}
-
-/* public/callback.h, which QEMU has no copy of */
-#define CALLBACKOP_register         0
-#define CALLBACKOP_unregister       1
-#define CALLBACKTYPE_event          0
-#define CALLBACKTYPE_failsafe       1
-#define CALLBACKTYPE_syscall        2
-#define CALLBACKTYPE_nmi            4
-#define CALLBACKTYPE_sysenter       5
-#define CALLBACKTYPE_syscall32      7
-#define CALLBACKF_mask_events       1
-struct callback_register {
-    u16 type, flags;
-    xen_callback_t address;
-};
-
 /* As if it were in the trap table: with events masked, by the usual CS */
 static void set_nmi_handler(struct vcpu *v, ulong ip)
 {
@@ -109,35 +63,30 @@ static void set_nmi_handler(struct vcpu *v, ulong ip)
     TI_SET_IF(ti, ip != 0);
 }
 
-static long register_callback(struct vcpu *v, const struct callback_register *r)
+long set_callback(struct vcpu *v, unsigned type, u16 cs, ulong ip, bool masks)
 {
-    bool masks = r->flags & CALLBACKF_mask_events;
-    ulong ip = callback_ip(&r->address);
-    u16 cs = callback_cs(&r->address);
+    const struct callback cb = { ip, fix_selector(cs), masks };
 
     if (!canonical(ip)) {
         return -EINVAL;
     }
-    switch (r->type) {
+    switch (type) {
     case CALLBACKTYPE_event:
-        set_callback(&v->event, cs, ip);
+        v->event = cb;
         return 0;
     case CALLBACKTYPE_failsafe:
-        set_callback(&v->failsafe, cs, ip);
-        v->failsafe.masks = masks;
+        v->failsafe = cb;
         return 0;
     case CALLBACKTYPE_nmi:
         set_nmi_handler(v, ip);
         return 0;
     case CALLBACKTYPE_sysenter:
-        set_callback(&v->sysenter, cs, ip);
-        v->sysenter.cs = ip ? v->sysenter.cs : 0;
-        v->sysenter.masks = masks;
+        v->sysenter = cb;
+        v->sysenter.cs = ip ? cb.cs : 0;
         return 0;
     case CALLBACKTYPE_syscall32:
         /* Without effect on 32-bit, where SYSCALL is not enabled */
-        set_callback(&v->syscall32, cs, ip);
-        v->syscall32.masks = masks;
+        v->syscall32 = cb;
         return 0;
     case CALLBACKTYPE_syscall:
         if (WORD == 4) {
@@ -150,6 +99,31 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
     return -ENOSYS;
 }
 
+HYPERCALL(do_set_callbacks)
+{
+    struct vcpu *v = current_vcpu();
+
+    /* What is refused is left as it was, without a word */
+    if (WORD == 4) {
+        set_callback(v, CALLBACKTYPE_event, a1, a2, false);
+        set_callback(v, CALLBACKTYPE_failsafe, a3, a4, false);
+    } else {
+        set_callback(v, CALLBACKTYPE_event, RING1_CS, a1, false);
+        set_callback(v, CALLBACKTYPE_failsafe, RING1_CS, a2, false);
+        set_callback(v, CALLBACKTYPE_syscall, RING1_CS, a3, false);
+    }
+    return 0;
+}
+
+/* public/callback.h */
+#define CALLBACKOP_register         0
+#define CALLBACKOP_unregister       1
+#define CALLBACKF_mask_events       1
+struct callback_register {
+    u16 type, flags;
+    xen_callback_t address;
+};
+
 HYPERCALL(do_callback_op)
 {
     struct vcpu *v = current_vcpu();
@@ -160,7 +134,9 @@ HYPERCALL(do_callback_op)
         if (copy_from_guest(&r, a2, sizeof(r))) {
             return -EFAULT;
         }
-        return register_callback(v, &r);
+        return set_callback(v, r.type, callback_cs(&r.address),
+                            callback_ip(&r.address),
+                            r.flags & CALLBACKF_mask_events);
     case CALLBACKOP_unregister:
         if (copy_from_guest(&r, a2, 4)) {
             return -EFAULT;
@@ -195,11 +171,7 @@ HYPERCALL(do_nmi_op)
         if (copy_from_guest(&handler, a2, sizeof(handler))) {
             return -EFAULT;
         }
-        if (!canonical(handler)) {
-            return -EINVAL;
-        }
-        set_nmi_handler(v, handler);
-        return 0;
+        return set_callback(v, CALLBACKTYPE_nmi, 0, handler, true);
     case XENNMI_unregister_callback:
         set_nmi_handler(v, 0);
         return 0;

@@ -251,8 +251,13 @@ static __always_inline void append(u32 list, u32 port)
     }
 }
 
-/* To another list than last time, or they are just being changed */
-static noinline void link_event_slow(u32 port)
+/*
+ * A port that is pending and not masked, onto its list. Xen's rule: the port is
+ * on it when a second send of the same event returns; so each of them takes the
+ * lock. It is on two vCPUs' lists for a moment if the last time it was on another
+ * one's, and both may just be changed.
+ */
+static noinline void link_event(u32 port)
 {
     u32 last, list;
     u16 old;
@@ -261,50 +266,30 @@ static noinline void link_event_slow(u32 port)
         last = fifo_queued[port] & QUEUED_LIST;
         list = list_of(event_head(port));
         lock_lists(list >> 4, last >> 4);
-        if (last == (fifo_queued[port] & QUEUED_LIST) &&
-            list == list_of(event_head(port))) {
+        if (likely(last == (fifo_queued[port] & QUEUED_LIST) &&
+                   list == list_of(event_head(port)))) {
             break;
         }
         unlock_lists(list >> 4, last >> 4);
     }
-    if (test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port))) {
+    if (unlikely(test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port)))) {
         unlock_lists(list >> 4, last >> 4);
         return;
     }
-    /* As its tail it would lead from that list to this one */
-    if (list != last && fifo_tail[last] == port) {
-        fifo_tail[last] = 0;
-    }
-    old = fifo_queued[port];
-    while (!__atomic_compare_exchange_n(&fifo_queued[port], &old,
-                                        (old & ~QUEUED_LIST) | list, false,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-    }
-    if (last >> 4 != list >> 4) {
-        spin_unlock(&fifo_lock[last >> 4]);
-    }
-    append(list, port);
-}
-
-/*
- * A port that is pending and not masked, onto its list. Xen's rule: the port is
- * on it when a second send of the same event returns; so each of them takes the
- * lock.
- */
-static noinline void link_event(u32 port)
-{
-    u32 list = list_of(event_head(port));
-
-    spin_lock(&fifo_lock[list >> 4]);
-    if (unlikely(fifo_queued[port] != list ||
-                 list_of(event_head(port)) != list)) {
-        spin_unlock(&fifo_lock[list >> 4]);
-        link_event_slow(port);
-        return;
-    }
-    if (unlikely(test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port)))) {
-        spin_unlock(&fifo_lock[list >> 4]);
-        return;
+    if (unlikely(list != last)) {
+        /* As its tail it would lead from that list to this one */
+        if (fifo_tail[last] == port) {
+            fifo_tail[last] = 0;
+        }
+        old = fifo_queued[port];
+        while (!__atomic_compare_exchange_n(&fifo_queued[port], &old,
+                                            (old & ~QUEUED_LIST) | list, false,
+                                            __ATOMIC_SEQ_CST,
+                                            __ATOMIC_SEQ_CST)) {
+        }
+        if (last >> 4 != list >> 4) {
+            spin_unlock(&fifo_lock[last >> 4]);
+        }
     }
     append(list, port);
 }
@@ -425,10 +410,10 @@ static inline u32 take_half(uint64_t *word, unsigned half)
     return __atomic_exchange_n((u32 *)word + half, 0, __ATOMIC_SEQ_CST);
 }
 
-static void take_word(struct xenpv_incoming *in, u32 word)
+static void take_word(u32 word)
 {
     for (unsigned half = 0; half < 2; half++) {
-        u32 bits = take_half(&in->ports[word], half);
+        u32 bits = take_half(&incoming->ports[word], half);
 
         for (; bits; bits &= bits - 1) {
             take_port(word * 64 + half * 32 + __builtin_ctz(bits));
@@ -438,9 +423,7 @@ static void take_word(struct xenpv_incoming *in, u32 word)
 
 void take_incoming(struct vcpu *v)
 {
-    struct xenpv_incoming *in =
-        (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING);
-    u32 *summary = &in->vcpu[v->id].summary;
+    u32 *summary = &incoming->vcpu[v->id].summary;
     u32 some;
 
     while ((some = __atomic_exchange_n(summary, 0, __ATOMIC_SEQ_CST))) {
@@ -448,13 +431,13 @@ void take_incoming(struct vcpu *v)
             unsigned s = __builtin_ctz(some);
 
             for (unsigned half = 0; half < 2; half++) {
-                u32 words = take_half(&in->vcpu[v->id].words[s], half);
+                u32 words = take_half(&incoming->vcpu[v->id].words[s], half);
 
                 if (words) {
                     v->told_backend = false;
                 }
                 for (; words; words &= words - 1) {
-                    take_word(in, s * 64 + half * 32 + __builtin_ctz(words));
+                    take_word(s * 64 + half * 32 + __builtin_ctz(words));
                 }
             }
         }
@@ -467,12 +450,10 @@ void take_incoming(struct vcpu *v)
  */
 static void send_to_backend(u32 port)
 {
-    struct xenpv_incoming *in =
-        (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING);
     struct vcpu *v = current_vcpu();
 
     v->told_backend = true;
-    __atomic_fetch_or(&in->vcpu[v->id].summary, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&incoming->vcpu[v->id].summary, 1, __ATOMIC_SEQ_CST);
     outl(XENPV_IO_BASE + XENPV_IO_SEND, port);
     take_incoming(v);
 }
@@ -483,10 +464,8 @@ static void send_to_backend(u32 port)
  */
 bool poll_incoming(struct vcpu *v, u64 until)
 {
-    struct xenpv_incoming *in =
-        (struct xenpv_incoming *)(CORE_VIRT + XENPV_CORE_INCOMING);
-    volatile u32 *summary = &in->vcpu[v->id].summary;
-    volatile u32 *words = (volatile u32 *)&in->vcpu[v->id].words[0];
+    volatile u32 *summary = &incoming->vcpu[v->id].summary;
+    volatile u32 *words = (volatile u32 *)&incoming->vcpu[v->id].words[0];
     bool some;
 
     __atomic_fetch_or(summary, 1, __ATOMIC_SEQ_CST);

@@ -46,9 +46,6 @@ static void vcpu_create(u32 id)
     v->vcpu_info->evtchn_upcall_mask = 1;
     v->runstate.state = id ? RUNSTATE_offline : RUNSTATE_running;
     v->flush = FLUSH_NONE;
-    if (id) {
-        v->start = alloc_page();
-    }
     vcpus[id] = v;
 }
 

@@ -73,17 +73,7 @@ ulong find_fixup(ulong ip)
     return 0;
 }
 
-/* 64-bit arithmetic that 32-bit code has no instruction for */
-
-u64 mul_shift(u64 a, u32 mul, u32 shift)
-{
-    u64 lo = (u64)(u32)a * mul;
-    u64 hi = (a >> 32) * mul + (lo >> 32);
-
-    /* hi:lo is the product of 96 bits */
-    return shift == 32 ? hi : (hi << (32 - shift)) | ((u32)lo >> shift);
-}
-
+/* 32-bit code has no instruction for it, and no library */
 u64 div64(u64 n, u32 d)
 {
     u32 hi = n >> 32, lo = n, q_hi = hi / d, q_lo, rem = hi % d;

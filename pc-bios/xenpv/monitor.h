@@ -155,12 +155,12 @@ struct vcpu {
     u32 time_version;           /* which that is */
     u64 poll_deadline;
     u64 time_update;            /* likewise: .vcpu_info's time is to be written */
-    struct start *start;        /* VCPUOP_initialise's, until it has started */
-
     struct top_pair {           /* 64-bit: base tables, the kernel's and user */
         ulong top, user;        /* mode's, found to be the same below 2^47, */
         u32 changes;            /* as of which change of any */
     } top_pairs[8];
+    /* VCPUOP_initialise's, which it starts with */
+    struct vcpu_guest_context start __attribute__((aligned(16)));
     u64 *pdpt;                  /* 32-bit: the top level that CR3 points to */
     u32 window[AREA_WINDOW_PAGES];  /* likewise: mfn of each window page, or ~0 */
 };
@@ -215,6 +215,7 @@ extern char image_start[];
 #define fifo      ((volatile struct xenpv_fifo *)(image_start + XENPV_CORE_FIFO))
 #define virqs     ((volatile struct xenpv_virqs *)(image_start + \
                                                    XENPV_CORE_VIRQS))
+#define incoming  ((struct xenpv_incoming *)(image_start + XENPV_CORE_INCOMING))
 
 /* Domain 0 exists, too; for all that can be seen here nobody else does */
 static inline bool domid_is_own(u16 domid)
@@ -337,7 +338,6 @@ void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
 /* %s %u %x, with l; %p is a ulong in full width */
 void printk(const char *fmt, ...);
-u64 mul_shift(u64 a, u32 mul, u32 shift);       /* a * mul >> shift */
 u64 div64(u64 n, u32 d);
 void *alloc_page(void);                         /* zeroed */
 /* Ends the domain as crashed: the guest did what no Xen guest may do */

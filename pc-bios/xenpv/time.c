@@ -71,6 +71,12 @@ void init_time(struct vcpu *v)
     }
 }
 
+/* a * mul >> 32, of a product that may have 96 bits */
+static u64 mul_frac(u64 a, u32 mul)
+{
+    return (a >> 32) * mul + ((u64)(u32)a * mul >> 32);
+}
+
 u64 system_time(void)
 {
     volatile struct vcpu_time_info *t = &current_vcpu()->vcpu_info->time;
@@ -86,7 +92,7 @@ u64 system_time(void)
         } else {
             delta >>= -t->tsc_shift & 63;
         }
-        time = t->system_time + mul_shift(delta, t->tsc_to_system_mul, 32);
+        time = t->system_time + mul_frac(delta, t->tsc_to_system_mul);
         barrier();
     } while (((version & 1) || version != t->version) && ++tries < 100);
     return time;

@@ -33,6 +33,18 @@ static inline u16 fix_selector(u16 sel)
     return sel & 3 ? sel : sel | 1;
 }
 
+/*
+ * callbacks.c. What a guest can name a handler of, as in public/callback.h, which
+ * QEMU has no copy of. 0, or minus Xen's errno, and all is as it was.
+ */
+#define CALLBACKTYPE_event          0
+#define CALLBACKTYPE_failsafe       1
+#define CALLBACKTYPE_syscall        2
+#define CALLBACKTYPE_nmi            4
+#define CALLBACKTYPE_sysenter       5
+#define CALLBACKTYPE_syscall32      7
+long set_callback(struct vcpu *v, unsigned type, u16 cs, ulong ip, bool masks);
+
 /* idt.c */
 #define GATE_INTERRUPT  0xe
 void set_own_gate(struct vcpu *v, u8 vector);

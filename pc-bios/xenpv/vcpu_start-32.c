@@ -5,28 +5,31 @@
  */
 
 #include "vcpu_start.h"
-#include "traps.h"
 
-bool get_context_of_width(struct start *st, ulong arg)
+/* There is no address that would be nobody's */
+bool context_is_valid(const struct vcpu_guest_context *c)
 {
-    return !copy_from_guest(st->callbacks, CONTEXT(arg, event_callback_cs),
-                            4 * sizeof(ulong));
+    return true;
 }
 
-void set_regs_of_width(struct vcpu *v, const struct cpu_user_regs *user,
-                       ulong flags)
+void set_start_callbacks(struct vcpu *v)
 {
-    v->start->regs.cs = fix_selector(user->cs);
-    v->start->regs.ss = fix_selector(user->ss);
+    const struct vcpu_guest_context *c = &v->start;
+
+    set_callback(v, CALLBACKTYPE_event, c->event_callback_cs,
+                 c->event_callback_eip, false);
+    set_callback(v, CALLBACKTYPE_failsafe, c->failsafe_callback_cs,
+                 c->failsafe_callback_eip,
+                 c->flags & VGCF_failsafe_disables_events);
 }
 
-void set_callbacks_of_width(struct vcpu *v, ulong flags)
+void load_start_of_width(struct vcpu *v, struct regs *regs)
 {
-    v->event.cs = fix_selector(v->start->callbacks[0]);
-    v->event.ip = v->start->callbacks[1];
-    v->failsafe.cs = fix_selector(v->start->callbacks[2]);
-    v->failsafe.ip = v->start->callbacks[3];
-    v->failsafe.masks = flags & VGCF_failsafe_disables_events;
+    const struct cpu_user_regs *user = &v->start.user_regs;
+
+    regs->cs = fix_selector(user->cs);
+    regs->ss = fix_selector(user->ss);
+    load_data_segments(regs, user->ds, user->es, user->fs, user->gs);
 }
 
 /* DS and ES are loaded when the guest is entered */

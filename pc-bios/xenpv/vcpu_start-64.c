@@ -5,19 +5,41 @@
  */
 
 #include "vcpu_start.h"
+#include "msr.h"
 
-bool get_context_of_width(struct start *st, ulong arg)
+/* As Xen's arch_set_info_guest demands it of addresses, and of the mode */
+bool context_is_valid(const struct vcpu_guest_context *c)
 {
-    return !copy_from_guest(st->callbacks, CONTEXT(arg, event_callback_eip),
-                            3 * sizeof(ulong)) &&
-           !copy_from_guest(st->bases, CONTEXT(arg, fs_base),
-                            sizeof(st->bases));
+    for (unsigned i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++) {
+        if (!canonical(c->trap_ctxt[i].address)) {
+            return false;
+        }
+    }
+    return canonical(c->user_regs.rip) && canonical(c->user_regs.rsp) &&
+           canonical(c->kernel_sp) && canonical(c->ldt_base) &&
+           access_ok(c->ldt_base, 1) &&
+           canonical(c->event_callback_eip) &&
+           canonical(c->failsafe_callback_eip) &&
+           canonical(c->syscall_callback_eip) && canonical(c->fs_base) &&
+           canonical(c->gs_base_kernel) && canonical(c->gs_base_user) &&
+           ((c->flags & VGCF_IN_KERNEL) || c->ctrlreg[1]);
 }
 
-void set_regs_of_width(struct vcpu *v, const struct cpu_user_regs *user,
-                       ulong flags)
+void set_start_callbacks(struct vcpu *v)
 {
-    struct regs *regs = &v->start->regs;
+    const struct vcpu_guest_context *c = &v->start;
+
+    set_callback(v, CALLBACKTYPE_event, RING1_CS, c->event_callback_eip, false);
+    set_callback(v, CALLBACKTYPE_failsafe, RING1_CS, c->failsafe_callback_eip,
+                 c->flags & VGCF_failsafe_disables_events);
+    set_callback(v, CALLBACKTYPE_syscall, RING1_CS, c->syscall_callback_eip,
+                 c->flags & VGCF_syscall_disables_events);
+}
+
+void load_start_of_width(struct vcpu *v, struct regs *regs)
+{
+    const struct vcpu_guest_context *c = &v->start;
+    const struct cpu_user_regs *user = &c->user_regs;
 
     regs->r8 = user->r8;
     regs->r9 = user->r9;
@@ -27,19 +49,13 @@ void set_regs_of_width(struct vcpu *v, const struct cpu_user_regs *user,
     regs->r13 = user->r13;
     regs->r14 = user->r14;
     regs->r15 = user->r15;
-    v->mode = flags & VGCF_IN_KERNEL ? V_MODE_KERNEL : 0;
+    v->mode = c->flags & VGCF_IN_KERNEL ? V_MODE_KERNEL : 0;
     regs->cs = v->mode ? RING1_CS : user->cs | 3;
     regs->ss = v->mode ? RING1_SS : user->ss | 3;
-}
-
-void set_callbacks_of_width(struct vcpu *v, ulong flags)
-{
-    v->event.cs = v->failsafe.cs = RING1_CS;
-    v->event.ip = v->start->callbacks[0];
-    v->failsafe.ip = v->start->callbacks[1];
-    v->failsafe.masks = flags & VGCF_failsafe_disables_events;
-    v->syscall_cb = v->start->callbacks[2];
-    v->syscall_masks = flags & VGCF_syscall_disables_events ? 1 : 0;
+    load_data_segments(regs, user->ds, user->es, user->fs, user->gs);
+    wrmsr(MSR_FS_BASE, c->fs_base);
+    wrmsr(MSR_GS_BASE, c->gs_base_kernel);
+    wrmsr(MSR_KERNEL_GS_BASE, c->gs_base_user);
 }
 
 void load_data_segments(struct regs *regs, u16 ds, u16 es, u16 fs, u16 gs)

@@ -1,6 +1,5 @@
 /*
- * With what a vCPU starts: struct vcpu_guest_context, as far as it is not in struct
- * vcpu at once
+ * What vcpu_start.c and its files for each width share
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,18 +7,7 @@
 #ifndef XENPV_VCPU_START_H
 #define XENPV_VCPU_START_H
 
-#include "monitor.h"
-
-struct start {
-    u8 fpu[512] __attribute__((aligned(16)));
-    struct regs regs;
-    bool fpu_valid;
-    u16 ds, es, fs, gs;
-    ulong ldt_base, ldt_ents;
-    ulong callbacks[4];     /* the event's and failsafe's, as this width has them */
-    u64 bases[3];           /* 64-bit: of FS, GS in the kernel, GS in user mode */
-};
-_Static_assert(sizeof(struct start) <= PAGE_SIZE, "");
+#include "traps.h"
 
 /* A selector that cannot be loaded is null */
 #define LOAD_SEGMENT(name, sel) \
@@ -32,17 +20,9 @@ _Static_assert(sizeof(struct start) <= PAGE_SIZE, "");
                      : "+r" (sel_)); \
     } while (0)
 
-/* Where a member of the guest's struct vcpu_guest_context at arg is */
-#define CONTEXT(arg, field) \
-    ((arg) + offsetof(struct vcpu_guest_context, field))
-#define GET_CONTEXT(to, arg, field) \
-    copy_from_guest(to, CONTEXT(arg, field), \
-                    sizeof(((struct vcpu_guest_context *)0)->field))
-
-/* vcpu_start-*.c: what of the context differs by width. False: a fault */
-bool get_context_of_width(struct start *st, ulong arg);
-void set_regs_of_width(struct vcpu *v, const struct cpu_user_regs *user,
-                       ulong flags);
-void set_callbacks_of_width(struct vcpu *v, ulong flags);
+/* vcpu_start-*.c: what of v->start differs by width */
+bool context_is_valid(const struct vcpu_guest_context *c);
+void set_start_callbacks(struct vcpu *v);
+void load_start_of_width(struct vcpu *v, struct regs *regs);
 
 #endif
