@@ -83,40 +83,30 @@ void emulate_cpuid(struct vcpu *v, struct regs *regs)
 /* ud2; .ascii "xen"; cpuid, from the kernel or from a program */
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
 {
-    const u64 code = 0xa20f6e65780b0fULL;       /* and any eighth byte */
-    u64 bytes = 0;
-    ulong ip = regs->ip, lo, hi;
+    ulong ip = regs->ip;
+    u32 first, last, leaf = regs->ax;
 
-    if (unlikely(!access_ok(ip, 8))) {
+    if (unlikely(!access_ok(ip, 7))) {
         return false;
     }
-    GET_GUEST(lo, ip, end_of_page);
-    bytes = lo;
-    if (WORD == 4) {
-        GET_GUEST(hi, ip + 4, end_of_page);
-        bytes |= (u64)hi << 32;
-    }
-compare:
-    if (likely((bytes ^ code) << 8)) {
+    GET_GUEST32(first, ip, other);
+    if (likely(first != 0x65780b0f)) {
         return false;
     }
-    {
-        u32 leaf = regs->ax;
-
-        emulate_cpuid(v, regs);
-        /*
-         * To a PV kernel Xen shows its own CR4.OSXSAVE here, and Linux takes
-         * that for leave to use XSAVE.
-         */
-        if (leaf == 1 && in_kernel(v, regs) && (regs->cx & CPUID1_XSAVE)) {
-            regs->cx |= CPUID1_OSXSAVE;
-        }
+    GET_GUEST32(last, ip + 3, other);
+    if (last != 0xa20f6e65) {
+        return false;
+    }
+    emulate_cpuid(v, regs);
+    /*
+     * To a PV kernel Xen shows its own CR4.OSXSAVE here, and Linux takes that for
+     * leave to use XSAVE.
+     */
+    if (leaf == 1 && in_kernel(v, regs) && (regs->cx & CPUID1_XSAVE)) {
+        regs->cx |= CPUID1_OSXSAVE;
     }
     instruction_done(v, regs, ip + 7);
     return true;
-end_of_page:
-    if (copy_from_guest(&bytes, ip, 7)) {
-        return false;
-    }
-    goto compare;
+other:
+    return false;
 }

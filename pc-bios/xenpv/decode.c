@@ -9,25 +9,17 @@
 
 #include "emulate.h"
 
-static inline bool fetch(struct insn *in, struct regs *regs)
+/* As many bytes as an instruction can have, or those that this page has left */
+static bool fetch(struct insn *in, struct regs *regs)
 {
-    ulong *words = (ulong *)in->bytes;
+    const ulong rest = -regs->ip & (PAGE_SIZE - 1);
 
     *in = (struct insn) { .op_size = 4, .avail = 15 };
-    GET_GUEST(words[0], regs->ip, end_of_page);
-    GET_GUEST(words[1], regs->ip + WORD, end_of_page);
-    if (WORD == 4) {
-        GET_GUEST(words[2], regs->ip + 2 * WORD, end_of_page);
-        GET_GUEST(words[3], regs->ip + 3 * WORD, end_of_page);
+    if (!copy_from_guest(in->bytes, regs->ip, 15)) {
+        return true;
     }
-    return true;
-end_of_page:
-    for (in->avail = 0; in->avail < 15; in->avail++) {
-        if (copy_from_guest(in->bytes + in->avail, regs->ip + in->avail, 1)) {
-            break;
-        }
-    }
-    return in->avail;
+    in->avail = rest;
+    return rest < 15 && !copy_from_guest(in->bytes, regs->ip, rest);
 }
 
 bool decode_prefixes(struct insn *in, struct regs *regs)

@@ -54,17 +54,10 @@ dispatch_hypercall:
     ja .Labove_17
 
     /* 0 to 16 */
-#ifdef __x86_64__
-    IS(stack_switch)
-    IS(fpu_taskswitch)
-    IS(update_va_mapping)
-    IS(multicall)
-#else
     IS(update_va_mapping)
     IS(stack_switch)
     IS(multicall)
     IS(fpu_taskswitch)
-#endif
     cmp $__HYPERVISOR_platform_op, NR
     ja .Labove_7
     IS(set_trap_table)

@@ -82,6 +82,25 @@ start:
     add $8, %rsp
     .endm
 
+    /* A hypercall's arguments, which it keeps */
+    .macro SAVE_ARGUMENTS
+    push %rdi
+    push %rsi
+    push %rdx
+    push %r10
+    push %r8
+    push %r9
+    .endm
+
+    .macro RESTORE_ARGUMENTS
+    pop %r9
+    pop %r8
+    pop %r10
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    .endm
+
     /*
      * CR3 at a border between the guest's modes: to is V_KERNEL_CR3 or V_USER_CR3,
      * other the other one. v: where struct vcpu is, from the register reg.
@@ -509,26 +528,16 @@ syscall_entry:
     je user_syscall
     cmp $HYPERCALL_IRET, %rax
     je iret_of_guest
-    /* The frame to return by, and what a hypercall keeps */
+    /* The frame to return by */
     push $RING1_SS
     push V(V_SCRATCH) + 8(%rsp)
     push %r11
     push $RING1_CS
     push %rcx
-    push %rdi
-    push %rsi
-    push %rdx
-    push %r10
-    push %r8
-    push %r9
+    SAVE_ARGUMENTS
     mov %r10, %rcx
     call dispatch_hypercall
-    pop %r9
-    pop %r8
-    pop %r10
-    pop %rdx
-    pop %rsi
-    pop %rdi
+    RESTORE_ARGUMENTS
     mov 5 * 8 + V(V_VCPU_INFO)(%rsp), %rcx
     cmpb $0, (%rcx)             /* upcall_pending */
     jne hypercall_pending
@@ -548,12 +557,7 @@ hypercall_pending:
      */
     .globl iret_of_multicall
 iret_of_multicall:
-    pop %r9
-    pop %r8
-    pop %r10
-    pop %rdx
-    pop %rsi
-    pop %rdi
+    RESTORE_ARGUMENTS
     add $5 * 8, %rsp
     .align 16
 iret_of_guest:

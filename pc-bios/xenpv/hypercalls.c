@@ -207,40 +207,22 @@ void end_nmi(void)
     }
 }
 
-static noinline long long_multicall(ulong list, u32 nr)
-{
-    if (nr > ~0UL / sizeof(struct multicall_entry) ||
-        !access_ok(list, nr * sizeof(struct multicall_entry))) {
-        return -EFAULT;
-    }
-    for (;;) {
-        u32 part = nr < PART_OF_BATCH ? nr : PART_OF_BATCH;
-        long ret = do_multicall(list, part, 0, 0, 0);
-
-        nr -= part;
-        if (ret || !nr) {
-            return ret;
-        }
-        let_interrupts_in();
-        list += part * sizeof(struct multicall_entry);
-    }
-}
-
 HYPERCALL(do_multicall)
 {
     struct multicall_entry *call = (void *)a1;
-    ulong end = a1 + (u32)a2 * sizeof(*call);
+    u32 nr = a2;
 
-    if (unlikely((u32)a2 > PART_OF_BATCH)) {
-        return long_multicall(a1, a2);
-    }
-    if (unlikely(end < a1 || !access_ok(a1, end - a1))) {
+    if (unlikely(nr > ~0UL / sizeof(*call) ||
+                 !access_ok(a1, nr * sizeof(*call)))) {
         return -EFAULT;
     }
-    for (; (ulong)call < end; call++) {
+    for (; nr; nr--, call++) {
         ulong op, b1, b2, b3, b4, b5;
         long ret;
 
+        if (unlikely(nr % PART_OF_BATCH == 0)) {
+            let_interrupts_in();
+        }
         GET_GUEST(op, &call->op, fault);
         GET_GUEST(b1, &call->args[0], fault);
         GET_GUEST(b2, &call->args[1], fault);

@@ -198,7 +198,6 @@ static long shutdown(u32 reason)
 void timer_interrupt(struct vcpu *v)
 {
     u64 now = system_time();
-    bool others = false;
 
     v->timer_set = 0;
     if (v->timer_deadline && now >= v->timer_deadline) {
@@ -225,12 +224,8 @@ void timer_interrupt(struct vcpu *v)
         if (unlikely(watchdogs[i].vcpu == v && now >= watchdogs[i].deadline)) {
             shutdown(SHUTDOWN_watchdog);
         }
-        others |= watchdogs[i].vcpu == v;
     }
-    if (v->timer_deadline || v->periodic_ns || v->poll_deadline ||
-        v->time_update || others) {
-        program_timer(v, now);
-    }
+    program_timer(v, now);
 }
 
 /* VCPUOP_set_periodic_timer, on the vCPU itself; 0: none */
