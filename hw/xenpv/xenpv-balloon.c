@@ -48,13 +48,13 @@ struct XenPVBalloonState {
     int64_t meminfo_seconds;
 };
 
-/* In 32-bit monitors, too, one access: the upper half is 0 there for good */
+/* One access, of 32-bit hosts and monitors, too: the upper half is 0 for good */
 static void set_limit(XenPVBalloonState *s)
 {
-    uint64_t *max = xenpv_core_ptr(s->core, XENPV_CORE_BOOT_INFO +
+    uint32_t *max = xenpv_core_ptr(s->core, XENPV_CORE_BOOT_INFO +
                                    offsetof(struct xenpv_boot_info, max_pages));
 
-    qatomic_set(max, cpu_to_le64(s->target >> XENPV_PAGE_SHIFT));
+    qatomic_set(max, cpu_to_le32(s->target >> XENPV_PAGE_SHIFT));
     xenpv_memory_written(max, sizeof(*max));
 }
 
@@ -86,7 +86,7 @@ static int64_t call_memory(void *opaque, unsigned vcpu, uint32_t cmd,
     uint32_t nr = le32_to_cpu(r->nr_frames);
     uint32_t given = *size;
 
-    QEMU_BUILD_BUG_ON(sizeof(*r) > XENPV_CALL_DATA_SIZE);
+
     *size = 0;
     if (cmd || nr > XENPV_RESERVATION_FRAMES ||
         given < offsetof(struct xenpv_reservation, frames[nr]) ||

@@ -247,7 +247,7 @@ const char xenpv_blkif_bad_op[] = "operation";
 /* What is wrong with a request, or NULL. From here on it has its size. */
 const char *xenpv_blkif_check_request(XenBlockDataPlane *dp, BlkifRequest *req)
 {
-    uint64_t sectors = qatomic_read(&dp->sectors);
+    uint64_t sectors = stat64_get(&dp->sectors);
 
     switch (req->op) {
     case BLKIF_OP_READ:

@@ -13,6 +13,7 @@
 #define HW_XENPV_BLKIF_H
 
 #include "qemu/queue.h"
+#include "qemu/stats64.h"
 #include "hw/block/dataplane/xen-block.h"
 #include "hw/block/xen_blkif.h"
 #include "hw/xen/interface/io/ring.h"
@@ -110,7 +111,7 @@ struct XenBlockDataPlane {
     /* Of both */
     bool drained, paused;               /* the main thread sets them */
     bool quiet;                         /* quiet_bh() will come, or has */
-    uint64_t sectors;                   /* likewise, of 512 bytes; atomic */
+    Stat64 sectors;                     /* likewise, of 512 bytes */
 };
 
 /* What is wrong with the operation; to be compared by its address */

@@ -623,8 +623,8 @@ static void set_sectors(XenBlockDataPlane *dp)
 {
     int64_t length = blk_getlength(dp->blk);
 
-    qatomic_set(&dp->sectors,
-                length < 0 ? 0 : length / XEN_BLKIF_SECTOR_SIZE);
+    stat64_set(&dp->sectors,
+               length < 0 ? 0 : length / XEN_BLKIF_SECTOR_SIZE);
 }
 
 /* As blkback does it: the state, written once more, makes the front end look */
@@ -635,7 +635,7 @@ static void resize_bh(void *opaque)
     set_sectors(dp);
     xenpv_block_write_params(dp->xendev, dp->blk);
     xen_device_backend_printf(dp->xendev, "sectors", "%" PRIu64,
-                              qatomic_read(&dp->sectors));
+                              stat64_get(&dp->sectors));
     xen_device_backend_printf(dp->xendev, "state", "%u",
                               xen_device_backend_get_state(dp->xendev));
 }
