@@ -3,7 +3,8 @@
  *
  * Sources needed beside this file: tools/xenpv/disk.c, tools/xenpv/lvm.c,
  * tools/xenpv/rules.c, tools/xenpv/menu.c, hw/xenpv/xenpv-text.c,
- * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and hw/xenpv/xenpv-unpack.c.
+ * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
+ * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *
  * The disk is a stranger's. A broken reader would never come to an end, take
  * all memory, or look for a partition where it is not. The disks here are made

@@ -2,7 +2,8 @@
  * Unit test of the memory that the xenpv-kvm machine's domain builder makes
  *
  * Sources needed beside this file: hw/xenpv/xenpv-domain-builder.c,
- * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c, hw/xenpv/xenpv-unpack.c and
+ * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
+ * hw/xenpv/xenpv-elf-notes.c, hw/xenpv/xenpv-unpack.c and
  * hw/xenpv/xenpv-text.c. No device, no vCPU: guest memory is a table of frames
  * that are allocated when the builder asks for them.
  *

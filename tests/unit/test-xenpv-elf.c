@@ -2,7 +2,8 @@
  * Unit test of what the xenpv-kvm machine understands of a kernel
  *
  * Sources needed beside this file: hw/xenpv/xenpv-kernel.c,
- * hw/xenpv/xenpv-elf.c, hw/xenpv/xenpv-unpack.c and hw/xenpv/xenpv-text.c.
+ * hw/xenpv/xenpv-elf.c, hw/xenpv/xenpv-elf-notes.c, hw/xenpv/xenpv-unpack.c and
+ * hw/xenpv/xenpv-text.c.
  *
  * A broken reader would show as a kernel that is refused, or dies before its
  * first message, in a different way for each kernel; or as a file that crashes

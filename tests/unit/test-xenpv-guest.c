@@ -6,8 +6,8 @@
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
  * tools/xenpv/menu.c,
- * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and
- * hw/xenpv/xenpv-unpack.c.
+ * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
+ * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *
  * A broken one would start a guest with other disks or less memory than its
  * owner wrote down, drop a setting without a word, or run what is in a

@@ -2,8 +2,8 @@
  * Unit test of how xenpv-convert --check reads a guest's menu
  *
  * Sources needed beside this file: tools/xenpv/rules.c, tools/xenpv/menu.c,
- * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and
- * hw/xenpv/xenpv-unpack.c.
+ * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
+ * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *
  * It has to come to the entry that PV GRUB boots, and to all that this needs. A
  * broken one says that a guest boots which then stops in front of GRUB, or

@@ -2,7 +2,8 @@
  * Unit test of how the xenpv-kvm machine reads and unpacks files
  *
  * Sources needed beside this file: hw/xenpv/xenpv-unpack.c,
- * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c and hw/xenpv/xenpv-text.c, with
+ * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
+ * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-text.c, with
  * zlib, bzip2, liblzma, lzo2, lz4 and zstd.
  *
  * A broken one would show as a kernel that is damaged, or as a file that
