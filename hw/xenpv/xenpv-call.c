@@ -103,6 +103,7 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
                              void *data, uint32_t *size)
 {
     XenPVCallState *s = opaque;
+    uint32_t had = *size;
 
     trace_xenpv_shutdown(cmd);
     *size = 0;
@@ -115,12 +116,7 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
         qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
         break;
     case SHUTDOWN_suspend:
-        /*
-         * The domain stays what it is, so when it is woken up it hears that this
-         * was cancelled: Linux' front ends then go on with what they have.
-         */
-        qemu_system_suspend_request();
-        return 1;
+        return xenpv_suspend(ldq_le_p(data), had == sizeof(uint64_t));
     case SHUTDOWN_watchdog:
         watchdog(s);
         break;
@@ -284,7 +280,6 @@ static void xenpv_call_realize(DeviceState *dev, Error **errp)
                           XENPV_IO_SIZE);
     memory_region_add_subregion(get_system_io(), XENPV_IO_BASE, &s->io);
     xenpv_call_register(s, XENPV_CALL_SHUTDOWN, call_shutdown, s);
-    qemu_register_wakeup_support();
     xenpv_call_register(s, XENPV_CALL_CRASH, call_crash, s);
 }
 

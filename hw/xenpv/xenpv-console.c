@@ -534,6 +534,11 @@ void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port)
     }
 }
 
+uint64_t xenpv_console_ring_mfn(XenPVConsoleState *s)
+{
+    return s->ring_mfn;
+}
+
 static int primary_pre_load(void *opaque)
 {
     XenPVConsoleState *s = opaque;

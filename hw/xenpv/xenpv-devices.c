@@ -8,6 +8,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "chardev/char.h"
 #include "hw/xenpv/xenpv-compat.h"
@@ -199,6 +201,7 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
         xenpv_vkbd_create(xenpv_vfb_create());
     }
     xenpv_standins_create(attach_console, d);
+    xenpv_suspend_init(cfg, d);
     return d;
 }
 
@@ -212,17 +215,49 @@ void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports)
     *ports = d->ports;
 }
 
-void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
-                         uint64_t xenstore_mfn)
+static void connect_rings(XenPVDevices *d, uint64_t xencons_mfn,
+                          uint64_t xenstore_mfn)
 {
-    xenpv_balloon_start(d->balloon);
-    xenpv_vcpus_start(d->vcpus);
     xenpv_gnttab_seed(d->gnttab, xencons_mfn, xenstore_mfn);
     xenpv_xenstore_start(d->xenstore, xenstore_mfn, d->ports.xenstore);
     xenpv_console_start(d->console, xencons_mfn, d->ports.console);
     xenpv_xenstore_printf(d->xenstore, "console/ring-ref", "%" PRIu64,
                           xencons_mfn);
     xenpv_xenstore_printf(d->xenstore, "console/port", "%u", d->ports.console);
+}
+
+void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
+                         uint64_t xenstore_mfn)
+{
+    xenpv_suspend_forget();
+    xenpv_balloon_start(d->balloon);
+    xenpv_vcpus_start(d->vcpus);
+    connect_rings(d, xencons_mfn, xenstore_mfn);
+}
+
+void xenpv_devices_reconnect(XenPVDevices *d, XenPVDevicePorts *ports,
+                             XenPVRings *rings)
+{
+    /* Those of the domain, which may have come from elsewhere */
+    rings->xencons_mfn = xenpv_console_ring_mfn(d->console);
+    rings->xenstore_mfn = xenpv_xenstore_ring_mfn(d->xenstore);
+    xenpv_devices_reset(d, ports);
+    connect_rings(d, rings->xencons_mfn, rings->xenstore_mfn);
+}
+
+void xenpv_devices_set_wall_clock(MemoryRegion *core, bool is_64bit)
+{
+    /* .wc_version, .wc_sec and .wc_nsec, after 32 vcpu_info and two bitmaps */
+    uint8_t *wc = (uint8_t *)xenpv_core_ptr(core, XENPV_CORE_SHARED_INFO) +
+                  32 * 64 + 2 * (is_64bit ? 512 : 128);
+    uint32_t version = (ldl_le_p(wc) | 1) + 1;
+    int64_t ns = g_get_real_time() * 1000 -
+                 qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+
+    stl_le_p(wc + 4, ns / NANOSECONDS_PER_SECOND);
+    stl_le_p(wc + 8, ns % NANOSECONDS_PER_SECOND);
+    stl_le_p(wc, version);
+    xenpv_memory_written(wc, 12);
 }
 
 /* Connect one back end, if it was connected where the domain comes from */

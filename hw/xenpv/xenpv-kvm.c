@@ -317,21 +317,6 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     xenpv_set_clock(s, info);
 }
 
-/* The guest's shared_info: all that is not zero at start is the wall clock */
-static void xenpv_fill_shared_info(XenPVKVMState *s)
-{
-    uint8_t *shared_info =
-        xenpv_memory_core(&s->memory, XENPV_CORE_SHARED_INFO);
-    /* offsets of wc_version, the same in both widths but for evtchn_* */
-    size_t wc = s->kernel->is_64bit ? 32 * 64 + 2 * 512 : 32 * 64 + 2 * 128;
-    int64_t ns = g_get_real_time() * 1000 -
-                 qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
-
-    stl_le_p(shared_info + wc + 4, ns / NANOSECONDS_PER_SECOND);
-    stl_le_p(shared_info + wc + 8, ns % NANOSECONDS_PER_SECOND);
-    stl_le_p(shared_info + wc, 2);
-}
-
 static void *builder_frame(void *opaque, uint64_t mfn)
 {
     return xenpv_frame_to_host(mfn);
@@ -374,7 +359,7 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     }
     xenpv_memory_reset_tables(&s->memory);
     xenpv_fill_boot_info(s, dom);
-    xenpv_fill_shared_info(s);
+    xenpv_devices_set_wall_clock(&s->memory.core, s->kernel->is_64bit);
     memory_region_set_dirty(&s->memory.core, 0, XENPV_CORE_SIZE);
     memory_region_set_dirty(s->memory.ram, 0,
                             memory_region_size(s->memory.ram));

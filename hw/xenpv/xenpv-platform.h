@@ -76,6 +76,15 @@ void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
 /* The region with XENPV_IO_SEND, where ioeventfds are put */
 MemoryRegion *xenpv_call_io(XenPVCallState *s);
 
+/*
+ * SHUTDOWN_suspend: the mailbox's .ret. @start_info_mfn is where the guest says
+ * that its start_info is, if it does say so.
+ */
+int64_t xenpv_suspend(uint64_t start_info_mfn, bool has_start_info);
+/* At the machine's init; and when a new domain is built: it is not suspended */
+void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d);
+void xenpv_suspend_forget(void);
+
 /* Event channels */
 void xenpv_evtchn_reset(XenPVEvtchnState *s);
 /* EVTCHNOP_alloc_unbound for the guest by its builder: the port, or 0 */
@@ -104,6 +113,7 @@ void xenpv_gnttab_written(uint32_t ref);
  */
 void xenpv_xenstore_reset(XenPVXenstoreState *s);
 void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port);
+uint64_t xenpv_xenstore_ring_mfn(XenPVXenstoreState *s);
 /*
  * Back ends that resume write what is there already, which is none of the guest's
  * business: while this is on, its watches do not fire.
@@ -131,6 +141,7 @@ void xenpv_vcpus_start(XenPVVcpusState *s);
 /* The primary console */
 void xenpv_console_reset(XenPVConsoleState *s);
 void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port);
+uint64_t xenpv_console_ring_mfn(XenPVConsoleState *s);
 /* Give it a character device, if it has none yet. False: it has one, or errp */
 bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp);
 

@@ -298,3 +298,8 @@ void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
                         XENSTORE_SERVER_FEATURE_ERROR);
     }
 }
+
+uint64_t xenpv_xenstore_ring_mfn(XenPVXenstoreState *s)
+{
+    return s->ring_mfn;
+}

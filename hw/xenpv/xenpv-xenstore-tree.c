@@ -137,11 +137,23 @@ int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
     return err;
 }
 
+/* By these the guest is asked for something once, not at each start from then on */
+static bool is_request(XenPVXenstoreState *s, const char *path)
+{
+    return xenpv_xenstore_below(path, s->home) &&
+           (!strcmp(path + strlen(s->home), "/control/shutdown") ||
+            !strcmp(path + strlen(s->home), "/control/sysrq"));
+}
+
 void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path)
 {
-    GByteArray *value = read_node(s, path);
+    GByteArray *value;
     GList *perms = NULL;
 
+    if (is_request(s, path)) {
+        return;
+    }
+    value = read_node(s, path);
     if (!value) {
         forget(s, path);
         return;

@@ -621,14 +621,8 @@ static long set_priority(const struct evtchn_set_priority *op)
 }
 
 /* All ports are closed, and the ABI is the 2-level one */
-static void after_reset(void)
+static void forget_lists(void)
 {
-    for (u32 port = 1; port < XENPV_NR_PORTS &&
-                       evtchns[port].state != XENPV_EVTCHN_INVALID; port++) {
-        if (evtchns[port].state == XENPV_EVTCHN_FREE) {
-            fifo_queued[port] = 0;
-        }
-    }
     for (u32 list = 0; list < ARRAY_SIZE(fifo_tail); list++) {
         spin_lock(&fifo_lock[list >> 4]);
         fifo_tail[list] = 0;
@@ -637,6 +631,25 @@ static void after_reset(void)
     spin_lock(&expand_lock);
     expanded = 0;
     spin_unlock(&expand_lock);
+}
+
+/* EVTCHNOP_reset. Another vCPU may have got a port since */
+static void after_reset(void)
+{
+    for (u32 port = 1; port < XENPV_NR_PORTS &&
+                       evtchns[port].state != XENPV_EVTCHN_INVALID; port++) {
+        if (evtchns[port].state == XENPV_EVTCHN_FREE) {
+            fifo_queued[port] = 0;
+        }
+    }
+    forget_lists();
+}
+
+/* The machine has made the table of ports anew */
+void forget_events(void)
+{
+    memset(fifo_queued, 0, XENPV_NR_PORTS * sizeof(*fifo_queued));
+    forget_lists();
 }
 
 static noinline long event_channel_op(u32 cmd, ulong arg)

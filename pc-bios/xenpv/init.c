@@ -16,6 +16,11 @@ struct vcpu *vcpus[XENPV_MAX_VCPUS];
 /* Of vCPUs beyond shared_info's, until the guest has placed its own */
 static struct vcpu_info no_vcpu_info;
 
+struct vcpu_info *first_vcpu_info(u32 id)
+{
+    return id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id] : &no_vcpu_info;
+}
+
 /* Make vCPU id's area and struct vcpu; its mapping exists already */
 static void vcpu_create(u32 id)
 {
@@ -40,8 +45,7 @@ static void vcpu_create(u32 id)
     v->idt = (struct gate *)(base + AREA_IDT * PAGE_SIZE);
     v->pdpt = (u64 *)(base + AREA_PDPT * PAGE_SIZE);
     memset(v->window, 0xff, sizeof(v->window));
-    v->vcpu_info = id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id]
-                                             : &no_vcpu_info;
+    v->vcpu_info = first_vcpu_info(id);
     v->vcpu_info_gpa = core_gpa(v->vcpu_info);
     v->vcpu_info->evtchn_upcall_mask = 1;
     v->runstate.state = id ? RUNSTATE_offline : RUNSTATE_running;

@@ -378,6 +378,9 @@ void run_first(void) __attribute__((noreturn));
 void run_first_on(ulong stack) __attribute__((noreturn));   /* entry-*.S */
 extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 
+/* Where a vCPU's vcpu_info is as long as the guest has not placed it */
+struct vcpu_info *first_vcpu_info(u32 id);
+
 /* traps.c */
 void do_trap(struct regs *regs);
 void deliver_events(struct regs *regs);
@@ -450,9 +453,15 @@ long poll_port(u32 port);
 void take_incoming(struct vcpu *v);
 bool poll_incoming(struct vcpu *v, u64 until);
 void raise_virq(struct vcpu *v, u32 virq);
+void forget_events(void);
 
 /* vcpu.c */
-#define REQUEST_NMI     1           /* struct vcpu's .requests */
+/* struct vcpu's .requests */
+#define REQUEST_NMI         1
+#define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
+#define REQUEST_MOVED       4       /* vcpu_info_moved() is to be called */
+void request(struct vcpu *v, u32 bits);
+void set_period(struct vcpu *v, u64 ns);
 void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
 void flush_others(u64 mask, ulong what);
 void flush_idle(void);
@@ -482,6 +491,7 @@ void apic_start_timer(u32 count);
 
 /* time.c */
 void init_time(struct vcpu *v);
+void init_wall_clock(void);
 void vcpu_info_moved(struct vcpu *v);
 void copy_time(struct vcpu *v);
 void update_time(struct vcpu *v, u64 now);
@@ -489,7 +499,11 @@ u64 system_time(void);
 void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
 void set_periodic_timer(struct vcpu *v, u64 ns);
+void forget_watchdogs(void);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
+
+/* suspend.c */
+long suspend(ulong start_info_mfn);
 
 /* dispatch.S: the hypercall of a number, one whose handler returns */
 long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);

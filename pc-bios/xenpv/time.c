@@ -63,11 +63,19 @@ void copy_time(struct vcpu *v)
     copy_to_guest(v->time_addr, &version, sizeof(version));
 }
 
+/* The machine has told the time of day, but for KVM, which knows better */
+void init_wall_clock(void)
+{
+    if (boot_info->flags & XENPV_BOOT_KVM_CLOCK) {
+        wrmsr(MSR_KVM_WALL_CLOCK_NEW, core_gpa((void *)&shared->wc_version));
+    }
+}
+
 void init_time(struct vcpu *v)
 {
     vcpu_info_moved(v);
-    if (!v->id && (boot_info->flags & XENPV_BOOT_KVM_CLOCK)) {
-        wrmsr(MSR_KVM_WALL_CLOCK_NEW, core_gpa((void *)&shared->wc_version));
+    if (!v->id) {
+        init_wall_clock();
     }
 }
 
@@ -183,10 +191,15 @@ void update_time(struct vcpu *v, u64 now)
     program_timer(v, now);
 }
 
-static long shutdown(u32 reason)
+/* a3: of SHUTDOWN_suspend, where start_info is */
+static long shutdown(u32 reason, ulong a3)
 {
-    long ret = machine_call(XENPV_CALL_SHUTDOWN, (u8)reason, NULL, 0);
+    long ret;
 
+    if ((u8)reason == SHUTDOWN_suspend) {
+        return suspend(a3);
+    }
+    ret = machine_call(XENPV_CALL_SHUTDOWN, (u8)reason, NULL, 0);
     if (ret) {
         return ret;
     }
@@ -222,7 +235,7 @@ void timer_interrupt(struct vcpu *v)
     }
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
         if (unlikely(watchdogs[i].vcpu == v && now >= watchdogs[i].deadline)) {
-            shutdown(SHUTDOWN_watchdog);
+            shutdown(SHUTDOWN_watchdog, 0);
         }
     }
     program_timer(v, now);
@@ -351,6 +364,13 @@ out:
     return ret;
 }
 
+void forget_watchdogs(void)
+{
+    spin_lock(&watchdog_lock);
+    memset(watchdogs, 0, sizeof(watchdogs));
+    spin_unlock(&watchdog_lock);
+}
+
 static long set_watchdog(struct vcpu *v, u32 id, u32 timeout)
 {
     bool new = !id;
@@ -401,7 +421,7 @@ HYPERCALL(do_sched_op)
         if (copy_from_guest(&reason, a2, sizeof(reason))) {
             return -EFAULT;
         }
-        return shutdown(reason);
+        return shutdown(reason, a3);
     case SCHEDOP_poll:
         return poll(v, a2);
     case SCHEDOP_watchdog:
@@ -420,7 +440,7 @@ HYPERCALL(do_sched_op_compat)
     case SCHEDOP_block:
         return do_sched_op(a1, 0, 0, 0, 0);
     case SCHEDOP_shutdown:
-        return shutdown(a2);
+        return shutdown(a2, a3);
     }
     return -ENOSYS;
 }

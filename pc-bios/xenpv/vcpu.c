@@ -13,8 +13,6 @@
 
 #include "frame.h"
 
-#define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
-
 static struct spinlock vcpus_lock;      /* VCPUOP_initialise, up and down */
 
 /* What vCPUs ask of each other */
@@ -24,7 +22,7 @@ void kick_vcpu(struct vcpu *v)
     apic_send(v->apic_id, XENPV_IPI_VECTOR);
 }
 
-static void request(struct vcpu *v, u32 bits)
+void request(struct vcpu *v, u32 bits)
 {
     __atomic_fetch_or(&v->requests, bits, __ATOMIC_SEQ_CST);
     kick_vcpu(v);
@@ -154,6 +152,10 @@ void do_requests(struct vcpu *v)
     if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_PERIODIC) {
         __atomic_fetch_and(&v->requests, ~REQUEST_PERIODIC, __ATOMIC_SEQ_CST);
         set_periodic_timer(v, read_u64(&v->new_periodic_ns));
+    }
+    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_MOVED) {
+        __atomic_fetch_and(&v->requests, ~REQUEST_MOVED, __ATOMIC_SEQ_CST);
+        vcpu_info_moved(v);
     }
 }
 
@@ -389,7 +391,9 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
     v->vcpu_info = new;
     v->vcpu_info_gpa = (info.mfn << 12) + info.offset;
     if (v == self) {
-        vcpu_info_moved(v);     /* else when the vCPU starts */
+        vcpu_info_moved(v);
+    } else if (v->initialised) {
+        request(v, REQUEST_MOVED);
     }
     /* Nothing may be lost on the way: everything is pending once */
     new->evtchn_pending_sel = ~0UL;
@@ -398,7 +402,7 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
 }
 
 /* The periodic timer is the vCPU's own to set, and so is asked of another one */
-static void set_period(struct vcpu *v, u64 ns)
+void set_period(struct vcpu *v, u64 ns)
 {
     if (v == current_vcpu()) {
         set_periodic_timer(v, ns);

@@ -56,6 +56,21 @@ void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports);
 void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn);
 
+/* Where a domain has its two rings */
+typedef struct XenPVRings {
+    uint64_t xencons_mfn, xenstore_mfn;
+} XenPVRings;
+
+/*
+ * xenpv_devices_reset() for a domain that goes on: its rings stay where they are,
+ * and so do its memory and its vCPUs.
+ */
+void xenpv_devices_reconnect(XenPVDevices *d, XenPVDevicePorts *ports,
+                             XenPVRings *rings);
+
+/* Tell the guest the time of day, in its shared_info, as of now */
+void xenpv_devices_set_wall_clock(MemoryRegion *core, bool is_64bit);
+
 /*
  * A domain has been loaded from a stream: connect each back end to the front
  * end that it finds connected, as it was where the domain comes from. False: the

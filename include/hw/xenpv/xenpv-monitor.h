@@ -268,7 +268,12 @@ struct xenpv_incoming {
  */
 #define XENPV_CALL_EVTCHN       1   /* .cmd = EVTCHNOP_*, .data = its struct */
 #define XENPV_CALL_GNTTAB       2   /* .cmd = GNTTABOP_*, see below */
-#define XENPV_CALL_SHUTDOWN     3   /* .cmd = SHUTDOWN_* */
+/*
+ * .cmd = SHUTDOWN_*. With SHUTDOWN_suspend, .data = start_info's mfn, 64 bits; it
+ * returns when the domain goes on, as one that has been restored: no port of an
+ * event channel is what it was, nor a grant, and start_info tells of the new ones
+ */
+#define XENPV_CALL_SHUTDOWN     3
 #define XENPV_CALL_CONSOLE      4   /* .cmd = CONSOLEIO_*, .size bytes of text */
 #define XENPV_CALL_CRASH        5   /* the monitor is lost; .data = the reason */
 #define XENPV_CALL_MEMORY       6   /* .data = struct xenpv_reservation */

@@ -1,0 +1,151 @@
+/*
+ * SHUTDOWN_suspend: a domain that sleeps, and goes on as one that was restored
+ *
+ * A guest suspends itself when xenstore's control/shutdown says so, or because it
+ * likes to. It is QEMU's state "suspended" then, in which it can be saved and
+ * migrated, until system_wakeup. What it finds after that is what it would find in
+ * the new domain that Xen's tools make of a saved one; the hypercall returns 0:
+ *
+ *  - its memory, its vCPUs with their registers, tables and callbacks, as they were;
+ *  - no event channel but those of xenstore and the console, and the 2-level ABI;
+ *  - an empty grant table of version 1;
+ *  - xenstore's tree as the toolstack makes it, with front ends in Initialising, for
+ *    back ends that wait for them;
+ *  - start_info with the rings' frames, which the guest had put in there as pfns,
+ *    and their ports.
+ *
+ * The frames are the same ones, though no guest relies on that. What the monitor
+ * keeps of what was registered, it forgets by itself (pc-bios/xenpv/suspend.c).
+ *
+ * All of it runs with the BQL, and waking up while no vCPU runs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "hw/xenpv/xenpv-compat.h"
+#include "hw/xenpv/xenpv-domain-builder.h"
+#include "hw/xenpv/xenpv-messages.h"
+#include "migration/vmstate.h"
+#include "system/runstate.h"
+#include "xenpv-platform.h"
+#include "trace.h"
+
+/* A frame that is none: the guest has not said where start_info is */
+#define NO_FRAME    UINT64_MAX
+
+typedef struct SuspendState {
+    XenPVDevices *devices;
+    MemoryRegion *core;
+    bool is_64bit;
+    Notifier wakeup;
+
+    bool suspended;             /* by itself */
+    uint64_t start_info_mfn;
+} SuspendState;
+
+static SuspendState state;
+
+static void write_start_info(const XenPVDevicePorts *ports,
+                             const XenPVRings *rings)
+{
+    void *page = xenpv_frame_to_host(state.start_info_mfn);
+    uint64_t shared_info = XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO;
+
+    if (!page) {
+        xenpv_guest_log("xenpv: start_info of a domain that was suspended is in "
+                        "frame 0x%" PRIx64, state.start_info_mfn);
+        return;
+    }
+    if (state.is_64bit) {
+        struct start_info_x86_64 *si = page;
+
+        si->shared_info = cpu_to_le64(shared_info);
+        si->flags = 0;
+        si->store_mfn = cpu_to_le64(rings->xenstore_mfn);
+        si->store_evtchn = cpu_to_le32(ports->xenstore);
+        si->console.domU.mfn = cpu_to_le64(rings->xencons_mfn);
+        si->console.domU.evtchn = cpu_to_le32(ports->console);
+    } else {
+        struct start_info_x86_32 *si = page;
+
+        si->shared_info = cpu_to_le32(shared_info);
+        si->flags = 0;
+        si->store_mfn = cpu_to_le32(rings->xenstore_mfn);
+        si->store_evtchn = cpu_to_le32(ports->xenstore);
+        si->console.domU.mfn = cpu_to_le32(rings->xencons_mfn);
+        si->console.domU.evtchn = cpu_to_le32(ports->console);
+    }
+    xenpv_memory_written(page, XENPV_PAGE_SIZE);
+}
+
+/* All ports masked, none pending, as Xen's tools do it: 32 vcpu_info, then bits */
+static void clear_events(void)
+{
+    uint8_t *bits = (uint8_t *)xenpv_core_ptr(state.core,
+                                              XENPV_CORE_SHARED_INFO) + 32 * 64;
+    size_t size = state.is_64bit ? 512 : 128;
+
+    memset(bits, 0, size);
+    memset(bits + size, 0xff, size);
+}
+
+static void wakeup(Notifier *notifier, void *reason)
+{
+    XenPVDevicePorts ports;
+    XenPVRings rings;
+
+    if (!state.suspended) {
+        return;
+    }
+    state.suspended = false;
+    xenpv_devices_reconnect(state.devices, &ports, &rings);
+    clear_events();
+    write_start_info(&ports, &rings);
+    xenpv_devices_set_wall_clock(state.core, state.is_64bit);
+    memory_region_set_dirty(state.core, 0, XENPV_CORE_SIZE);
+    trace_xenpv_wakeup(state.start_info_mfn);
+}
+
+int64_t xenpv_suspend(uint64_t start_info_mfn, bool has_start_info)
+{
+    state.suspended = true;
+    state.start_info_mfn = has_start_info ? start_info_mfn : NO_FRAME;
+    qemu_system_suspend_request();
+    return 0;
+}
+
+void xenpv_suspend_forget(void)
+{
+    state.suspended = false;
+}
+
+/* Its absence says that the domain is not suspended */
+static bool suspend_needed(void *opaque)
+{
+    return state.suspended;
+}
+
+static const VMStateDescription vmstate_suspend = {
+    .name = "xenpv-suspend",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = suspend_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(suspended, SuspendState),
+        VMSTATE_UINT64(start_info_mfn, SuspendState),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d)
+{
+    state.devices = d;
+    state.core = cfg->core;
+    state.is_64bit = cfg->is_64bit;
+    state.wakeup.notify = wakeup;
+    qemu_register_wakeup_notifier(&state.wakeup);
+    qemu_register_wakeup_support();
+    vmstate_register(NULL, 0, &vmstate_suspend, &state);
+}
