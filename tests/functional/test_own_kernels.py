@@ -8,7 +8,7 @@ Success, Skip, Failure or Error, and powers off.
 
 import re
 
-from xenpv.testcase import GuestTest, guests
+from xenpv.testcase import Gone, GuestTest, guests
 
 # Not a test, but what bench-kvm runs; and one for a CPU that claims to have what
 # it has not, which only TCG's may
@@ -19,12 +19,23 @@ class OwnKernels(GuestTest):
     label = 'guest'
     parts = ('kvm',)
 
+    def wake_up(self, guest):
+        while guest.poll() is None:
+            guest.pump(0.2)
+            try:
+                if guest.qmp.command('query-status')['status'] == 'suspended':
+                    guest.qmp.command('system_wakeup')
+            except Gone:
+                return
+
     def run_kernel(self, name, arch, path):
         guest = self.start('-m', guests.memory_of(name), '-no-reboot',
                            '-smp', guests.vcpus_of(name),
                            *guests.options_of(name),
                            '-kernel', self.place.file(path),
                            '-append', 'test=' + name, arch=arch)
+        if guests.is_woken_up(name):
+            self.wake_up(guest)
         status = guest.wait(40)
         text = guest.console.text()
         result = re.search(r'^.*Result: (.*)$', text, re.M)

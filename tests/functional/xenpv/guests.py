@@ -159,6 +159,11 @@ def memory_of(name):
     return _wish_of(name, 'memory') or '128M'
 
 
+def is_woken_up(name):
+    """Does it suspend itself?"""
+    return bool(_wish_of(name, 'wakeup'))
+
+
 def options_of(name):
     """The QEMU options for the CPU and the machine that it wants under KVM"""
     cpu, machine = _wish_of(name, 'CPU'), _wish_of(name, 'machine')

@@ -1,0 +1,211 @@
+/*
+ * SHUTDOWN_suspend returns 0 when the domain is woken up, and the kernel finds
+ * what it would find in the new domain that Xen's tools restore a saved one into:
+ * start_info with the two rings' frames and ports, where it had left pfns; no other
+ * event channel, the 2-level ABI and none of its masks open; a grant table of one
+ * frame; and nothing registered of vcpu_info and of the area for runstates. Its
+ * vCPUs are as they were: another one, which ran all the time, can be put down and
+ * up around the hypercalls that are for a vCPU that is down, as Linux does it.
+ *
+ * If the monitor kept a vcpu_info, it could not be registered anew, and the kernel
+ * would have no events; if it kept a list of the FIFO ABI, an event would be linked
+ * to a port that is none; if it wrote runstates where they were, to memory that is
+ * something else by now.
+ *
+ * wakeup: system_wakeup
+ * vCPUs: 2
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "harness.h"
+
+#define SHUTDOWN_suspend    2
+#define ROUNDS              3
+#define WAIT_NS             5000000000ULL
+
+static struct vcpu_guest_context context;
+static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
+static volatile ulong count;
+
+static struct vcpu_runstate_info area;
+static unsigned nr_events;
+
+static long vcpu_op(unsigned cmd, unsigned cpu, void *arg)
+{
+    return HYPERCALL(vcpu_op, cmd, cpu, arg);
+}
+
+static void __attribute__((noreturn, used)) other_vcpu(void)
+{
+    for (;;) {
+        count++;
+        vcpu_op(VCPUOP_is_up, 0, NULL);
+    }
+}
+
+extern char other_entry[];
+asm(".pushsection .text\n"
+    "other_entry:\n"
+    "push $0\n"
+    "jmp other_vcpu\n"
+    ".popsection\n");
+
+static void check_counts(const char *when)
+{
+    ulong before = count;
+    uint64_t end = system_time() + WAIT_NS;
+
+    while (count == before && system_time() < end) {
+        asm volatile("pause");
+    }
+    check(count != before, "%s: vCPU 1 does not run", when);
+}
+
+static void event(evtchn_port_t port)
+{
+    nr_events++;
+}
+
+static unsigned status_of(evtchn_port_t port)
+{
+    struct evtchn_status op = { .dom = DOMID_SELF, .port = port };
+
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_status, &op), 0,
+              "status of port %u", port);
+    return op.status;
+}
+
+static unsigned grant_frames(void)
+{
+    struct gnttab_query_size op = { .dom = DOMID_SELF };
+
+    check_ret(HYPERCALL(grant_table_op, GNTTABOP_query_size, &op, 1), 0,
+              "query_size");
+    return op.nr_frames;
+}
+
+static void place_vcpu_info(unsigned cpu, void *page)
+{
+    /* struct vcpu_register_vcpu_info */
+    struct {
+        uint64_t mfn;
+        uint32_t offset, rsvd;
+    } op = { virt_to_mfn(page) };
+
+    check_ret(vcpu_op(VCPUOP_register_vcpu_info, cpu, &op), 0,
+              "register_vcpu_info of vCPU %u", cpu);
+    if (!cpu) {
+        the_vcpu_info = page;
+    }
+}
+
+/* As a kernel that has just started, or has been restored */
+static void set_up(void *const pages[2], bool fifo)
+{
+    static xen_pfn_t frames[4];
+    struct gnttab_setup_table setup = {
+        .dom = DOMID_SELF, .nr_frames = 4, .frame_list = frames,
+    };
+    ulong at = (ulong)&area;
+
+    /* Else the first event, at once, is looked for where it was */
+    mask_upcalls();
+    place_vcpu_info(0, pages[0]);
+    if (vcpu_op(VCPUOP_is_up, 1, NULL)) {
+        check_ret(vcpu_op(VCPUOP_down, 1, NULL), 0, "down");
+    }
+    place_vcpu_info(1, pages[1]);
+    check_ret(vcpu_op(VCPUOP_register_runstate_memory_area, 0, &at), 0,
+              "register_runstate_memory_area");
+    check_ret(HYPERCALL(grant_table_op, GNTTABOP_setup_table, &setup, 1), 0,
+              "setup_table");
+    check_eq(grant_frames(), 4, "grant frames");
+    if (fifo) {
+        for (unsigned i = 0; i < 2; i++) {
+            struct evtchn_init_control op = {
+                .control_gfn = virt_to_mfn(alloc_page()), .vcpu = i
+            };
+
+            check_ret(HYPERCALL(event_channel_op, EVTCHNOP_init_control, &op), 0,
+                      "init_control");
+        }
+    }
+}
+
+static void check_events(void)
+{
+    evtchn_port_t port = bind_ipi(event);
+    unsigned before = nr_events;
+
+    check(port == 3, "the first port after that is %u", port);
+    check_ret(unmask_port(port), 0, "unmask");
+    unmask_upcalls();
+    check_ret(send_event(port), 0, "send");
+    check_eq(nr_events, before + 1, "events");
+    close_port(port);
+}
+
+static void suspend(bool again)
+{
+    ulong store = start_info->store_mfn, cons = start_info->console.domU.mfn;
+    uint32_t reason = SHUTDOWN_suspend;
+    struct sched_poll poll = { 0 };
+    struct evtchn_set_priority priority = { 3, 0 };
+
+    if (!again) {
+        struct evtchn_bind_ipi op = { .vcpu = 0 };
+
+        check_ret(HYPERCALL(event_channel_op, EVTCHNOP_bind_ipi, &op), 0, "bind");
+    }
+    start_info->store_mfn = 1;
+    start_info->console.domU.mfn = 2;
+    start_info->store_evtchn = start_info->console.domU.evtchn = 77;
+    start_info->shared_info = 0;
+    memset(&area, 0, sizeof(area));
+    mask_upcalls();
+
+    check_ret(HYPERCALL(sched_op, SCHEDOP_shutdown, &reason,
+                        virt_to_mfn(start_info)), 0, "suspend");
+
+    the_vcpu_info = &shared_info->vcpu_info[0];
+    check_eq(the_vcpu_info->evtchn_upcall_mask, 1, "upcall mask");
+    check_eq(start_info->store_mfn, store, "store_mfn");
+    check_eq(start_info->console.domU.mfn, cons, "console.mfn");
+    check_eq(start_info->store_evtchn, 1, "store_evtchn");
+    check_eq(start_info->console.domU.evtchn, 2, "console.evtchn");
+    check(start_info->shared_info, "no shared_info");
+    check_eq(status_of(1), EVTCHNSTAT_interdomain, "xenstore's port");
+    check_eq(status_of(2), EVTCHNSTAT_interdomain, "the console's port");
+    check_eq(status_of(3), EVTCHNSTAT_closed, "port 3");
+    check(port_masked(1) && port_masked(100), "ports are not masked");
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_set_priority, &priority),
+              -ENOSYS, "set_priority");
+    check_eq(grant_frames(), 1, "grant frames");
+    check_counts("after suspend");
+    check_ret(vcpu_op(VCPUOP_is_up, 1, NULL), 1, "is_up");
+    /* Its runstate changes, and is written nowhere */
+    poll.timeout = system_time() + 1000000;
+    check_ret(HYPERCALL(sched_op, SCHEDOP_poll, &poll), 0, "poll");
+    check_eq(area.state_entry_time, 0, "the area for runstates");
+}
+
+void test_main(void)
+{
+    void *pages[2] = { alloc_page(), alloc_page() };
+    void *others[2] = { alloc_page(), alloc_page() };
+
+    kernel_context(&context, (ulong)other_entry, (ulong)stack + sizeof(stack));
+    check_ret(vcpu_op(VCPUOP_initialise, 1, &context), 0, "initialise");
+    for (unsigned i = 0; i < ROUNDS && !failed(); i++) {
+        set_up(i % 2 ? others : pages, i == 1);
+        check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
+        check_counts("before");
+        if (i != 1) {
+            check_events();
+        }
+        suspend(i == 1);
+        check_events();
+    }
+    check(ring_write("the ring works\n", 15), "the console's ring is stuck");
+}
