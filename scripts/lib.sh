@@ -126,7 +126,7 @@ write_sources_list()
 
     mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial" ||
         exit 1
-    by="[arch=amd64 signed-by=$keyring]"
+    by="[arch=amd64${foreign:+,$foreign} signed-by=$keyring]"
     src="[signed-by=$keyring]"
     cat > "$cache/apt/sources.list" <<END
 deb $by $main bookworm main
@@ -150,13 +150,15 @@ END
 }
 
 # Brings the private lists up to date: at most once a day, unless forced or
-# without a suite that is wanted: $debian, and $source_suite if that is set. Call with the cache locked.
+# without what is wanted: the suite $debian, and where they are set $source_suite
+# and packages of the architecture $foreign. Call with the cache locked.
 update_lists()
 {
     stamp=$cache/apt/updated
     if [ "$1" != force ] &&
         [ -n "$(find "$stamp" -mmin -1440 2>/dev/null)" ] &&
         grep -q "^deb .* $debian main" "$cache/apt/sources.list" &&
+        grep -q "^deb .arch=amd64.*$foreign[], ]" "$cache/apt/sources.list" &&
         { [ -z "$source_suite" ] ||
           grep -q "^deb-src .* $source_suite main" "$cache/apt/sources.list"; }
     then

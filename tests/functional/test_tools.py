@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from xenpv import image
-from xenpv.program import BRIDGED, Program, tool
+from xenpv.program import BRIDGED, Program, inside, tool
 from xenpv.testcase import GuestTest, guests, paths
 
 # A guest of 2008, in the two ways in which its owner could start it. Only the
@@ -91,57 +91,64 @@ class WaysIn(GuestTest):
     label = 'ways-in'
     parts = ('functional',)
 
-    def files(self, name):
-        """Debian's files under the names that Fedora's had"""
-        where = paths.result('functional/%s/x' % name)[:-2]
-        for old, new in ((guests.linux('6.1'),
-                          'vmlinuz-2.6.27.5-117.fc10.i686.PAE'),
-                         (image.initramfs(),
-                          'initrd-2.6.27.5-117.fc10.i686.PAE.img'),
-                         (image.linux_tree(name + '-root').disk(24),
-                          'pvfc10.img')):
-            path = os.path.join(where, new)
-            if os.path.lexists(path):
-                os.unlink(path)
-            os.symlink(old, path)
-        return where
-
     def program(self, command):
         process = Program(self.place, self.log_name(), BRIDGED + command)
         self.processes.append(process)
         self.addCleanup(process.release)
         return process
 
-    def use(self, guest):
-        """A login with disk and network"""
-        image.log_in(guest)
-        status, output = guest.shell(
-            'cat /proc/cmdline; uname -r; cat /proc/mounts; '
-            'cat /sys/class/net/eth0/address')
-        self.assertIn('root=/dev/xvda1 ro 3 xencons=tty', output)
-        self.assertIn('/dev/xvda1 / ext4 rw', output)
-        self.assertIn('54:52:00:4d:1b:ec', output)
-        for command in ('ip addr add 10.9.0.2/24 dev eth0',
-                        'ip link set eth0 up',
-                        'ping -c 3 -w 20 10.9.0.1',
-                        'echo kept > /root/mark; sync'):
-            status, output = guest.shell(command, 40)
-            self.assertEqual(status, 0, '%s: %s' % (command, output))
-        guest.type('poweroff\n')
-        self.assert_status(guest, 0)
+    def login_key(self):
+        """A new one of ours: its private half's path, and the public text"""
+        key = paths.result('functional/story.key')
+        for path in (key, key + '.pub', key + '.hosts'):
+            if os.path.exists(path):
+                os.unlink(path)
+        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C',
+                        'host', '-f', key], check=True, timeout=60,
+                       stdin=subprocess.DEVNULL)
+        with open(key + '.pub') as f:
+            return key, f.read()
 
-    def test_xenner(self):
-        """The command line that started a guest under Xenner on Fedora 10 no
-        longer does, or without its disk or its network"""
-        where = self.files('xenner')
-        words = [w.strip('"') for w in
-                 re.findall(r'"[^"]*"|\S+', XENNER % {'dir': where})]
-        self.use(self.program([tool('xenner')] + words[1:]))
+    def ssh(self, guest, key, command, check='yes'):
+        """
+        By the bridge, from the network namespace that the guest was started in.
+        CHECK: what is to become of a host key that is not known.
+        """
+        words = [*inside(guest.popen.pid), 'ssh', '-F', 'none', '-i', key, '-T',
+                 '-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes',
+                 '-o', 'StrictHostKeyChecking=' + check,
+                 '-o', 'UserKnownHostsFile=%s.hosts' % key,
+                 '-o', 'GlobalKnownHostsFile=none', '-o', 'ConnectTimeout=60',
+                 'root@10.9.0.2', command]
+        done = subprocess.run(words, capture_output=True, timeout=120,
+                              stdin=subprocess.DEVNULL, encoding='utf-8',
+                              errors='replace')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
 
-    def test_xm(self):
-        """A guest of xm's, run by the command line that xenpv-convert makes of
-        its configuration, has no disk or no network"""
-        where = self.files('xm')
+    def story_files(self, arch):
+        """
+        A Linux's kernel, initrd and disk under the names that Fedora's had.
+        Returns their directory, and the login's key.
+        """
+        where = paths.result('functional/story-%s/x' % arch)[:-2]
+        key, public = self.login_key()
+        tree = image.linux_tree('story-root', arch=arch)
+        image.add_sshd(tree, '10.9.0.2/24', public, arch)
+        kernel, series = ((guests.linux('6.1'), '6.1') if arch == 'x86_64'
+                          else (paths.LINUX32, None))
+        for old, new in ((kernel, 'vmlinuz-2.6.27.5-117.fc10.i686.PAE'),
+                         (image.initramfs(series, arch=arch),
+                          'initrd-2.6.27.5-117.fc10.i686.PAE.img'),
+                         (tree.disk(48), 'pvfc10.img')):
+            path = os.path.join(where, new)
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.symlink(os.path.abspath(old), path)
+        return where, key
+
+    def converted(self, where):
+        """What xenpv-convert makes of xm's configuration, as a command"""
         config = paths.result('functional/pvfc10.cfg')
         with open(config, 'w') as f:
             f.write(XM % {'dir': where})
@@ -156,8 +163,42 @@ class WaysIn(GuestTest):
         status, command, notes = run(tool('xenpv-convert'), '--to', 'qemu',
                                      config)
         self.assertEqual((status, notes), (0, ''))
-        self.use(self.program(['sh', '-c', 'exec ' + command]))
+        return ['sh', '-c', 'exec ' + command]
 
+    def story(self, arch):
+        where, key = self.story_files(arch)
+        words = [w.strip('"') for w in
+                 re.findall(r'"[^"]*"|\S+', XENNER % {'dir': where})]
+
+        guest = self.program([tool('xenner')] + words[1:])
+        image.log_in(guest)
+        output = self.ssh(guest, key, 'cat /proc/cmdline; uname -m; '
+                          'cat /proc/mounts; cat /sys/class/net/eth0/address; '
+                          'echo kept > /root/mark; sync', 'accept-new')
+        self.assertIn('root=/dev/xvda1 ro 3 xencons=tty', output)
+        self.assertIn('\nx86_64\n' if arch == 'x86_64' else '\ni686\n', output)
+        self.assertRegex(output, r'\n/dev/(xvda1|root) / ext\d rw')
+        self.assertIn('54:52:00:4d:1b:ec', output)
+        status, output = guest.shell('ping -c 3 -w 20 10.9.0.1', 40)
+        self.assertEqual(status, 0, output)
+        guest.type('poweroff\n')
+        self.assert_status(guest, 0)
+
+        # The same disk, so the same key of the host's, which is checked now
+        guest = self.program(self.converted(where))
+        image.log_in(guest)
+        self.assertEqual(self.ssh(guest, key, 'cat /root/mark; hostname'),
+                         'kept\nstandin\n')
+        guest.type('poweroff\n')
+        self.assert_status(guest, 0)
+
+    def test_story(self):
+        """The command line that started a guest under Xenner on Fedora 10 no
+        longer does, or what xenpv-convert makes of its configuration for xm
+        does not, or without its disk or its network: nobody can log in to it by
+        ssh. With XENPV_LINUX32, a 32-bit guest likewise"""
+        for arch in ('x86_64', *(['i386'] if paths.LINUX32 else [])):
+            self.story(arch)
 
     def test_partitions(self):
         """Volumes that a Xen host handed over as partitions, with no whole

@@ -68,12 +68,24 @@ def grub(arch):
     return paths.asset('grub-%s-xen.bin' % arch)
 
 
-def add_busybox(archive):
+def busybox(arch='x86_64'):
+    if arch == 'i386':
+        return paths.asset('sshd-i386/bin/busybox', 'sshd-i386')
+    return paths.asset('busybox')
+
+
+def sshd(arch='x86_64'):
+    """A directory with dropbear and its libraries, as a guest has them"""
+    name = 'sshd-' + {'i386': 'i386', 'x86_64': 'amd64'}[arch]
+    return paths.asset(name, name.replace('-amd64', ''))
+
+
+def add_busybox(archive, arch='x86_64'):
     """busybox and a link for each of its applets"""
-    busybox = paths.asset('busybox')
-    applets = subprocess.run([busybox, '--list'], stdout=subprocess.PIPE,
+    program = busybox(arch)
+    applets = subprocess.run([program, '--list'], stdout=subprocess.PIPE,
                              check=True).stdout.decode().split()
-    archive.copy('bin/busybox', busybox)
+    archive.copy('bin/busybox', program)
     for applet in applets:
         if applet != 'busybox':
             archive.symlink('bin/' + applet, 'busybox')

@@ -63,20 +63,24 @@ hostname standin
 
 APPLETS = ('init', 'getty', 'login', 'sh', 'mount', 'umount', 'cat', 'echo',
            'ip', 'ping', 'poweroff', 'reboot', 'halt', 'sync', 'hostname',
-           'ls', 'md5sum', 'dd', 'sleep', 'test', 'uname', 'grep')
+           'ls', 'md5sum', 'dd', 'sleep', 'test', 'uname', 'grep', 'chmod',
+           'chown')
 
 
-def initramfs(series='6.1', front_end=True):
-    """An initramfs that mounts root= and goes on to its /sbin/init"""
+def initramfs(series='6.1', front_end=True, arch='x86_64'):
+    """
+    An initramfs that mounts root= and goes on to its /sbin/init. SERIES None: a
+    kernel with all of that in itself.
+    """
     path = paths.result('functional/standin%s-%s.cpio'
-                        % ('' if front_end else '-without', series))
+                        % ('' if front_end else '-without', series or arch))
     with Cpio(path) as archive:
-        guests.add_busybox(archive)
+        guests.add_busybox(archive, arch)
         for directory in ('proc', 'sys', 'new', 'dev'):
             archive.mkdir(directory)
         archive.device('dev/console', 5, 1)
         for module in ('crc16', 'mbcache', 'crc32c_generic', 'jbd2', 'ext4',
-                       'xen-blkfront', 'xen-netfront'):
+                       'xen-blkfront', 'xen-netfront') if series else ():
             if front_end or not module.startswith('xen-'):
                 archive.copy('m/%s.ko' % module,
                              paths.asset('modules-%s/%s.ko'
@@ -146,10 +150,11 @@ def mbr(partitions):
     return bytes(446) + table.ljust(64, b'\0') + b'\x55\xaa'
 
 
-def linux_tree(name, tty='hvc0', fstab='/dev/xvda1 / ext3 defaults 0 1\n'):
+def linux_tree(name, tty='hvc0', fstab='/dev/xvda1 / ext3 defaults 0 1\n',
+               arch='x86_64'):
     """A Linux without kernel and menu"""
     tree = Tree(name)
-    tree.copy('bin/busybox', paths.asset('busybox'), 0o755)
+    tree.copy('bin/busybox', guests.busybox(arch), 0o755)
     for directory in ('dev', 'proc', 'sys', 'tmp', 'root', 'sbin', 'etc'):
         os.makedirs(os.path.join(tree.path, directory), exist_ok=True)
     for applet in APPLETS:
@@ -163,6 +168,23 @@ def linux_tree(name, tty='hvc0', fstab='/dev/xvda1 / ext3 defaults 0 1\n'):
     tree.file('etc/rc', RC, 0o755)
     tree.file('etc/fstab', fstab)
     return tree
+
+
+def add_sshd(tree, address, key, arch='x86_64'):
+    """
+    An address for eth0, and an sshd that lets root in with KEY, a public one.
+    It makes its own key at the first start, and keeps it.
+    """
+    top = guests.sshd(arch)
+    for directory, _, files in os.walk(top):
+        for name in files:
+            path = os.path.join(directory, name)
+            tree.copy(os.path.relpath(path, top), path, 0o755)
+    tree.file('root/.ssh/authorized_keys', key, 0o600)
+    tree.file('etc/dropbear/README', 'keys of the host\n')
+    tree.file('etc/rc', RC + 'chown -R 0:0 /root; chmod 700 /root /root/.ssh\n'
+              'ip link set lo up\nip addr add %s dev eth0\n'
+              'ip link set eth0 up\ndropbear -R -s\n' % address, 0o755)
 
 
 def add_boot(tree, series='6.1', front_end=True):

@@ -10,7 +10,9 @@ XENPV_OUTER    a qemu-system-x86_64 with -M microvm for the outer machine of the
                nested place, instead of the one in build/
 XENPV_LINUX32  a 32-bit PV Linux kernel to test as well; no Debian suite has
 XENPV_INITRD32 one any more. With its own initramfs, whose shell must be on
-               the console and read /dev/console or hvc0.
+               the console and read /dev/console or hvc0. ways-in/story takes
+               only the kernel, which needs the front ends and ext4 built in,
+               and scripts/assets sshd-i386.
 XENPV_CONSOLE32  its console's name: hvc0 (the default), or xvc0 for a Linux of
                Xen's own
 """
@@ -54,8 +56,10 @@ def outer_qemu():
     return os.environ.get('XENPV_OUTER') or qemu('x86_64')
 
 
-def asset(name):
-    return need(os.path.join(ASSETS, name), 'scripts/assets')
+def asset(name, named=None):
+    """NAMED: what scripts/assets is to be told, if it is not among all"""
+    return need(os.path.join(ASSETS, name),
+                'scripts/assets' + (' ' + named if named else ''))
 
 
 def has_libvirt(name):
