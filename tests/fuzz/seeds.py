@@ -291,6 +291,21 @@ put('xml', 'xml', '''<?xml version="1.0"?>
 <![CDATA[ x ]]>
 </devices></domain>
 ''')
+put('xml', 'sxp', '''(domain (domid 3) (name x) (vcpus 2) (memory 64)
+  (image (linux (kernel /k) (args 'root=/dev/xvda1 "ro"') (notes (A 1))))
+  (device (vif (bridge br0) (mac 00:16:3e:00:00:01) (backend 0)))
+  (device (vfb (vnc 1) (vncpasswd p)))
+  (device (tap (uname tap:aio:/a) (dev xvda:disk) (mode r))))
+''')
+put('xml', 'json', '''[{"domid": 3, "config": {
+  "c_info": {"type": "pv", "name": "x\\u00e4"},
+  "b_info": {"max_vcpus": 2, "avail_vcpus": [0], "target_memkb": 65536,
+             "type.pv": {"bootloader": "pygrub", "bootloader_args": ["-q"]}},
+  "disks": [{"pdev_path": "/a", "vdev": "xvda", "readwrite": 0}],
+  "nics": [{"bridge": "br0", "mac": "00:16:3e:00:00:01"}],
+  "vfbs": [{"vnc": {"enable": "True", "display": 0}}],
+  "on_crash": "coredump_destroy"}}]
+''')
 put('xml', 'xl', 'name = "x"\nkernel = "/k"\n')
 put('xml', 'command', '#!/bin/sh\nxenner -m 64 -kernel /k \\\n -append "a b"\n')
 put('xenner', 'all', '\n'.join(

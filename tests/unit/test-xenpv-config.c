@@ -3,7 +3,8 @@
  *
  * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
- * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
+ * tools/xenpv/parse-xml.c, tools/xenpv/parse-listing.c,
+ * tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c and
  * hw/xenpv/xenpv-text.c.
  *
@@ -424,6 +425,18 @@ static void test_xml_words(void)
             "number");
 }
 
+/* What begins otherwise, or has @magic somewhere else, and bytes 0 */
+static void refused_binary(const char *magic, size_t at, const char *error)
+{
+    char data[600] = { };
+    Error *err = NULL;
+
+    memcpy(data + at, magic, strlen(magic));
+    g_assert_null(guest_parse("f", data, sizeof(data), &err));
+    g_assert_cmpstr(error_get_pretty(err), ==, error);
+    error_free(err);
+}
+
 /* What is no configuration of these forms is named for what it is */
 static void test_other_forms(void)
 {
@@ -434,15 +447,141 @@ static void test_other_forms(void)
     };
 
     run(cases, 1);
-    refused("# c\n(domain (name x))\n", "f:2: this is what 'xm list --long' "
-            "prints: take the guest's file in /etc/xen, or the output of "
-            "'virsh -c xen:/// dumpxml'");
-    refused("[\n {}\n]\n", "f:1: this is JSON, as 'xl list -l' prints it: take "
-            "the guest's file in /etc/xen, or the output of 'virsh -c xen:/// "
-            "dumpxml'");
     refused("<value><struct/></value>", "f:1: <value>: this is an appliance's "
             "description (ova.xml, OVF): take its disks out, and write a "
             "configuration for xl");
+    refused("<VM><ID>5</ID></VM>", "f:1: <VM>: this is OpenNebula's: take the "
+            "file 'deployment.N' that it has made of it on its server");
+    refused("NAME = x\nMEMORY = 64\nDISK = [\n  IMAGE_ID = 5 ]\n", "f:1: this is "
+            "OpenNebula's template: take the file 'deployment.N' that it has "
+            "made of it on its server");
+    refused_binary("ova.xml", 0, "f:1: this is XenServer's export of a guest "
+                   "(XVA): write a configuration for xl, and export its disks "
+                   "by 'xe vdi-export format=raw'");
+    refused_binary("ustar", 257, "f:1: this is an archive: take the guest's "
+                   "configuration out of it");
+    refused_binary("QFI\xfb", 0, "f:1: this is a disk image: --check looks into "
+                   "it");
+    refused_binary("\x55\xaa", 510, "f:1: this is a disk: --check looks into "
+                   "it");
+    refused_binary("x", 0, "f:1: this is no text: it has a byte 0");
+}
+
+/* The beginning of the message will do */
+static void refused_so(const char *text, const char *error)
+{
+    Error *err = NULL;
+    Guest *g = guest_parse("f", text, strlen(text), &err);
+
+    g_assert_null(g);
+    g_test_message("%s", error_get_pretty(err));
+    g_assert_true(g_str_has_prefix(error_get_pretty(err), error));
+    error_free(err);
+}
+
+/* A disk and a kernel, as xend and libxl tell them of a running guest */
+#define SXP_DISK "(device (vbd (uuid 1-2) (bootable 1) (dev xvda:disk) " \
+    "(uname phy:/dev/vg/a) (mode w) (backend 0) (VDI )))\n"
+#define SXP(words, image) "(domain\n (domid 3)\n (name n)\n (memory 64)\n" \
+    words "\n (image (linux " image "(notes (HV_START_LOW 1)))))\n"
+#define JSON_DISK "{\"pdev_path\": \"/dev/vg/a\", \"vdev\": \"xvda\", " \
+    "\"backend\": \"phy\", \"format\": \"raw\", \"removable\": 1, " \
+    "\"readwrite\": 1}"
+#define JSON(c_info, b_info, devices) "{\"c_info\": {\"type\": \"pv\",\n" \
+    "\"name\": \"n\"" c_info "},\n\"b_info\": {\"max_memkb\": 65536,\n" \
+    "\"target_memkb\": 65536" b_info "},\n\"disks\": [" JSON_DISK "]\n" \
+    devices "}\n"
+
+/*
+ * What xm and xl print of a guest means what its configuration file did; what
+ * only that start was told is no setting, and all else is named with its line
+ */
+static void test_listings(void)
+{
+    static const Case cases[] = {
+        { SXP("(uuid 00000000-1111-2222-3333-444444444444)(vcpus 2)"
+              "(vcpu_avail 3)(on_crash destroy)(cpus (()))(features )"
+              "(on_xend_start ignore)(start_time 17.5)(state -b----)"
+              SXP_DISK "(device (vif (bridge br0)(mac 00:16:3e:00:00:01)"
+              "(script /etc/xen/scripts/vif-bridge)(uuid 5)(backend 0)))"
+              "(device (vkbd (backend 0)))(device (console (location 3)))",
+              "(kernel /k)(ramdisk /r)(args 'root=/dev/xvda1 ro x=\\'y\\'')"),
+          .libvirt = "<cmdline>root=/dev/xvda1 ro x=&apos;y&apos;</cmdline>",
+          .qemu = "-smp 2 ", .note = "" },
+        { SXP("(uuid 00000000-1111-2222-3333-444444444444)" SXP_DISK,
+              "(kernel /k)"), .libvirt = "<source dev='/dev/vg/a'/>",
+          .qemu = "xvda", .note = "" },
+        { SXP(SXP_DISK, "(kernel /k)(root '/dev/sda1 ro')(args 3)"),
+          .libvirt = "<cmdline>root=/dev/sda1 ro 3</cmdline>" },
+        { SXP(SXP_DISK, "(kernel /var/run/xend/boot/boot_kernel.x)(args x)"),
+          .not = "boot_kernel", .libvirt = "<source dev='/dev/vg/a'/>",
+          .note = "f:7: note: the command line 'x' is not carried" },
+        { SXP(SXP_DISK "(device (vfb (vnc 1)(vncunused 0)(vncdisplay 0)"
+              "(vncpasswd p)(location 0.0.0.0:5900)))", "(kernel /k)"),
+          .libvirt = "type='vnc' port='5900'" },
+        { SXP(SXP_DISK "\n(cpu_weight 512)\n(frob 7)", "(kernel /k)"),
+          .note = "f:8: note: 'frob' is not carried" },
+        { SXP("(device (tap (dev hdc:cdrom)(uname tap:aio:/a,b.iso)(mode r)))",
+              "(kernel /k)"), .libvirt = "<readonly/>",
+          .qemu = "/a,,b.iso" },
+        { "(domain (domid 0)(name Domain-0))" SXP(SXP_DISK, "(kernel /k)"),
+          .libvirt = "<kernel>/k</kernel>" },
+
+        { JSON(", \"uuid\": \"00000000-1111-2222-3333-444444444444\", "
+               "\"run_hotplug_scripts\": \"True\"",
+               ", \"max_vcpus\": 4, \"avail_vcpus\": [0, 1], "
+               "\"shadow_memkb\": 99, \"tsc_mode\": \"default\", "
+               "\"sched_params\": {}, \"kernel\": \"/k\", "
+               "\"ramdisk\": \"/r\", \"cmdline\": \"a \\u00e4 \\\"b\\\"\"",
+               ", \"nics\": [{\"devid\": 0, \"mac\": \"00:16:3e:00:00:01\", "
+               "\"bridge\": \"br0\", \"nictype\": \"vif\"}], "
+               "\"vkbs\": [{\"devid\": 0}], \"on_reboot\": \"restart\""),
+          .qemu = "-smp 2,maxcpus=4 ",
+          .libvirt = "<cmdline>a \303\244 &quot;b&quot;</cmdline>", .note = "" },
+        { "[ { \"domid\": 0, \"config\": {\"c_info\": {}} },\n{\"domid\": 7, "
+          "\"config\":" JSON("", ", \"type.pv\": {\"bootloader\": \"pygrub\", "
+          "\"bootloader_args\": [\"-q\", \"--entry=2\"]}", "") "}]",
+          .libvirt = "<source dev='/dev/vg/a'/>",
+          .note = "f:5: note: entry '2' of the guest's menu" },
+        { JSON("", ", \"kernel\": \"/k\",\n\"sched_params\": {\"weight\": 512},"
+               "\n\"frob\": 1", ""),
+          .note = "f:6: note: 'frob' is not carried" },
+        { JSON("", ", \"kernel\": \"/k\"", ", \"pcidevs\": [{\"dev\": 1}]"),
+          .note = "'pci' is not carried" },
+        { JSON("", ", \"kernel\": \"/k\"", ", \"on_crash\": "
+               "\"coredump_destroy\", \"vfbs\": [{\"vnc\": {\"enable\": "
+               "\"True\", \"display\": 0, \"passwd\": \"p\"}}]"),
+          .libvirt = "type='vnc' port='5900'" },
+    };
+
+    run(cases, ARRAY_SIZE(cases));
+    refused_so("# c\n(domain (name x)", "f:2: the '(' that is opened here is not "
+            "closed");
+    refused_so("(domain (name 'x\n))", "f:1: a quote that is opened here is never "
+            "closed");
+    refused_so("(x y)", "f:1: there is no guest of Xen's in it: take its file in "
+            "/etc/xen, or the output of 'xm list --long NAME'");
+    refused_so("(domain (name a))(domain (name b))", "f:1: there is more than one "
+            "guest in it: take the output of 'xm list --long NAME'");
+    refused_so("(domain (name a)(image (hvm (kernel /k))))", "f:1: type: 'hvm' is "
+            "not a PV guest");
+    refused_so("(domain (device (vif\n(bridge 'a,script=/x'))))", "f:2: bridge: "
+            "'a,script=/x' has a comma in it");
+    refused_so("[\n {}\n]\n", "f:1: there is no guest of Xen's in it: take its file "
+            "in /etc/xen, or the output of 'xl list -l NAME'");
+    refused_so("{\"cluster\": {}, \"instances\": {}}", "f:1: this is Ganeti's "
+            "configuration: take the guest's file in /etc/xen on its node");
+    refused_so("{\"c_info\": {\"name\":\n\"a\\u0000\"}}", "f:2: a \\u that is no "
+            "character");
+    refused_so("{\"c_info\" {}}", "f:1: a name and a ':' are missing");
+    refused_so("{\"c_info\": {}\n \"b_info\": {}}", "f:2: a ',' or '}' is missing "
+            "for what begins in line 1");
+    refused_so("{\"c_info\": {\"name\": }}", "f:1: a value is missing");
+    refused_so("{\"c_info\": {}} x", "f:1: there is more behind the end");
+    refused_so("[ [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "f:1: there are too many items, "
+            "or they are nested too deeply");
+    refused_so("((((((((((((((((((((((((((((((((((((((", "f:1: there are too many "
+            "items, or they are nested too deeply");
 }
 
 int main(int argc, char **argv)
@@ -456,6 +595,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/vif-words", test_vif_words);
     g_test_add_func("/xenpv/config/network-boot", test_network_boot);
     g_test_add_func("/xenpv/config/other-forms", test_other_forms);
+    g_test_add_func("/xenpv/config/listings", test_listings);
     g_test_add_func("/xenpv/config/language", test_language);
     g_test_add_func("/xenpv/config/network-disks", test_network_disks);
     g_test_add_func("/xenpv/config/format", test_format);

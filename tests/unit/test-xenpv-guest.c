@@ -3,7 +3,8 @@
  *
  * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
- * tools/xenpv/parse-xml.c, tools/xenpv/parse-xenner.c,
+ * tools/xenpv/parse-xml.c, tools/xenpv/parse-listing.c,
+ * tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
  * tools/xenpv/menu.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,

@@ -672,91 +672,6 @@ bool guest_check(Guest *g, Error **errp)
 }
 
 /*
- * A command line of xenner's, in a file: an optional "#!" line, comments, and
- * one command, whose lines may be continued by a backslash
- */
-static Guest *parse_xenner_text(const char *file, const char *text,
-                                Error **errp)
-{
-    g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GArray) lines = g_array_new(false, false, sizeof(int));
-    const char *p = text;
-    int line = 1;
-
-    for (;;) {
-        g_autoptr(GString) word = g_string_new(NULL);
-        bool quoted = false;
-        int at;
-
-        while (*p && strchr(" \t\r\n\\#", *p)) {
-            if (*p == '#') {
-                p += strcspn(p, "\n");
-            } else if (*p == '\\' && p[1] != '\n') {
-                break;
-            } else {
-                line += *p == '\n';
-                /* Only a backslash continues a command */
-                if (*p == '\n' && p > text && args->len &&
-                    (p == text || p[-1] != '\\')) {
-                    p += strspn(p, " \t\r\n");
-                    if (*p && *p != '#') {
-                        guest_file_error(file, line, errp, "there is more than "
-                                         "the one xenner command");
-                        return NULL;
-                    }
-                    continue;
-                }
-                p++;
-            }
-        }
-        if (!*p) {
-            break;
-        }
-        at = line;
-        while (*p && !strchr(" \t\r\n", *p)) {
-            if (*p == '\'' || *p == '"') {
-                char quote = *p++;
-
-                quoted = true;
-                while (*p && *p != quote) {
-                    if (quote == '"' && *p == '\\' && p[1] &&
-                        strchr("\"\\$`", p[1])) {
-                        p++;
-                    }
-                    line += *p == '\n';
-                    g_string_append_c(word, *p++);
-                }
-                if (!*p++) {
-                    guest_file_error(file, at, errp, "a quote that is opened "
-                                     "here is never closed");
-                    return NULL;
-                }
-            } else if (*p == '\\' && p[1]) {
-                g_string_append_c(word, p[1]);
-                p += 2;
-            } else if (strchr("$`;|&<>", *p)) {
-                guest_file_error(file, at, errp, "'%c' would have to be run by "
-                                 "a shell; this is read, not run", *p);
-                return NULL;
-            } else {
-                g_string_append_c(word, *p++);
-            }
-        }
-        if (word->len || quoted) {
-            g_ptr_array_add(args, g_strdup(word->str));
-            g_array_append_val(lines, at);
-        }
-    }
-    if (!args->len) {
-        guest_file_error(file, 1, errp, "there is nothing in it");
-        return NULL;
-    }
-    g_ptr_array_add(args, NULL);
-    return guest_parse_xenner(file, (char **)args->pdata + 1,
-                              &g_array_index(lines, int, 0) + 1, errp);
-}
-
-/*
  * Comments that are not in UTF-8, as of old editors: nothing depends on them.
  * Returns a copy of @text in which each byte of them that is not ASCII is a
  * '?'. A '#' in quotes begins none; quotes end with their line.
@@ -790,6 +705,56 @@ static char *plain_comments(const char *text, size_t len)
     return copy;
 }
 
+/* What a file that is no text is, and what to do with it; NULL: not known */
+static const char *what_binary(const char *data, size_t len)
+{
+    static const struct {
+        size_t at;
+        const char *magic, *what;
+    } kinds[] = {
+        { 0, "ova.xml", "XenServer's export of a guest (XVA): write a "
+          "configuration for xl, and export its disks by 'xe vdi-export "
+          "format=raw'" },
+        { 257, "ustar", "an archive: take the guest's configuration out of "
+          "it" },
+        { 0, "\x1f\x8b", "compressed by gzip: unpack it first" },
+        { 0, "QFI\xfb", "a disk image: --check looks into it" },
+        { 510, "\x55\xaa", "a disk: --check looks into it" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        size_t n = strlen(kinds[i].magic);
+
+        if (len >= kinds[i].at + n &&
+            !memcmp(data + kinds[i].at, kinds[i].magic, n)) {
+            return kinds[i].what;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * OpenNebula's own template of a guest: its settings are xl's in capitals. A
+ * variable of Python's may be, too, so there must be none of xl's.
+ */
+static bool is_opennebula(const char *text)
+{
+    static const char *const names[] = { "MEMORY", "memory" };
+    bool found[ARRAY_SIZE(names)] = { };
+
+    while (*text) {
+        for (int i = 0; i < ARRAY_SIZE(names); i++) {
+            const char *end = text + strlen(names[i]);
+
+            found[i] |= g_str_has_prefix(text, names[i]) &&
+                        end[strspn(end, " \t")] == '=';
+        }
+        text += strcspn(text, "\n");
+        text += strspn(text, " \t\r\n");
+    }
+    return found[0] && !found[1];
+}
+
 Guest *guest_parse(const char *file, const char *text, size_t len,
                    Error **errp)
 {
@@ -805,8 +770,10 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
     p = text;
     for (size_t i = 0; i < len; i++) {
         if (!text[i]) {
-            guest_file_error(file, line, errp, "this is no text: it has a "
-                             "byte 0");
+            const char *what = what_binary(text, len);
+
+            guest_file_error(file, line, errp, what ? "this is %s" :
+                             "this is no text: it has a byte 0", what);
             return NULL;
         }
         line += text[i] == '\n';
@@ -839,16 +806,12 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         for (line = 1; text < p; text++) {
             line += *text == '\n';
         }
-        guest_file_error(file, line, errp, *p == '[' && p[1] != '{' &&
-                         !strchr(" \t\r\n", p[1]) ?
-                         "this is a file of another program's, with sections: "
-                         "take the guest's configuration for xl, or the output "
-                         "of 'virsh -c xen:/// dumpxml'" : *p == '(' ?
-                         "this is what 'xm list --long' prints: take the "
-                         "guest's file in /etc/xen, or the output of 'virsh -c "
-                         "xen:/// dumpxml'" :
-                         "this is JSON, as 'xl list -l' prints it: take the "
-                         "guest's file in /etc/xen, or the output of 'virsh -c "
+        if (*p != '[' || strchr("{ \t\r\n", p[1])) {
+            return guest_parse_listing(file, p, line, errp);
+        }
+        guest_file_error(file, line, errp, "this is a file of another "
+                         "program's, with sections: take the guest's "
+                         "configuration for xl, or the output of 'virsh -c "
                          "xen:/// dumpxml'");
         return NULL;
     }
@@ -860,7 +823,13 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         !strncmp(end - strlen("xenner"), "xenner", strlen("xenner")) &&
         (end - p == strlen("xenner") || end[-7] == '/') &&
         *(end + strspn(end, " \t")) != '=') {
-        return parse_xenner_text(file, text, errp);
+        return guest_parse_xenner_text(file, text, errp);
+    }
+    if (is_opennebula(p)) {
+        guest_file_error(file, 1, errp, "this is OpenNebula's template: take "
+                         "the file 'deployment.N' that it has made of it on "
+                         "its server");
+        return NULL;
     }
     return guest_parse_xl(file, text, errp);
 }
@@ -882,7 +851,7 @@ Guest *guest_parse_file(const char *file, Error **errp)
         guest_file_error(name, 0, errp, "it cannot be read: %s",
                          strerror(errno));
         len = 0;
-    } else if (len > GUEST_TEXT_MAX) {
+    } else if (len > GUEST_TEXT_MAX && !memchr(text, 0, len)) {
         guest_file_error(name, 0, errp, "it is too large for a configuration");
         len = 0;
     } else {

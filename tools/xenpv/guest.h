@@ -8,8 +8,9 @@
  *   guest_parse_xl()       xl's and xm's configuration files  (parse-xl.c,
  *                                                              xl-language.c)
  *   guest_parse_xml()      libvirt's XML for its Xen driver   (parse-xml.c)
+ *   guest_parse_listing()  what xm and xl print of a guest    (parse-listing.c)
  *   guest_parse_xenner()   a xenner command line              (parse-xenner.c)
- *   guest_parse()          any of the three, by its looks     (guest.c)
+ *   guest_parse()          any of these, by its looks         (guest.c)
  *
  *   guest_to_qemu()        a command line of QEMU's           (emit-qemu.c)
  *   guest_to_libvirt()     libvirt's XML for its QEMU driver  (emit-libvirt.c)
@@ -126,16 +127,22 @@ void G_GNUC_PRINTF(4, 5) guest_error(Guest *g, int line, Error **errp,
 void G_GNUC_PRINTF(4, 5) guest_file_error(const char *file, int line,
                                           Error **errp, const char *fmt, ...);
 
-/* Of any of the three forms; @text has @len bytes and a 0 after them */
+/* Of any of these forms; @text has @len bytes and a 0 after them */
 Guest *guest_parse(const char *file, const char *text, size_t len,
                    Error **errp);
 Guest *guest_parse_file(const char *file, Error **errp);
 Guest *guest_parse_xl(const char *file, const char *text, Error **errp);
 Guest *guest_parse_xml(const char *file, const char *text, size_t len,
                        Error **errp);
+/* Which begins in line @line of the file */
+Guest *guest_parse_listing(const char *file, const char *text, int line,
+                           Error **errp);
 /* @args without the command's own name; @lines may be NULL, see there */
 Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
                           Error **errp);
+/* Of a file with such a command */
+Guest *guest_parse_xenner_text(const char *file, const char *text,
+                               Error **errp);
 
 /* What the forms have in common. Each returns false with @errp set. */
 bool guest_set_name(Guest *g, int line, const char *value, Error **errp);

@@ -182,3 +182,88 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
     }
     return guest_check(g, errp) ? g_steal_pointer(&g) : NULL;
 }
+
+/*
+ * A command line of xenner's, in a file: an optional "#!" line, comments, and
+ * one command, whose lines may be continued by a backslash
+ */
+Guest *guest_parse_xenner_text(const char *file, const char *text,
+                               Error **errp)
+{
+    g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) lines = g_array_new(false, false, sizeof(int));
+    const char *p = text;
+    int line = 1;
+
+    for (;;) {
+        g_autoptr(GString) word = g_string_new(NULL);
+        bool quoted = false;
+        int at;
+
+        while (*p && strchr(" \t\r\n\\#", *p)) {
+            if (*p == '#') {
+                p += strcspn(p, "\n");
+            } else if (*p == '\\' && p[1] != '\n') {
+                break;
+            } else {
+                line += *p == '\n';
+                /* Only a backslash continues a command */
+                if (*p == '\n' && p > text && args->len &&
+                    (p == text || p[-1] != '\\')) {
+                    p += strspn(p, " \t\r\n");
+                    if (*p && *p != '#') {
+                        guest_file_error(file, line, errp, "there is more than "
+                                         "the one xenner command");
+                        return NULL;
+                    }
+                    continue;
+                }
+                p++;
+            }
+        }
+        if (!*p) {
+            break;
+        }
+        at = line;
+        while (*p && !strchr(" \t\r\n", *p)) {
+            if (*p == '\'' || *p == '"') {
+                char quote = *p++;
+
+                quoted = true;
+                while (*p && *p != quote) {
+                    if (quote == '"' && *p == '\\' && p[1] &&
+                        strchr("\"\\$`", p[1])) {
+                        p++;
+                    }
+                    line += *p == '\n';
+                    g_string_append_c(word, *p++);
+                }
+                if (!*p++) {
+                    guest_file_error(file, at, errp, "a quote that is opened "
+                                     "here is never closed");
+                    return NULL;
+                }
+            } else if (*p == '\\' && p[1]) {
+                g_string_append_c(word, p[1]);
+                p += 2;
+            } else if (strchr("$`;|&<>", *p)) {
+                guest_file_error(file, at, errp, "'%c' would have to be run by "
+                                 "a shell; this is read, not run", *p);
+                return NULL;
+            } else {
+                g_string_append_c(word, *p++);
+            }
+        }
+        if (word->len || quoted) {
+            g_ptr_array_add(args, g_strdup(word->str));
+            g_array_append_val(lines, at);
+        }
+    }
+    if (!args->len) {
+        guest_file_error(file, 1, errp, "there is nothing in it");
+        return NULL;
+    }
+    g_ptr_array_add(args, NULL);
+    return guest_parse_xenner(file, (char **)args->pdata + 1,
+                              &g_array_index(lines, int, 0) + 1, errp);
+}

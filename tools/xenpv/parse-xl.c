@@ -666,12 +666,16 @@ static bool parse_settings(XlSettings *s, Error **errp)
     return true;
 }
 
+bool xl_parse_settings(XlSettings *s, Error **errp)
+{
+    return parse_settings(s, errp) && guest_check(s->g, errp);
+}
+
 Guest *guest_parse_xl(const char *file, const char *text, Error **errp)
 {
     g_autoptr(Guest) g = guest_new(file);
     XlSettings s = { .g = g };
-    bool ok = xl_read(&s, text, errp) && parse_settings(&s, errp) &&
-              guest_check(g, errp);
+    bool ok = xl_read(&s, text, errp) && xl_parse_settings(&s, errp);
 
     xl_settings_clear(&s);
     return ok ? g_steal_pointer(&g) : NULL;

@@ -636,6 +636,9 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
                     is(domain->name, "Envelope") ?
                     "<%s>: this is an appliance's description (ova.xml, OVF): "
                     "take its disks out, and write a configuration for xl" :
+                    g_str_has_prefix(domain->name, "VM") ?
+                    "<%s>: this is OpenNebula's: take the file 'deployment.N' "
+                    "that it has made of it on its server" :
                     "<%s> is not a domain of libvirt's", domain->name);
         return false;
     }

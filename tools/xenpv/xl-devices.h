@@ -9,6 +9,9 @@
 
 #include "xl-language.h"
 
+/* What the settings mean, all of them: @s->g is then checked, and complete */
+bool xl_parse_settings(XlSettings *s, Error **errp);
+
 /*
  * The string of the setting @name; NULL with @errp set if it is none, or is of
  * more than one line

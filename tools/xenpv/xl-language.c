@@ -666,13 +666,52 @@ static bool read_file(Parser *s, Error **errp)
     return true;
 }
 
+void xl_settings_init(XlSettings *s)
+{
+    s->vars = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                    xl_value_free);
+    s->order = g_ptr_array_new_with_free_func(g_free);
+}
+
+static XlValue *settings_value(XlSettings *s, const char *name, XlType type,
+                               int line)
+{
+    XlValue *v = g_new0(XlValue, 1);
+
+    v->type = type;
+    v->line = line;
+    if (name) {
+        g_ptr_array_add(s->order, g_strdup(name));
+        g_hash_table_replace(s->vars, g_strdup(name), v);
+    }
+    return v;
+}
+
+void xl_settings_add(XlSettings *s, const char *name, int line,
+                     const char *text)
+{
+    settings_value(s, name, XL_STRING, line)->string = g_strdup(text);
+}
+
+void xl_settings_append(XlSettings *s, const char *name, int line,
+                        const char *text)
+{
+    XlValue *list = g_hash_table_lookup(s->vars, name), *v;
+
+    if (!list || list->type != XL_LIST) {
+        list = settings_value(s, name, XL_LIST, line);
+        list->list = g_ptr_array_new_with_free_func(xl_value_free);
+    }
+    v = settings_value(s, NULL, XL_STRING, line);
+    v->string = g_strdup(text);
+    g_ptr_array_add(list->list, v);
+}
+
 bool xl_read(XlSettings *s, const char *text, Error **errp)
 {
     Parser parser = { .g = s->g, .p = text, .line = 1, .out = s };
 
-    s->vars = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                    xl_value_free);
-    s->order = g_ptr_array_new_with_free_func(g_free);
+    xl_settings_init(s);
     return read_file(&parser, errp);
 }
 

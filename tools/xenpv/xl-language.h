@@ -46,6 +46,15 @@ typedef struct XlSettings {
  * xl_settings_clear() in any case.
  */
 bool xl_read(XlSettings *s, const char *text, Error **errp);
+/*
+ * The same without a text: @s empty but for .g, then "@name = '@text'", and one
+ * item more for the list @name
+ */
+void xl_settings_init(XlSettings *s);
+void xl_settings_add(XlSettings *s, const char *name, int line,
+                     const char *text);
+void xl_settings_append(XlSettings *s, const char *name, int line,
+                        const char *text);
 void xl_settings_clear(XlSettings *s);
 
 #endif
