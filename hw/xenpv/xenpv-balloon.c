@@ -42,6 +42,10 @@ struct XenPVBalloonState {
 
     uint64_t target;        /* bytes, as domain 0 wants it */
     uint64_t actual;        /* bytes, as the monitor says */
+    /* The same in a stream */
+    struct {
+        uint64_t target, actual;
+    } saved;
 
     /* The memory/meminfo that was seen last, and when that was first */
     GByteArray *meminfo;
@@ -224,6 +228,15 @@ static bool is_changed(void *opaque)
     return s->target != s->ram_size || s->actual != s->ram_size;
 }
 
+static int balloon_pre_save(void *opaque)
+{
+    XenPVBalloonState *s = opaque;
+
+    s->saved.target = s->target;
+    s->saved.actual = s->actual;
+    return 0;
+}
+
 static int balloon_pre_load(void *opaque)
 {
     XenPVBalloonState *s = opaque;
@@ -237,8 +250,14 @@ static int balloon_post_load(void *opaque, int version_id)
 {
     XenPVBalloonState *s = opaque;
 
-    return s->target > s->max_ram_size || s->actual > s->max_ram_size ||
-           (s->target | s->actual) % XENPV_PAGE_SIZE ? -EINVAL : 0;
+    if (s->saved.target > s->max_ram_size ||
+        s->saved.actual > s->max_ram_size ||
+        (s->saved.target | s->saved.actual) % XENPV_PAGE_SIZE) {
+        return -EINVAL;
+    }
+    s->target = s->saved.target;
+    s->actual = s->saved.actual;
+    return 0;
 }
 
 static const VMStateDescription vmstate_balloon = {
@@ -246,11 +265,12 @@ static const VMStateDescription vmstate_balloon = {
     .version_id = 1,
     .minimum_version_id = 1,
     .needed = is_changed,
+    .pre_save = balloon_pre_save,
     .pre_load = balloon_pre_load,
     .post_load = balloon_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(target, XenPVBalloonState),
-        VMSTATE_UINT64(actual, XenPVBalloonState),
+        VMSTATE_UINT64(saved.target, XenPVBalloonState),
+        VMSTATE_UINT64(saved.actual, XenPVBalloonState),
         VMSTATE_END_OF_LIST()
     }
 };

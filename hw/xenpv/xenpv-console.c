@@ -82,6 +82,7 @@ typedef struct Console {
 
     Fifo8 queue;
     uint64_t lost;          /* bytes that would come after the queue */
+    Fifo8 saved;            /* .queue in a stream; the text has one place */
 
     QEMUBH *bh;
     VMChangeStateEntry *vm_change;
@@ -356,17 +357,38 @@ static void console_vm_changed(void *opaque, bool running, RunState state)
     }
 }
 
-/* QEMU's own Fifo8 takes any position and length from a stream */
+static int console_pre_save(void *opaque)
+{
+    Console *c = opaque;
+
+    c->saved = c->queue;
+    return 0;
+}
+
+/*
+ * QEMU's own Fifo8 takes any position and length, and keeps them where the
+ * stream ends behind them: so this is none that is in use.
+ */
+static int console_pre_load(void *opaque)
+{
+    Console *c = opaque;
+
+    fifo8_reset(&c->queue);
+    c->saved = c->queue;
+    return 0;
+}
+
 static int console_post_load(void *opaque, int version_id)
 {
-    Fifo8 *queue = &((Console *)opaque)->queue;
+    Console *c = opaque;
 
-    if (queue->head >= queue->capacity || queue->num > queue->capacity) {
+    if (c->saved.head >= c->saved.capacity ||
+        c->saved.num > c->saved.capacity) {
         error_report("the console's queue has %u bytes from %u, of %u",
-                     queue->num, queue->head, queue->capacity);
-        fifo8_reset(queue);
+                     c->saved.num, c->saved.head, c->saved.capacity);
         return -EINVAL;
     }
+    c->queue = c->saved;
     return 0;
 }
 
@@ -374,9 +396,11 @@ static const VMStateDescription vmstate_console = {
     .name = "xenpv-console/engine",
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = console_pre_save,
+    .pre_load = console_pre_load,
     .post_load = console_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_FIFO8(queue, Console),
+        VMSTATE_FIFO8(saved, Console),
         VMSTATE_UINT64(lost, Console),
         VMSTATE_END_OF_LIST()
     }

@@ -31,7 +31,7 @@ static struct {
     XenPVTraits *traits;
     XenPVMemory *memory;
     XenPVDevices *devices;
-    XenPVTraits here;           /* .traits as they were before a load */
+    XenPVTraits stream;         /* what a stream says that they are */
 } state;
 
 static bool same(const char *what, uint64_t stream, uint64_t here)
@@ -45,7 +45,7 @@ static bool same(const char *what, uint64_t stream, uint64_t here)
 
 static bool same_flag(const char *what, uint32_t flag)
 {
-    bool stream = state.traits->flags & flag, here = state.here.flags & flag;
+    bool stream = state.stream.flags & flag, here = state.traits->flags & flag;
 
     if (stream != here) {
         error_report("xenpv-kvm: the domain that comes in runs %s %s, this "
@@ -69,15 +69,15 @@ static bool same_tsc(uint64_t stream, uint64_t here)
     return true;
 }
 
-static int traits_pre_load(void *opaque)
+static int traits_pre_save(void *opaque)
 {
-    state.here = *state.traits;
+    state.stream = *state.traits;
     return 0;
 }
 
 static int traits_post_load(void *opaque, int version_id)
 {
-    XenPVTraits *stream = opaque, *here = &state.here;
+    XenPVTraits *stream = opaque, *here = state.traits;
     bool ok = same("version of the monitor's ABI", stream->abi_version,
                    here->abi_version) &&
               same("a guest of bits:", stream->width, here->width) &&
@@ -97,8 +97,8 @@ static int traits_post_load(void *opaque, int version_id)
                      "domain that comes in was started without it");
         ok = false;
     }
-    if (!ok) {
-        *state.traits = *here;
+    if (ok) {
+        *here = *stream;
     }
     return ok ? 0 : -EINVAL;
 }
@@ -113,7 +113,7 @@ static const VMStateDescription vmstate_traits = {
     .minimum_version_id = 1,
     .priority = MIG_PRI_MAX,
     .early_setup = true,
-    .pre_load = traits_pre_load,
+    .pre_save = traits_pre_save,
     .post_load = traits_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT32(abi_version, XenPVTraits),
@@ -166,6 +166,6 @@ void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
     state.memory = memory;
     state.traits = traits;
     state.devices = devices;
-    vmstate_register(NULL, 0, &vmstate_traits, traits);
+    vmstate_register(NULL, 0, &vmstate_traits, &state.stream);
     xenpv_migration_device_added();
 }

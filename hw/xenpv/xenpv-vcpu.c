@@ -64,7 +64,10 @@ struct XenPVVcpusState {
 
     /* By vCPU: what the monitor says is up; what is plugged; asked for */
     uint64_t up, plugged, asked;
-    uint64_t here;              /* .plugged as it was before a load */
+    /* The same in a stream */
+    struct {
+        uint64_t up, plugged, asked;
+    } saved;
 };
 
 static XenPVVcpusState *the_vcpus(void)
@@ -273,36 +276,36 @@ static bool vcpus_needed(void *opaque)
     return s->nr_vcpus > s->nr_fixed;
 }
 
-static int vcpus_pre_load(void *opaque)
+static int vcpus_pre_save(void *opaque)
 {
     XenPVVcpusState *s = opaque;
 
-    /* To compare it with, and to see what is not in the stream */
-    s->here = s->plugged;
+    s->saved.up = s->up;
+    s->saved.plugged = s->plugged;
+    s->saved.asked = s->asked;
     return 0;
 }
 
+/* Nothing is taken of a stream until all of it is there, and is right */
 static int vcpus_post_load(void *opaque, int version_id)
 {
     XenPVVcpusState *s = opaque;
-    uint64_t here = s->here;
 
-    if (s->plugged != here) {
-        unsigned vcpu = ctz64(s->plugged ^ here);
+    if (s->saved.plugged != s->plugged) {
+        unsigned vcpu = ctz64(s->saved.plugged ^ s->plugged);
 
         error_report("xenpv-kvm: the domain that comes in has vCPU %u %s, and "
                      "this machine has %s: give it the same -device "
                      TYPE_XENPV_VCPU " options", vcpu,
-                     here & BIT_ULL(vcpu) ? "not plugged" : "plugged",
-                     here & BIT_ULL(vcpu) ? "it" : "it not");
-        s->plugged = here;
-        s->asked = 0;
+                     s->plugged & BIT_ULL(vcpu) ? "not plugged" : "plugged",
+                     s->plugged & BIT_ULL(vcpu) ? "it" : "it not");
         return -EINVAL;
     }
-    if (s->asked & ~here) {
-        s->asked = 0;
+    if (s->saved.asked & ~s->plugged) {
         return -EINVAL;
     }
+    s->up = s->saved.up;
+    s->asked = s->saved.asked;
     for (unsigned i = 0; i < s->nr_vcpus; i++) {
         if (s->asked & BIT_ULL(i)) {
             DEVICE(s->devices[i])->pending_deleted_event = true;
@@ -319,12 +322,12 @@ static const VMStateDescription vmstate_vcpus = {
     .version_id = 1,
     .minimum_version_id = 1,
     .needed = vcpus_needed,
-    .pre_load = vcpus_pre_load,
+    .pre_save = vcpus_pre_save,
     .post_load = vcpus_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(up, XenPVVcpusState),
-        VMSTATE_UINT64(plugged, XenPVVcpusState),
-        VMSTATE_UINT64(asked, XenPVVcpusState),
+        VMSTATE_UINT64(saved.up, XenPVVcpusState),
+        VMSTATE_UINT64(saved.plugged, XenPVVcpusState),
+        VMSTATE_UINT64(saved.asked, XenPVVcpusState),
         VMSTATE_END_OF_LIST()
     }
 };

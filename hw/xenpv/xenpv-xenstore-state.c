@@ -419,19 +419,19 @@ static void load_messages(XenPVXenstoreState *s, Reader *r)
 
     data = get_block(r, &len);
     if (data && len < sizeof(s->in)) {
+        struct xsd_sockmsg hdr = { };
+
+        memcpy(&hdr, data, MIN(len, HEADER_SIZE));
+        if (len >= HEADER_SIZE &&
+            (le32_to_cpu(hdr.len) > XENSTORE_PAYLOAD_MAX ||
+             len > HEADER_SIZE + le32_to_cpu(hdr.len))) {
+            fail(r, "a request's length");
+            return;
+        }
         memcpy(s->in, data, len);
         s->in_len = len;
     } else {
         fail(r, "a request");
-    }
-    if (s->in_len >= HEADER_SIZE) {
-        struct xsd_sockmsg hdr;
-
-        memcpy(&hdr, s->in, HEADER_SIZE);
-        if (le32_to_cpu(hdr.len) > XENSTORE_PAYLOAD_MAX ||
-            s->in_len > HEADER_SIZE + le32_to_cpu(hdr.len)) {
-            fail(r, "a request's length");
-        }
     }
     data = get_block(r, &len);
     if (data && len <= sizeof(s->out)) {
@@ -504,6 +504,8 @@ static int xenstore_post_load(void *opaque, int version_id)
 
     if (!ok) {
         error_report("xenstore: the state that comes in is wrong: %s", r.bad);
+        /* Half of it is nothing to go on with, should somebody try to */
+        xenpv_xenstore_reset(s);
     }
     g_clear_pointer(&s->saved, g_free);
     return ok ? 0 : -EINVAL;

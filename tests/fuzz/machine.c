@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
@@ -394,13 +395,23 @@ static void op_reset(const FuzzFrontend *f, FuzzInput *in)
     qemu_system_reset(SHUTDOWN_CAUSE_GUEST_RESET);
 }
 
+/* Up to a quarter of a second, for what waits for a time */
+static void op_time(const FuzzFrontend *f, FuzzInput *in)
+{
+    if (runstate_is_running()) {
+        qemu_clock_advance_virtual_time(
+            qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) +
+            fuzz_take(in, 1) * SCALE_MS);
+    }
+}
+
 void fuzz_machine_run(const FuzzFrontend *f, FuzzInput *in)
 {
     /* The order is the corpora's: add at the end */
     static void (*const ops[])(const FuzzFrontend *f, FuzzInput *in) = {
         op_write, op_write32, op_write_core, op_grant, op_send, op_call,
         op_port, op_pump, op_node, op_state, op_xenstore, op_connect,
-        op_request, op_host, op_stop, op_reset,
+        op_request, op_host, op_stop, op_reset, op_time,
     };
 
     fuzz_first_frame = 0;

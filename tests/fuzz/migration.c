@@ -6,7 +6,9 @@
  * as its own, and then what the guest does after it. A fault here is a stream
  * that does more than fail: its indexes, sizes, numbers of frames, ports and
  * references, paths and states are all input. Memory is, too: that is what the
- * guest has written before.
+ * guest has written before. A stream may end anywhere; and whoever starts the
+ * machine again after one that was refused has to find one that works, or at
+ * least does no harm.
  *
  * QEMU's own parts of a stream are left as they are.
  *
@@ -45,6 +47,7 @@ typedef struct Section {
 static GByteArray *stream;
 static Section sections[MAX_SECTIONS];
 static unsigned nr_sections;
+static size_t cut_off_at;       /* SIZE_MAX: it is whole */
 
 /* Ours have "xenpv" or "xen-" in their names, which no others have */
 static void find_sections(void)
@@ -103,7 +106,7 @@ static void replace_bytes(size_t at, size_t remove, const uint8_t *add,
 
 /*
  * A number at a place, from the start or the end; or more or less there, and
- * what counts it is mended
+ * what counts it is mended. Or else it is where the stream ends.
  */
 static void change(FuzzInput *in)
 {
@@ -123,6 +126,10 @@ static void change(FuzzInput *in)
     at = fuzz_take(in, 2) % len;
     at = how & 0x80 ? s->end - 1 - at : s->start + at;
     n = MIN(s->end - at, 1 << (how >> 4 & 3));
+    if (which & 0x40) {
+        cut_off_at = MIN(cut_off_at, at);
+        return;
+    }
     switch (how % 4) {
     case 0:
         stq_be_p(value, fuzz_take(in, n));
@@ -191,9 +198,11 @@ static bool migrate(FuzzInput *in)
     fuzz_read(0, low, sizeof(low));
     fuzz_read(CORE_START, core, sizeof(core));
     find_sections();
+    cut_off_at = SIZE_MAX;
     for (; changes && in->len; changes--) {
         change(in);
     }
+    g_byte_array_set_size(stream, MIN(stream->len, cut_off_at));
     qemu_system_reset(SHUTDOWN_CAUSE_SNAPSHOT_LOAD);
     fuzz_write(0, low, sizeof(low));
     fuzz_write(CORE_START, core, sizeof(core));
@@ -220,17 +229,16 @@ static void one(FuzzInput *in)
     FuzzInput first = { p, len };
 
     fuzz_machine_run(&before, &first);
-    if (migrate(in)) {
-        vm_start();
-        fuzz_machine_run(&after, in);
-    } else {
-        /* One that nobody has changed is taken, or all of this shows nothing */
+    /* One that nobody has changed is taken, or all of this shows nothing */
+    if (!migrate(in)) {
         assert(size);
     }
+    vm_start();
+    fuzz_machine_run(&after, in);
 }
 
 static const char *const machine[] = {
-    "-M", "xenpv-kvm,vfb=on", "-smp", "2", FUZZ_DEVICES_BACKENDS,
+    "-M", "xenpv-kvm,vfb=on", "-smp", "2,maxcpus=4", FUZZ_DEVICES_BACKENDS,
     /* Requests that cannot be done wait; they are in the stream */
     "-blockdev", "blkdebug,node-name=errors,image=d,inject-error.0.event=none,"
     "inject-error.0.iotype=write", "-device",

@@ -319,7 +319,7 @@ put('xenner', 'all', '\n'.join(
 # The numbers of the operations are those of the table in machine.c.
 
 WRITE, WRITE32, CORE, GRANT, SEND, CALL, PORT, PUMP, NODE, STATE, XENSTORE, \
-    CONNECT, REQUEST, HOST, STOP, RESET = range(16)
+    CONNECT, REQUEST, HOST, STOP, RESET, TIME = range(17)
 
 
 def node(n, value):
@@ -429,7 +429,47 @@ for section in range(10):
     put('migration', 'cut-%u' % section,
         migration(connect_all, [bytes([section, 0x82, 7, 0, 255, 255])], b''))
 # The number of ports, from the start of the event channels' section
-put('migration', 'ports', migration(b'', [bytes([1, 0x21, 4, 0, 14])], b''))
+put('migration', 'ports', migration(b'', [bytes([2, 0x21, 4, 0, 14])], b''))
+
+# After one that is refused: the sections of xenstore, the vCPUs and the console
+STORE, VCPUS, PRIMARY = 4, 5, 6
+
+
+def ends(section, at):
+    """The stream ends, @at bytes before its end, in a section"""
+    return bytes([0x40 | section, 0x80]) + struct.pack('<H', at)
+
+
+def ring_index(field, value):
+    """One of xenstore's ring, of which nobody is told"""
+    return (bytes([WRITE32, 2]) + struct.pack('<H', 2048 + 4 * field) +
+            bytes([2]) + struct.pack('<H', value))
+
+
+def call(op, cmd, data):
+    return bytes([CALL, op, cmd, len(data)]) + data
+
+
+go_on = (bytes([SEND, 2, PUMP]) + call(4, 0, b'text') + use_all +
+         bytes([TIME, 100, PUMP, RESET]))
+for section in range(10):
+    put('migration', 'ends-%u' % section, migration(
+        connect_all + read_block, [ends(section, 3)], go_on))
+# A request that is all but received, of which the stream says another length
+put('migration', 'request', migration(
+    bytes([WRITE, 2, 0, 0, 16]) + struct.pack('<4I', 11, 1, 0, 4096) + b''.join(
+        ring_index(1, at) + bytes([SEND, 1, PUMP])
+        for at in (1024, 2048, 3072, 4096, 4106)) + ring_index(1, 5106),
+    [bytes([STORE, 0x21, 40, 0, 2])], go_on))
+# A vCPU that is asked for, and is none of the devices
+put('migration', 'asked', migration(
+    b'', [bytes([VCPUS, 0x80, 0, 0, 4])], call(7, 2, b'\2\0\0\0') + go_on))
+# The console's queue is longer than it can be, and that is not all said
+put('migration', 'queue', migration(
+    b'', [number(PRIMARY, 8, 14), ends(PRIMARY, 10)], go_on))
+# Its ring is where there is no memory
+put('migration', 'no-ring', migration(
+    b'', [bytes([PRIMARY, 0x31, 0, 0, 14])], go_on))
 DEL_ADD = [8 * n + 4 for n in range(7)]
 put('hotplug', 'all', connect_all + use_all + b''.join(
     bytes([HOST, 8 * n + 2]) for n in (0, 2, 3)) + closed() + b''.join(
