@@ -13,8 +13,8 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "qemu/units.h"
+#include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-xenstore.h"
 
 void xenpv_xenstore_free_node(void *opaque)
@@ -172,8 +172,8 @@ static void G_GNUC_PRINTF(3, 0) write_text(XenPVXenstoreState *s,
 
     if (err) {
         /* Domain 0 has all the nodes that it may: one of its programs, then */
-        warn_report("xenstore: %s cannot be written: %s", abspath,
-                    strerror(err));
+        xenpv_guest_warning("xenstore: %s cannot be written: %s", abspath,
+                            strerror(err));
     }
 }
 

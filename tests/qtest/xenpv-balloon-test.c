@@ -12,7 +12,7 @@
 #include "qemu/osdep.h"
 #include "qemu/sockets.h"
 #include "qemu/units.h"
-#include "qapi/error.h"
+#include "hw/xenpv/xenpv-messages.h"
 #include "qobject/qdict.h"
 #include "qobject/qnum.h"
 #include "xenpv-frontend.h"
@@ -241,17 +241,33 @@ static void use_up_store(int fd)
     }
 }
 
+/* The lines of a file that have text in them */
+static unsigned lines(const char *file, const char *text)
+{
+    g_autofree char *contents = NULL;
+    g_auto(GStrv) all = NULL;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(file, &contents, NULL, NULL));
+    all = g_strsplit(contents, "\n", -1);
+    for (char **line = all; *line; line++) {
+        n += strstr(*line, text) != NULL;
+    }
+    return n;
+}
+
 /*
  * A program of domain 0's that has filled xenstore keeps the guest from being
- * told, and no more
+ * told, and no more; the user reads of it, and no line for each command
  */
 static void test_full_store(void)
 {
     static const char memory[] = "/local/domain/1/memory";
     g_autofree char *dir = g_dir_make_tmp("xenpv-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *err = g_build_filename(dir, "err", NULL);
     g_autofree char *options = g_strdup_printf("-device xenpv-xenstore-socket,"
-                                               "path=%s 2>/dev/null", path);
+                                               "path=%s 2>%s", path, err);
     QTestState *qts = start(options);
     int fd = unix_connect(path, &error_abort);
 
@@ -261,6 +277,12 @@ static void test_full_store(void)
     balloon(qts, 64 * MiB);
     g_assert_cmpuint(limit(qts), ==, 64 * MiB / XENPV_PAGE);
     g_assert_true(is_refused(fd, XS_READ, memory));
+    for (int i = 0; i < 2 * XENPV_MESSAGES_MAX; i++) {
+        balloon(qts, 64 * MiB);
+    }
+    g_assert_cmpuint(lines(err, "/memory/target cannot be written"), <=,
+                     XENPV_MESSAGES_MAX);
+    g_assert_cmpuint(lines(err, "/memory/target cannot be written"), >, 0);
     qtest_qmp_assert_success(qts, "{'execute': 'system_reset'}");
     qtest_qmp_eventwait(qts, "RESET");
 
@@ -270,6 +292,7 @@ static void test_full_store(void)
     xs_assert(qts, "memory", "target", "49152");
     close(fd);
     qtest_quit(qts);
+    unlink(err);
     g_assert_cmpint(rmdir(dir), ==, 0);
 }
 
