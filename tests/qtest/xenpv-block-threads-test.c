@@ -415,6 +415,59 @@ static void test_retry(void)
 }
 
 /*
+ * What an error has stopped is tried again as long as the machine goes on, which
+ * the first that fails again ends: of a machine that is stopped a disk begins
+ * nothing, or its state changes while that is being saved
+ */
+static void test_stopped_again(void)
+{
+    g_autofree char *log = NULL, *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    Seg seg = { DATA_REF, 0, 7 };
+    char *path = image();
+    unsigned retries = 0;
+    bool running = true;
+    QTestState *qts;
+    Disk d;
+
+    close(g_file_open_tmp("xenpv-block-test-XXXXXX", &log, NULL));
+    qts = qtest_initf(
+        "-M xenpv-kvm -m 32 -blockdev driver=file,filename=%s,node-name=f "
+        "-blockdev driver=blkdebug,node-name=d,image=f,"
+        "inject-error.0.event=none,inject-error.0.iotype=read,"
+        "inject-error.0.once=off -trace xenpv_block_retry "
+        "-trace vm_state_notify -D %s" ONE_DISK ",rerror=stop", path, log);
+    /* More than are tried in a pass */
+    connect_disk(&d, qts, "51712", false, 16);
+    for (unsigned i = 0; i < ring_size(&d); i++) {
+        put_request(&d, BLKIF_OP_READ, 80, 1, &seg, 0);
+    }
+    push(&d);
+    qtest_qmp_eventwait(qts, "STOP");
+    for (int i = 0; i < 3; i++) {
+        qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+        qtest_qmp_eventwait(qts, "STOP");
+    }
+    qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
+    frontend_destroy(&d.f);
+    qtest_quit(qts);
+
+    g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", -1);
+    for (char **l = lines; *l; l++) {
+        if (strstr(*l, "vm_state_notify")) {
+            running = strstr(*l, "running 1");
+        } else if (strstr(*l, "xenpv_block_retry")) {
+            g_assert_true(running);
+            retries++;
+        }
+    }
+    g_assert_cmpuint(retries, >=, 3);
+    unlink(log);
+    remove_image(path);
+}
+
+/*
  * block_resize drains the disk, and calls back in its thread: no request is
  * lost meanwhile, and xenstore, which is the main thread's, has the new size.
  */
@@ -616,6 +669,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block-threads/unplug", test_unplug);
     qtest_add_func("/xenpv/block-threads/close-race", test_close_race);
     qtest_add_func("/xenpv/block-threads/retry", test_retry);
+    qtest_add_func("/xenpv/block-threads/stopped-again", test_stopped_again);
     qtest_add_func("/xenpv/block-threads/resize", test_resize);
     qtest_add_func("/xenpv/block-threads/fixed-iothread", test_fixed_iothread);
     qtest_add_func("/xenpv/block-threads/stopped-machine",
