@@ -203,6 +203,9 @@ static void test_display(void)
     g = guest_parse("f", text, strlen(text), &error_abort);
     line = guest_to_qemu_line(g, "qemu");
     g_assert_null(strstr(line, "hush"));
+    /* To QEMU that is a socket's name, and to libvirt a host */
+    refused(K "vnc = 1\nvnclisten = 'unix'\n", "f:4: address to listen on: "
+            "'unix' is none");
 }
 
 /* Other guests write to a disk at the same time: only where that is said */

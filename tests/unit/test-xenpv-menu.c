@@ -197,6 +197,40 @@ static void test_random(void)
     }
 }
 
+/*
+ * A guest's files name each other, so that a few lines mean far more words than
+ * there are bytes in them: what is kept of them has a bound
+ */
+static void test_much(void)
+{
+    g_autofree char *opts = g_strnfill(64 * 1024, 'x');
+    g_autofree char *env = g_strconcat("kernelopts=", opts, "\n", NULL);
+    g_autoptr(GString) entry = g_string_new("linux /k\n");
+    const char *files[] = {
+        CFG2, "blscfg\n", "/boot/grub2/grubenv", env,
+        "/boot/loader/entries/a.conf", NULL, NULL,
+    };
+    Fake fake = {
+        .f = { fake_read, fake_list, fake_finding, fake_fact },
+        .files = files, .out = g_string_new(NULL),
+    };
+    g_autoptr(Menu) m = NULL;
+    size_t len = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        g_string_append(entry, "options $kernelopts $kernelopts\n");
+    }
+    files[5] = entry->str;
+    m = menu_read(&fake.f);
+    g_assert_nonnull(m->chosen);
+    for (unsigned i = 0; i < m->chosen->args->len; i++) {
+        len += strlen(m->chosen->args->pdata[i]);
+    }
+    g_assert_cmpuint(len, >, 64 * 1024);
+    g_assert_cmpuint(len, <=, 1024 * 1024);
+    g_string_free(fake.out, true);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -204,6 +238,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/menu/files", test_files);
     g_test_add_func("/xenpv/menu/bls", test_bls);
     g_test_add_func("/xenpv/menu/disk-names", test_disk_names);
+    g_test_add_func("/xenpv/menu/much", test_much);
     g_test_add_func("/xenpv/menu/random", test_random);
     return g_test_run();
 }

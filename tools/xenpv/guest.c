@@ -546,6 +546,12 @@ static bool check_texts(Guest *g, Error **errp)
         !check_word(g, d->line, "keymap", d->keymap, "_-", errp)) {
         return false;
     }
+    if (d->listen && !strcmp(d->listen, "unix")) {
+        /* -vnc unix:0 is a socket "0" in the directory that QEMU is run in */
+        guest_error(g, d->line, errp, "address to listen on: '%s' is none",
+                    d->listen);
+        return false;
+    }
     for (int i = 0; i < g->disks->len; i++) {
         GuestDisk *disk = g->disks->pdata[i];
 

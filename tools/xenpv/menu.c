@@ -9,8 +9,11 @@
 
 /* Entries of a menu; those behind them are not looked at */
 #define MAX_ENTRIES 64
-/* Words that are kept of all entries together */
-#define MAX_KEPT    8192
+/*
+ * Bytes of words that are kept of all entries together. "$kernelopts" may stand
+ * anywhere, as often as a file has room for it, for as much as another file has.
+ */
+#define MAX_KEPT    (1024 * 1024)
 
 typedef struct Reader {
     GuestFiles *f;
@@ -19,7 +22,7 @@ typedef struct Reader {
     unsigned depth;         /* of braces */
     unsigned submenu;       /* that of the submenu's inside; 0: in none */
     unsigned next, next_inner;
-    unsigned kept;
+    size_t kept;
     bool blscfg;
     char *wanted;           /* the default, as it is written */
     char *saved;            /* grubenv's saved_entry and kernelopts */
@@ -102,6 +105,20 @@ static bool is_xen(const char *path)
             (strstr(base, ".gz") || g_ascii_isdigit(base[4])));
 }
 
+/* Takes @word. From one that does not fit on there are no more. */
+static void keep(Reader *r, GPtrArray *words, char *word)
+{
+    size_t size = strlen(word) + 1;
+
+    if (size > MAX_KEPT - r->kept) {
+        r->kept = MAX_KEPT;
+        g_free(word);
+    } else {
+        r->kept += size;
+        g_ptr_array_add(words, word);
+    }
+}
+
 static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
                        unsigned n)
 {
@@ -111,17 +128,17 @@ static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
     e->kernel = file_name(words[0]);
     e->line = line;
     e->is_xen = is_xen(e->kernel);
-    for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
-        g_ptr_array_add(e->args, bare(words[i]));
+    for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
+        keep(r, e->args, bare(words[i]));
     }
 }
 
 /* Each word is a file; "$tuned_initrd" and the like are empty mostly */
 static void add_initrds(Reader *r, MenuEntry *e, char **words, unsigned n)
 {
-    for (unsigned i = 0; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+    for (unsigned i = 0; i < n && r->kept < MAX_KEPT; i++) {
         if (words[i][0] != '$' && !g_str_has_prefix(words[i], "newc:")) {
-            g_ptr_array_add(e->initrds, file_name(words[i]));
+            keep(r, e->initrds, file_name(words[i]));
         }
     }
 }
@@ -286,16 +303,15 @@ static bool bls_line(GuestFiles *f, const char *path, int line, char **words,
     } else if (!strcmp(words[0], "initrd")) {
         add_initrds(r, e, words + 1, n - 1);
     } else if (!strcmp(words[0], "options")) {
-        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
             if (!strcmp(words[i], "$kernelopts") && r->kernelopts) {
-                g_auto(GStrv) more = g_strsplit(r->kernelopts, " ", MAX_KEPT);
+                g_auto(GStrv) more = g_strsplit(r->kernelopts, " ", 0);
 
-                for (char **w = more; *w && r->kept < MAX_KEPT;
-                     w++, r->kept++) {
-                    g_ptr_array_add(e->args, g_strdup(*w));
+                for (char **w = more; *w && r->kept < MAX_KEPT; w++) {
+                    keep(r, e->args, g_strdup(*w));
                 }
             } else {
-                g_ptr_array_add(e->args, bare(words[i]));
+                keep(r, e->args, bare(words[i]));
             }
         }
     }
