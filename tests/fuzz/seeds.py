@@ -306,6 +306,11 @@ put('xml', 'json', '''[{"domid": 3, "config": {
   "vfbs": [{"vnc": {"enable": "True", "display": 0}}],
   "on_crash": "coredump_destroy"}}]
 ''')
+put('xml', 'json-null', '''{"c_info": {"name": null, "type": null, "uuid": []},
+ "b_info": {"target_memkb": null, "max_memkb": [1], "kernel": null},
+ "disks": [null, 1, [], {}], "nics": [null], "vfbs": [null, {"vnc": null}],
+ "on_crash": null}
+''')
 put('xml', 'xl', 'name = "x"\nkernel = "/k"\n')
 put('xml', 'command', '#!/bin/sh\nxenner -m 64 -kernel /k \\\n -append "a b"\n')
 put('xenner', 'all', '\n'.join(

@@ -585,6 +585,13 @@ static void test_listings(void)
             "or they are nested too deeply");
     refused_so("((((((((((((((((((((((((((((((((((((((", "f:1: there are too many "
             "items, or they are nested too deeply");
+    /* JSON has values that are none */
+    refused_so("{\"c_info\": {\"name\": \"n\"},\n\"b_info\": {\"target_memkb\": "
+               "null}, \"disks\": [" JSON_DISK "]}", "f:1: it does not say how "
+               "much memory");
+    refused_so("{\"c_info\": {\"name\": \"n\"},\n\"b_info\": {\"target_memkb\": "
+               "[1]}, \"disks\": [" JSON_DISK "]}", "f:2: memory: 'a list' is "
+               "not a number");
 }
 
 int main(int argc, char **argv)

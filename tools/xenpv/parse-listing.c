@@ -715,9 +715,12 @@ static void json_info(XlSettings *s, const Item *info)
         } else if (is_in(c->name, memory)) {
             g_autofree char *mib = NULL;
 
-            mib = qemu_strtou64(c->text, NULL, 10, &n) ? g_strdup(c->text) :
+            mib = qemu_strtou64(c->text, NULL, 10, &n) ?
+                  g_strdup(c->text ?: "a list") :
                   g_strdup_printf("%" PRIu64, n / 1024);
-            add(s, c->name[0] == 't' ? "memory" : "maxmem", c->line, mib);
+            if (is_set(c)) {
+                add(s, c->name[0] == 't' ? "memory" : "maxmem", c->line, mib);
+            }
         } else if (!strcmp(c->name, "kernel") || !strcmp(c->name, "ramdisk")) {
             add_file(s, c->name, c);
         } else if (!strcmp(c->name, "bootloader_args")) {
