@@ -10,6 +10,7 @@ Runs the functional tests of a part:
               where XENPV_BUILD is that of "make check-sanitizers"
   soak        no part of "make check": what is done over and over, XENPV_ROUNDS
               times, under TCG
+  soak-kvm    likewise, always under a nested KVM
   kvm         real guests under a real KVM: this machine's, where its
               processor has VMX or SVM, else a nested one (xenpv/nested.py)
   bench-kvm   no test: VM exits for each operation, and the time from QEMU's
@@ -42,7 +43,7 @@ from xenpv.testcase import GuestTest        # noqa: E402
 
 # No test takes that long; one that does is stuck in something unforeseen.
 TEST_LIMIT = {'functional': 300, 'sanitized-functional': 1800, 'kvm': 900,
-              'soak': 1800}
+              'soak': 1800, 'soak-kvm': 1800}
 # How much slower code is that looks at each access
 SANITIZED_PATIENCE = 8
 
@@ -77,7 +78,9 @@ def place_for(part, **nested):
         return Host('tcg')
     if part == 'sanitized-functional':
         return Host('tcg', SANITIZED_PATIENCE)
-    if Host.has_real_kvm() and not os.environ.get('XENPV_NESTED'):
+    if part == 'soak-kvm':
+        nested = {'name': part + '/outer', 'cpus': 2}
+    elif Host.has_real_kvm() and not os.environ.get('XENPV_NESTED'):
         print('# this machine\'s own KVM', flush=True)
         return Host('kvm')
     place = Nested(**nested)

@@ -13,7 +13,7 @@ import time
 
 from xenpv.busy import MIB, BusyTest
 from xenpv.channel import Gone, QmpError
-from xenpv.testcase import GuestTest, guests, paths
+from xenpv.testcase import GuestTest, Linux32Test, guests, paths
 
 ROUNDS = int(os.environ.get('XENPV_ROUNDS', '0'))
 # The monitor's region: XENPV_CORE_GPA and _SIZE of hw/xenpv/xenpv-monitor.h
@@ -288,6 +288,15 @@ class Migration(BusyTest):
             self.assertEqual(info['status'], 'failed', info)
             self.wait_running(guest)
         self.all_is_well(guest)
+
+
+class Migration32(Linux32Test, Migration):
+    """All of it with a 32-bit Linux of the user's own"""
+    label = 'migration-32'
+
+
+if not (paths.LINUX32 and paths.INITRD32):
+    del Migration32
 
 
 class SmallGuests(GuestTest):

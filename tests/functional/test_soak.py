@@ -7,12 +7,15 @@ and a TCP stream that is compared byte by byte. By hand:
     XENPV_ROUNDS=100 tests/functional/run.py soak debian
 
 The same guest and load on -M q35 tell what another machine's downtime is.
+
+Without fio, of the user's own 32-bit Linux (XENPV_LINUX32, see xenpv/paths.py)
+by both binaries; and, as the part soak-kvm, under a nested KVM.
 """
 
 import os
 
 from xenpv.busy import BusyTest
-from xenpv.testcase import guests, paths
+from xenpv.testcase import Linux32Test, paths
 
 ROUNDS = int(os.environ.get('XENPV_ROUNDS', '3'))
 
@@ -54,11 +57,9 @@ class Soak(BusyTest):
 
     def move(self, guest, n):
         """To another QEMU, which is returned; and how it went"""
-        path = paths.result(self.log_name('.sock%d' % (n % 2)))
-        if os.path.exists(path):
-            os.unlink(path)
-        other = self.target('unix:' + path)
-        info = self.migrate(guest, 'unix:' + path)
+        uri = 'unix:' + self.place.scratch(self.log_name('.sock%d' % (n % 2)))
+        other = self.target(uri)
+        info = self.migrate(guest, uri)
         self.wait_running(other)
         self.quit(guest)
         guest.release()
@@ -77,7 +78,7 @@ class Soak(BusyTest):
             print('# %d: %d ms, %s passes' % (n, info['downtime'],
                                               info['ram']['dirty-sync-count']),
                   flush=True)
-        streamed = self.streamed()
+        streamed = self.streamed(guest)
         rounds = self.check(guest, 'cat /tmp/rounds', r'^\d+$')
         self.all_is_well(guest)
         downtimes.sort()
@@ -159,3 +160,98 @@ class SoakDebianQ35(SoakDebian):
     def test_live(self):
         """Not of ours: what the same guest and load are on -M q35"""
         self.soak()
+
+
+class SoakLinux32(Linux32Test, Soak):
+    """The user's own 32-bit Linux"""
+    label = 'soak-32'
+
+    def test_live(self):
+        """A 32-bit Linux does not survive being migrated over and over while it
+        has much to do"""
+        self.soak()
+
+    def test_live_x86_64(self):
+        """Nor by qemu-system-x86_64"""
+        self.arch = 'x86_64'
+        self.soak()
+
+
+# Numbers, one a line, go to the other guest and back, and come in their order;
+# not as fast as can be, for this guest is not alone
+NUMBERS = r'''
+cat > /tmp/numbers.sh <<'END'
+n=1
+while :; do
+    seq $n $((n + 999))
+    n=$((n + 1000))
+    usleep 100000
+done
+END
+cat > /tmp/numbers.awk <<'END'
+$1 != ++n { print "the stream: " $0 " for " n >> "/tmp/wrong"; exit }
+n % 1000 == 0 { print n > "/tmp/streamed"; close("/tmp/streamed") }
+END { print "the stream has ended" >> "/tmp/wrong" }
+END
+'''
+
+
+class SoakKvm(Soak):
+    """
+    Debian's kernel under the KVM of the outer machine. That has neither a
+    bridge nor our peer.py: its QEMUs are on a network of multicast datagrams,
+    and another guest is who sends the stream back.
+    """
+    label = 'soak-kvm'
+    parts = ('soak-kvm',)
+    # Programs begin slowly there
+    load = (BusyTest.load.replace('1000000', '200000')
+            .replace('usleep 20000', 'usleep 200000') + NUMBERS)
+
+    def make_network(self):
+        status, output = self.place.shell(
+            'ip link set lo up multicast on; ip route replace 224.0.0.0/4 dev lo')
+        self.assertEqual(status, 0, output)
+
+    def network(self):
+        return 'socket,mcast=230.0.0.1:1234,localaddr=127.0.0.1'
+
+    def make_image(self):
+        self.image = self.place.scratch('soak.raw')
+        status, output = self.place.shell('rm -f %s; truncate -s %s %s' % (
+            self.image, self.image_size, self.image))
+        self.assertEqual(status, 0, output)
+
+    def start_stream(self, guest):
+        peer = self.boot('-netdev', self.network() + ',id=n', '-device',
+                         self.nic + ',netdev=n,mac=52:54:00:12:34:98')
+        self.check(peer, 'until ip link set eth0 up; do usleep 50000; done; '
+                   'ip addr add 10.9.0.1/24 dev eth0; '
+                   '(nc -ll -p 7 -e cat > /dev/null 2>&1 &)')
+        self.check(guest, 'ip addr add 10.9.0.2/24 dev eth0; '
+                   'ip link set eth0 up; ' + self.reach)
+        self.check(guest, '(sh /tmp/numbers.sh | nc 10.9.0.1 7 | '
+                   'awk -f /tmp/numbers.awk > /dev/null 2>&1 &); '
+                   'until [ -s /tmp/streamed ]; do usleep 50000; done')
+
+    def streamed(self, guest):
+        """How many bytes of numbers have been there and back"""
+        last = int(self.check(guest, 'cat /tmp/streamed', r'^\d+$'))
+        return last + sum(last + 1 - 10 ** n for n in range(len(str(last))))
+
+    def test_live(self):
+        """A guest under KVM does not survive being migrated over and over while
+        it has much to do"""
+        self.soak()
+
+
+class SoakKvm32(Linux32Test, SoakKvm):
+    label = 'soak-kvm-32'
+
+    def test_live(self):
+        """Nor does a 32-bit Linux"""
+        self.soak()
+
+
+if not (paths.LINUX32 and paths.INITRD32):
+    del SoakLinux32, SoakKvm32

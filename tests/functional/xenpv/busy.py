@@ -66,6 +66,7 @@ class BusyTest(LinuxTest):
     reach = 'ping -c 3 -w 20 10.9.0.1 > /dev/null'
     load = LOAD
     image_size = '16M'
+    tap = None
 
     def setUp(self):
         super().setUp()
@@ -96,14 +97,14 @@ class BusyTest(LinuxTest):
             self.addCleanup(pipe.close)
         self.check(guest, 'ip addr add 10.9.0.2/24 dev eth0; '
                    'ip link set eth0 up; ' + self.echo % self.peer_says())
-        self.stream_goes_on()
+        self.stream_goes_on(guest)
 
     def peer_says(self, timeout=30):
         if not select.select([self.peer.stdout], [], [], timeout)[0]:
             raise Timeout('the other end of the stream has nothing to tell')
         return self.peer.stdout.readline().decode().strip()
 
-    def streamed(self):
+    def streamed(self, guest):
         """How many bytes have been there and back; none was wrong"""
         self.peer.stdin.write(b'\n')
         self.peer.stdin.flush()
@@ -111,25 +112,32 @@ class BusyTest(LinuxTest):
         self.assertRegex(answer, r'^\d+$')
         return int(answer)
 
-    def stream_goes_on(self, timeout=60):
-        begin, end = self.streamed(), time.monotonic() + timeout
-        while self.streamed() < begin + 100000:
-            self.assertLess(time.monotonic(), end, 'the stream has stopped')
+    def stream_goes_on(self, guest, timeout=60):
+        begin = self.streamed(guest)
+        end = time.monotonic() + guest.limit(timeout)
+        now = begin
+        while now < begin + 100000:
+            self.assertLess(time.monotonic(), end, 'the stream has stopped, '
+                            'or has had no more than %d bytes' % (now - begin))
             time.sleep(0.05)
+            now = self.streamed(guest)
 
     def free_tap(self):
         used = {getattr(p, 'tap', None) for p in self.processes
                 if p.poll() is None}
         return min(set('tap%d' % n for n in range(TAPS)) - used)
 
-    def options(self, *more, image_format='raw'):
+    def network(self):
+        """Of a QEMU: a -netdev"""
         self.tap = self.free_tap()
+        return 'tap,script=no,downscript=no,ifname=' + self.tap
+
+    def options(self, *more, image_format='raw'):
         return ['-smp', str(self.vcpus),
                 '-drive', 'if=none,id=d,format=%s,file=%s'
                 % (image_format, self.image),
                 '-device', self.disk + ',drive=d,id=disk',
-                '-netdev', 'tap,id=n,script=no,downscript=no,ifname='
-                + self.tap,
+                '-netdev', self.network() + ',id=n',
                 '-device', self.nic + ',netdev=n,mac=52:54:00:12:34:99',
                 *more]
 
@@ -161,7 +169,7 @@ class BusyTest(LinuxTest):
         process = self.start(*self.linux_options(),
                              *self.options('-incoming', uri, *more, **kwargs))
         # It answers when it listens
-        process.qmp.command('query-status')
+        process.qmp.command('query-status', process.limit(60))
         return process
 
     def set(self, processes, capabilities=(), **parameters):
@@ -209,7 +217,7 @@ class BusyTest(LinuxTest):
         self.check(guest, 'n=$(($(cat /tmp/rounds) + 1)); until [ "$(cat '
                    '/tmp/rounds)" -gt $n ] 2> /dev/null; do usleep 50000; done; '
                    'cat /tmp/wrong 2> /dev/null; true', r'^$', timeout=120)
-        self.stream_goes_on()
+        self.stream_goes_on(guest)
 
     def all_is_well(self, guest, stream=True):
         """Disk, network, clock, other vCPUs and the log, after it has moved"""

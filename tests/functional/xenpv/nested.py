@@ -13,6 +13,8 @@ QEMU's console, QMP and gdb to this machine, so that a test drives a QEMU in
 there just as one that runs here. The last is a terminal, hvc0, for a program
 that wants one.
 
+QEMUs that run at the same time have ports of their own: up to QEMUS of them.
+
 A line to control is "ID COMMAND"; the answer is "ID STATUS BASE64" with
 what the command wrote. Between two QEMUs each port gets a line "@@END ID@@",
 so that the one's last words are not taken for the other's first.
@@ -39,7 +41,9 @@ MODULES = ('virtio_ring', 'virtio', 'virtio_pci_modern_dev',
            'virtio_pci_legacy_dev', 'virtio_pci', 'virtio_console',
            'virtio_blk',
            'irqbypass', 'kvm', 'ccp', 'kvm-amd')
-INNER_PORTS = tuple(PORTS)
+QEMUS = 3
+# The ports of the QEMU that comes first, then those of the next
+INNER_PORTS = tuple((n, port) for n in range(QEMUS) for port in PORTS)
 TERMINAL = 'hvc0'
 
 INIT = '''#!/bin/sh
@@ -140,19 +144,22 @@ class Job(Process):
 
 class NestedProcess(Job):
     def __init__(self, place, name, command, ports):
-        super().__init__(place, name, {p: place.port(p) for p in ports})
+        self.number = place.take_number() if ports else None
+        super().__init__(place, name, {p: place.port(self.number, p)
+                                       for p in ports})
         self.name = name
+        self.released = False
         self.end = b'@@END %d@@' % self.job
         self.open = set(self.channels.values())
         options = []
         for port in ports:
             options += ['-chardev', 'pipe,id=%s,path=/dev/%s'
-                        % (port, place.device(port))]
+                        % (port, place.device(self.number, port))]
             options += PORTS[port]
         line = ' '.join(quote(a) for a in command + options)
         with open(paths.result(name + '.command'), 'a') as f:
             f.write(line + '\n')
-        devices = ','.join(place.device(p) for p in ports)
+        devices = ','.join(place.device(self.number, p) for p in ports)
         prefix = '@ %s ' % devices if ports else ''
         place.control.send('%d %sexec %s\n' % (self.job, prefix, line))
 
@@ -171,6 +178,9 @@ class NestedProcess(Job):
             self.wait(10)
 
     def release(self):
+        if self.released:       # its ports may be another's now
+            return
+        self.released = True
         try:
             self.kill()
             # Until all that it said, on all ports, has gone through.
@@ -183,6 +193,7 @@ class NestedProcess(Job):
             self.place.broken = True
             raise
         finally:
+            self.place.numbers.discard(self.number)
             if self.console:
                 with open(self.log_path, 'ab') as log:
                     log.write(self.console.seen)
@@ -249,6 +260,7 @@ class Nested:
         self.boots = 0
         self.job = 0
         self.answers = {}
+        self.numbers = set()    # of the QEMUs that run
         self.files = {}
         self._add_files()
         for path in files:
@@ -335,17 +347,18 @@ class Nested:
             '-append', 'console=ttyS0 loglevel=5 panic=-1 mitigations=off',
             '-chardev', 'file,id=log,path=' + paths.result(self.name + '.log'),
             '-serial', 'chardev:log',
-            '-device', SERIAL + ',max_ports=8'])
+            '-device', '%s,max_ports=%d' % (SERIAL, len(INNER_PORTS) + 2)])
         for path in [self.image] + [self._libvirt(r) for r in self.libvirt]:
             command += ['-drive', 'if=virtio,format=raw,readonly=on,file=' +
                         path]
-        names = ['control'] + ['inner-' + port for port in INNER_PORTS]
+        names = ['control'] + ['inner-%d-%s' % p for p in INNER_PORTS]
         ports = {name: ['-device', 'virtserialport,nr=%d,chardev=%s'
                         % (nr + 1, name)]
                  for nr, name in enumerate(names)}
         ports['terminal'] = ['-device', 'virtconsole,chardev=terminal']
         self.boots += 1
         self.broken = False
+        self.numbers.clear()
         start = time.monotonic()
         self.outer = HostProcess(Outer, self.name, command, ports)
         self.control = self.outer.channels['control']
@@ -375,12 +388,18 @@ class Nested:
             raise Gone('the outer machine ended (%s); see its log'
                        % self.outer.describe_exit())
 
-    def port(self, name):
-        return self.outer.channels['inner-' + name]
+    def take_number(self):
+        """For a QEMU that begins; which ports are its own"""
+        number = min(set(range(QEMUS)) - self.numbers)
+        self.numbers.add(number)
+        return number
+
+    def port(self, number, name):
+        return self.outer.channels['inner-%d-%s' % (number, name)]
 
     @staticmethod
-    def device(name):
-        return 'vport0p%d' % (INNER_PORTS.index(name) + 2)
+    def device(number, name):
+        return 'vport0p%d' % (INNER_PORTS.index((number, name)) + 2)
 
     def shell(self, command, timeout=60):
         """Run a command in the outer machine; returns (status, output)"""

@@ -128,5 +128,21 @@ class LinuxTest(GuestTest):
         return output
 
 
-__all__ = ['GuestTest', 'LinuxTest', 'Gone', 'Timeout', 'only', 'guests',
-           'paths']
+class Linux32Test(LinuxTest):
+    """Likewise, but one of the user's own, since Debian has no 32-bit PV Linux;
+    its initramfs has busybox, or something like it"""
+    arch = 'i386'
+    append = 'console=' + paths.CONSOLE32
+
+    def linux_options(self, append=None):
+        place = self.place
+        return ['-m', self.memory, '-kernel', place.file(paths.LINUX32),
+                '-initrd', place.file(paths.INITRD32),
+                '-append', self.append if append is None else append]
+
+    def wait_for_shell(self, process):
+        self.wait_for_any_shell(process)
+
+
+__all__ = ['GuestTest', 'LinuxTest', 'Linux32Test', 'Gone', 'Timeout', 'only',
+           'guests', 'paths']
