@@ -129,7 +129,7 @@ static void test_boot(void)
         { D "firmware = 'pvgrub32'\n", .qemu = "boot-width=32", .note = "" },
         { D "firmware = 'pvgrub64'\n", .qemu = "boot-width=64", .note = "" },
         { K "firmware = 'bios'\n", .qemu = "-kernel /k",
-          .note = "f:4: note: firmware 'bios'" },
+          .note = "f:4: note: 'firmware=bios'" },
         { D "kernel = '/usr/lib/xen/boot/pv-grub-x86_64.gz'\n"
           "extra = '(hd1,0)/boot/grub/menu.lst'\n", .qemu = "boot-width=64",
           .note = "f:5: note: '(hd1,0)/boot/grub/menu.lst' is pv-grub's menu",
@@ -594,6 +594,227 @@ static void test_listings(void)
                "not a number");
 }
 
+/* What a configuration becomes: both outputs, or the error; then the notes */
+static char *outcome(const char *text, char **notes)
+{
+    Error *err = NULL;
+    g_autoptr(Guest) g = guest_parse("f", text, strlen(text), &err);
+    g_autofree char *qemu = NULL, *libvirt = NULL;
+
+    if (!g) {
+        *notes = g_strdup(error_get_pretty(err));
+        error_free(err);
+        return g_strdup("");
+    }
+    qemu = guest_to_qemu_line(g, "qemu");
+    libvirt = guest_to_libvirt(g, "qemu", "kvm");
+    g_ptr_array_add(g->notes, NULL);
+    *notes = g_strjoinv("\n", (char **)g->notes->pdata);
+    return g_strconcat(qemu, libvirt, NULL);
+}
+
+/*
+ * @word makes a difference, or is named with more than that it is not carried:
+ * by "'WORD' ...", "'WORD=..." or "WORD: ..."
+ */
+static void assert_not_lost(const char *without, const char *with,
+                            const char *word, bool advice)
+{
+    g_autofree char *note1 = NULL, *note2 = NULL;
+    g_autofree char *out1 = outcome(without, &note1);
+    g_autofree char *out2 = outcome(with, &note2);
+    g_autofree char *quoted = g_strdup_printf("'%s' ", word);
+    g_autofree char *valued = g_strdup_printf("'%s=", word);
+    g_autofree char *leading = g_strdup_printf("%s: ", word);
+    g_autofree char *script = g_strdup_printf("the %s '", word);
+    g_autofree char *element = g_strdup_printf("<%s>", word);
+    bool named = strstr(note2, quoted) || strstr(note2, valued) ||
+                 strstr(note2, leading) || strstr(note2, script) ||
+                 strstr(note2, element);
+
+    if (strcmp(out1, out2) && out2[0]) {
+        return;
+    }
+    if (!named || (advice && g_str_has_suffix(note2, "is not carried"))) {
+        g_test_message("'%s' is lost in: %s: '%s'", word, with, note2);
+        g_test_fail();
+    }
+}
+
+/* The settings of xl.cfg(5) in Xen 4.17, and of xm's that it does not have */
+static void test_all_settings(void)
+{
+    static const char *const words[] = {
+        "name", "type", "builder", "pool", "vcpus", "maxvcpus", "cpus",
+        "cpus_soft", "cpu_weight", "cap", "memory", "maxmem", "vnuma",
+        "on_poweroff", "on_reboot", "on_watchdog", "on_crash", "on_soft_reset",
+        "kernel", "ramdisk", "cmdline", "root", "extra", "firmware", "pvshim",
+        "pvshim_path", "pvshim_cmdline", "pvshim_extra", "uuid", "seclabel",
+        "init_seclabel", "max_grant_frames", "max_maptrack_frames",
+        "max_grant_version", "nomigrate", "driver_domain", "device_tree",
+        "passthrough", "xend_suspend_evtchn_compat", "vmtrace_buf_kb", "vpmu",
+        "disk", "vif", "vtpm", "p9", "pvcalls", "vfb", "channel", "rdm",
+        "usbctrl", "usbdev", "pci", "pci_permissive", "pci_msitranslate",
+        "pci_seize", "pci_power_mgmt", "gfx_passthru", "rdm_mem_boundary",
+        "dtdev", "ioports", "iomem", "irqs", "max_event_channels", "vdispl",
+        "dm_restrict", "device_model_user", "vsnd", "vkb", "tee", "bootloader",
+        "bootloader_args", "e820_host", "boot", "hdtype", "hap", "oos",
+        "shadow_memory", "bios", "bios_path_override", "pae", "acpi",
+        "acpi_s3", "acpi_s4", "acpi_laptop_slate", "apic", "nx", "hpet",
+        "altp2m", "altp2mhvm", "nestedhvm", "cpuid", "acpi_firmware",
+        "smbios_firmware", "ms_vm_genid", "tsc_mode", "localtime",
+        "rtc_timeoffset", "vpt_align", "timer_mode", "mmio_hole",
+        "xen_platform_pci", "viridian", "videoram", "stdvga", "vga", "vnc",
+        "vnclisten", "vncdisplay", "vncunused", "vncpasswd", "keymap", "sdl",
+        "opengl", "nographic", "spice", "spicehost", "spiceport",
+        "spicetls_port", "spicedisable_ticketing", "spicepasswd",
+        "spiceagent_mouse", "spicevdagent", "spice_clipboard_sharing",
+        "spiceusbredirection", "spice_image_compression",
+        "spice_streaming_video", "serial", "soundhw", "vkb_device", "usb",
+        "usbversion", "usbdevice", "vendor_device", "device_model_version",
+        "device_model_override", "stubdomain_kernel", "stubdomain_cmdline",
+        "stubdomain_ramdisk", "stubdomain_memory",
+        "device_model_stubdomain_override", "device_model_stubdomain_seclabel",
+        "device_model_args", "device_model_args_pv", "device_model_args_hvm",
+        "gic_version", "vuart", "mca_caps", "msr_relaxed",
+        "bootargs", "bootentry", "cpu", "cpu_cap", "restart", "vcpu_avail",
+        "features", "loader", "blkif", "netif", "tpmif", "vscsi", "vusb", "irq",
+        "access_control", "nics", "ip", "gateway", "netmask", "hostname",
+        "interface", "dhcp", "nfs_server", "nfs_root", "device_model",
+        "fda", "fdb", "monitor", "description", "guest_os_type", "isa",
+        "display", "xauthority", "vncviewer", "vncconsole", "on_xend_start",
+        "on_xend_stop", "target", "cpuid_check", "machine_address_size",
+        "suppress_spurious_page_faults", "s3_integrity", "superpages",
+        "memory_sharing", "xen_extended_power_mgmt", "virtio", "claim_mode",
+    };
+    /* Where 1 would be what is there already, or nothing at all */
+    static const struct {
+        const char *word, *value;
+    } values[] = {
+        { "memory", "96" }, { "maxmem", "96" }, { "vcpus", "2" },
+        { "maxvcpus", "2" }, { "disk", "/d,raw,xvda,rw" },
+        { "vif", "bridge=b" }, { "vfb", "type=vnc" }, { "builder", "hvm" },
+        { "kernel", "/z" }, { "ramdisk", "/z" }, { "bootloader", "pygrub" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        g_autofree char *with = NULL;
+        const char *value = "1";
+
+        for (int j = 0; j < ARRAY_SIZE(values); j++) {
+            if (!strcmp(words[i], values[j].word)) {
+                value = values[j].value;
+            }
+        }
+        with = g_strdup_printf("%sdisk = ['/x,raw,xvdz,rw']\n%s = '%s'\n", K,
+                               words[i], value);
+        assert_not_lost(K "disk = ['/x,raw,xvdz,rw']\n", with, words[i], true);
+    }
+}
+
+/* The words of a disk's, an interface's and a framebuffer's specification */
+static void test_all_device_words(void)
+{
+    static const struct {
+        const char *what, *before;
+        const char *words[26];
+    } kinds[] = {
+        { "disk", "/d,raw,xvda,rw", {
+            "devtype=cdrom", "cdrom", "backend=d", "backendtype=standalone",
+            "script=s", "discard", "trusted", "untrusted",
+            "specification=virtio", "colo", "colo-host=h", "colo-port=1",
+            "colo-export=e", "active-disk=a", "hidden-disk=h", "access=r",
+            "format=qcow2", "vdev=xvdb" } },
+        { "vif", "bridge=b", {
+            "mac=00:16:3e:00:00:01", "bridge=c", "gatewaydev=e", "netdev=e",
+            "type=ioemu", "model=e1000", "vifname=v", "script=s", "ip=1.2.3.4",
+            "backend=d", "rate=1Mb/s", "devid=1", "mtu=9000", "trusted=1",
+            "trusted", "untrusted", "vlan=4", "gw=1.2.3.4", "accel=1",
+            "forwarddev=e" } },
+        { "vfb", "type=vnc", {
+            "sdl=1", "type=sdl", "vnclisten=0.0.0.0", "vncdisplay=4",
+            "vncpasswd=p", "keymap=de", "display=:0", "xauthority=x",
+            "opengl=1" } },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        g_autofree char *without = g_strdup_printf(K "%s = ['%s']\n",
+                                                   kinds[i].what,
+                                                   kinds[i].before);
+
+        for (int j = 0; kinds[i].words[j]; j++) {
+            const char *word = kinds[i].words[j];
+            /* What a place before has said already has to be said by name */
+            bool named = !strcmp(word, "access=r") ||
+                         !strcmp(word, "format=qcow2");
+            g_autofree char *with = NULL, *name = NULL;
+
+            with = named || !strcmp(word, "vdev=xvdb") ?
+                   g_strdup_printf(K "disk = ['%s%s,target=/d']\n",
+                                   named ? "vdev=xvda," : "", word) :
+                   g_strdup_printf(K "%s = ['%s,%s']\n", kinds[i].what,
+                                   kinds[i].before, word);
+            name = g_strndup(word, strcspn(word, "="));
+            assert_not_lost(without, with, name,
+                            !g_str_has_prefix(word, "colo") && i);
+        }
+    }
+}
+
+/* libvirt's elements of a Xen domain, and of its interfaces */
+static void test_all_elements(void)
+{
+    static const char *const elements[] = {
+        "title", "description", "metadata", "memoryBacking", "cputune",
+        "numatune", "blkiotune", "memtune", "resource", "cpu", "pm", "seclabel",
+        "on_lockfailure", "sysinfo", "iothreads", "perf", "idmap", "keywrap",
+        "launchSecurity", "maxMemory", "genid", "bootloader_args",
+    };
+    static const char *const devices[] = {
+        "hostdev", "sound", "serial", "parallel", "channel", "redirdev", "tpm",
+        "rng", "panic", "watchdog", "filesystem", "shmem", "smartcard", "hub",
+        "vsock", "crypto", "lease", "nvram", "iommu", "memory",
+    };
+    static const char *const interface[] = {
+        "script", "bandwidth", "ip", "vlan", "filterref", "mtu", "link",
+        "virtualport", "backenddomain", "boot", "rom", "driver", "guest",
+        "route", "coalesce", "tune", "backend", "port", "teaming",
+    };
+    static const char *const disk[] = {
+        "iotune", "blockio", "geometry", "boot", "serial", "wwn", "vendor",
+        "product", "encryption", "mirror", "transient", "backenddomain",
+    };
+    static const struct {
+        const char *os, *devices;   /* around it, with %s where it stands */
+        const char *const *names;
+        int n;
+    } places[] = {
+        { "%s", "", elements, ARRAY_SIZE(elements) },
+        { "", "%s", devices, ARRAY_SIZE(devices) },
+        { "", "<interface type='bridge'><source bridge='b'/>%s</interface>",
+          interface, ARRAY_SIZE(interface) },
+        { "", "<disk type='file'><source file='/e'/><target dev='xvdb'/>%s"
+          "</disk>", disk, ARRAY_SIZE(disk) },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(places); i++) {
+        g_auto(GStrv) parts = g_strsplit(X("<os><kernel>/k</kernel></os>@",
+                                           "@"), "@", 3);
+        g_autofree char *format = g_strconcat(parts[0], places[i].os, parts[1],
+                                              places[i].devices, parts[2],
+                                              NULL);
+        g_auto(GStrv) around = g_strsplit(format, "%s", 2);
+        g_autofree char *without = g_strjoinv("", around);
+
+        for (int j = 0; j < places[i].n; j++) {
+            g_autofree char *with = g_strdup_printf(
+                "%s<%s/>%s", around[0], places[i].names[j], around[1]);
+
+            assert_not_lost(without, with, places[i].names[j], false);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -606,6 +827,9 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/network-boot", test_network_boot);
     g_test_add_func("/xenpv/config/other-forms", test_other_forms);
     g_test_add_func("/xenpv/config/listings", test_listings);
+    g_test_add_func("/xenpv/config/all-settings", test_all_settings);
+    g_test_add_func("/xenpv/config/all-device-words", test_all_device_words);
+    g_test_add_func("/xenpv/config/all-elements", test_all_elements);
     g_test_add_func("/xenpv/config/language", test_language);
     g_test_add_func("/xenpv/config/network-disks", test_network_disks);
     g_test_add_func("/xenpv/config/format", test_format);

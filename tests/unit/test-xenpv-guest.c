@@ -427,7 +427,7 @@ static void test_python(void)
 
     g_assert_cmpstr(g->kernel, ==, "/srv/vmlinuz-2.6");
     g_assert_cmpint(g->memory_mib, ==, 256);
-    g_assert_cmpstr(g->name, ==, "old\\x41");
+    g_assert_cmpstr(g->name, ==, "oldA");
     g_assert_cmpint(g->disks->len, ==, 3);
     g_assert_cmpstr(((GuestDisk *)g->disks->pdata[0])->source, ==,
                     "/srv/old.img");

@@ -299,6 +299,14 @@ bool guest_set_mac(Guest *g, GuestNic *nic, const char *value, Error **errp)
     return true;
 }
 
+bool guest_is_word(const char *text)
+{
+    while (g_ascii_isalnum(*text) || (*text && strchr("._-:/", *text))) {
+        text++;
+    }
+    return !*text;
+}
+
 bool guest_is_vdev(const char *value)
 {
     const char *p = NULL;

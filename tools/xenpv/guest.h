@@ -175,6 +175,8 @@ bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp);
 /* Whether the kernel @value is a copy that a boot loader has made, and gone */
 bool guest_is_boot_copy(const char *value);
+/* Whether it can stand in a command that a note tells to be run */
+bool guest_is_word(const char *text);
 /* Whether @value is a vdev name at all */
 bool guest_is_vdev(const char *value);
 /* To be called last: what must be there, and what must not be there twice */

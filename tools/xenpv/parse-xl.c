@@ -132,8 +132,9 @@ static bool append_network(XlSettings *s, GString *out, Error **errp)
         }
     }
     if (!text[0][0] && (!text[6][0] || !strcmp(text[6], "off"))) {
-        for (int i = 2; i < 5; i++) {
-            if (text[i][0]) {
+        for (int i = 1; i < 6; i++) {
+            /* The server has another use, too */
+            if (text[i][0] && (i > 1 || !look_up(s, "nfs_root"))) {
                 guest_note(s->g, look_up(s, names[i])->line, "'%s' is of no "
                            "effect without ip= or dhcp=", names[i]);
             }
@@ -241,6 +242,31 @@ static bool check_kind(XlSettings *s, Error **errp)
     return true;
 }
 
+/* What xl passes over, too, when it makes a PV guest */
+static bool is_of_hvm(const char *name)
+{
+    static const char *const words[] = {
+        "pae", "acpi", "apic", "acpi_s3", "acpi_s4", "acpi_laptop_slate", "nx",
+        "hpet", "hap", "oos", "boot", "hdtype", "bios", "bios_path_override",
+        "altp2m", "altp2mhvm", "nestedhvm", "acpi_firmware", "smbios_firmware",
+        "ms_vm_genid", "vpt_align", "mmio_hole", "xen_platform_pci", "viridian",
+        "videoram", "stdvga", "vga", "nographic", "soundhw", "vkb_device",
+        "usbversion", "vendor_device", "gfx_passthru", "rdm",
+        "rdm_mem_boundary", "isa", "fda", "fdb", "loader", "timer_mode",
+        "pvshim", "pvshim_path", "pvshim_cmdline", "pvshim_extra", "mca_caps",
+        "gic_version", "vuart", "tee", "device_tree", "device_model_args_hvm",
+        "guest_os_type", "s3_integrity", "suppress_spurious_page_faults",
+        "memory_sharing", "xen_extended_power_mgmt",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!strcmp(name, words[i])) {
+            return true;
+        }
+    }
+    return g_str_has_prefix(name, "spice");
+}
+
 /* A documented word that has no counterpart: what to do instead */
 static void note_setting(Guest *g, const char *name, const XlValue *v)
 {
@@ -290,7 +316,6 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
         { "driver_domain", "QEMU is the back end of all devices" },
         { "claim_mode", "-overcommit mem-lock=on is the nearest of QEMU's" },
         { "tsc_mode", "the guest has the host's TSC, or KVM's scaled one" },
-        { "timer_mode", "a PV guest's timers are Xen's" },
         { "cpuid", "QEMU's -cpu says what the guest sees" },
         { "cpuid_responses", "QEMU's -cpu says what the guest sees" },
         { "msr_relaxed", "an MSR that is not there is a #GP, as under Xen" },
@@ -300,11 +325,9 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
           "the first one" },
         { "device_model", "QEMU is the only one" },
         { "device_model_user", "run QEMU, or libvirt's guests, as that user" },
-        { "device_model_args_hvm", "this is a PV guest" },
         { "device_model_stubdomain_override", "QEMU is a process of the "
           "host's" },
         { "stubdomain_memory", "QEMU is a process of the host's" },
-        { "spice", "VNC is the framebuffer's display: vnc=1" },
         { "restart", "on_poweroff, on_reboot and on_crash are the words" },
         { "shadow_memory", "the CPU walks the guest's own tables" },
         { "max_grant_frames", "the machine's own limit holds" },
@@ -313,9 +336,52 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
         { "device_model_override", "--emulator names another one" },
         { "device_model_args", "add them to QEMU's command line" },
         { "device_model_args_pv", "add them to QEMU's command line" },
+        { "device_model_stubdomain_seclabel", "confine QEMU by the host's "
+          "means; libvirt does" },
+        { "stubdomain_kernel", "QEMU is a process of the host's" },
+        { "stubdomain_cmdline", "QEMU is a process of the host's" },
+        { "stubdomain_ramdisk", "QEMU is a process of the host's" },
+        { "dm_restrict", "QEMU has -run-with and -sandbox; libvirt uses them" },
+        { "passthrough", "there are no PCI devices here" },
+        { "dtdev", "there are no such devices here" },
+        { "max_event_channels", "the guest has as many as its ABI" },
+        { "vmtrace_buf_kb", "trace QEMU or KVM on the host" },
+        { "xend_suspend_evtchn_compat", "there is nothing of xend's here" },
+        { "on_watchdog", "QEMU's -action watchdog= says what becomes of a "
+          "guest whose watchdog has bitten" },
+        { "opengl", "VNC and SDL show the framebuffer without it" },
+        { "display", "set DISPLAY where QEMU is run" },
+        { "xauthority", "set XAUTHORITY where QEMU is run" },
+        { "vncviewer", "start one when the guest runs" },
+        { "vncconsole", "start one when the guest runs" },
+        { "cpu", "bind QEMU's threads, by taskset or libvirt's <cputune>" },
+        { "cpu_cap", "libvirt's <cputune> has <quota>" },
+        { "features", "a kernel says by itself what it needs" },
+        { "vscsi", "make the device a disk" },
+        { "vusb", "a PV guest has no USB here" },
+        { "irq", "the guest has no access to the host's devices" },
+        { "blkif", "QEMU is the back end of all devices" },
+        { "netif", "QEMU is the back end of all devices" },
+        { "tpmif", "QEMU is the back end of all devices" },
+        { "nics", "each interface is one of vif's list" },
+        { "access_control", "confine QEMU by the host's means; libvirt does" },
+        { "on_xend_start", "'virsh autostart' starts it with the host" },
+        { "on_xend_stop", "libvirt-guests does so" },
+        { "superpages", "back QEMU's memory with large pages: "
+          "-mem-path, or libvirt's <hugepages/>" },
+        { "machine_address_size", "a PV guest has no DMA here" },
+        { "target", "memory= is what it begins with" },
+        { "monitor", "QEMU's monitor is -monitor, or Ctrl-A c" },
+        { "cpuid_check", "QEMU's -cpu says what the guest sees" },
+        { "description", "libvirt's XML has <description>" },
     };
 
-    if (v->type == XL_UNKNOWN || (v->type == XL_LIST && !v->list->len)) {
+    if (v->type == XL_LIST && !v->list->len) {
+        return;
+    }
+    if (is_of_hvm(name)) {
+        guest_note(g, v->line, "'%s' is of no effect: a PV guest has none of "
+                   "it", name);
         return;
     }
     for (int i = 0; i < ARRAY_SIZE(words); i++) {
@@ -325,7 +391,10 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
             return;
         }
     }
-    guest_note(g, v->line, "'%s' is not carried", name);
+    /* A variable of Python's, more likely than a setting */
+    if (v->type != XL_UNKNOWN) {
+        guest_note(g, v->line, "'%s' is not carried", name);
+    }
 }
 
 static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
@@ -335,18 +404,10 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     static const char *const silent[] = {
         "root", "extra", "cmdline", "ip", "type", "builder", "maxmem",
         "ramdisk", "kernel", "bootloader", "netmask", "gateway", "hostname",
-        "pae", "acpi", "apic", "boot", "vnc", "sdl",
-        "nographic", "stdvga", "xen_platform_pci", "viridian", "hap",
-        "vncunused", "vnclisten", "keymap",
-        "vncpasswd", "vncdisplay", "vncviewer", "vncconsole", "on_watchdog",
+        "vnc", "sdl", "vncunused", "vnclisten", "keymap",
+        "vncpasswd", "vncdisplay",
         "maxvcpus", "bootargs", "bootloader_args", "bootentry",
         "firmware", "dhcp", "nfs_server", "nfs_root", "interface",
-    };
-    /* Those that are of no effect where they are 0 */
-    static const char *const switches[] = {
-        "localtime", "serial", "vcpu_avail", "usb", "usbdevice", "spice",
-        "vpmu", "msr_relaxed", "claim_mode", "driver_domain", "nomigrate",
-        "e820_host",
     };
     Guest *g = s->g;
     const char *text;
@@ -392,18 +453,14 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     if (!strcmp(name, "vfb")) {
         return each(g, name, v, xl_parse_vfb, errp);
     }
-    for (int i = 0; i < ARRAY_SIZE(switches); i++) {
-        if (!strcmp(name, switches[i]) &&
-            v->type == XL_NUMBER && !v->number) {
-            return true;        /* not wanted */
-        }
-    }
     for (int i = 0; i < ARRAY_SIZE(silent); i++) {
         if (!strcmp(name, silent[i])) {
             return true;
         }
     }
-    note_setting(g, name, v);
+    if (v->type != XL_NUMBER || v->number) {
+        note_setting(g, name, v);
+    }
     return true;
 }
 
@@ -435,20 +492,20 @@ static void note_loader_word(Guest *g, int line, const char *word)
     }
 }
 
+static const char *const loader_words[] = {
+    "bootargs", "bootloader_args", "bootentry",
+};
+
 /* A string of words, or a list of them */
 static bool parse_loader_args(XlSettings *s, Error **errp)
 {
-    static const char *const names[] = {
-        "bootargs", "bootloader_args", "bootentry",
-    };
-
-    for (int i = 0; i < ARRAY_SIZE(names); i++) {
-        const XlValue *v = look_up(s, names[i]);
+    for (int i = 0; i < ARRAY_SIZE(loader_words); i++) {
+        const XlValue *v = look_up(s, loader_words[i]);
         int n = v && v->type == XL_LIST ? v->list->len : v ? 1 : 0;
 
         for (int j = 0; j < n; j++) {
             const XlValue *item = v->type == XL_LIST ? v->list->pdata[j] : v;
-            const char *text = xl_want_string(s->g, names[i], item, errp);
+            const char *text = xl_want_string(s->g, loader_words[i], item, errp);
             g_auto(GStrv) words = NULL;
 
             if (!text) {
@@ -516,7 +573,7 @@ static bool parse_kernel(XlSettings *s, Error **errp)
             return false;
         }
         if (!g_str_has_prefix(text, "pvgrub")) {
-            guest_note(g, firmware->line, "firmware '%s' is nothing that a PV "
+            guest_note(g, firmware->line, "'firmware=%s' is nothing that a PV "
                        "guest has", text);
         } else if (!loader) {
             return parse_loader(s, firmware, text, errp);
@@ -525,6 +582,14 @@ static bool parse_kernel(XlSettings *s, Error **errp)
     if (loader) {
         text = xl_want_string(g, "bootloader", loader, errp);
         return text && parse_loader(s, loader, text, errp);
+    }
+    for (int i = 0; i < ARRAY_SIZE(loader_words); i++) {
+        const XlValue *v = look_up(s, loader_words[i]);
+
+        if (v && (v->type != XL_LIST || v->list->len)) {
+            guest_note(g, v->line, "'%s' is of no effect without 'bootloader'",
+                       loader_words[i]);
+        }
     }
     if (kernel) {
         text = xl_want_string(g, "kernel", kernel, errp);

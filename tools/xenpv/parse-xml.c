@@ -264,12 +264,50 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     return true;
 }
 
+/* Open vSwitch's: a VLAN whose frames the guest has without a tag, or a trunk */
+static bool read_vlan(Guest *g, GuestNic *nic, const Node *vlan, Error **errp)
+{
+    bool trunk = is(attr(vlan, "trunk"), "yes");
+    g_autoptr(GString) trunks = g_string_new(NULL);
+    uint64_t id;
+
+    for (int i = 0; i < vlan->children->len; i++) {
+        const Node *tag = vlan->children->pdata[i];
+
+        if (!is(tag->name, "tag") || !attr(tag, "id")) {
+            continue;
+        }
+        if (qemu_strtou64(attr(tag, "id"), NULL, 10, &id) < 0 || !id ||
+            id > 4094) {
+            guest_error(g, tag->line, errp, "<tag>: '%s' is not the number of "
+                        "a VLAN", attr(tag, "id"));
+            return false;
+        }
+        if (trunk && !is(attr(tag, "nativeMode"), "untagged")) {
+            g_string_append_printf(trunks, "%s%" PRIu64,
+                                   trunks->len ? "," : "", id);
+        } else {
+            nic->vlan = id;
+        }
+    }
+    if (trunks->len) {
+        g_free(nic->trunks);
+        nic->trunks = g_strdup(trunks->str);
+    }
+    return true;
+}
+
 static bool read_interface(Guest *g, const Node *n, Error **errp)
 {
     const char *type = attr(n, "type");
     const Node *source = child(n, "source"), *mac = child(n, "mac");
     GuestNic *nic = guest_add_nic(g, n->line);
+    static const char *const quiet[] = {
+        "mac", "source", "target", "model", "address", "alias",
+    };
 
+    nic->ovs = is(attr(child(n, "virtualport"), "type"), "openvswitch") &&
+               is(type, "bridge");
     if (mac && !guest_set_mac(g, nic, attr(mac, "address") ?: "", errp)) {
         return false;
     }
@@ -296,12 +334,25 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
         /* Xen's own name for it, made anew at each start */
         g_clear_pointer(&nic->ifname, g_free);
     }
+    if (nic->ovs && (!guest_is_word(nic->bridge) ||
+                     (nic->ifname && !guest_is_word(nic->ifname)))) {
+        guest_error(g, n->line, errp, "<interface>: '%s' is not a name for "
+                    "Open vSwitch", guest_is_word(nic->bridge) ? nic->ifname
+                                                          : nic->bridge);
+        return false;
+    }
     for (int i = 0; i < n->children->len; i++) {
         const Node *c = n->children->pdata[i];
+        bool known = false;
 
-        if (is(c->name, "script") || is(c->name, "bandwidth") ||
-            is(c->name, "ip") || is(c->name, "vlan") ||
-            is(c->name, "filterref")) {
+        for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
+            known |= is(c->name, quiet[j]);
+        }
+        if (is(c->name, "vlan") && nic->ovs) {
+            if (!read_vlan(g, nic, c, errp)) {
+                return false;
+            }
+        } else if (!known && !(is(c->name, "virtualport") && nic->ovs)) {
             guest_note(g, c->line, "<%s> of an interface is not carried",
                        c->name);
         }

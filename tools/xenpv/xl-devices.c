@@ -70,6 +70,7 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
     static const struct {
         const char *prefix, *format;
         bool is_block;
+        size_t keep;        /* of the prefix, which is the path's */
     } prefixes[] = {
         { "phy:", "raw", true }, { "file:", "raw" },
         { "tap2:tapdisk:aio:", "raw" }, { "tap:tapdisk:aio:", "raw" },
@@ -83,12 +84,13 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
         { "tap:vmdk:", "vmdk" }, { "tap2:vmdk:", "vmdk" },
         { "aio:", "raw" }, { "raw:", "raw" }, { "qcow2:", "qcow2" },
         { "qcow:", "qcow" }, { "vhd:", "vhd" },
+        { "tap:/", "raw", .keep = 1 }, { "tap2:/", "raw", .keep = 1 },
     };
     const char *colon;
 
     for (int i = 0; i < ARRAY_SIZE(prefixes); i++) {
         if (g_str_has_prefix(*source, prefixes[i].prefix)) {
-            *source += strlen(prefixes[i].prefix);
+            *source += strlen(prefixes[i].prefix) - prefixes[i].keep;
             disk->is_block = prefixes[i].is_block;
             *had = true;
             return guest_set_disk_format(g, disk, prefixes[i].format, errp);
@@ -221,17 +223,45 @@ static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
 }
 
 /* A word that means the same in any place */
+static bool is_flag(const char *word)
+{
+    static const char *const flags[] = {
+        "cdrom", "discard", "no-discard", "direct-io-safe", "trusted",
+        "untrusted", "colo",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (!strcmp(word, flags[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next of @words whose place counts, or NULL */
+static const char *next_place(char **words)
+{
+    for (; *words; words++) {
+        g_strstrip(*words);
+        if (!is_flag(*words) && !has_key(*words)) {
+            break;
+        }
+    }
+    return *words;
+}
+
 static bool parse_disk_flag(DiskParse *p, const char *word)
 {
+    if (!is_flag(word)) {
+        return false;
+    }
     if (!strcmp(word, "cdrom")) {
         p->disk->is_cdrom = true;
     } else if (!strcmp(word, "discard") || !strcmp(word, "no-discard")) {
         p->disk->discard = word[0] == 'd';
-    } else if (!strcmp(word, "trusted") || !strcmp(word, "untrusted") ||
-               !strcmp(word, "colo")) {
-        guest_note(p->g, p->disk->line, "disk: '%s' is not carried", word);
     } else if (strcmp(word, "direct-io-safe")) {    /* it always is */
-        return false;
+        guest_note(p->g, p->disk->line, "disk: '%s' is not carried: the back "
+                   "end is QEMU, a process of the host's", word);
     }
     return true;
 }
@@ -308,9 +338,6 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
         after = strchr(after, ',');
         after = after ? after + 1 : NULL;
 
-        if (w[1]) {
-            g_strchug(w[1]);
-        }
         if (p.next != SOURCE || has_key(key)) {
             value = split_key(key);
         }
@@ -327,7 +354,7 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
                 return false;
             }
         } else if (!parse_disk_flag(&p, key) &&
-                   !parse_disk_place(&p, key, w[1], errp)) {
+                   !parse_disk_place(&p, key, next_place(w + 1), errp)) {
             return false;
         }
     }
@@ -335,15 +362,6 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
         p.disk->readonly = true;
     }
     return check_script(g, p.disk, p.script, errp);
-}
-
-/* Whether it can stand in a command that a note tells to be run */
-static bool is_word(const char *text)
-{
-    while (g_ascii_isalnum(*text) || (*text && strchr("._-:/", *text))) {
-        text++;
-    }
-    return !*text;
 }
 
 /*
@@ -359,9 +377,10 @@ static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
     uint64_t n;
 
     nic->ovs = true;
-    if (!is_word(nic->bridge) || (nic->ifname && !is_word(nic->ifname))) {
+    if (!guest_is_word(nic->bridge) ||
+        (nic->ifname && !guest_is_word(nic->ifname))) {
         guest_error(g, nic->line, errp, "vif: '%s' is not a name for Open "
-                    "vSwitch", is_word(nic->bridge) ? nic->ifname
+                    "vSwitch", guest_is_word(nic->bridge) ? nic->ifname
                                                     : nic->bridge);
         return false;
     }
@@ -404,7 +423,7 @@ static void note_script(Guest *g, const GuestNic *nic, const char *script,
                    "the host, 'ip tuntap add TAP mode tap', 'ip route add %s "
                    "dev TAP' and 'sysctl net.ipv4.conf.TAP.proxy_arp=1'; then "
                    "name that TAP (-netdev tap,script=no,ifname=TAP)", script,
-                   ip && is_word(ip) ? ip : "ADDRESS");
+                   ip && guest_is_word(ip) ? ip : "ADDRESS");
     } else if (!strcmp(base, "vif-nat")) {
         guest_note(g, nic->line, "vif: the script '%s' hides the guest's "
                    "address: user networking and libvirt's network 'default' "
@@ -469,6 +488,11 @@ bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
         const char *advice;
 
         if (!**w && !value) {
+            continue;
+        }
+        if (!value && (!strcmp(*w, "trusted") || !strcmp(*w, "untrusted"))) {
+            guest_note(g, v->line, "vif: '%s' is not carried: %s", *w,
+                       vif_advice("trusted", ""));
             continue;
         }
         if (!value) {
@@ -563,7 +587,10 @@ bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
         g_free(d->keymap);
         d->keymap = g_strdup(value);
     } else {
-        guest_note(g, line, "vfb: '%s=%s' is not carried", key, value);
+        guest_note(g, line, "vfb: '%s=%s' is not carried%s", key, value,
+                   !strcmp(key, "opengl") ? ": it is shown without it" :
+                   !strcmp(key, "display") || !strcmp(key, "xauthority") ?
+                   ": set it in the environment of QEMU" : "");
     }
     return true;
 }

@@ -155,6 +155,34 @@ static char *read_name(Parser *s)
     return g_strndup(start, s->p - start);
 }
 
+/*
+ * Python's escape behind a backslash: its character, the backslash itself, with
+ * what follows left to be read, if it is none, or 0 if it is no ASCII character
+ */
+static char read_escape(Parser *s)
+{
+    static const char from[] = "abfnrtv\\'\"", to[] = "\a\b\f\n\r\t\v\\'\"";
+    const char *found = *s->p ? strchr(from, *s->p) : NULL;
+    const char *start = s->p;
+    unsigned code = 0;
+
+    if (found) {
+        s->p++;
+        return to[found - from];
+    }
+    if (*s->p == 'x' && g_ascii_isxdigit(s->p[1]) &&
+        g_ascii_isxdigit(s->p[2])) {
+        code = g_ascii_xdigit_value(s->p[1]) << 4 |
+               g_ascii_xdigit_value(s->p[2]);
+        s->p += 3;
+        return code < 0x80 ? code : 0;
+    }
+    while (s->p - start < 3 && *s->p >= '0' && *s->p <= '7') {
+        code = code << 3 | (*s->p++ - '0');
+    }
+    return s->p == start ? '\\' : code < 0x80 ? code : 0;
+}
+
 static XlValue *read_string(Parser *s, Error **errp)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -177,26 +205,16 @@ static XlValue *read_string(Parser *s, Error **errp)
         if (c == '\n') {
             s->line++;
         } else if (c == '\\') {
-            c = *s->p ? *s->p++ : '\\';
-            switch (c) {
-            case 'n':
-                c = '\n';
-                break;
-            case 't':
-                c = '\t';
-                break;
-            case 'r':
-                c = '\r';
-                break;
-            case '\n':
+            if (*s->p == '\n') {
                 s->line++;
+                s->p++;
                 continue;
-            case '\\': case '\'': case '"':
-                break;
-            default:
-                /* Not an escape in Python either */
-                g_string_append_c(out, '\\');
-                break;
+            }
+            c = read_escape(s);
+            if (!c) {
+                guest_error(s->g, s->line, errp, "an escape that is no ASCII "
+                            "character: write the character itself");
+                return NULL;
             }
         }
         g_string_append_c(out, c);
