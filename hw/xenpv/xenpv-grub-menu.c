@@ -203,7 +203,8 @@
 
 /*
  * First another GRUB, which a guest may have installed for just that purpose;
- * then the menus, disk by disk. What "grub2-set-default" and RHEL 8 have kept
+ * then the menus, disk by disk, in pygrub's order: GRUB 2's, EXTLINUX's, and GRUB
+ * legacy's. What "grub2-set-default" and RHEL 8 have kept
  * for the menu is taken from beside it; "next_entry" is not, since it is for
  * one boot only, and could not be taken away.
  *
@@ -233,6 +234,13 @@ const char xenpv_grub_config[] =
     "    if regexp --set=1:top '^\\([^)]*\\)(/.*)$' \"$t\"; then true; fi\n"
     "    for dir in /boot/grub /grub /boot/grub2 /grub2; do\n"
     "      menu \"$d$top$dir\" grub.cfg\n"
+    "    done\n"
+    "    for f in /boot/isolinux/isolinux.cfg /boot/extlinux/extlinux.conf "
+    "/boot/extlinux.conf /extlinux/extlinux.conf /extlinux.conf; do\n"
+    "      if [ -f \"$d$top$f\" ]; then\n"
+    "        set root=\"$own\"\n"
+    "        syslinux_configfile -r \"$d$top/\" \"$d$top$f\"\n"
+    "      fi\n"
     "    done\n"
     "    for dir in /boot/grub /grub; do\n"
     "      menu \"$d$top$dir\" menu.lst\n"

@@ -82,6 +82,19 @@ class BootMenu(MenuTest):
         self.assertIn('console=hvc0 ro',
                       self.command_line(self.swap(), tree.disk(40)))
 
+    def test_extlinux(self):
+        """EXTLINUX's menu, which pygrub reads, does not boot, or another entry
+        of it, or without what its paths mean"""
+        tree = self.tree()
+        tree.file('boot/extlinux/extlinux.conf', '# EXTLINUX\nDEFAULT second\n'
+                  'TIMEOUT 10\nPROMPT 0\nLABEL first\n  KERNEL /boot/none\n'
+                  'LABEL second\n  MENU LABEL Debian\n'
+                  '  KERNEL ../vmlinuz-6.1\n'
+                  '  APPEND initrd=/boot/initramfs-6.1.img console=hvc0 ro x=1\n')
+        tree.file('boot/grub/menu.lst', 'timeout 0\ntitle Not this one\npause\n')
+        self.assertIn('console=hvc0 ro x=1',
+                      self.command_line(self.swap(), tree.disk(40)))
+
     def test_bls(self):
         """Fedora's and RHEL 8's entries do not boot, the newest is not the
         first, or the one that is saved in grubenv not the default"""
@@ -151,6 +164,14 @@ class MenuWords(MenuTest):
                   'title A\nprint it is A\npause\n'
                   'title B\nprint it is B\npause\n')
         self.seen(tree, 'it is A')
+
+    def test_extlinux(self):
+        """EXTLINUX's menus are not found where pygrub looks"""
+        for path in 'boot/extlinux.conf', 'extlinux.conf':
+            tree = image.Tree('menu-extlinux')
+            tree.file(path, 'TIMEOUT 600\nLABEL a\nMENU LABEL it is the menu\n'
+                      'KERNEL /boot/none\n')
+            self.seen(tree, 'it is the menu')
 
     def test_fallback(self):
         """A menu's fallback does not boot when its default cannot"""

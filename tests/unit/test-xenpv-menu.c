@@ -103,6 +103,22 @@ static void test_default(void)
           "title A\nchainloader +1\n");
 }
 
+/* EXTLINUX's menus, in pygrub's places: paths are relative to them */
+static void test_extlinux(void)
+{
+    CHECK("I /boot/extlinux/extlinux.conf boots /boot/extlinux/../b\n",
+          "is not there", "/boot/extlinux/extlinux.conf",
+          "DEFAULT l2\nLABEL l1\nKERNEL /a\nLABEL l2\n MENU LABEL x\n"
+          " KERNEL ../b\n APPEND initrd=/i,j ro\n", "/boot/extlinux/../b", "",
+          "/a", "", "/i", "", "/boot/extlinux/j", "", LST, "title A\nkernel /l\n");
+    CHECK("its first entry's initrd, /boot/i, is not there", NULL,
+          "/boot/extlinux.conf", "label a\nlinux k\ninitrd i\n", "/boot/k", "k");
+    CHECK("boots /y\n", NULL, "/extlinux.conf", "label x\nkernel /x\n"
+          "label y\nmenu default\nkernel /y\n", "/x", "", "/y", "");
+    CHECK("I " CFG " boots /g\n", NULL, CFG, "linux /g\n", "/extlinux.conf",
+          "label x\nkernel /x\n", "/g", "");
+}
+
 /* All that an entry needs, by whichever word; the other entries are told of */
 static void test_files(void)
 {
@@ -236,6 +252,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/xenpv/menu/default", test_default);
     g_test_add_func("/xenpv/menu/files", test_files);
+    g_test_add_func("/xenpv/menu/extlinux", test_extlinux);
     g_test_add_func("/xenpv/menu/bls", test_bls);
     g_test_add_func("/xenpv/menu/disk-names", test_disk_names);
     g_test_add_func("/xenpv/menu/much", test_much);

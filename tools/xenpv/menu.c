@@ -288,6 +288,69 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
     return true;
 }
 
+/* --- EXTLINUX's menus ----------------------------------------------------- */
+
+/* Relative to the menu's directory */
+static char *syslinux_file(const char *menu, const char *word)
+{
+    g_autofree char *dir = g_path_get_dirname(menu);
+
+    return word[0] == '/' ? g_strdup(word) : g_build_filename(dir, word, NULL);
+}
+
+static void syslinux_initrds(Reader *r, const char *menu, const char *list)
+{
+    g_auto(GStrv) files = g_strsplit(list, ",", 16);
+
+    for (char **file = files; *file; file++) {
+        g_autofree char *path = syslinux_file(menu, *file);
+
+        add_initrds(r, r->at, &path, 1);
+    }
+}
+
+static bool syslinux_line(GuestFiles *f, const char *path, int line,
+                          char **words, unsigned n, void *opaque)
+{
+    Reader *r = opaque;
+    g_autofree char *key = g_ascii_strdown(words[0], -1);
+
+    if (n < 2) {
+        return true;
+    }
+    if (!strcmp(key, "label")) {
+        r->at = add_entry(r, path, g_strdup_printf("%u", r->next++));
+        if (r->at) {
+            set_title(r->at, words + 1, n - 1, false);
+        }
+    } else if (!strcmp(key, "default") && !r->at) {
+        g_free(r->wanted);
+        r->wanted = g_strdup(words[1]);
+    } else if (!r->at) {
+        return true;
+    } else if (!strcmp(key, "menu") && !g_ascii_strcasecmp(words[1],
+                                                           "default")) {
+        g_free(r->wanted);
+        r->wanted = g_strdup(r->at->title);
+    } else if (!strcmp(key, "kernel") || !strcmp(key, "linux")) {
+        g_autofree char *kernel = syslinux_file(path, words[1]);
+
+        words[1] = kernel;
+        set_kernel(r, r->at, line, words + 1, n - 1);
+    } else if (!strcmp(key, "initrd")) {
+        syslinux_initrds(r, path, words[1]);
+    } else if (!strcmp(key, "append")) {
+        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+            if (!g_ascii_strncasecmp(words[i], "initrd=", 7)) {
+                syslinux_initrds(r, path, words[i] + 7);
+            } else {
+                g_ptr_array_add(r->at->args, g_strdup(words[i]));
+            }
+        }
+    }
+    return true;
+}
+
 /* --- Fedora's and RHEL 8's entries --------------------------------------- */
 
 static bool bls_line(GuestFiles *f, const char *path, int line, char **words,
@@ -452,8 +515,10 @@ static void choose(Reader *r)
 Menu *menu_read(GuestFiles *f)
 {
     static const char *const menus[] = {
-        "/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/menu.lst",
-        "/boot/grub/grub.conf",
+        "/boot/grub/grub.cfg", "/boot/grub2/grub.cfg",
+        "/boot/isolinux/isolinux.cfg", "/boot/extlinux/extlinux.conf",
+        "/boot/extlinux.conf", "/extlinux/extlinux.conf", "/extlinux.conf",
+        "/boot/grub/menu.lst", "/boot/grub/grub.conf",
     };
     Reader r = { .f = f };
 
@@ -473,7 +538,8 @@ Menu *menu_read(GuestFiles *f)
         if (env) {
             rules_each_line(f, env_file, env, grubenv_line, &r);
         }
-        rules_each_line(f, menus[i], text, menu_line, &r);
+        rules_each_line(f, menus[i], text, strstr(menus[i], "linux") ?
+                        syslinux_line : menu_line, &r);
         if (r.blscfg) {
             read_bls(&r);
         }
