@@ -52,6 +52,8 @@ help:
 ##   make check-functional     real guests, under TCG
 ##   make check-kvm            real guests, under real KVM (nested where needed)
 ##   make check-fuzz           each fuzz target's corpus, and a few inputs more
+##   make check-vmx            likewise under Intel's KVM, in Bochs, which no part
+##                             of make check is: an hour and more
 ##   make check-xtf XTF=DIR    a built Xen Test Framework's PV tests, under TCG;
 ##                             make check XTF=DIR has them, too
 ## make check-series SERIES=10.2   all but the last with another QEMU (or 11), which
@@ -77,7 +79,7 @@ help:
 
 # --- What has to be there ----------------------------------------------------
 
-.PHONY: deps deps-demo deps-check deps-docs deps-lint assets
+.PHONY: deps deps-demo deps-check deps-docs deps-lint deps-vmx assets
 deps-docs:
 	@scripts/packages --install build docs
 deps: deps-check
@@ -85,6 +87,8 @@ deps-demo:
 	@scripts/packages --install build demo
 deps-check:
 	@scripts/packages --install build check
+deps-vmx:
+	@scripts/packages --install build vmx
 deps-lint:
 	@scripts/packages --install build lint
 assets: deps-check
@@ -114,6 +118,11 @@ check-all: tests fuzzers assets
 check-guest check-functional check-kvm bench bench-devices: assets
 $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
+# Takes too long for make check: before each release
+.PHONY: check-vmx
+check-vmx: tests assets deps-vmx
+	@scripts/assets linux-6.1-cloud
+	@scripts/run-tests vmx
 # Another QEMU than that of build/
 SERIES_BUILD = build/qemu-$(SERIES)
 .PHONY: check-series

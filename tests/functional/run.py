@@ -13,8 +13,11 @@ Runs the functional tests of a part:
   soak-kvm    likewise, always under a nested KVM
   kvm         real guests under a real KVM: this machine's, where its
               processor has VMX or SVM, else a nested one (xenpv/nested.py)
+  vmx         no part of "make check": our own kernels, PV GRUB and a Linux under
+              Intel's KVM, in Bochs (xenpv/bochs.py)
   bench-kvm   no test: VM exits for each operation, and the time from QEMU's
               start to a guest's init, next to -M microvm
+  bench-vmx   no test: VM exits likewise, of Intel's KVM, in Bochs
   bench-linux no test: what system calls, faults, fork, exec and context switches
               cost inside Linux, next to a real Xen and -M microvm
   bench-devices   no test: throughput and VM exits of disks and networks, next
@@ -36,6 +39,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from xenpv import bench, devbench, linuxbench, paths    # noqa: E402
+from xenpv.bochs import Bochs               # noqa: E402
 from xenpv.nested import Nested             # noqa: E402
 from xenpv.place import Host                # noqa: E402
 from xenpv.report import Report             # noqa: E402
@@ -43,7 +47,7 @@ from xenpv.testcase import GuestTest        # noqa: E402
 
 # No test takes that long; one that does is stuck in something unforeseen.
 TEST_LIMIT = {'functional': 300, 'sanitized-functional': 1800, 'kvm': 900,
-              'soak': 1800, 'soak-kvm': 1800}
+              'soak': 1800, 'soak-kvm': 1800, 'vmx': 1800}
 # How much slower code is that looks at each access
 SANITIZED_PATIENCE = 8
 
@@ -78,6 +82,11 @@ def place_for(part, **nested):
         return Host('tcg')
     if part == 'sanitized-functional':
         return Host('tcg', SANITIZED_PATIENCE)
+    if part == 'vmx':
+        place = Bochs()
+        print('# Bochs: Debian\'s kernel had /dev/kvm after %.0f s'
+              % place.boot_seconds, flush=True)
+        return place
     if part == 'soak-kvm':
         nested = {'name': part + '/outer', 'cpus': 2}
     elif Host.has_real_kvm() and not os.environ.get('XENPV_NESTED'):
@@ -121,12 +130,15 @@ def main(arguments):
     listing = '--list' in arguments
     arguments = [a for a in arguments if a != '--list']
     if not arguments or arguments[0] not in (
-            *TEST_LIMIT, 'bench-kvm', 'bench-linux', 'bench-devices'):
+            *TEST_LIMIT, 'bench-kvm', 'bench-vmx', 'bench-linux',
+            'bench-devices'):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     part, filters = arguments[0], arguments[1:]
     if part == 'bench-kvm':
         return bench.main(place_for, filters)
+    if part == 'bench-vmx':
+        return bench.main_vmx(place_for, filters)
     if part == 'bench-linux':
         return linuxbench.main(place_for, filters)
     if part == 'bench-devices':

@@ -12,6 +12,7 @@ from xenpv.testcase import GuestTest, LinuxTest, guests, only, paths
 
 class Grub(GuestTest):
     label = 'grub'
+    parts = ('functional', 'kvm', 'vmx')
 
     def grub(self, width, arch):
         guest = self.start('-m', '64M', '-kernel',
@@ -67,6 +68,7 @@ class Grub(GuestTest):
         does not work"""
         self.grub('x86_64', 'x86_64')
 
+    @only('functional', 'kvm')
     def test_reboot(self):
         """A PV kernel's reboot by SHUTDOWN_reboot does not start it again"""
         guest = self.start('-m', '64M', '-kernel',

@@ -11,6 +11,7 @@ from xenpv.testcase import Linux32Test, LinuxTest, only, paths
 class LinuxEnds(LinuxTest):
     """How a guest comes up and ends, for each kernel"""
 
+    @only('functional', 'kvm', 'vmx')
     def test_poweroff(self):
         """A PV Linux no longer boots to a shell that can be typed at, or
         powering it off no longer ends QEMU as an orderly shutdown"""
@@ -65,7 +66,7 @@ class Linux612(LinuxEnds):
     label = 'linux-6.12'
     series = '6.12'
     without = {'test_no_reboot': ('kvm',), 'test_reboot': ('kvm',),
-               'test_panic': ('kvm',)}
+               'test_panic': ('kvm',), 'test_poweroff': ('vmx',)}
 
 
 class Linux61(LinuxEnds):

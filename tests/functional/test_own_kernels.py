@@ -17,7 +17,8 @@ NOT_TESTS = ('bench-ops', 'speculation', 'speculation-none')
 
 class OwnKernels(GuestTest):
     label = 'guest'
-    parts = ('kvm',)
+    parts = ('kvm', 'vmx')
+    options = ()
 
     def wake_up(self, guest):
         while guest.poll() is None:
@@ -31,7 +32,7 @@ class OwnKernels(GuestTest):
     def run_kernel(self, name, arch, path):
         guest = self.start('-m', guests.memory_of(name), '-no-reboot',
                            '-smp', guests.vcpus_of(name),
-                           *guests.options_of(name),
+                           *guests.options_of(name), *self.options,
                            '-kernel', self.place.file(path),
                            '-append', 'test=' + name, arch=arch)
         if guests.is_woken_up(name):
@@ -66,3 +67,48 @@ for kernel in kernels:
     add(*kernel)
 if not kernels:
     OwnKernels.test_kernels = none
+
+
+class Variant(OwnKernels):
+    """
+    What depends on how KVM and its CPU do paging, traps and entries, on other
+    CPUs of Intel's than the newest
+    """
+    label = None
+    parts = ('vmx',)
+    parameters = ''         # kvm_intel's
+    widths = ('i386', 'x86-64')
+    names = ('base-tables', 'emulation', 'exceptions', 'iret', 'paging', 'smp',
+             'sysenter', 'table-writes', 'user', 'user-tables')
+
+    @classmethod
+    def runs_in(cls, method, part):
+        name = method[len('test_'):].replace('_', '-')
+        return (super().runs_in(method, part) and
+                any(name == '%s-%s' % (n, w)
+                    for n in cls.names for w in cls.widths))
+
+    def setUp(self):
+        super().setUp()
+        self.place.parameters = self.parameters
+        self.addCleanup(setattr, self.place, 'parameters', '')
+
+
+class Shadow(Variant):
+    """KVM keeps page tables of its own, and emulates real mode: before 2010"""
+    label = 'guest-shadow'
+    parameters = 'ept=0 unrestricted_guest=0 vpid=0'
+
+
+class Nested(Variant):
+    """A CPU model which has VMX for the guest, too"""
+    label = 'guest-nested'
+    parameters = 'nested=1'
+    options = ('-cpu', 'host')
+
+
+class Xpti(Variant):
+    """Two tables for each of a 64-bit guest's, on a CPU with PCIDs"""
+    label = 'guest-xpti'
+    widths = ('x86-64',)
+    options = ('-machine', 'xpti=on')

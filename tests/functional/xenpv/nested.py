@@ -56,8 +56,9 @@ mkdir -p /run
 for m in %(modules)s; do
     [ ! -e /modules/$m.ko ] || insmod /modules/$m.ko
 done
+%(prepare)s
 sleep_count=0
-while [ ! -e /dev/vport%(control)s ] && [ $sleep_count -lt 100 ]; do
+while [ ! -e /dev/%(control)s ] && [ $sleep_count -lt 100 ]; do
     sleep 0.1
     sleep_count=$((sleep_count + 1))
 done
@@ -77,7 +78,7 @@ finish()
     rm -f /run/$1.*
 }
 
-exec 3<> /dev/vport%(control)s
+exec 3<> /dev/%(control)s
 if [ -c /dev/kvm ]; then
     echo "ready" >&3
 else
@@ -250,6 +251,9 @@ class Nested:
     # Everything is about this much slower than the same on this machine:
     # the inner guest has nested paging to walk, in an emulated processor.
     patience = 4
+    series, modules = SERIES, MODULES
+    control_device = 'vport0p1'
+    prepare = ''            # what /init does before it looks for that
 
     def __init__(self, name='kvm/outer', disk=None, files=(), cpus=1):
         """Of images there is one, Debian's or DISK; FILES are there, too"""
@@ -290,7 +294,7 @@ class Nested:
                                               os.path.basename(path))
 
     def _image(self):
-        path = paths.result('kvm/outer.cpio')
+        path = paths.result(self.name + '.cpio')
         with Cpio(path) as archive:
             guests.add_busybox(archive)
             for directory in ('proc', 'sys', 'tmp', 'run', 'root'):
@@ -298,11 +302,13 @@ class Nested:
             archive.symlink('var/tmp', '../tmp')    # for -snapshot
             archive.device('dev/console', 5, 1)
             archive.device('dev/null', 1, 3)
-            archive.file('init', INIT % {'modules': ' '.join(MODULES),
-                                         'control': '0p1'}, 0o755)
-            for module in MODULES:
+            archive.file('init', INIT % {'modules': ' '.join(self.modules),
+                                         'prepare': self.prepare,
+                                         'control': self.control_device},
+                         0o755)
+            for module in self.modules:
                 # What is not there is built into the kernel
-                f = os.path.join(paths.ASSETS, 'modules-' + SERIES,
+                f = os.path.join(paths.ASSETS, 'modules-' + self.series,
                                  module + '.ko')
                 if os.path.exists(f):
                     archive.copy('modules/%s.ko' % module, f)
@@ -356,13 +362,16 @@ class Nested:
                         % (nr + 1, name)]
                  for nr, name in enumerate(names)}
         ports['terminal'] = ['-device', 'virtconsole,chardev=terminal']
+        self._come_up(lambda: HostProcess(Outer, self.name, command, ports), 120)
+
+    def _come_up(self, start_outer, limit):
         self.boots += 1
         self.broken = False
         self.numbers.clear()
         start = time.monotonic()
-        self.outer = HostProcess(Outer, self.name, command, ports)
+        self.outer = start_outer()
         self.control = self.outer.channels['control']
-        answer = self.control.expect(r'([^\n]*)\n', 120).group(1).decode()
+        answer = self.control.expect(r'([^\n]*)\n', limit).group(1).decode()
         if answer != 'ready':
             raise paths.Missing('the outer machine has ' + answer)
         self.boot_seconds = time.monotonic() - start

@@ -4,8 +4,8 @@ What the tests derive from.
 
 A test is a method test_* whose docstring says in a sentence what breaks if it
 fails. Its class names the parts in which it runs: "functional" is this
-machine under TCG, "sanitized-functional" too, with another build, and "kvm" a
-place with a real KVM. @only() narrows that down for
+machine under TCG, "sanitized-functional" too, with another build, "kvm" a
+place with a real KVM, and "vmx" one with Intel's. @only() narrows that down for
 one method, and "without" for one that a class inherits.
 """
 
