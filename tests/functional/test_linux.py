@@ -213,6 +213,7 @@ class Linux32(Linux32Test, Linux61):
     # Which needs a kernel that knows of it
     without = {'test_speculation': ('functional',)}
 
+    @only('functional', 'kvm', 'vmx')
     def test_poweroff(self):
         """A 32-bit PV Linux no longer boots to a shell or powers off"""
         guest = self.boot()
