@@ -340,11 +340,11 @@ static bool syslinux_line(GuestFiles *f, const char *path, int line,
     } else if (!strcmp(key, "initrd")) {
         syslinux_initrds(r, path, words[1]);
     } else if (!strcmp(key, "append")) {
-        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++, r->kept++) {
+        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
             if (!g_ascii_strncasecmp(words[i], "initrd=", 7)) {
                 syslinux_initrds(r, path, words[i] + 7);
             } else {
-                g_ptr_array_add(r->at->args, g_strdup(words[i]));
+                keep(r, r->at->args, g_strdup(words[i]));
             }
         }
     }
