@@ -339,6 +339,24 @@ static XenPVDomainConfig xenpv_domain_config(XenPVKVMState *s)
     };
 }
 
+/*
+ * No domain, for the one that comes in: with cpr-reboot and x-ignore-shared its
+ * memory is there already, in a file that nobody else may write to
+ */
+static bool xenpv_wait_for_domain(XenPVKVMState *s)
+{
+    XenPVDomain none = { 0 };
+    XenPVDevicePorts ports;
+
+    if (!runstate_check(RUN_STATE_INMIGRATE) ||
+        !xenpv_memory_is_kept(&s->memory)) {
+        return false;
+    }
+    xenpv_devices_reset(s->devices, &ports);
+    xenpv_fill_boot_info(s, &none);
+    return true;
+}
+
 static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
 {
     XenPVDomainConfig cfg = xenpv_domain_config(s);
@@ -436,7 +454,9 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
         xenpv_reset_without_guest(s);
         return;
     }
-    xenpv_build_domain(s, &dom);
+    if (!xenpv_wait_for_domain(s)) {
+        xenpv_build_domain(s, &dom);
+    }
     if (tcg_enabled()) {
         /* Memory was written behind the back of what has been translated */
         queue_tb_flush(first_cpu);

@@ -179,6 +179,13 @@ bool xenpv_memory_take_zero_ram(XenPVMemory *m)
     return ret;
 }
 
+bool xenpv_memory_is_kept(XenPVMemory *m)
+{
+    /* As migration has it of what it does not move */
+    return qemu_ram_is_shared(m->ram->ram_block) &&
+           qemu_ram_is_named_file(m->ram->ram_block);
+}
+
 static uint64_t pfn_to_mfn(XenPVMemory *m, uint64_t pfn)
 {
     return pfn < m->low_pages ? pfn : pfn + XENPV_HOLE_PAGES;

@@ -21,8 +21,12 @@
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "hw/xenpv/xenpv-monitor.h"
+#include "hw/xenpv/xenpv-compat.h"
+#include "migration/blocker.h"
 #include "migration/vmstate.h"
 #include "xenpv-migration.h"
+
+static Error *no_cpr_transfer;
 
 /* How much two measurements of the same TSC may differ: one part in this */
 #define TSC_TOLERANCE   200
@@ -166,6 +170,10 @@ void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
     state.memory = memory;
     state.traits = traits;
     state.devices = devices;
+    /* The target's reset builds a domain, in memory that is still the source's */
+    error_setg(&no_cpr_transfer, "-M xenpv-kvm does not support the migration "
+               "mode cpr-transfer; cpr-reboot works");
+    xenpv_add_blocker_mode(&no_cpr_transfer, MIG_MODE_CPR_TRANSFER);
     vmstate_register(NULL, 0, &vmstate_traits, &state.stream);
     xenpv_migration_device_added();
 }

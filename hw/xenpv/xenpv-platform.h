@@ -85,6 +85,9 @@ int64_t xenpv_suspend(uint64_t start_info_mfn, bool has_start_info);
 void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d);
 void xenpv_suspend_forget(void);
 
+/* What the host may ask for: see xenpv-info.c */
+void xenpv_info_init(XenPVXenstoreState *xenstore, XenPVConsoleState *console);
+
 /* Event channels */
 void xenpv_evtchn_reset(XenPVEvtchnState *s);
 /* EVTCHNOP_alloc_unbound for the guest by its builder: the port, or 0 */

@@ -113,6 +113,35 @@ class Migration(BusyTest):
             print('# %s: not post-copy: %s' % (self.name(), e), flush=True)
         self.all_is_well(guest)
 
+    def test_kept_memory(self):
+        """A guest whose memory is a file that stays where it is (cpr-reboot) is
+        overwritten by the QEMU that takes it over, or the mode cpr-transfer,
+        which is not supported, is not refused before anything happens"""
+        self.make_image()
+        ram = paths.result(self.log_name('.ram'))
+        self.addCleanup(lambda: os.path.exists(ram) and os.unlink(ram))
+        more = ['-object', 'memory-backend-file,id=ram,share=on,size=%s,'
+                'mem-path=%s' % (self.memory, ram),
+                '-machine', 'memory-backend=ram']
+        guest = self.boot_busy(*more)
+        with self.assertRaisesRegex(QmpError, 'does not support .* cpr-transfer'):
+            self.set((guest,), mode='cpr-transfer')
+            guest.qmp.command('migrate', channels=[
+                {'channel-type': kind, 'addr': {
+                    'transport': 'socket', 'type': 'unix',
+                    'path': self.socket(i)[len('unix:'):]}}
+                for i, kind in enumerate(('main', 'cpr'))])
+        path = self.state_file()
+        self.set((guest,), ['x-ignore-shared'], mode='cpr-reboot')
+        self.migrate(guest, 'file:' + path)
+        self.assertLess(os.path.getsize(path), 32 * MIB)
+        self.quit(guest)
+        guest = self.target('defer', *more)
+        self.set((guest,), ['x-ignore-shared'], mode='cpr-reboot')
+        guest.qmp.command('migrate-incoming', uri='file:' + path)
+        self.wait_running(guest)
+        self.all_is_well(guest)
+
     def make_zeroes(self, guest):
         """Pages of zeroes where a reset of the target puts a kernel"""
         self.check(guest, 'dd if=/dev/zero of=/tmp/zeroes bs=1M count=40; '

@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "hw/xen/interface/io/ring.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "xenpv-frontend.h"
 
 #define RING_MFN    XENPV_QTEST_MFN_FREE
@@ -182,6 +183,52 @@ static void test_twice(void)
     qtest_quit(qts);
 }
 
+/* What info xenpv and the property tell of a disk's ring, and of grants */
+static void test_info(void)
+{
+    QTestState *qts = start();
+    g_autofree char *text = NULL;
+    QDict *answer, *info, *disk, *ring;
+    Frontend f;
+
+    qtest_qmp_device_add(qts, "xen-disk", "d0",
+                         "{ 'drive': 'n0', 'vdev': 'xvda' }");
+    connect_disk(qts, &f, "device/vbd/51712");
+    /* Impossible indexes are shown as what they are */
+    qtest_writel(qts, RING_MFN * XENPV_PAGE + 8, 0xfffffffe);   /* rsp_prod */
+    answer = qtest_qmp(qts, "{ 'execute': 'qom-get', 'arguments': {"
+                       " 'path': '/machine', 'property': 'xenpv' } }");
+    info = qdict_get_qdict(answer, "return");
+    g_assert_cmpint(qdict_get_int(qdict_get_qdict(info, "grants"), "in-use"), ==,
+                    1);
+    disk = qobject_to(QDict, qlist_peek(qdict_get_qlist(info, "back-ends")));
+    g_assert_cmpstr(qdict_get_str(disk, "id"), ==, "d0");
+    g_assert_cmpstr(qdict_get_str(disk, "state"), ==, "Connected");
+    ring = qobject_to(QDict, qlist_peek(qdict_get_qlist(disk, "rings")));
+    g_assert_cmpint(qdict_get_int(ring, "size"), ==, 32);
+    g_assert_cmpint(qdict_get_int(ring, "req-prod"), ==, 0);
+    g_assert_cmpint(qdict_get_int(ring, "req-cons"), ==, 0);
+    g_assert_cmphex(qdict_get_int(ring, "rsp-prod"), ==, 0xfffffffe);
+    qobject_unref(answer);
+
+    text = qtest_hmp(qts, "info xenpv");
+    g_assert_nonnull(strstr(text, "grants: 1 in use; version 1, 1 of 64 frames"));
+    g_assert_nonnull(strstr(text, "/local/domain/0/backend/qdisk/1/51712: xen-disk"
+                                  " Connected, front end Initialised\r\n"
+                                  "  ring of 32: req-prod 0 req-cons 0"
+                                  " rsp-prod 4294967294\r\n"));
+
+    /* Without a front end there is no ring, and no grant in use */
+    frontend_set_state(&f, XenbusStateClosed);
+    frontend_wait(&f, XenbusStateClosed);
+    g_free(text);
+    text = qtest_hmp(qts, "info xenpv");
+    g_assert_nonnull(strstr(text, "grants: 0 in use"));
+    g_assert_null(strstr(text, "ring of 32"));
+    frontend_destroy(&f);
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -190,5 +237,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/bus/numbers", test_numbers);
     qtest_add_func("/xenpv/bus/names", test_names);
     qtest_add_func("/xenpv/bus/twice", test_twice);
+    qtest_add_func("/xenpv/bus/info", test_info);
     return g_test_run();
 }

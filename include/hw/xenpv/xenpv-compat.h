@@ -63,6 +63,8 @@ typedef const void XenPVClassData;
 #define xenpv_add_vm_change_state_handler(dev, cb, opaque) \
     qdev_add_vm_change_state_handler(dev, cb, NULL, opaque)
 #define xenpv_set_offload(nc, offloads) qemu_set_offload(nc, offloads)
+#define xenpv_add_blocker_mode(reason, mode) \
+    migrate_add_blocker_modes(reason, BIT(mode), &error_abort)
 
 #else
 
@@ -75,6 +77,8 @@ typedef CharBackend CharFrontend;
 #define xenpv_add_vm_change_state_handler(dev, cb, opaque) \
     qdev_add_vm_change_state_handler(dev, cb, opaque)
 #define queue_tb_flush(cpu) tb_flush(cpu)
+#define xenpv_add_blocker_mode(reason, mode) \
+    migrate_add_blocker_modes(reason, &error_abort, mode, -1)
 
 /* Those that we have */
 typedef struct NetOffloads {

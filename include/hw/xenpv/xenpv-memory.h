@@ -53,6 +53,9 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
  */
 bool xenpv_memory_take_zero_ram(XenPVMemory *m);
 
+/* Is RAM a file that others share, and that may be kept for a domain? */
+bool xenpv_memory_is_kept(XenPVMemory *m);
+
 /*
  * The tables as a new domain finds them: each frame of RAM that it has at first
  * has its pfn in the M2P and the rest of it, and the hole, have none; what is not
