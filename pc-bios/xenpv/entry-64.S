@@ -363,21 +363,27 @@ trap_in_monitor:
     FAST_BOUNCE \error, 0
     .endm
 
-    /* ud2, "xen": see emulate_forced_cpuid() */
+    /*
+     * ud2, "xen": see emulate_forced_cpuid(). The second half may be in a page that
+     * is not there. (Labels with names, as FAST_TRAP has its own 1 to 10.)
+     */
     .align 16
 fast_undefined:
     push %rax
     mov 16(%rsp), %rax
-1:  mov (%rax), %eax
+read_opcode:
+    mov (%rax), %eax
     cmp $0x65780b0f, %eax
-2:  pop %rax
+opcode_read:
+    pop %rax
     je trap_entry
 fast_trap:
     FAST_SAVE
     FAST_TRAP 0
-3:  cmp %eax, %eax              /* as if it were that */
-    jmp 2b
-    EX 1b, 3b
+no_opcode:
+    cmp %eax, %eax              /* as if it were that */
+    jmp opcode_read
+    EX read_opcode, no_opcode
 
     .align 16
 fast_page_fault:

@@ -6,7 +6,9 @@
  * mask in the slot of CS, IF in the flags as the opposite of that mask, and
  * CS and SS of a 64-bit guest kernel as Xen names them. A handler restarts or
  * skips what faulted by this, and decides by it whether user code is to blame;
- * a kernel with a wrong frame dies in its first page fault.
+ * a kernel with a wrong frame dies in its first page fault. An instruction at the
+ * very end of what is mapped is told of like any other, though whoever looks what
+ * it is cannot read on.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -470,6 +472,26 @@ static void fpu(void)
     check(!catch_exception(&t, do_fnop, NULL), "#NM after fpu_taskswitch(0)");
 }
 
+static void call(void *arg)
+{
+    ((void (*)(void))arg)();
+}
+
+/* As a program may have it, too, at the end of its memory */
+static void at_the_end(void)
+{
+    uint8_t *page = alloc_page();
+    ulong at = TEST_VA + PAGE_SIZE - 2;
+    struct trap t;
+
+    page[PAGE_SIZE - 2] = 0x0f;
+    page[PAGE_SIZE - 1] = 0x0b;         /* ud2 */
+    map_page(TEST_VA, make_pte(virt_to_mfn(page), PAGE_KERNEL));
+    check(catch_exception(&t, call, (void *)at), "ud2 at the end: nothing");
+    check_eq(t.vector, X86_UD, "vector of ud2 at the end");
+    check_eq(t.ip, at, "ip of ud2 at the end");
+}
+
 void test_main(void)
 {
     ulong frame = virt_to_mfn(gdt);
@@ -505,4 +527,5 @@ void test_main(void)
     from_user();
     alignment_check();
     trap_flags();
+    at_the_end();
 }
