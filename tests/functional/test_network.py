@@ -16,6 +16,8 @@ from xenpv.testcase import LinuxTest, Timeout, only
 # Figures of more than what is good for a test that everybody runs
 MEGABYTES = int(os.environ.get('XENPV_NETWORK_MB', '16'))
 MAC = '52:54:00:12:34:99'
+# Packets of each kind with sizes of all kinds
+SIZES = int(os.environ.get('XENPV_NETWORK_SIZES', '150'))
 
 
 class NetworkTest(LinuxTest):
@@ -129,6 +131,7 @@ class Network(NetworkTest):
                              3000)
             self.assertGreater(int(received), 2000)
             self.assertEqual(damaged, '0')
+        self.all_sizes(guest, inside)
         before = self.counters(guest)
         self.transfer(guest, '192.0.2.1', ports, MEGABYTES)
         after = self.counters(guest)
@@ -145,6 +148,27 @@ class Network(NetworkTest):
               "Ethernet's" % (self.name(), large['tx'], large['rx']), flush=True)
         self.assertGreater(large['tx'], 10)
         self.assertGreater(large['rx'], 10)
+
+    def all_sizes(self, guest, inside):
+        """
+        Packets of any size, in as many slots as there can be, and in fragments;
+        each byte is compared by the other end
+        """
+        for mtu, most in ((65000, 64900), (1500, 20000), (9000, 9500)):
+            subprocess.run([*inside, 'ip', 'link', 'set', 'tap0', 'mtu',
+                            str(mtu)], check=True)
+            self.check(guest, 'ip link set eth0 mtu %d' % mtu)
+            flood = subprocess.run(
+                [*inside, sys.executable, peer.__file__, 'flood', '192.0.2.2',
+                 str(SIZES), '0', str(most)], stdout=subprocess.PIPE,
+                timeout=90).stdout.decode().split()
+            received, damaged = map(int, flood)
+            self.assertEqual(damaged, 0)
+            # What a busy machine answers after two seconds counts as lost
+            self.assertGreater(received, SIZES * 9 // 10)
+        # A checksum that is wrong at the guest's end
+        self.check(guest, "awk '/^Icmp:/ { n++; if (n == 2) print $3, $4 }' "
+                   '/proc/net/snmp', r'(^|\n)0 0$')
 
     def large_frames(self, dump):
         """What no Ethernet would take, each way, in a file of filter-dump's"""
@@ -176,18 +200,26 @@ class Network(NetworkTest):
 
     @only('functional')
     def test_plug(self):
-        """A network card cannot be added to or taken from a running guest"""
-        guest = self.boot('-netdev', 'user,id=n')
-        for _ in range(3):
-            guest.qmp.command('device_add', driver='xen-net-device', id='nic',
-                              netdev='n', mac=MAC)
+        """A network card cannot be added to or taken from a running guest, or not
+        in the midst of a flood of packets"""
+        guest = self.boot('-smp', '2', '-netdev', 'user,id=n')
+        # One, two, and as many queues as there are vCPUs
+        for queues in (1, 2, 0):
+            guest.qmp.command('device_add', **{
+                'driver': 'xen-net-device', 'id': 'nic', 'netdev': 'n',
+                'mac': MAC, 'multi-queue-max-queues': queues})
             self.wait_for_eth0(guest)
             self.check(guest, 'ip link set eth0 up; udhcpc -q -f -i eth0; '
                        'ping -c 1 -w 10 10.0.2.2', '0% packet loss')
+            self.check(guest, 'ls -d /sys/class/net/eth0/queues/tx-* | wc -l',
+                       r'(^|\n)%d$' % (queues or 2))
+            self.check(guest, '(for i in 1 2 3; do ping -A -q -s 1400 10.0.2.2 '
+                       '& done) >/dev/null 2>&1; sleep 1; [ $(cat '
+                       '/sys/class/net/eth0/statistics/rx_packets) -gt 50 ]')
             guest.qmp.command('device_del', id='nic')
             guest.wait_event('DEVICE_DELETED', 20)
             self.check(guest, 'until [ ! -e /sys/class/net/eth0 ]; do '
-                       'usleep 50000; done')
+                       'usleep 50000; done; killall ping; true')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 

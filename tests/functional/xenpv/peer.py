@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 peer.py ADDRESS
-peer.py flood ADDRESS COUNT SIZE
+peer.py flood ADDRESS COUNT LEAST [MOST]
 peer.py echo ADDRESS
 
 What a guest talks to: two TCP servers at ADDRESS, whose ports are the first
@@ -11,8 +11,9 @@ other sends it as many bytes of noise as its first line says. For each
 connection a line tells "BYTES MD5 SECONDS".
 
 A flood is of pings, as ping -f does it with a preload: 32 are on their way
-at a time. One without an answer for two seconds is lost. It tells "RECEIVED
-DAMAGED".
+at a time, with LEAST bytes of data, or each with as many as chance will have it,
+up to MOST, and then no more than 64 KiB are on their way. One without an
+answer for two seconds is lost. It tells "RECEIVED DAMAGED".
 
 To the one who connects to an echo's port, which is the first line, goes noise
 without end, at 1 MiB a second or so, and has to come back. For each line of the
@@ -23,6 +24,7 @@ By itself, so that it can run in another network namespace than the tests do.
 
 import hashlib
 import os
+import random
 import select
 import socket
 import struct
@@ -81,23 +83,30 @@ def main(address):
 
 
 def checksum(data):
+    data += bytes(len(data) % 2)
     total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
-    total = (total >> 16) + (total & 0xffff)
-    return ~(total + (total >> 16)) & 0xffff
+    while total >> 16:
+        total = (total >> 16) + (total & 0xffff)
+    return ~total & 0xffff
 
 
-def flood(address, count, size):
+def flood(address, count, least, most=None):
+    most = least if most is None else most
+    payload = os.urandom(most)
+    sizes = [random.randint(least, most) for _ in range(count)]
+    limit = min(32, max(1, (1 << 16) // max(most, 1)))
+
     def request(sequence):
         header = struct.pack('!BBHHH', 8, 0, 0, 1, sequence)
-        return (header[:2] + struct.pack('!H', checksum(header + payload)) +
-                header[4:] + payload)
+        data = payload[:sizes[sequence]]
+        return (header[:2] + struct.pack('!H', checksum(header + data)) +
+                header[4:] + data)
 
-    payload = os.urandom(size & ~1)
     ping = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     ping.connect((address, 0))
     sent, damaged, lost, missing = 0, 0, 0, set()
     while sent < count or missing:
-        while sent < count and len(missing) < 32:
+        while sent < count and len(missing) < limit:
             missing.add(sent)
             ping.send(request(sent))
             sent += 1
@@ -107,8 +116,9 @@ def flood(address, count, size):
             continue
         reply = ping.recv(65536)[20:]
         if reply[0] == 0:
-            missing.discard(struct.unpack('!H', reply[6:8])[0])
-            damaged += reply[8:] != payload
+            sequence = struct.unpack('!H', reply[6:8])[0]
+            missing.discard(sequence)
+            damaged += reply[8:] != payload[:sizes[sequence]]
     print(sent - lost, damaged, flush=True)
 
 
