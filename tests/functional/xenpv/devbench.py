@@ -6,15 +6,23 @@ images, in one run.
 exits   VM exits for each request and each packet, counted by KVM, next to
         -M microvm: in all, of these for I/O (the doorbell), and HLT. The rest
         are mostly interrupts and timers, which go with time
-disk    fio: sequential and random, depths 1 and 32, with and without an
-        IOThread; next to virtio-blk-pci on -M pc, since Debian's kernel finds
-        no virtio device of a microvm under TCG
-net     iperf3 both ways, with one stream and with four, and pings; through
-        user networking and through a tap device; likewise. As often as
-        XENPV_BENCH_RUNS says [5], by turns
+insns   guest instructions for each request, packet and MB, next to -M pc, under
+        "-icount shift=0": what the guest's driver costs, whatever else this
+        machine has to do
+disk    fio: sequential and random, depths 1 and 32, one job and four, with and
+        without an IOThread; next to virtio-blk-pci on -M pc, since Debian's
+        kernel finds no virtio device of a microvm under TCG
+net     iperf3 both ways, with one stream and with four, UDP packets of 64
+        bytes on Ethernet, and pings; through user networking and through a tap
+        device; likewise
 kvm     both under KVM, next to -M microvm, with VM exits for each request and
         packet. The disk is no file but what forgets all, as a nested KVM's
         disk is not one to measure with
+
+What is timed is done as often as XENPV_BENCH_RUNS says [5], by turns, and the
+median is told, with the least and the most. disk and net also tell the host's
+CPU time for each MB or 1000 requests: of the vCPU, and of the main loop. That
+hangs less on what else runs here, and the larger one bounds the throughput.
 
 A guest that fails costs its column, which says "-" from there on, and the exit
 status. Results go to stdout and build/results/bench-devices.txt.
@@ -23,6 +31,7 @@ status. Results go to stdout and build/results/bench-devices.txt.
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -34,20 +43,21 @@ from .place import Host
 from .program import UNSHARE
 
 SIZE = 256                  # MiB, of the disk that is measured
-SECONDS = 4                 # for each figure
-RUNS = int(os.environ.get('XENPV_BENCH_RUNS', '5'))     # of networks
+NULL_DISK = 'if=none,driver=null-co,read-zeroes=on,size=%d' % (SIZE << 20)
+# x2APIC and icount do not go together in QEMU
+ICOUNT_CPU = 'max,-x2apic'
+SECONDS = 2                 # for each figure
+RUNS = int(os.environ.get('XENPV_BENCH_RUNS', '5'))
 
 # name: fio's options
-LOADS = {
-    'read 128k, depth 1': '--rw=read --bs=128k --iodepth=1',
-    'read 128k, depth 32': '--rw=read --bs=128k --iodepth=32',
-    'write 128k, depth 1': '--rw=write --bs=128k --iodepth=1',
-    'write 128k, depth 32': '--rw=write --bs=128k --iodepth=32',
-    'randread 4k, depth 1': '--rw=randread --bs=4k --iodepth=1',
-    'randread 4k, depth 32': '--rw=randread --bs=4k --iodepth=32',
-    'randwrite 4k, depth 1': '--rw=randwrite --bs=4k --iodepth=1',
-    'randwrite 4k, depth 32': '--rw=randwrite --bs=4k --iodepth=32',
-}
+LOADS = {'%s, depth %d%s' % (name, depth, ', 4 jobs' if jobs > 1 else ''):
+         '%s --iodepth=%d --numjobs=%d --group_reporting'
+         % (options, depth, jobs)
+         for name, options in (('read 128k', '--rw=read --bs=128k'),
+                               ('write 128k', '--rw=write --bs=128k'),
+                               ('randread 4k', '--rw=randread --bs=4k'),
+                               ('randwrite 4k', '--rw=randwrite --bs=4k'))
+         for jobs in (1, 4) for depth in (1, 32)}
 
 # machine, console, its disks' driver and names, its network card
 MACHINES = {
@@ -90,6 +100,38 @@ class Table:
             line(name, [row.get(c, '-') for c in self.columns])
         self.out()
         return not self.failed
+
+
+class Medians:
+    """
+    Figures by row and column, taken by turns; ratios are of each two columns,
+    and above 1 where the first is the better one
+    """
+
+    def __init__(self, out, title, columns, form='%.0f', less_is_more=False,
+                 ratios=None):
+        self.columns, self.form, self.less = list(columns), form, less_is_more
+        self.ratios = ratios or {'ratio': tuple(self.columns[:2])}
+        self.table = Table(out, title + ': the median of %d (least, most)'
+                           % RUNS, [*self.columns, *self.ratios], 22, 28)
+        self.rows = {}
+
+    def add(self, row, column, figure):
+        self.rows.setdefault(row, {}).setdefault(column, []).append(figure)
+
+    def show(self):
+        for name, row in self.rows.items():
+            for column, figures in row.items():
+                self.table.put(name, column, '%s (%s, %s)' % tuple(
+                    self.form % f for f in (statistics.median(figures),
+                                            min(figures), max(figures))))
+            for ratio, (ours, other) in self.ratios.items():
+                if ours in row and other in row:
+                    value = (statistics.median(row[ours]) /
+                             max(statistics.median(row[other]), 1e-9))
+                    self.table.put(name, ratio, '%.2f' % (
+                        1 / max(value, 1e-9) if self.less else value))
+        return self.table.show()
 
 
 class Guest:
@@ -142,6 +184,23 @@ class Guest:
         return sum(int(n) for n in self.shell(
             'cat /sys/class/net/eth0/statistics/[rt]x_packets').split())
 
+    def cpu_time(self):
+        """Milliseconds of this machine's CPUs: all vCPUs, and the main loop"""
+        pid = self.process.popen.pid
+
+        def of(thread):
+            with open('/proc/%d/task/%d/schedstat' % (pid, thread)) as f:
+                return int(f.read().split()[0]) / 1e6
+
+        return (sum(of(cpu['thread-id']) for cpu in
+                    self.process.qmp.command('query-cpus-fast')), of(pid))
+
+    def busy(self):
+        """Nanoseconds that its CPU was not idle; under -icount instructions"""
+        now, *idle = re.findall(r'(\d+) nsecs', self.shell(
+            'grep -E "^now at|(idle|iowait)_sleeptime" /proc/timer_list'))
+        return int(now) - sum(int(n) for n in idle)
+
     def exits(self, command):
         """By KVM's counters while a command runs: all, for I/O, HLT"""
         def count():
@@ -160,7 +219,6 @@ class Guest:
 # --- VM exits ----------------------------------------------------------------
 
 def bench_exits(place, out):
-    disk = ('if=none,driver=null-co,read-zeroes=on,size=%d' % (SIZE << 20))
     many = 400
 
     def difference(guest, command, less, more):
@@ -178,7 +236,7 @@ def bench_exits(place, out):
                   'all (I/O, HLT)', ('xen', 'virtio-mmio'), 20)
 
     def measure(kind, more):
-        guest = Guest(place, kind, disk, more=more)
+        guest = Guest(place, kind, NULL_DISK, more=more)
         try:
             for name, each, command in loads:
                 cost = difference(
@@ -211,6 +269,7 @@ def bench_exits(place, out):
 # --- Throughput --------------------------------------------------------------
 
 def fio(guest, options):
+    """MiB/s, requests a second, requests"""
     output = guest.shell(
         'chroot /mnt fio --name=x --filename=/dev/%sa --direct=1 '
         '--ioengine=libaio --time_based --runtime=%d --output-format=json '
@@ -229,22 +288,35 @@ def bench_disk(place, out):
         for _ in range(SIZE):
             f.write(os.urandom(1 << 20))
     columns = disk_columns('xen', 'virtio')
-    table = Table(out, 'Disk, MiB/s (requests/s), %s' % place.accel,
-                  list(columns), 19, 24)
+    ratios = {'ratio': ('xen', 'virtio'),
+              'IOThread, ratio': ('xen, IOThread', 'virtio, IOThread')}
+    speed = Medians(out, 'Disk, requests/s, %s' % place.accel, columns,
+                    ratios=ratios)
+    cost = Medians(out, 'Disk, ms of the vCPU for 1000 requests', columns,
+                   '%.1f', True, ratios)
+    guests_ = {}
     try:
         for column, (kind, iothread) in columns.items():
-            with table.column(column):
-                guest = Guest(place, kind, 'if=none,format=raw,file=' + image,
-                              iothread, tools)
-                try:
-                    for name, options in LOADS.items():
-                        table.put(name, column, '%.1f (%6.0f)'
-                                  % fio(guest, options)[:2])
-                finally:
-                    guest.close()
+            with speed.table.column(column):
+                guests_[column] = Guest(place, kind, 'if=none,format=raw,file='
+                                        + image, iothread, tools)
+        for _ in range(RUNS):
+            for name, options in LOADS.items():
+                for column, guest in guests_.items():
+                    if column in speed.table.failed:
+                        continue
+                    with speed.table.column(column):
+                        before = guest.cpu_time()[0]
+                        _, rate, requests = fio(guest, options)
+                        speed.add(name, column, rate)
+                        cost.add(name, column, (guest.cpu_time()[0] - before)
+                                 / requests * 1000)
     finally:
+        for guest in guests_.values():
+            guest.close()
         os.unlink(image)
-    return table.show()
+    ok = speed.show()
+    return cost.show() and ok
 
 
 def disk_columns(*kinds):
@@ -278,30 +350,45 @@ def host_iperf(tools):
     return directory
 
 
-# name: iperf3's options, and which figure of what it tells
+# name: iperf3's options. 18 bytes of UDP are 64 on Ethernet, with its checksum
 STREAMS = {
-    'TCP from the guest': ('', 'sum_received'),
-    'TCP from it, 4 streams': ('-P 4', 'sum_received'),
-    'TCP to the guest': ('-R', 'sum_received'),
-    'TCP to it, 4 streams': ('-P 4 -R', 'sum_received'),
+    'TCP from the guest, Mbit/s': '',
+    'TCP from it, 4 streams': '-P 4',
+    'TCP to the guest': '-R',
+    'TCP to it, 4 streams': '-P 4 -R',
+    'packets/s from the guest': '-u -l 18 -b 0',
+    'packets/s to the guest': '-u -l 18 -b 0 -R',
 }
 PINGS = 400
+PINGS_ROW = 'pings/s'
 TAP = ('ip link set lo up && ip tuntap add tap0 mode tap && '
        'ip addr add 192.0.2.1/24 dev tap0 && ip link set tap0 up && exec "$@"')
+
+
+def iperf(guest, address, port, options):
+    """Of what the other side has received, sent with those OPTIONS"""
+    output = guest.shell('chroot /mnt iperf3 -J -c %s -p %d %s'
+                         % (address, port, options), 300)
+    end = json.loads(output[output.index('{'):])['end']
+    if '-u' in options.split():
+        got = end['sum']
+        got['packets'] -= got['lost_packets']
+        return got
+    return end['sum_received']
 
 
 class NetGuest:
     """A guest, and an iperf3 that it talks to"""
 
-    def __init__(self, place, kind, network, tools, directory):
+    def __init__(self, place, kind, network, tools, directory, more=()):
         self.address = '10.0.2.2' if network == 'user' else '192.0.2.1'
         netdev = 'user,id=n'
         if network == 'tap':
             place.wrapper = [*UNSHARE, '--net', 'sh', '-c', TAP, 'sh']
             netdev = 'tap,id=n,ifname=tap0,script=no,downscript=no'
         try:
-            self.guest = Guest(place, kind, 'if=none,driver=null-co,size=1M',
-                               False, tools, netdev=netdev)
+            self.guest = Guest(place, kind, NULL_DISK,
+                               False, tools, more, netdev)
         finally:
             place.wrapper = []
         try:
@@ -328,19 +415,32 @@ class NetGuest:
             env=dict(os.environ, LD_LIBRARY_PATH=directory),
             stdout=subprocess.DEVNULL)
 
+    def ping(self, count):
+        self.guest.shell('ping -A -q -c %d %s >/dev/null'
+                         % (count, self.address), 300)
+
+    def iperf(self, options):
+        return iperf(self.guest, self.address, self.port, options)
+
     def measure(self, name):
-        """Mbit/s, or pings a second"""
-        if name not in STREAMS:
+        """
+        Mbit/s, packets/s or pings/s; and milliseconds of the vCPU and of the
+        main loop for each MB, 1000 packets or pings
+        """
+        before = self.guest.cpu_time()
+        if name == PINGS_ROW:
             begin = time.monotonic()
-            self.guest.shell('ping -A -q -c %d %s >/dev/null'
-                             % (PINGS, self.address), 120)
-            return PINGS / (time.monotonic() - begin)
-        options, figure = STREAMS[name]
-        output = self.guest.shell(
-            'chroot /mnt iperf3 -J -c %s -p %d -t %d %s'
-            % (self.address, self.port, SECONDS, options), 120)
-        result = json.loads(output[output.index('{'):])
-        return result['end'][figure]['bits_per_second'] / 1e6
+            self.ping(PINGS)
+            rate, work = PINGS / (time.monotonic() - begin), PINGS / 1000
+        else:
+            got = self.iperf('-t %d %s' % (SECONDS, STREAMS[name]))
+            if 'packets' in got:
+                rate, work = (got['packets'] / got['seconds'],
+                              got['packets'] / 1000)
+            else:
+                rate, work = got['bits_per_second'] / 1e6, got['bytes'] / 1e6
+        after = self.guest.cpu_time()
+        return (rate, *((b - a) / work for a, b in zip(before, after)))
 
     def close(self):
         if hasattr(self, 'server'):
@@ -360,49 +460,98 @@ def bench_net(place, out):
 
 def bench_network(place, out, network, tools, directory):
     kinds = ('xen', 'virtio')
-    table = Table(out, 'Network (-netdev %s), Mbit/s, %s: the median of %d '
-                  '(least, most)' % (network, place.accel, RUNS),
-                  [*kinds, 'ratio'], 24, 24)
-    guests = {}
-    rows = {name: {} for name in [*STREAMS, 'pings a second']}
+    title = 'Network (-netdev %s), ' % network
+    tables = [Medians(out, title + place.accel, kinds),
+              Medians(out, title + 'ms of the vCPU for each MB, or 1000 '
+                      'packets or pings', kinds, '%.2f', True),
+              Medians(out, title + 'ms of the main loop, likewise', kinds,
+                      '%.2f', True)]
+    table = tables[0].table
+    guests_ = {}
     try:
         for kind in kinds:
             with table.column(kind):
-                guests[kind] = NetGuest(place, kind, network, tools, directory)
+                guests_[kind] = NetGuest(place, kind, network, tools,
+                                         directory)
         # By turns, as this machine may have other things to do
         for _ in range(RUNS):
-            for name, row in rows.items():
-                for kind, guest in guests.items():
-                    if kind not in table.failed:
-                        with table.column(kind):
-                            row.setdefault(kind, []).append(
-                                guest.measure(name))
+            for name in (*STREAMS, PINGS_ROW):
+                for kind, guest in guests_.items():
+                    if kind in table.failed:
+                        continue
+                    with table.column(kind):
+                        for t, figure in zip(tables, guest.measure(name)):
+                            t.add(name, kind, figure)
     finally:
-        for guest in guests.values():
+        for guest in guests_.values():
             guest.close()
-    for name, row in rows.items():
-        for kind, figures in row.items():
-            table.put(name, kind, '%.0f (%5.0f,%6.0f)'
-                      % (statistics.median(figures), min(figures),
-                         max(figures)))
-        if len(row) == len(kinds):
-            table.put(name, 'ratio', '%.2f' % (
-                statistics.median(row['xen']) /
-                statistics.median(row['virtio'])))
+    return all([t.show() for t in tables])
+
+
+# --- Guest instructions ------------------------------------------------------
+
+def bench_instructions(place, out):
+    tools = paths.asset('debian-12-bench.ext4')
+    directory = host_iperf(tools)
+    table = Table(out, 'Thousands of guest instructions (-icount shift=0, tap)',
+                  ('xen', 'virtio'), 14, 40)
+
+    def measure(kind, guest, network):
+        def cost(work, less, more):
+            """Of each of what more there is to do, so without the start"""
+            spent = []
+            for count in (less, more):
+                before = guest.busy()
+                done = work(count) or count
+                spent.append((guest.busy() - before, done))
+            (a, n), (b, m) = spent
+            return '%.1f' % ((b - a) / (m - n) / 1000)
+
+        network.iperf('-n 1M')
+        for name, options in STREAMS.items():
+            if 'packets' in name:
+                row = 'UDP packet of 64 bytes ' + name.split(' ', 1)[1]
+                # As fast as can be is more than is taken
+                options = '-l 18 -u -b 2M' + ' -R' * ('-R' in options)
+                table.put(row, kind, cost(lambda n: network.iperf(
+                    '-n %d %s' % (n * 18, options))['packets'], 1000, 5000))
+            else:
+                table.put('MB of ' + name.split(', Mbit')[0], kind, cost(
+                    lambda n: network.iperf('-n %dM %s' % (n, options))
+                    ['bytes'] / 1e6, 16, 80))
+        table.put('ping', kind, cost(network.ping, 200, 1000))
+        dd = 'dd if=%s of=%s bs=%s count=%d %sflag=direct 2>/dev/null'
+        disk = '/dev/%sa' % guest.prefix
+        for bs, count in (('4k', 1000), ('128k', 200)):
+            table.put('read of ' + bs, kind, cost(lambda n: guest.shell(
+                dd % (disk, '/dev/null', bs, n, 'i')) and None,
+                count, 3 * count))
+            table.put('write of ' + bs, kind, cost(lambda n: guest.shell(
+                dd % ('/dev/zero', disk, bs, n, 'o')) and None,
+                count, 3 * count))
+
+    for kind in table.columns:
+        with table.column(kind):
+            network = NetGuest(place, kind, 'tap', tools, directory,
+                               ('-icount', 'shift=0', '-cpu', ICOUNT_CPU))
+            try:
+                measure(kind, network.guest, network)
+            finally:
+                network.close()
     return table.show()
 
 
 # --- Both under KVM ----------------------------------------------------------
 
 def bench_kvm_disk(place, out, tools):
-    disk = ('if=none,driver=null-co,read-zeroes=on,size=%d' % (SIZE << 20))
     columns = disk_columns('xen', 'virtio-mmio')
     table = Table(out, 'Disk, MiB/s (requests/s, VM exits for each, those of '
                   'fio\'s start and of the clock as well), kvm',
                   list(columns), 25, 24)
     for column, (kind, iothread) in columns.items():
         with table.column(column):
-            guest = Guest(place, kind, disk, iothread, place.disk(tools))
+            guest = Guest(place, kind, NULL_DISK, iothread,
+                          place.disk(tools))
             try:
                 for name, options in LOADS.items():
                     before = place.exits(guest.process)
@@ -423,27 +572,31 @@ def bench_kvm_net(place, out, tools, files):
                 'chmod 755 /iperf/iperf3; LD_LIBRARY_PATH=/iperf '
                 '/iperf/iperf3 -s -B 127.0.0.1 -D'
                 % copies)
-    table = Table(out, 'TCP by iperf3 through user networking, Mbit/s (VM '
-                  'exits for each packet), kvm', ('xen', 'virtio-mmio'),
-                  16, 24)
+    table = Table(out, 'iperf3 through user networking, Mbit/s or packets/s '
+                  '(VM exits for each packet), kvm', ('xen', 'virtio-mmio'),
+                  16, 28)
 
     def measure(kind, guest):
         guest.network()
-        for name, option in (('from the guest', ''), ('to the guest', '-R')):
+        for name, options in STREAMS.items():
             before = place.exits(guest.process), guest.packets()
-            output = guest.shell('chroot /mnt iperf3 -J -c 10.0.2.2 -t %d %s'
-                                 % (SECONDS, option), 60)
+            got = iperf(guest, '10.0.2.2', 5201,
+                        '-t %d %s' % (SECONDS, options))
             packets = guest.packets() - before[1]
             exits = place.exits(guest.process) - before[0]
-            result = json.loads(output[output.index('{'):])
-            table.put(name, kind, '%.1f (%5.2f)' % (
-                result['end']['sum_received']['bits_per_second'] / 1e6,
-                exits / packets))
+            rate = (got['packets'] / got['seconds'] if 'packets' in got
+                    else got['bits_per_second'] / 1e6)
+            table.put(name, kind, '%.1f (%5.2f)' % (rate, exits / packets))
+        begin = time.monotonic()
+        before = place.exits(guest.process)
+        guest.shell('ping -A -q -c %d 10.0.2.2 >/dev/null' % PINGS, 300)
+        table.put(PINGS_ROW, kind, '%.1f (%5.2f)' % (
+            PINGS / (time.monotonic() - begin),
+            (place.exits(guest.process) - before) / PINGS / 2))
 
     for kind in table.columns:
         with table.column(kind):
-            guest = Guest(place, kind, 'if=none,driver=null-co,size=1M', False,
-                          place.disk(tools))
+            guest = Guest(place, kind, NULL_DISK, False, place.disk(tools))
             try:
                 measure(kind, guest)
             finally:
@@ -464,10 +617,12 @@ def bench_kvm(place_for, out):
 
 
 def main(place_for, filters):
-    """FILTERs: exits, disk, net, kvm; none: all"""
+    """FILTERs: exits, insns, disk, net, kvm; none: all"""
     out = bench.Output('bench-devices.txt')
     failed = False
-    for name, function, place_of in (('disk', bench_disk, lambda: Host('tcg')),
+    for name, function, place_of in (('insns', bench_instructions,
+                                      lambda: Host('tcg')),
+                                     ('disk', bench_disk, lambda: Host('tcg')),
                                      ('net', bench_net, lambda: Host('tcg')),
                                      ('exits', bench_exits,
                                       # A back end runs beside the vCPU
