@@ -264,7 +264,7 @@ static void assert_qmp_answers(QTestState *qts)
 {
     for (int i = 0; i < 20; i++) {
         g_assert_cmpint(qmp_time(qts, "query-status") / NS_PER_MS, <,
-                        QMP_LIMIT_MS);
+                        qmp_limit_ms());
     }
 }
 

@@ -22,6 +22,19 @@
 #endif
 #define NS_PER_MS       1000000
 
+/*
+ * What the limit is now. That a thread waited is told, but not all of what
+ * others take: who holds a lock waits, too, and caches are theirs. So it grows
+ * with the number of those who want each CPU.
+ */
+static inline int64_t qmp_limit_ms(void)
+{
+    double load;
+
+    return getloadavg(&load, 1) == 1 ?
+           QMP_LIMIT_MS * MAX(1, load / g_get_num_processors()) : QMP_LIMIT_MS;
+}
+
 /* What a thread has run, and has waited to, in ns; 0 where that is not told */
 static inline void read_schedstat(const char *file, int64_t *ran,
                                   int64_t *waited)

@@ -176,8 +176,14 @@ class Host:
 
     def __init__(self, accel, patience=1):
         self.accel = accel
-        self.patience = patience
+        self.own_patience = patience
         self.wrapper = []       # a command which runs QEMU
+
+    @property
+    def patience(self):
+        """Limits are for what is stuck: others that want the CPUs make it slow"""
+        return self.own_patience * max(1, os.getloadavg()[0] /
+                                       len(os.sched_getaffinity(0)))
 
     def close(self):
         pass
