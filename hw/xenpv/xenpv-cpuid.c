@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "cpu.h"
 #include "hw/xenpv/xenpv-kvm.h"
 
@@ -271,4 +272,31 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
         index[leaf >> 30][leaf % XENPV_CPUID_LEAVES] = i;
     }
     return n;
+}
+
+/* -march=i686 has conditional moves, and a PAE entry is changed in one go */
+static const struct {
+    uint32_t feature;
+    const char *name;
+} needed_features[] = {
+    { CPUID_APIC, "apic" },
+    { CPUID_PAE, "pae" },
+    { CPUID_CX8, "cx8" },
+    { CPUID_CMOV, "cmov" },
+};
+
+bool xenpv_cpu_check(X86CPU *cpu, bool is_64bit, Error **errp)
+{
+    if (is_64bit && !(cpu->env.features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        error_setg(errp, "-cpu: a 64-bit guest needs a CPU with lm");
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(needed_features); i++) {
+        if (!(cpu->env.features[FEAT_1_EDX] & needed_features[i].feature)) {
+            error_setg(errp, "-cpu: this machine needs a CPU with %s",
+                       needed_features[i].name);
+            return false;
+        }
+    }
+    return true;
 }

@@ -569,6 +569,11 @@ static void xenpv_machine_init(MachineState *machine)
         object_register_sugar_prop(max, "fsrs", "off", false);
     }
     x86_cpus_init(X86_MACHINE(s), CPU_VERSION_LATEST);
+    if (!xenpv_cpu_check(X86_CPU(first_cpu), s->kernel && s->kernel->is_64bit,
+                         &err)) {
+        error_report_err(err);
+        exit(EXIT_FAILURE);
+    }
     xenpv_make_more_cpus(machine);
     if (kvm_enabled()) {
         /* It stands still while the machine is stopped, and is migrated */
@@ -619,32 +624,11 @@ static void xenpv_pre_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
     x86_cpu_pre_plug(hotplug_dev, dev, errp);
 }
 
-/* A CPU of the machine, which does not go again */
-static void xenpv_cpu_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
-                           Error **errp)
-{
-    X86CPU *cpu = X86_CPU(dev);
-    XenPVKVMState *s = XENPV_KVM_MACHINE(hotplug_dev);
-
-    if (s->kernel && s->kernel->is_64bit &&
-        !(cpu->env.features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
-        error_setg(errp, "-cpu: a 64-bit guest needs a CPU with long mode");
-        return;
-    }
-    if (!(cpu->env.features[FEAT_1_EDX] & CPUID_APIC) ||
-        !(cpu->env.features[FEAT_1_EDX] & CPUID_PAE)) {
-        error_setg(errp, "-cpu: this machine needs a CPU with a local APIC and "
-                   "PAE");
-        return;
-    }
-    x86_cpu_plug(hotplug_dev, dev, errp);
-}
-
 static void xenpv_plug(HotplugHandler *hotplug_dev, DeviceState *dev,
                        Error **errp)
 {
     if (is_cpu(dev)) {
-        xenpv_cpu_plug(hotplug_dev, dev, errp);
+        x86_cpu_plug(hotplug_dev, dev, errp);
     } else {
         xenpv_vcpu_plug(dev, errp);
     }

@@ -2,7 +2,7 @@
 """What a user may get wrong on the command line, and -machine's help"""
 
 from xenpv.place import Host
-from xenpv.testcase import GuestTest, guests, paths
+from xenpv.testcase import GuestTest, guests, only, paths
 
 
 class CommandLine(GuestTest):
@@ -135,6 +135,24 @@ class CommandLine(GuestTest):
                      says='path=.*/nonexistent/s')
         self.refused('-device', 'xenpv-xenstore-socket,path=s', '-machine',
                      'none', says='only -M xenpv-kvm')
+
+    @only('functional', 'kvm')
+    def test_cpus(self):
+        """A CPU that lacks what the guest or the monitor runs with is taken, or
+        QEMU crashes where it takes apart a vCPU of KVM's that it refuses"""
+        self.refused('-kernel', self.place.file(guests.grub('x86_64')),
+                     '-cpu', 'max,-lm', says='-cpu: a 64-bit guest .* lm')
+        for feature in ('apic', 'pae', 'cx8', 'cmov'):
+            self.refused('-kernel', self.place.file(guests.grub('i386')),
+                         '-cpu', 'max,-' + feature,
+                         says='-cpu: .* with ' + feature)
+
+    @only('kvm')
+    def test_irqchip(self):
+        """A KVM without a local APIC is taken, and its vCPUs do not start"""
+        self.refused('-kernel', self.place.file(guests.grub('i386')),
+                     '-accel', 'kvm,kernel-irqchip=off',
+                     says='kernel-irqchip=split')
 
     def test_smp(self):
         """More processors than the machine has are accepted"""

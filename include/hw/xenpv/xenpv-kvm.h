@@ -23,6 +23,13 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVKVMState, XENPV_KVM_MACHINE)
 #define XENPV_MAX_RAM_64        (512 * GiB)
 
 /*
+ * Whether cpu has what the monitor runs with, and a guest of this width. Of CPUs
+ * that are realized: one that is refused while it is plugged in is taken apart
+ * again, for which KVM's are not prepared.
+ */
+bool xenpv_cpu_check(X86CPU *cpu, bool is_64bit, Error **errp);
+
+/*
  * Fill in what the guest's emulated CPUID answers, sorted by leaf and subleaf:
  * what cpu has, less what a PV kernel of this width may not use, and Xen's own
  * leaves. @index is set to where each of the three ranges begins. Returns the
