@@ -23,6 +23,7 @@ typedef u32 frame_info_t;
 #define FI_PAE_XEN_L2   (1u << 22)      /* a level-2 table with our entries */
 #define FI_OPENS        (1u << 22)      /* a level-1 table: see table_writes.c */
 #define FI_CHECKING     (1u << 21)      /* its entries are still being read */
+#define FI_GIVEN_BACK   (1u << 20)      /* the guest's no more once it is unused */
 #define FI_COUNT_MASK   0x000fffffu
 _Static_assert((u32)FI_RELEASED << FI_TYPE_SHIFT == XENPV_FRAME_RELEASED, "");
 

@@ -241,7 +241,11 @@ static void put_table_locked(ulong mfn)
         }
         /* No CPU knows it as a table any more, not even one that is idle */
         flush_idle();
-        *fi = 0;
+        if (unlikely(info & FI_GIVEN_BACK)) {
+            release_unused_frame(mfn);
+        } else {
+            *fi = 0;
+        }
     }
 }
 

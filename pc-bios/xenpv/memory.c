@@ -85,18 +85,33 @@ static void release_frame(ulong mfn)
     change.frames[change.nr_frames++] = mfn;
 }
 
-/* Not one that is in use as a table: no kernel gives back one of these */
+/* The last use has ended of one that has been given back, with tables_lock held */
+void release_unused_frame(ulong mfn)
+{
+    release_frame(mfn);
+    tell_machine();
+}
+
+/*
+ * One that is in use, as a table or for a GDT, goes when that ends: GNU Mach gives
+ * back tables from the bottom up.
+ */
 static bool give_back(ulong mfn)
 {
-    bool plain;
+    frame_info_t info;
+    bool held;
 
     spin_lock(&tables_lock);
-    plain = mfn_is_ram(mfn) && !frame_table[mfn];
-    if (plain) {
+    info = mfn_is_ram(mfn) ? frame_table[mfn] : FI_GIVEN_BACK;
+    held = FI_TYPE(info) != FI_RELEASED && !(info & FI_GIVEN_BACK);
+    if (held && info) {
+        set_info(mfn, FI_GIVEN_BACK);
+        set_m2p(mfn, NO_FRAME);
+    } else if (held) {
         release_frame(mfn);
     }
     spin_unlock(&tables_lock);
-    return plain;
+    return held;
 }
 
 /* A frame as page pfn; its number goes to the guest, if that wants to know it */

@@ -410,6 +410,7 @@ void init_memory(void);              /* memory.c */
 void map_vcpu_area(u32 id, u64 *l1);
 void map_area_page(struct vcpu *v, int page, u64 pte);
 bool guest_mfn_valid(ulong mfn);
+void release_unused_frame(ulong mfn);
 
 /* frames.c */
 void pin_boot_table(ulong mfn);

@@ -419,18 +419,43 @@ static void memory_maps(void)
               "memory_map, bad buffer");
 }
 
-/* A frame that is in use as a table stays */
+/* A table that is given back stays one until its last use ends, and is gone then */
 static void give_back_a_table(void)
 {
+    const ulong va = TEST_VA + (1UL << 22);
+    xen_pfn_t frame;
     struct memory_reservation r = { &frame, 1, 0, 0, DOMID_SELF };
     long before = memory_op(XENMEM_current_reservation, &self);
+    uint64_t *l1 = alloc_page();
+    ulong mfn = virt_to_mfn(l1), pfn = machine_to_phys[mfn];
 
-    if (is_initdomain()) {
-        return;                 /* Xen lets it go when it is not in use */
-    }
-    frame = table();
-    check_ret(memory_op(XENMEM_decrease_reservation, &r), 0,
+    make_tables(va, 2);
+    l1[va / PAGE_SIZE % (PAGE_SIZE / 8)] =
+        make_pte(virt_to_mfn(pages[0]), PAGE_KERNEL);
+    check_ret(update_va_mapping((ulong)l1, 0, UVMF_INVLPG), 0, "unmapping it");
+    check_ret(mmu_update(pte_maddr(va, 2), make_pte(mfn, PAGE_TABLE)), 0,
+              "a new L1 table");
+    check_eq(*(volatile char *)va, pages[0][0], "what it maps");
+
+    frame = mfn;
+    check_ret(memory_op(XENMEM_decrease_reservation, &r), 1,
               "decrease_reservation of a table in use");
+    ((ulong *)start_info->mfn_list)[pfn] = ~0UL;
+    check_ret(memory_op(XENMEM_current_reservation, &self), before,
+              "current_reservation while it is in use");
+    mmuext_op(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
+    check_eq(*(volatile char *)va, pages[0][0], "what it maps then");
+    check_ret(mmu_update(pte_maddr(va, 2), 0), 0, "ending its use");
+    mmuext_op(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
+    check_ret(memory_op(XENMEM_current_reservation, &self), before - 1,
+              "current_reservation when it is not");
+    check(mmu_update(pte_maddr(va, 2), make_pte(mfn, PAGE_TABLE)) < 0,
+          "it is a table again");
+    frame = mfn;
+    check_ret(memory_op(XENMEM_decrease_reservation, &r), 0,
+              "decrease_reservation again");
+    frame = pfn;
+    check_ret(memory_op(XENMEM_populate_physmap, &r), 1, "populate_physmap");
     check_ret(memory_op(XENMEM_current_reservation, &self), before,
               "current_reservation after it");
 }
