@@ -122,7 +122,7 @@ class BochsProcess(ChildProcess):
 class Bochs(Nested):
     # Bochs emulates some 30 million instructions a second, and a VM exit is
     # thousands of the outer kernel's
-    patience = 10
+    patience = 20
     series, modules = SERIES, MODULES
     libvirt = {}
     control_device = SERIAL['control']
