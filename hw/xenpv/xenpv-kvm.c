@@ -369,7 +369,7 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     cfg.xencons_evtchn = ports.console;
     cfg.xenstore_evtchn = ports.xenstore;
     cfg.ram_is_zero = xenpv_memory_take_zero_ram(&s->memory);
-    /* xenpv_machine_init() has seen that it can be */
+    /* It cannot fail: xenpv_machine_init() has tried it */
     xenpv_domain_build(&cfg, dom, &error_fatal);
     if (dom->hypercall_page_mfn != XENPV_UNSET) {
         xenpv_fill_hypercall_page(xenpv_frame_to_host(dom->hypercall_page_mfn),
@@ -503,7 +503,7 @@ static void xenpv_make_atomics_atomic(void)
     }
 }
 
-/* Those, too, that are not to be used yet: xenpv-vcpu.c */
+/* The CPUs of vCPUs that may be plugged later are there from the start, too */
 static void xenpv_make_more_cpus(MachineState *machine)
 {
     for (unsigned i = machine->smp.cpus; i < machine->smp.max_cpus; i++) {
@@ -576,7 +576,7 @@ static void xenpv_machine_init(MachineState *machine)
     }
     xenpv_make_more_cpus(machine);
     if (kvm_enabled()) {
-        /* It stands still while the machine is stopped, and is migrated */
+        /* KVM's clock stands still while the machine is stopped, and is migrated */
         kvmclock_create(true);
     }
     xenpv_make_atomics_atomic();

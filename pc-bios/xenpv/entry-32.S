@@ -32,7 +32,7 @@ start:
     jnz 1f
     mov $boot_stack_end, %esp
     call start_monitor
-    /* Another vCPU: when there are stacks for it */
+    /* Another vCPU waits until the first one has made stacks for all */
 1:  pause
     cmpb $0, monitor_started
     je 1b

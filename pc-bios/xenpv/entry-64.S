@@ -34,7 +34,7 @@ start:
     jnz 1f
     lea boot_stack_end(%rip), %rsp
     call start_monitor
-    /* Another vCPU: when there are stacks for it */
+    /* Another vCPU waits until the first one has made stacks for all */
 1:  pause
     cmpb $0, monitor_started(%rip)
     je 1b
@@ -233,9 +233,10 @@ trap_in_monitor:
 
     /*
      * Traps that the guest kernel gets as they are, without C: the frame for it
-     * is written as bounce() in traps.c does. Whatever is unusual starts again
-     * at trap_entry. On the stack: 3 registers, the error code and the vector,
-     * and the CPU's frame. rdx = the vCPU's area.
+     * is written as bounce() in traps.c does. A trap that needs more goes to
+     * trap_entry with all registers as they were (fast_is_unusual). On the stack: 3
+     * registers, the error code and the vector, and the CPU's frame. rdx = the
+     * vCPU's area.
      */
     .set T_ERROR, 3 * 8
     .set T_VECTOR, 3 * 8 + 4
@@ -296,7 +297,7 @@ trap_in_monitor:
     .endr
     lea -56 - f(%rcx), %rax
     mov %rax, T_SP(%rsp)
-    /* From here on nothing faults that 7 has not */
+    /* The rest can only fault if another vCPU unmaps the stack now */
     mov T_FLAGS(%rsp), %eax
     andl $~(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF), T_FLAGS(%rsp)
 8:  mov %rax, -24(%rcx)
@@ -558,8 +559,8 @@ hypercall_pending:
     /*
      * HYPERVISOR_iret, with struct iret_context on the guest's stack. The frame for
      * our own IRET is made of it at once, and no register of the hypercall's is
-     * needed, as rax, rcx and r11 are in the guest's. What turns out to be unusual,
-     * an event that may be due or a fault, do_iret() does, all of it anew.
+     * needed, as rax, rcx and r11 are in the guest's. Where an event may be due, or
+     * the guest's stack faults, do_iret() does all of it anew.
      */
     .globl iret_of_multicall
 iret_of_multicall:
@@ -628,7 +629,10 @@ iret_to_program:
 iret_to_program_at_once:
     iretq
     EX iret_to_program_at_once, bad_iret
-    /* It would fault here for a non-canonical rip; it is not for 32-bit code */
+    /*
+     * SYSRET: with a non-canonical rip it would fault in ring 0, on the guest's
+     * stack; and it leads to 64-bit code alone
+     */
 sysret_to_program:
 20: cmpw $USER_CS32, 40(%rcx)
     je 9b

@@ -54,7 +54,7 @@ static __always_inline void mark_upcall(struct vcpu *v)
     mark_upcall_on_other(v);
 }
 
-/* Of all that wait for ports, whichever these are: they look for themselves */
+/* All vCPUs that wait in SCHEDOP_poll: each looks for its own ports then */
 static noinline void wake_pollers(void)
 {
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
@@ -85,7 +85,7 @@ static __always_inline void select_2l(u32 port)
     }
 }
 
-/* What is rarely so when a port has become pending */
+/* The port is free by now, or somebody polls for ports */
 static noinline void set_pending_2l_slow(u32 port)
 {
     if (evtchns[port].state == XENPV_EVTCHN_FREE) {
@@ -98,7 +98,7 @@ static noinline void set_pending_2l_slow(u32 port)
     }
 }
 
-/* Calls are last in all this, so that nothing has to be kept across one */
+/* Each call is the last thing done, so that no register has to be saved for one */
 static __always_inline void set_pending_2l(u32 port)
 {
     if (test_and_set_bit(port, shared->evtchn_pending)) {
@@ -358,7 +358,7 @@ static void unmask_fifo(u32 port)
     }
 }
 
-/* Which of the two it is */
+/* By the ABI that the guest has chosen */
 
 static void set_pending(u32 port)
 {

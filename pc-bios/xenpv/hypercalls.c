@@ -234,7 +234,10 @@ HYPERCALL(do_multicall)
         } else if (unlikely(op == __HYPERVISOR_multicall)) {
             ret = -EINVAL;
         } else if (unlikely(op == __HYPERVISOR_iret)) {
-            /* It is what the list ends with, and whoever called this goes there */
+            /*
+             * The list ends here. The hypercall's return address becomes that of the
+             * way to iret, which goes on from the guest's stack.
+             */
             *((ulong *)current_vcpu() - HYPERCALL_LONGS - 1) =
                 (ulong)iret_of_multicall;
             return 1;

@@ -80,8 +80,8 @@ static void tell_done(ulong udone, u32 done)
 }
 
 /*
- * Whose pages a batch maps, of which it is to do the given number: 0 for the
- * guest's own. Nobody, as Xen sees it, calls itself by its number.
+ * 0 if the pages that a batch maps are the guest's own, else Xen's errno. It has to say
+ * DOMID_SELF: by its number it gets -ESRCH, as from Xen.
  */
 static int check_owner(u16 dom)
 {

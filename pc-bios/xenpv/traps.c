@@ -236,7 +236,10 @@ static void do_debug(struct vcpu *v, struct regs *regs)
     debug_exception(v, regs, dr6 & 0xe00f);
 }
 
-/* Who has no handler for it does not get it; who is in it, when it is done */
+/*
+ * A kernel without a handler does not get it. One that is handling an NMI already gets
+ * it afterwards.
+ */
 static void do_nmi(struct vcpu *v, struct regs *regs)
 {
     if (v->in_nmi) {
@@ -322,7 +325,7 @@ void do_trap(struct regs *regs)
         bounce_trap(v, regs, X86_UD);
         break;
     case VECTOR_SYSENTER:
-        /* From a program: a kernel that does this gets it as one's, too */
+        /* Taken for a program's, even if it was the kernel that did it */
         if (v->sysenter.cs > 3) {
             bounce_callback(v, regs, &v->sysenter);
         } else if (v->sysenter.ip) {

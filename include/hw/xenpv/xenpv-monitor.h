@@ -199,7 +199,7 @@ struct xenpv_boot_info {
  */
 #define XENPV_NR_PORTS          0x20000 /* of the FIFO ABI */
 #define XENPV_NR_PIRQS          56      /* 24 GSIs and what a domU has more */
-#define XENPV_EVTCHN_INVALID    0       /* not allocated yet, nor its likes */
+#define XENPV_EVTCHN_INVALID    0       /* behind all that were in use so far */
 #define XENPV_EVTCHN_UNBOUND    1       /* waits for a remote domain */
 #define XENPV_EVTCHN_INTERDOMAIN 2      /* bound to a back end: XENPV_IO_SEND */
 #define XENPV_EVTCHN_VIRQ       3       /* .arg = VIRQ_* */
