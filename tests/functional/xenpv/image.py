@@ -182,9 +182,18 @@ def add_sshd(tree, address, key, arch='x86_64'):
             tree.copy(os.path.relpath(path, top), path, 0o755)
     tree.file('root/.ssh/authorized_keys', key, 0o600)
     tree.file('etc/dropbear/README', 'keys of the host\n')
+    if arch == 'i386':
+        program = paths.result('functional/guest-random')
+        subprocess.run(['gcc', '-m32', '-O2', '-Wall', '-ffreestanding',
+                        '-nostdlib', '-static', '-fno-pie', '-no-pie',
+                        '-fno-stack-protector', '-o', program, os.path.join(
+                            os.path.dirname(__file__), 'guest-random.c')],
+                       check=True)
+        tree.copy('sbin/guest-random', program, 0o755)
     tree.file('etc/rc', RC + 'chown -R 0:0 /root; chmod 700 /root /root/.ssh\n'
               'ip link set lo up\nip addr add %s dev eth0\n'
-              'ip link set eth0 up\ndropbear -R -s\n' % address, 0o755)
+              'ip link set eth0 up\n%sdropbear -R -s\n'
+              % (address, 'guest-random\n' if arch == 'i386' else ''), 0o755)
 
 
 def add_boot(tree, series='6.1', front_end=True):
