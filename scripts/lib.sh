@@ -86,6 +86,7 @@ private_apt()
         -o Dir::Cache::pkgcache=pkgcache.bin \
         -o Dir::Cache::srcpkgcache=srcpkgcache.bin \
         -o Acquire::Languages=none \
+        -o APT::Architecture=amd64 \
         -o Acquire::Retries=3 \
         -o APT::Sandbox::User=root \
         -o APT::Default-Release='/^bookworm(-security)?$/' \

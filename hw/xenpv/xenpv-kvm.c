@@ -418,7 +418,9 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     env->eip = le64_to_cpu(s->header.entry);
     env->eflags = 2;
     env->regs[R_EBX] = index;
+#ifdef CONFIG_KVM
     env->mp_state = KVM_MP_STATE_RUNNABLE;
+#endif
     CPU(cpu)->halted = 0;
     trace_xenpv_machine_start_cpu(index, env->eip, env->cr[3]);
 }

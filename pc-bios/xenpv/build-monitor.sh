@@ -22,9 +22,9 @@ if [ "$width" = i386 ]; then
     arch="-m32 -march=i686 -fno-optimize-sibling-calls
           -mpreferred-stack-boundary=2 -fcall-used-ebx -fcall-used-esi
           -fcall-used-edi"
-    ld=elf_i386 base=0xf7800000 pic=-fno-pic
+    emulation=elf_i386 base=0xf7800000 pic=-fno-pic
 else
-    arch="-m64 -march=x86-64" ld=elf_x86_64 base=0xffff808000000000
+    arch="-m64 -march=x86-64" emulation=elf_x86_64 base=0xffff808000000000
     pic="-fPIC -fvisibility=hidden"
 fi
 flags="$arch $pic -std=gnu11 -O2 -g -Wall -Werror -ffreestanding -fno-builtin-printf
@@ -44,11 +44,15 @@ for source in $sources; do
     objects="$objects $object"
 done
 "$@" -E -P -xc -DCORE_VIRT=$base "$src/xenpv.lds" -o "$work/xenpv.lds"
-ld -m $ld -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+# These belong to the compiler, which may be one for another machine than this
+ld=$("$@" -print-prog-name=ld)
+objdump=$("$@" -print-prog-name=objdump)
+objcopy=$("$@" -print-prog-name=objcopy)
+"$ld" -m $emulation -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
     -T "$work/xenpv.lds" -o "$output.elf" $objects
 # See dispatch.S. There is none that would have to be one, and so no thunks
-if objdump -d "$output.elf" | grep -E '\b(call|jmp) +\*'; then
+if "$objdump" -d "$output.elf" | grep -E '\b(call|jmp) +\*'; then
     echo "$output: ring 0 has indirect branches" >&2
     exit 1
 fi
-objcopy -O binary "$output.elf" "$output"
+"$objcopy" -O binary "$output.elf" "$output"

@@ -151,7 +151,7 @@ class CommandLine(GuestTest):
     def test_irqchip(self):
         """A KVM without a local APIC is taken, and its vCPUs do not start"""
         self.refused('-kernel', self.place.file(guests.grub('i386')),
-                     '-accel', 'kvm,kernel-irqchip=off',
+                     '-machine', 'kernel-irqchip=off',
                      says='kernel-irqchip=split')
 
     def test_smp(self):
