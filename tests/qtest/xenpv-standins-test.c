@@ -232,7 +232,15 @@ static void assert_inserted(QTestState *qts, const char *id, const char *node)
 /* CD drives: names that no disk has, on controllers that are buses only; media */
 static void test_cdrom(void)
 {
-    QTestState *qts = qtest_init(MACHINE
+    QTestState *qts;
+
+    /* QEMU looks for the type before it asks, which a build with few lacks */
+    if (!qtest_has_device("ich9-ahci") || !qtest_has_device("virtio-scsi-pci") ||
+        !qtest_has_device("ide-cd") || !qtest_has_device("scsi-cd")) {
+        g_test_skip("no controllers in this build");
+        return;
+    }
+    qts = qtest_init(MACHINE
         "-blockdev null-co,node-name=a,size=1048576,read-only=on "
         "-blockdev null-co,node-name=b,size=2097152,read-only=on "
         "-device ahci,id=sata0,bus=pci.0,addr=0x5 "
