@@ -1,5 +1,6 @@
 /*
- * Upcalls of the xenpv-kvm machine: how a vector gets to a vCPU
+ * What differs between KVM and TCG: whether KVM is of use here, and upcalls, how a
+ * vector gets to a vCPU
  *
  * A back end's notification comes from any thread, and never takes the BQL:
  * the main thread may hold it while it waits for that very thread. KVM takes
@@ -17,7 +18,29 @@
 #include "system/kvm.h"
 #include "cpu.h"
 #include "hw/xenpv/xenpv-compat.h"
+#include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-platform.h"
+
+bool xenpv_kvm_usable(void)
+{
+    uint32_t ecx = 0, max;
+
+    if (access("/dev/kvm", R_OK | W_OK)) {
+        return false;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    host_cpuid(1, 0, NULL, NULL, &ecx, NULL);
+    if (ecx & CPUID_EXT_VMX) {
+        return true;
+    }
+    host_cpuid(0x80000000, 0, &max, NULL, NULL, NULL);
+    if (max >= 0x80000001) {
+        host_cpuid(0x80000001, 0, NULL, NULL, &ecx, NULL);
+        return ecx & CPUID_EXT3_SVM;
+    }
+#endif
+    return false;
+}
 
 static MSIMessage vector_msi(CPUState *cs, uint8_t vector)
 {

@@ -733,31 +733,6 @@ static void xenpv_set_domain_uuid(Object *obj, const char *value, Error **errp)
     qemu_uuid_set = true;
 }
 
-/*
- * Can KVM run ring-0 code at the CPU's speed? A /dev/kvm without VMX or SVM
- * behind it emulates every instruction of the monitor.
- */
-static bool xenpv_kvm_usable(void)
-{
-    uint32_t ecx = 0, max;
-
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        return false;
-    }
-#if defined(__x86_64__) || defined(__i386__)
-    host_cpuid(1, 0, NULL, NULL, &ecx, NULL);
-    if (ecx & CPUID_EXT_VMX) {
-        return true;
-    }
-    host_cpuid(0x80000000, 0, &max, NULL, NULL, NULL);
-    if (max >= 0x80000001) {
-        host_cpuid(0x80000001, 0, NULL, NULL, &ecx, NULL);
-        return ecx & CPUID_EXT3_SVM;
-    }
-#endif
-    return false;
-}
-
 static void xenpv_machine_instance_init(Object *obj)
 {
     XenPVKVMState *s = XENPV_KVM_MACHINE(obj);

@@ -23,6 +23,12 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVKVMState, XENPV_KVM_MACHINE)
 #define XENPV_MAX_RAM_64        (512 * GiB)
 
 /*
+ * Can KVM run ring-0 code at the CPU's speed? A /dev/kvm without VMX or SVM behind it
+ * emulates every instruction of the monitor. In accel/xenpv/xenpv-accel.c.
+ */
+bool xenpv_kvm_usable(void);
+
+/*
  * Whether cpu has what the monitor runs with, and a guest of this width. Of CPUs
  * that are realized: one that is refused while it is plugged in is taken apart
  * again, for which KVM's are not prepared.
