@@ -236,7 +236,9 @@ class SoakKvm(Soak):
 
     def streamed(self, guest):
         """How many bytes of numbers have been there and back"""
-        last = int(self.check(guest, 'cat /tmp/streamed', r'^\d+$'))
+        # It is empty before it is written
+        last = int(self.check(guest, 'until n=$(cat /tmp/streamed) && [ "$n" ]; '
+                              'do usleep 10000; done; echo $n', r'^\d+$'))
         return last + sum(last + 1 - 10 ** n for n in range(len(str(last))))
 
     def test_live(self):
