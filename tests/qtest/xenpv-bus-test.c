@@ -31,10 +31,8 @@ static QTestState *start(void)
     return qts;
 }
 
-static void connect_disk(QTestState *qts, Frontend *f, const char *dir)
+static void offer_ring(QTestState *qts, Frontend *f, const char *dir)
 {
-    frontend_init(f, qts, dir);
-    frontend_wait(f, XenbusStateInitWait);
     qtest_memset(qts, RING_MFN * XENPV_PAGE, 0, XENPV_PAGE);
     qtest_writel(qts, RING_MFN * XENPV_PAGE + 4, 1);     /* req_event */
     qtest_writel(qts, RING_MFN * XENPV_PAGE + 12, 1);    /* rsp_event */
@@ -42,6 +40,13 @@ static void connect_disk(QTestState *qts, Frontend *f, const char *dir)
     xs_write(qts, dir, "ring-ref", "%d", RING_REF);
     xs_write(qts, dir, "event-channel", "%u", xenpv_alloc_unbound(qts));
     frontend_set_state(f, XenbusStateInitialised);
+}
+
+static void connect_disk(QTestState *qts, Frontend *f, const char *dir)
+{
+    frontend_init(f, qts, dir);
+    frontend_wait(f, XenbusStateInitWait);
+    offer_ring(qts, f, dir);
     frontend_wait(f, XenbusStateConnected);
 }
 
@@ -229,6 +234,37 @@ static void test_info(void)
     qtest_quit(qts);
 }
 
+/*
+ * A front end that connects while its device is to go is told so after that,
+ * or the device stays for ever, and so does its number
+ */
+static void test_unplug_connecting(void)
+{
+    static const char dir[] = "device/vbd/51712";
+    QTestState *qts = start();
+    Frontend f;
+
+    for (int i = 0; i < 2; i++) {
+        qtest_qmp_device_add(qts, "xen-disk", "d0",
+                             "{ 'drive': 'n0', 'vdev': 'xvda' }");
+        frontend_init(&f, qts, dir);
+        frontend_wait(&f, XenbusStateInitWait);
+        frontend_set_state(&f, XenbusStateInitWait);
+        qtest_qmp_device_del_send(qts, "d0");
+        frontend_wait(&f, XenbusStateClosing);
+        offer_ring(qts, &f, dir);
+        /* By then the back end has seen it */
+        for (int j = 0; j < 10; j++) {
+            qtest_qmp_assert_success(qts, "{ 'execute': 'query-status' }");
+        }
+        frontend_wait(&f, XenbusStateClosing);
+        frontend_set_state(&f, XenbusStateClosed);
+        qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+        frontend_destroy(&f);
+    }
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -238,5 +274,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/bus/names", test_names);
     qtest_add_func("/xenpv/bus/twice", test_twice);
     qtest_add_func("/xenpv/bus/info", test_info);
+    qtest_add_func("/xenpv/bus/unplug-connecting", test_unplug_connecting);
     return g_test_run();
 }
