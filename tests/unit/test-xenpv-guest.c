@@ -878,7 +878,7 @@ static void test_rules_getty(void)
     };
     static const char *const systemd[] = {
         "/boot/grub/grub.cfg",
-        "menuentry 'Debian' {\n linux /vmlinuz-6.1 root=/dev/vda1 ro quiet\n}\n"
+        "menuentry 'Debian' {\n linux /vmlinuz-6.1 root=/dev/vda1 ro console=tty0\n}\n"
         "menuentry 'old' {\n linux /vmlinuz-5 root=/dev/vda1\n}\n",
         "/lib/systemd/systemd", "", NULL,
     };

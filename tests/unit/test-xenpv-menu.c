@@ -103,6 +103,19 @@ static void test_default(void)
           "title A\nchainloader +1\n");
 }
 
+/* systemd's login is on the kernel's console, which is hvc0 if none is named */
+static void test_console(void)
+{
+    CHECK("boots /k\n", "no login", LST, "title A\nkernel /k root=/dev/xvda1\n",
+          "/k", "", "/lib/systemd/systemd", "");
+    CHECK("has no console=hvc0: there would be no login", NULL, LST,
+          "title A\nkernel /k console=tty0\n", "/k", "",
+          "/lib/systemd/systemd", "");
+    CHECK("boots /k\n", "no login", LST,
+          "title A\nkernel /k console=tty0 console=hvc0\n", "/k", "",
+          "/lib/systemd/systemd", "");
+}
+
 /* EXTLINUX's menus, in pygrub's places: paths are relative to them */
 static void test_extlinux(void)
 {
@@ -253,6 +266,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/menu/default", test_default);
     g_test_add_func("/xenpv/menu/files", test_files);
     g_test_add_func("/xenpv/menu/extlinux", test_extlinux);
+    g_test_add_func("/xenpv/menu/console", test_console);
     g_test_add_func("/xenpv/menu/bls", test_bls);
     g_test_add_func("/xenpv/menu/disk-names", test_disk_names);
     g_test_add_func("/xenpv/menu/much", test_much);

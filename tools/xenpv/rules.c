@@ -387,15 +387,19 @@ static void check_other_entries(GuestFiles *f, const Menu *m)
     }
 }
 
-/* The command line; returns whether it names the guest's console */
+/*
+ * The command line; returns whether the guest's console is the kernel's: a PV
+ * kernel takes it where no other is named
+ */
 static bool check_args(GuestFiles *f, const MenuEntry *e, bool *other)
 {
-    bool hvc = false;
+    bool hvc = false, named = false;
 
     *other = false;
     for (unsigned i = 0; i < e->args->len; i++) {
         const char *word = e->args->pdata[i];
 
+        named |= g_str_has_prefix(word, "console=");
         if (g_str_has_prefix(word, "root=")) {
             check_device(f, e->file, e->line, "root=", word + 5,
                          disk_names(e->kernel));
@@ -406,7 +410,7 @@ static bool check_args(GuestFiles *f, const MenuEntry *e, bool *other)
             *other = true;
         }
     }
-    return hvc;
+    return hvc || !named;
 }
 
 static void check_kernel(GuestFiles *f, const Menu *m)
@@ -553,7 +557,7 @@ static void systemd_unit(void *opaque, const char *name)
 
 /*
  * Is there a login on the guest's console? systemd starts one on the kernel's
- * console by itself, hence console=hvc0 does.
+ * console by itself.
  */
 static void check_gettys(GuestFiles *f, const Menu *m, bool console_hvc)
 {
