@@ -298,8 +298,10 @@ def bench_disk(place, out):
     try:
         for column, (kind, iothread) in columns.items():
             with speed.table.column(column):
-                guests_[column] = Guest(place, kind, 'if=none,format=raw,file='
-                                        + image, iothread, tools)
+                # What is on it does not matter, so all may have it
+                guests_[column] = Guest(
+                    place, kind, 'if=none,format=raw,file.locking=off,file='
+                    + image, iothread, tools)
         for _ in range(RUNS):
             for name, options in LOADS.items():
                 for column, guest in guests_.items():
