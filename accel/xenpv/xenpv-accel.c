@@ -1,6 +1,6 @@
 /*
- * What differs between KVM and TCG: whether KVM is of use here, and upcalls, how a
- * vector gets to a vCPU
+ * What differs between KVM and TCG: whether KVM is of use here, what is known of
+ * the processor, and upcalls, how a vector gets to a vCPU
  *
  * A back end's notification comes from any thread, and never takes the BQL:
  * the main thread may hold it while it waits for that very thread. KVM takes
@@ -17,6 +17,7 @@
 #include "hw/pci/msi.h"
 #include "system/kvm.h"
 #include "cpu.h"
+#include "kvm/kvm_i386.h"
 #include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-platform.h"
@@ -78,4 +79,13 @@ void xenpv_accel_send_vector(unsigned vcpu, uint8_t vector)
     } else {
         async_run_on_cpu(cs, send_on_cpu, RUN_ON_CPU_HOST_INT(vector));
     }
+}
+
+bool xenpv_accel_needs_xpti(void)
+{
+    /* An emulated processor does not read ahead of its rights */
+    return kvm_enabled() &&
+           !(kvm_arch_get_supported_msr_feature(kvm_state,
+                                                MSR_IA32_ARCH_CAPABILITIES) &
+             MSR_ARCH_CAP_RDCL_NO);
 }

@@ -202,6 +202,7 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
     }
     xenpv_standins_create(attach_console, d);
     xenpv_suspend_init(cfg, d);
+    xenpv_counters_init(cfg);
     xenpv_info_init(d->xenstore, d->console);
     return d;
 }

@@ -32,7 +32,6 @@
 #include "system/tcg.h"
 #include "cpu.h"
 #include "hw/i386/kvm/clock.h"
-#include "kvm/kvm_i386.h"
 #include "hw/xenpv/xenpv-compat.h"
 #include "hw/xenpv/xenpv-kvm.h"
 #include "hw/xenpv/xenpv-devices.h"
@@ -240,18 +239,6 @@ static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
     info->apic_timer_mhz = cpu_to_le32(1000);
 }
 
-/*
- * Is the CPU of the Meltdown class, as far as the host's kernel knows: can a
- * program read what is mapped, but not for it? An emulated one is not.
- */
-static bool reads_ahead_of_rights(void)
-{
-    return kvm_enabled() &&
-           !(kvm_arch_get_supported_msr_feature(kvm_state,
-                                                MSR_IA32_ARCH_CAPABILITIES) &
-             MSR_ARCH_CAP_RDCL_NO);
-}
-
 static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
 {
     struct xenpv_boot_info *info =
@@ -276,7 +263,7 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
         flags |= XENPV_BOOT_TRACE;
     }
     if (s->xpti == ON_OFF_AUTO_ON ||
-        (s->xpti == ON_OFF_AUTO_AUTO && reads_ahead_of_rights())) {
+        (s->xpti == ON_OFF_AUTO_AUTO && xenpv_accel_needs_xpti())) {
         flags |= XENPV_BOOT_XPTI;
     }
     s->traits = (XenPVTraits) {
@@ -377,6 +364,7 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     }
     xenpv_memory_reset_tables(&s->memory);
     xenpv_fill_boot_info(s, dom);
+    xenpv_counters_reset();
     xenpv_devices_set_wall_clock(&s->memory.core, s->kernel->is_64bit);
     memory_region_set_dirty(&s->memory.core, 0, XENPV_CORE_SIZE);
     memory_region_set_dirty(s->memory.ram, 0,
@@ -825,6 +813,7 @@ static void xenpv_machine_class_init(ObjectClass *oc, XenPVClassData *data)
 #undef ADD
 #undef ADD_STR
     xenpv_standins_add_properties(oc);
+    xenpv_counters_add_properties(oc);
 }
 
 static const TypeInfo xenpv_machine_info = {

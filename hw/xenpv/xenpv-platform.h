@@ -85,6 +85,9 @@ int64_t xenpv_suspend(uint64_t start_info_mfn, bool has_start_info);
 void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d);
 void xenpv_suspend_forget(void);
 
+/* Once, at the machine's init */
+void xenpv_counters_init(const XenPVDevicesConfig *cfg);
+
 /* What the host may ask for: see xenpv-info.c */
 void xenpv_info_init(XenPVXenstoreState *xenstore, XenPVConsoleState *console);
 

@@ -20,6 +20,7 @@
 #define __XEN_INTERFACE_VERSION__ 0x00040e00
 #include "hw/xen/interface/xen.h"
 #include "layout.h"
+#include "count.h"
 
 #ifdef __x86_64__
 #define NR  %rax
@@ -108,6 +109,34 @@ call_hypercall:
     mov %r9, %rax
 #else
     mov 24(%esp), %eax
+#endif
+    /* jmp, in any case with 32 bits */
+1:  .byte 0xe9
+    .long dispatch_hypercall - . - 4
+2:  SITE 1b, 2b, counted_call
+
+counted_call:
+#ifdef __x86_64__
+    push %rax
+    push %rcx
+    push %rdx
+    push %rsi
+    push %rdi
+    push %r8
+    mov %rax, %rdi
+    call count_nested
+    pop %r8
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %rcx
+    pop %rax
+#else
+    push %eax
+    push %eax
+    call count_nested
+    add $4, %esp
+    pop %eax
 #endif
     jmp dispatch_hypercall
 

@@ -9,6 +9,7 @@
  */
 
 #include "layout.h"
+#include "count.h"
 
 #define V(x)    ((x) * 4)
 #define AREA_V(x) (VCPU_OFFSET + (x) * 4)
@@ -23,7 +24,8 @@
     .section .header, "a"
     .long XENPV_IMAGE_MAGIC, XENPV_ABI_VERSION, 32, image_size
     .long start, 0
-    .long boot_pdpt - XENPV_CORE_VIRT_32 + XENPV_CORE_GPA, 0
+    .long boot_pdpt - XENPV_CORE_VIRT_32 + XENPV_CORE_GPA
+    .long patches_start - XENPV_CORE_VIRT_32
 
     .text
     .code32
@@ -101,7 +103,9 @@ trap_entry:
     testb $3, V(FRAME_CS)(%esp)
     jz trap_in_monitor
     push %esp
-    call do_trap
+1:  call do_trap
+2:  SITE 1b, 2b, counted_trap
+trap_done:
     add $4, %esp
     /*
      * esp = struct regs, at the end of the stack, where struct vcpu begins. No C
@@ -112,7 +116,9 @@ ret_to_guest:
     movzwl (%eax), %eax         /* upcall_pending, upcall_mask << 8 */
 ret_to_guest_checked:
     dec %eax
-    cmp $0xfe, %eax
+1:  cmp $0xfe, %eax
+2:  SITE 1b, 2b, counted_leave
+leave_to_guest:
     jbe 3f
 2:  RESTORE_GENERAL
 4:  pop %ds
@@ -123,7 +129,9 @@ ret_to_guest_checked:
     EX 5b, bad_pop_es
     EX 6b, bad_iret
 3:  push %esp
-    call deliver_events
+7:  call deliver_events
+8:  SITE 7b, 8b, counted_upcall
+upcall_done:
     add $4, %esp
     jmp 2b
 
@@ -200,12 +208,15 @@ hypercall_entry:
     push $0
     SAVE_REGS
     MONITOR_SEGMENTS ebp
-    call dispatch_hypercall
+1:  call dispatch_hypercall
+7:  SITE 1b, 7b, counted_hypercall
+hypercall_done:
     mov %eax, 6 * 4(%esp)
     mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
     movzwl (%eax), %eax
     dec %eax
-    cmp $0xfe, %eax
+1:  cmp $0xfe, %eax
+7:  SITE 1b, 7b, ret_to_guest_counted
     ja 2b
     jmp 3b
 
@@ -304,6 +315,38 @@ double_fault_task:
     push $double_fault_text
     push $0
     call monitor_crash
+
+    /*
+     * While something is counted: see count.h and count.c. No C function preserves a
+     * register, and one may change its argument.
+     */
+counted_trap:
+    call count_trap
+    add $4, %esp
+    push %esp
+    call do_trap
+    jmp trap_done
+ret_to_guest_counted:
+    inc %eax
+    jmp ret_to_guest_checked
+counted_leave:
+    push %eax
+    call count_leave
+    pop %eax
+    cmp $0xfe, %eax
+    jmp leave_to_guest
+counted_upcall:
+    call count_upcall
+    call deliver_events
+    jmp upcall_done
+counted_hypercall:
+    push %eax
+    push %eax
+    call count_hypercall
+    add $4, %esp
+    pop %eax
+    call dispatch_hypercall
+    jmp hypercall_done
 
     .section .rodata
 double_fault_text:

@@ -10,6 +10,7 @@
  */
 
 #include "layout.h"
+#include "count.h"
 
 #define HYPERCALL_IRET  23
 #define V(x)    ((x) * 8)
@@ -25,7 +26,8 @@
     .section .header, "a"
     .long XENPV_IMAGE_MAGIC, XENPV_ABI_VERSION, 64, image_size
     .quad start
-    .long boot_l4 - XENPV_CORE_VIRT_64 + XENPV_CORE_GPA, 0
+    .long boot_l4 - XENPV_CORE_VIRT_64 + XENPV_CORE_GPA
+    .long patches_start - XENPV_CORE_VIRT_64
 
     .text
     .code64
@@ -170,7 +172,8 @@ from_guest:
     testb $2, V(FRAME_CS)(%rsp)
     jnz kernel_in_ring3
 1:  mov %rsp, %rdi
-    call do_trap
+2:  call do_trap
+3:  SITE 2b, 3b, counted_trap
 ret_to_guest:
     mov AREA_V(V_VCPU_INFO)(%rbx), %rax
     movzwl (%rax), %eax         /* upcall_pending, upcall_mask << 8 */
@@ -178,6 +181,8 @@ ret_to_guest:
     cmp $0xfe, %eax
     jbe upcall
 2:  cmpb $0, AREA_V(V_MODE)(%rbx)
+3:  SITE 2b, 3b, counted_leave
+leave_to_guest:
     je ret_to_user
     RESTORE_REGS
 iret_to_kernel:
@@ -185,7 +190,9 @@ iret_to_kernel:
     EX iret_to_kernel, bad_iret
 upcall:
     mov %rsp, %rdi
-    call deliver_events
+3:  call deliver_events
+4:  SITE 3b, 4b, counted_upcall
+after_upcall:
     jmp 2b
 
 from_user:
@@ -201,7 +208,8 @@ kernel_in_ring3:
     movq $RING1_CS, V(FRAME_CS)(%rsp)
     movq $RING1_SS, V(FRAME_CS + 3)(%rsp)
     mov %rsp, %rdi
-    call kernel_trap_in_ring3
+1:  call kernel_trap_in_ring3
+2:  SITE 1b, 2b, counted_trap_in_ring3
     jmp ret_to_guest
 
 ret_to_user:
@@ -250,7 +258,10 @@ trap_in_monitor:
     push %rax
     push %rcx
     push %rdx
+.Lsite\@:
     testb $3, T_CS(%rsp)
+.Lend\@:
+    SITE .Lsite\@, .Lend\@, fast_is_unusual
     jz fast_is_unusual
     mov %rsp, %rdx
     and $-VCPU_AREA_SIZE, %rdx
@@ -374,7 +385,10 @@ fast_undefined:
     mov 16(%rsp), %rax
 read_opcode:
     mov (%rax), %eax
+test_opcode:
     cmp $0x65780b0f, %eax
+opcode_tested:
+    SITE test_opcode, opcode_tested, counted_undefined
 opcode_read:
     pop %rax
     je trap_entry
@@ -404,7 +418,8 @@ fast_page_fault:
     .set RDMSR, 0x320f
     .align 16
 fast_protection:
-    cmp $MSR_KERNEL_GS_BASE, %ecx
+1:  cmp $MSR_KERNEL_GS_BASE, %ecx
+2:  SITE 1b, 2b, trap_entry
     jne trap_entry
     cmpw $RING1_CS, 16(%rsp)
     jne trap_entry
@@ -532,9 +547,11 @@ sysenter_entry:
     .align 16
 syscall_entry:
     cmpb $0, V(V_MODE)(%rsp)
+1:  SITE syscall_entry, 1b, counted_syscall_entry
     je user_syscall
     cmp $HYPERCALL_IRET, %rax
     je iret_of_guest
+hypercall_of_guest:
     /* The frame to return by */
     push $RING1_SS
     push V(V_SCRATCH) + 8(%rsp)
@@ -543,7 +560,9 @@ syscall_entry:
     push %rcx
     SAVE_ARGUMENTS
     mov %r10, %rcx
-    call dispatch_hypercall
+1:  call dispatch_hypercall
+2:  SITE 1b, 2b, counted_hypercall
+hypercall_done:
     RESTORE_ARGUMENTS
     mov 5 * 8 + V(V_VCPU_INFO)(%rsp), %rcx
     cmpb $0, (%rcx)             /* upcall_pending */
@@ -569,6 +588,7 @@ iret_of_multicall:
     .align 16
 iret_of_guest:
     cmpb $0, V(V_IN_NMI)(%rsp)
+1:  SITE iret_of_guest, 1b, iret_by_c
     jne 9f
     mov V(V_SCRATCH)(%rsp), %rcx
 1:  mov 48(%rcx), %r11          /* rflags */
@@ -590,6 +610,7 @@ iret_of_guest:
 5:  mov 8(%rcx), %r11
 6:  mov 16(%rcx), %rcx
     jmp iret_hypercall
+iret_by_c:
 9:  and $-VCPU_AREA_SIZE, %rsp
     add $VCPU_OFFSET, %rsp
     push $RING1_SS
@@ -657,6 +678,7 @@ sysret_to_program:
      */
 hypercall_upcall:
     cmpq $0, 40 + V(V_EVENT_IP)(%rsp)
+1:  SITE hypercall_upcall, 1b, hypercall_events
     je hypercall_events
     mov 24(%rsp), %rcx
     and $-16, %rcx
@@ -709,7 +731,9 @@ user_syscall:
     push %rax
     KERNEL_CR3 8, %rsp
     swapgs
-    mov 8 + V(V_KERNEL_SP)(%rsp), %rax
+1:  mov 8 + V(V_KERNEL_SP)(%rsp), %rax
+2:  SITE 1b, 2b, counted_user_syscall
+user_syscall_sp:
     and $-16, %rax
     sub $56, %rax
 1:  mov %rcx, (%rax)
@@ -768,6 +792,71 @@ run_first_on:
     xor %ebp, %ebp
     call run_first
     ud2
+
+    /* While something is counted: see count.h and count.c */
+
+    /* A C function, and what it may change */
+    .macro CALL_FROM_ASM function
+    push %rax
+    push %rcx
+    push %rdx
+    push %rsi
+    push %rdi
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    mov %eax, %edi
+    call \function
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %rcx
+    pop %rax
+    .endm
+
+counted_trap:
+    call count_trap
+    mov %rsp, %rdi
+    call do_trap
+    jmp ret_to_guest
+counted_trap_in_ring3:
+    call count_trap
+    mov %rsp, %rdi
+    call kernel_trap_in_ring3
+    jmp ret_to_guest
+counted_leave:
+    call count_leave
+    cmpb $0, AREA_V(V_MODE)(%rbx)
+    jmp leave_to_guest
+counted_upcall:
+    call count_upcall
+    mov %rsp, %rdi
+    call deliver_events
+    jmp after_upcall
+counted_undefined:
+    pop %rax
+    jmp trap_entry
+counted_syscall_entry:
+    cmpb $0, V(V_MODE)(%rsp)
+    je user_syscall
+    cmp $HYPERCALL_IRET, %rax
+    jne hypercall_of_guest
+    CALL_FROM_ASM count_hypercall
+    jmp iret_by_c
+counted_hypercall:
+    CALL_FROM_ASM count_hypercall
+    call dispatch_hypercall
+    CALL_FROM_ASM count_leave
+    jmp hypercall_done
+counted_user_syscall:
+    CALL_FROM_ASM count_syscall
+    mov 8 + V(V_KERNEL_SP)(%rsp), %rax
+    jmp user_syscall_sp
 
     .section .rodata
     .align 8

@@ -452,6 +452,9 @@ static void send_to_backend(u32 port)
 {
     struct vcpu *v = current_vcpu();
 
+    if (counting()) {
+        count_doorbell();
+    }
     v->told_backend = true;
     __atomic_fetch_or(&incoming->vcpu[v->id].summary, 1, __ATOMIC_SEQ_CST);
     outl(XENPV_IO_BASE + XENPV_IO_SEND, port);

@@ -503,6 +503,18 @@ void set_periodic_timer(struct vcpu *v, u64 ns);
 void forget_watchdogs(void);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
+/* count.c, for entry-*.S and dispatch.S; the last three for whoever is counting */
+void count_trap(struct regs *regs);
+void count_hypercall(ulong nr);
+void count_nested(ulong nr);
+void count_syscall(void);
+void count_upcall(void);
+void count_leave(void);
+#define counting() unlikely(boot_info->counting)
+void count_doorbell(void);
+void count_flush(void);
+void count_idle(bool idle);
+
 /* suspend.c */
 long suspend(ulong start_info_mfn);
 

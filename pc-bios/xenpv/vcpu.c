@@ -89,6 +89,9 @@ void flush_others(u64 mask, ulong what)
     for (u32 i = 0; i < nr; i++) {
         if (mask >> i & 1) {
             asked[i] = ask_flush(vcpus[i], what);
+            if (counting()) {
+                count_flush();
+            }
             if (__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
                 mask &= ~(1ULL << i);
             } else {
@@ -218,6 +221,9 @@ void let_interrupts_in(void)
 /* HLT, or what takes its place */
 static void halt(struct vcpu *v)
 {
+    if (counting()) {
+        count_idle(true);
+    }
     __atomic_store_n(&v->idle, true, __ATOMIC_SEQ_CST);
     if (v->told_backend && boot_info->poll_max_ns) {
         v->told_backend = false;
@@ -233,6 +239,9 @@ static void halt(struct vcpu *v)
         }
     }
     wake_up(v);
+    if (counting()) {
+        count_idle(false);
+    }
     ask_again(v);
 }
 

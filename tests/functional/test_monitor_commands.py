@@ -30,6 +30,52 @@ class MonitorCommands(LinuxTest):
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
+    def counts(self, guest):
+        return guest.qmp.command('qom-get', path='/machine', property='counts')
+
+    def set_counters(self, guest, on):
+        guest.qmp.command('qom-set', path='/machine', property='counters',
+                          value=on)
+
+    @only('functional')
+    def test_counters(self):
+        """What the monitor counts of a running guest when it is told to is not
+        counted, or goes on when it is told to stop, or the guest stops"""
+        guest = self.boot('-smp', '2')
+        self.assertEqual(self.counts(guest)[0]['hypercalls'], {})
+        before = {}
+        for _ in range(3):
+            self.set_counters(guest, True)
+            self.check(guest, 'for i in $(seq 50); do echo $(echo $i); done '
+                       '> /dev/null; (taskset 2 true; taskset 1 true)')
+            counts = self.counts(guest)
+            self.set_counters(guest, False)
+            # A vCPU may have been stopped as it was just counting
+            self.check(guest, 'taskset 2 true; taskset 1 true')
+            after = self.counts(guest)
+            self.check(guest, 'for i in $(seq 50); do echo $(echo $i); done '
+                       '> /dev/null')
+            self.assertEqual(self.counts(guest), after)
+            self.assertEqual([c['vcpu'] for c in counts], [0, 1])
+            for name in ('system-calls', 'upcalls', 'doorbells', 'interrupts',
+                         'monitor-ticks'):
+                self.assertGreater(sum(c[name] for c in counts), 0, name)
+            # mmu_update, multicall, iret; page faults
+            for kind, number in (('hypercalls', '1'), ('hypercalls', '13'),
+                                 ('hypercalls', '23'), ('exceptions', '14')):
+                self.assertGreater(sum(c[kind].get(number, 0) for c in counts),
+                                   0, (kind, number, counts))
+            self.assertNotEqual(counts, before)
+            before = counts
+        # A new domain is counted from the start
+        self.set_counters(guest, True)
+        guest.qmp.command('system_reset')
+        guest.wait_event('RESET')
+        self.wait_for_shell(guest)
+        self.assertGreater(self.counts(guest)[0]['hypercalls']['1'], 100)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
     def test_system_reset(self):
         """The domain is not built anew when QEMU resets the machine"""
         guest = self.boot()

@@ -88,4 +88,8 @@ void xenpv_vcpu_unplug(DeviceState *dev, Error **errp);
 /* Of the machine: what management software sets and a PV guest does not have */
 void xenpv_standins_add_properties(ObjectClass *machine);
 
+/* Of the machine: what the monitor counts. The image and boot_info are new: reset */
+void xenpv_counters_add_properties(ObjectClass *machine);
+void xenpv_counters_reset(void);
+
 #endif /* HW_XENPV_DEVICES_H */

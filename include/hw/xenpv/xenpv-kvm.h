@@ -46,4 +46,10 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            struct xenpv_cpuid table[XENPV_CPUID_MAX],
                            uint8_t index[3][XENPV_CPUID_LEAVES]);
 
+/*
+ * Is the CPU of the Meltdown class, as far as the host's kernel knows: can a
+ * program read what is mapped, but not for it? (accel/xenpv)
+ */
+bool xenpv_accel_needs_xpti(void);
+
 #endif

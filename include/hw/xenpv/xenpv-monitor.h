@@ -43,7 +43,8 @@
 
 /* Layout of the core region: offsets from XENPV_CORE_GPA */
 #define XENPV_CORE_IMAGE        0x00000000  /* the monitor's image, bss too */
-#define XENPV_CORE_IMAGE_MAX    0x00080000
+#define XENPV_CORE_IMAGE_MAX    0x00070000
+#define XENPV_CORE_COUNTERS     0x00070000  /* struct xenpv_counters[] */
 #define XENPV_CORE_BOOT_INFO    0x00080000  /* struct xenpv_boot_info, 64 KiB */
 #define XENPV_CORE_SHARED_INFO  0x00090000  /* the guest's shared_info page */
 #define XENPV_CORE_GRANT_TABLE  0x000a0000  /* grant frames, v1/v2 and status */
@@ -123,7 +124,36 @@ struct xenpv_image_header {
     uint32_t image_size;    /* bytes, with bss, page aligned */
     uint64_t entry;         /* virtual */
     uint32_t cr3;           /* guest-physical */
-    uint32_t reserved;
+    uint32_t patches;       /* where struct xenpv_patch[] is, or 0: no counters */
+};
+
+/*
+ * A place in the image and the bytes to exchange it with when the machine begins,
+ * and once more when it ends, to count: between them there is a whole instruction
+ * at .site, so it can be done whenever no vCPU runs. An entry with .site = 0 ends the
+ * table. With the image in the guest's memory, it is for the machine to check.
+ */
+#define XENPV_PATCH_BYTES       5
+struct xenpv_patch {
+    uint32_t site;          /* from the image's start */
+    uint8_t bytes[XENPV_PATCH_BYTES];
+    uint8_t reserved[3];
+};
+
+/* By vCPU; written while boot_info.counting is not 0 */
+#define XENPV_COUNTED_HYPERCALLS    64
+#define XENPV_COUNTED_EXCEPTIONS    32
+struct xenpv_counters {
+    uint64_t hypercalls[XENPV_COUNTED_HYPERCALLS];  /* by number */
+    uint64_t exceptions[XENPV_COUNTED_EXCEPTIONS];  /* by vector */
+    uint64_t interrupts;    /* other vectors */
+    uint64_t syscalls;      /* by SYSCALL */
+    uint64_t upcalls;       /* event callbacks of the guest */
+    uint64_t doorbells;     /* XENPV_IO_SEND */
+    uint64_t flushes;       /* of TLBs of other vCPUs, asked for */
+    uint64_t ticks;         /* of the TSC in the monitor */
+    uint64_t entered;       /* since when it is there now; 0: it is not */
+    uint64_t reserved[25];
 };
 
 /* One answer of the emulated CPUID; the machine makes the policy */
@@ -146,7 +176,7 @@ struct xenpv_cpuid {
 
 /*
  * Written by the machine at each reset, read by the monitor. Of all this only
- * .max_pages changes later.
+ * .max_pages and .counting change later.
  */
 struct xenpv_boot_info {
     uint32_t abi_version;   /* XENPV_ABI_VERSION */
@@ -184,7 +214,7 @@ struct xenpv_boot_info {
     uint8_t uuid[16];
 
     uint32_t nr_cpuid;
-    uint32_t reserved1;
+    uint32_t counting;      /* 1: struct xenpv_counters is to be written */
     /*
      * Where in .cpuid the first entry of a leaf from 0, 0x40000000 and
      * 0x80000000 on is, the others following it; XENPV_CPUID_NONE: no such leaf

@@ -1,0 +1,29 @@
+/*
+ * Where something is counted, at no cost when nobody asks
+ *
+ * Included by assembly. A site is one instruction of 5 bytes or more. The machine, when
+ * it is told to count, puts a jump in its place, while no vCPU runs: the table of
+ * the header's .patches names each site and has the jump to exchange with. What it
+ * jumps to counts, does what the instruction does, and goes on behind it; or it is
+ * the way by which all of it is done in C.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef XENPV_COUNT_H
+#define XENPV_COUNT_H
+
+    /* struct xenpv_patch: the instruction between from and end */
+    .macro SITE from, end, to
+    .if \end - \from < 5
+    .error "there is no room for a jump"
+    .endif
+    .pushsection .patches, "a"
+    .long \from - CORE_VIRT
+    .byte 0xe9
+    .long \to - \from - 5
+    .byte 0, 0, 0
+    .popsection
+    .endm
+
+#endif
