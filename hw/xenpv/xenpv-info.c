@@ -14,6 +14,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "qemu/lockable.h"
@@ -111,8 +112,11 @@ static void xenstore_rings(const struct xenstore_domain_interface *page,
 
 static const char *state_name(enum xenbus_state xenbus_state)
 {
-    /* It has 11 letters more for each */
-    return xs_strstate(xenbus_state) + strlen("XenbusState");
+    const char *name = xs_strstate(xenbus_state);
+
+    /* "INVALID" is of a front end that has written any number */
+    strstart(name, "XenbusState", &name);
+    return name;
 }
 
 static QDict *back_end(XenDevice *xendev)

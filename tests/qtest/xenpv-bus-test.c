@@ -195,6 +195,7 @@ static void test_info(void)
     g_autofree char *text = NULL;
     QDict *answer, *info, *disk, *ring;
     Frontend f;
+    gint64 end;
 
     qtest_qmp_device_add(qts, "xen-disk", "d0",
                          "{ 'drive': 'n0', 'vdev': 'xvda' }");
@@ -230,6 +231,16 @@ static void test_info(void)
     text = qtest_hmp(qts, "info xenpv");
     g_assert_nonnull(strstr(text, "grants: 0 in use"));
     g_assert_null(strstr(text, "ring of 32"));
+
+    /* A state that is none is shown as that, and not what lies behind its name */
+    xs_write(qts, f.dir, "state", "99");
+    end = g_get_monotonic_time() + TIMEOUT_US;
+    do {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_free(text);
+        text = qtest_hmp(qts, "info xenpv");
+    } while (strstr(text, "front end Closed"));
+    g_assert_nonnull(strstr(text, "front end INVALID"));
     frontend_destroy(&f);
     qtest_quit(qts);
 }
