@@ -386,7 +386,8 @@ static void test_format(void)
     };
 
     run(cases, ARRAY_SIZE(cases));
-    refused(K "extra = '%s %s' % 'a'\n", "f:4: extra: ''%s %s' % 'a'' is Python "
+    refused(K "extra = '%s %s' % 'a'\n",
+            "f:4: extra: ''%s %s' % 'a'' is Python "
             "that would have to be run: write down what comes out of it");
     refused(K "extra = '%(x)s' % vars\n", "f:4: extra: ''%(x)s' % vars' is "
             "Python that would have to be run: write down what comes out of it");
@@ -455,7 +456,8 @@ static void test_other_forms(void)
             "configuration for xl");
     refused("<VM><ID>5</ID></VM>", "f:1: <VM>: this is OpenNebula's: take the "
             "file 'deployment.N' that it has made of it on its server");
-    refused("NAME = x\nMEMORY = 64\nDISK = [\n  IMAGE_ID = 5 ]\n", "f:1: this is "
+    refused("NAME = x\nMEMORY = 64\nDISK = [\n  IMAGE_ID = 5 ]\n",
+            "f:1: this is "
             "OpenNebula's template: take the file 'deployment.N' that it has "
             "made of it on its server");
     refused_binary("ova.xml", 0, "f:1: this is XenServer's export of a guest "
@@ -463,7 +465,8 @@ static void test_other_forms(void)
                    "by 'xe vdi-export format=raw'");
     refused_binary("ustar", 257, "f:1: this is an archive: take the guest's "
                    "configuration out of it");
-    refused_binary("QFI\xfb", 0, "f:1: this is a disk image: --check looks into "
+    refused_binary("QFI\xfb", 0,
+                   "f:1: this is a disk image: --check looks into "
                    "it");
     refused_binary("\x55\xaa", 510, "f:1: this is a disk: --check looks into "
                    "it");
@@ -540,7 +543,8 @@ static void test_listings(void)
                "\"bridge\": \"br0\", \"nictype\": \"vif\"}], "
                "\"vkbs\": [{\"devid\": 0}], \"on_reboot\": \"restart\""),
           .qemu = "-smp 2,maxcpus=4 ",
-          .libvirt = "<cmdline>a \303\244 &quot;b&quot;</cmdline>", .note = "" },
+          .libvirt = "<cmdline>a \303\244 &quot;b&quot;</cmdline>",
+          .note = "" },
         { "[ { \"domid\": 0, \"config\": {\"c_info\": {}} },\n{\"domid\": 7, "
           "\"config\":" JSON("", ", \"type.pv\": {\"bootloader\": \"pygrub\", "
           "\"bootloader_args\": [\"-q\", \"--entry=2\"]}", "") "}]",
@@ -558,32 +562,43 @@ static void test_listings(void)
     };
 
     run(cases, ARRAY_SIZE(cases));
-    refused_so("# c\n(domain (name x)", "f:2: the '(' that is opened here is not "
+    refused_so("# c\n(domain (name x)",
+               "f:2: the '(' that is opened here is not "
             "closed");
-    refused_so("(domain (name 'x\n))", "f:1: a quote that is opened here is never "
+    refused_so("(domain (name 'x\n))",
+               "f:1: a quote that is opened here is never "
             "closed");
-    refused_so("(x y)", "f:1: there is no guest of Xen's in it: take its file in "
+    refused_so("(x y)",
+               "f:1: there is no guest of Xen's in it: take its file in "
             "/etc/xen, or the output of 'xm list --long NAME'");
-    refused_so("(domain (name a))(domain (name b))", "f:1: there is more than one "
+    refused_so("(domain (name a))(domain (name b))",
+               "f:1: there is more than one "
             "guest in it: take the output of 'xm list --long NAME'");
-    refused_so("(domain (name a)(image (hvm (kernel /k))))", "f:1: type: 'hvm' is "
+    refused_so("(domain (name a)(image (hvm (kernel /k))))",
+               "f:1: type: 'hvm' is "
             "not a PV guest");
-    refused_so("(domain (device (vif\n(bridge 'a,script=/x'))))", "f:2: bridge: "
+    refused_so("(domain (device (vif\n(bridge 'a,script=/x'))))",
+               "f:2: bridge: "
             "'a,script=/x' has a comma in it");
-    refused_so("[\n {}\n]\n", "f:1: there is no guest of Xen's in it: take its file "
+    refused_so("[\n {}\n]\n",
+               "f:1: there is no guest of Xen's in it: take its file "
             "in /etc/xen, or the output of 'xl list -l NAME'");
     refused_so("{\"cluster\": {}, \"instances\": {}}", "f:1: this is Ganeti's "
             "configuration: take the guest's file in /etc/xen on its node");
-    refused_so("{\"c_info\": {\"name\":\n\"a\\u0000\"}}", "f:2: a \\u that is no "
+    refused_so("{\"c_info\": {\"name\":\n\"a\\u0000\"}}",
+               "f:2: a \\u that is no "
             "character");
     refused_so("{\"c_info\" {}}", "f:1: a name and a ':' are missing");
-    refused_so("{\"c_info\": {}\n \"b_info\": {}}", "f:2: a ',' or '}' is missing "
+    refused_so("{\"c_info\": {}\n \"b_info\": {}}",
+               "f:2: a ',' or '}' is missing "
             "for what begins in line 1");
     refused_so("{\"c_info\": {\"name\": }}", "f:1: a value is missing");
     refused_so("{\"c_info\": {}} x", "f:1: there is more behind the end");
-    refused_so("[ [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "f:1: there are too many items, "
+    refused_so("[ [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+               "f:1: there are too many items, "
             "or they are nested too deeply");
-    refused_so("((((((((((((((((((((((((((((((((((((((", "f:1: there are too many "
+    refused_so("((((((((((((((((((((((((((((((((((((((",
+               "f:1: there are too many "
             "items, or they are nested too deeply");
     /* JSON has values that are none */
     refused_so("{\"c_info\": {\"name\": \"n\"},\n\"b_info\": {\"target_memkb\": "

@@ -123,9 +123,11 @@ static void test_extlinux(void)
           "is not there", "/boot/extlinux/extlinux.conf",
           "DEFAULT l2\nLABEL l1\nKERNEL /a\nLABEL l2\n MENU LABEL x\n"
           " KERNEL ../b\n APPEND initrd=/i,j ro\n", "/boot/extlinux/../b", "",
-          "/a", "", "/i", "", "/boot/extlinux/j", "", LST, "title A\nkernel /l\n");
+          "/a", "", "/i", "", "/boot/extlinux/j", "", LST,
+          "title A\nkernel /l\n");
     CHECK("its first entry's initrd, /boot/i, is not there", NULL,
-          "/boot/extlinux.conf", "label a\nlinux k\ninitrd i\n", "/boot/k", "k");
+          "/boot/extlinux.conf", "label a\nlinux k\ninitrd i\n",
+          "/boot/k", "k");
     CHECK("boots /y\n", NULL, "/extlinux.conf", "label x\nkernel /x\n"
           "label y\nmenu default\nkernel /y\n", "/x", "", "/y", "");
     CHECK("I " CFG " boots /g\n", NULL, CFG, "linux /g\n", "/extlinux.conf",

@@ -505,7 +505,8 @@ static bool parse_loader_args(XlSettings *s, Error **errp)
 
         for (int j = 0; j < n; j++) {
             const XlValue *item = v->type == XL_LIST ? v->list->pdata[j] : v;
-            const char *text = xl_want_string(s->g, loader_words[i], item, errp);
+            const char *text = xl_want_string(s->g, loader_words[i], item,
+                                              errp);
             g_auto(GStrv) words = NULL;
 
             if (!text) {

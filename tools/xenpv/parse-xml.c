@@ -264,7 +264,7 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     return true;
 }
 
-/* Open vSwitch's: a VLAN whose frames the guest has without a tag, or a trunk */
+/* Open vSwitch's: a VLAN whose frames have no tag in the guest, or a trunk */
 static bool read_vlan(Guest *g, GuestNic *nic, const Node *vlan, Error **errp)
 {
     bool trunk = is(attr(vlan, "trunk"), "yes");

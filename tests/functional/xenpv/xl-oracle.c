@@ -1,9 +1,11 @@
 /*
  * What xl itself reads in configurations: for each FILE a line "file", then
- * "refused", or a line for each of the settings below that it has, with texts in
- * hexadecimal digits that a dot ends
+ * "refused", or a line for each of the settings below that it has, with texts
+ * in hexadecimal digits that a dot ends
  *
- *   string NAME TEXT, number NAME NUMBER, disk TARGET VDEV FORMAT READWRITE CDROM, disk refused,
+ *   string NAME TEXT
+ *   number NAME NUMBER
+ *   disk TARGET VDEV FORMAT READWRITE CDROM, or disk refused
  *   vif TEXT
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
