@@ -73,13 +73,15 @@ struct XenPVStandins {
 /*
  * What is made of a device. One of virtio's has a name on the virtio bus and four
  * on PCI, the first of them an alias that QEMU resolves after it has asked here.
- * A controller becomes buses, named by its id and, if there is any, a number.
+ * A controller becomes buses, named by its id, or by what QEMU calls one of that
+ * kind, and, if there is any, a number.
  */
 typedef struct Standin {
     const char *base;       /* of virtio's: virtio-KIND */
     const char *made;       /* NULL: nothing */
     const char *bus;        /* or buses of this type */
     int numbered;
+    const char *unnamed;    /* NULL: it needs an id */
 } Standin;
 
 static const Standin standins[] = {
@@ -89,12 +91,12 @@ static const Standin standins[] = {
     { "virtserialport", "xen-console" },
     { "ide-cd", "xen-cdrom" },
     { "scsi-cd", "xen-cdrom" },
-    { "virtio-serial", .bus = TYPE_STANDIN_SERIAL_BUS, .numbered = 1 },
-    { "virtio-scsi", .bus = TYPE_STANDIN_SCSI_BUS, .numbered = 1 },
-    { "lsi53c895a", .bus = TYPE_STANDIN_SCSI_BUS, .numbered = 1 },
-    { "lsi", .bus = TYPE_STANDIN_SCSI_BUS, .numbered = 1 },
-    { "ich9-ahci", .bus = TYPE_STANDIN_IDE_BUS, .numbered = 6 },
-    { "ahci", .bus = TYPE_STANDIN_IDE_BUS, .numbered = 6 },
+    { "virtio-serial", NULL, TYPE_STANDIN_SERIAL_BUS, 1, "virtio-serial-bus" },
+    { "virtio-scsi", NULL, TYPE_STANDIN_SCSI_BUS, 1, "scsi" },
+    { "lsi53c895a", NULL, TYPE_STANDIN_SCSI_BUS, 1, "scsi" },
+    { "lsi", NULL, TYPE_STANDIN_SCSI_BUS, 1, "scsi" },
+    { "ich9-ahci", NULL, TYPE_STANDIN_IDE_BUS, 6, "ide" },
+    { "ahci", NULL, TYPE_STANDIN_IDE_BUS, 6, "ide" },
     { "pci-bridge", .bus = TYPE_STANDIN_PCI_BUS },
 };
 
@@ -245,7 +247,12 @@ static void make_instead(const char *type, const Standin *standin,
         }
     }
     if (!strcmp(asked, "virtserialport")) {
-        qdict_put_bool(wanted, "tell-open", true);
+        /* As -device and HMP give it, all is text */
+        if (from_json) {
+            qdict_put_bool(wanted, "tell-open", true);
+        } else {
+            qdict_put_str(wanted, "tell-open", "on");
+        }
     }
     trace_xenpv_standin(asked, id ?: "", type);
     dev = qdev_device_add_from_qdict(wanted, from_json, errp);
@@ -266,32 +273,44 @@ static void make_bus(XenPVStandins *s, const char *type, const char *name)
                              qdev_get_machine());
 }
 
+static bool has_bus(XenPVStandins *s, const char *name)
+{
+    BusState *bus;
+
+    QLIST_FOREACH(bus, &DEVICE(s)->child_bus, sibling) {
+        if (!strcmp(bus->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Buses for those that are asked for after it */
 static void make_controller(XenPVStandins *s, const Standin *standin,
                             const QDict *opts, Error **errp)
 {
     const char *driver = qdict_get_str(opts, "driver");
-    const char *id = qdict_get_try_str(opts, "id");
+    const char *id = qdict_get_try_str(opts, "id") ?: standin->unnamed;
+    bool named = qdict_haskey(opts, "id");
+    int number = 0;
 
     if (!id) {
         error_setg(errp, "%s: the bus is named by the id, which is missing",
                    driver);
         return;
     }
-    for (int i = 0; i < MAX(standin->numbered, 1); i++) {
+    for (int made = 0; made < MAX(standin->numbered, 1); number++) {
         g_autofree char *name = standin->numbered
-            ? g_strdup_printf("%s.%d", id, i) : g_strdup(id);
-        BusState *bus;
+            ? g_strdup_printf("%s.%d", id, number) : g_strdup(id);
 
-        QLIST_FOREACH(bus, &DEVICE(s)->child_bus, sibling) {
-            if (!strcmp(bus->name, name)) {
-                error_setg(errp, "%s: there is a bus '%s' already", driver,
-                           name);
-                return;
-            }
+        if (!has_bus(s, name)) {
+            trace_xenpv_standin(driver, id, standin->bus);
+            make_bus(s, standin->bus, name);
+            made++;
+        } else if (named) {
+            error_setg(errp, "%s: there is a bus '%s' already", driver, name);
+            return;
         }
-        trace_xenpv_standin(driver, id, standin->bus);
-        make_bus(s, standin->bus, name);
     }
 }
 

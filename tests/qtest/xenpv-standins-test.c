@@ -292,6 +292,18 @@ static void test_channel(void)
         "{ 'execute': 'device_add', 'arguments': {"
         " 'driver': 'virtio-serial-pci', 'id': 'virtio-serial0' } }"));
     qtest_quit(qts);
+
+    /* As people type it, without a word that is not needed */
+    qts = qtest_init(MACHINE
+        "-chardev null,id=c0 -chardev null,id=c1 -device virtio-serial "
+        "-device virtserialport,chardev=c0,id=a,name=org.qemu.guest_agent.0 "
+        "-device virtio-serial -device virtserialport,chardev=c1,id=b,name=b,"
+        "bus=virtio-serial-bus.1 -device virtio-scsi "
+        "-device scsi-cd,bus=scsi.0,id=cd");
+    assert_string(qts, "/machine/peripheral/a", "type", "xen-console");
+    assert_string(qts, "/machine/peripheral/b", "chardev", "c1");
+    assert_string(qts, "/machine/peripheral/cd", "type", "xen-cdrom");
+    qtest_quit(qts);
 }
 
 /* libvirt asks for a virtio disk's statistics by that name */
