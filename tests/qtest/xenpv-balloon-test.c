@@ -241,21 +241,6 @@ static void use_up_store(int fd)
     }
 }
 
-/* The lines of a file that have text in them */
-static unsigned lines(const char *file, const char *text)
-{
-    g_autofree char *contents = NULL;
-    g_auto(GStrv) all = NULL;
-    unsigned n = 0;
-
-    g_assert_true(g_file_get_contents(file, &contents, NULL, NULL));
-    all = g_strsplit(contents, "\n", -1);
-    for (char **line = all; *line; line++) {
-        n += strstr(*line, text) != NULL;
-    }
-    return n;
-}
-
 /*
  * A program of domain 0's that has filled xenstore keeps the guest from being
  * told, and no more; the user reads of it, and no line for each command

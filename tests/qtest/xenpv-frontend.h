@@ -117,6 +117,21 @@ xs_write(QTestState *qts, const char *dir, const char *node,
     g_assert_cmpstr(answer, ==, "OK");
 }
 
+/* The lines of a file that have text in them */
+static inline unsigned lines(const char *file, const char *text)
+{
+    g_autofree char *contents = NULL;
+    g_auto(GStrv) all = NULL;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(file, &contents, NULL, NULL));
+    all = g_strsplit(contents, "\n", -1);
+    for (char **line = all; *line; line++) {
+        n += strstr(*line, text) != NULL;
+    }
+    return n;
+}
+
 static inline void xs_assert(QTestState *qts, const char *dir,
                              const char *node, const char *value)
 {

@@ -42,21 +42,6 @@ static void start(Machine *m, const char *machine, const char *args)
                          "-D %s %s 2>%s", machine, m->log, args, m->err);
 }
 
-/* The lines of a file that have text in them */
-static unsigned lines(const char *file, const char *text)
-{
-    g_autofree char *contents = NULL;
-    g_auto(GStrv) all = NULL;
-    unsigned n = 0;
-
-    g_assert_true(g_file_get_contents(file, &contents, NULL, NULL));
-    all = g_strsplit(contents, "\n", -1);
-    for (int i = 0; all[i]; i++) {
-        n += strstr(all[i], text) != NULL;
-    }
-    return n;
-}
-
 static void quit(Machine *m)
 {
     qtest_quit(m->qts);
