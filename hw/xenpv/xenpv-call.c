@@ -3,8 +3,9 @@
  *
  * The monitor does by itself all it can. For what only the machine can do or
  * decide it fills in its vCPU's mailbox and writes to XENPV_IO_CALL; the other
- * devices register here what they answer. This file itself answers for what
- * is QEMU's: shutdown, and a monitor that is lost.
+ * devices register here what they answer, and none is known here by name. This
+ * file itself answers for what is QEMU's: shutdown, and a monitor that is lost.
+ * vCPUs enter by these ports, with the BQL.
  *
  * A mailbox is memory that the guest can write at any time, so it is copied
  * once, checked, and only then looked at.
@@ -34,6 +35,11 @@
 /* SHUTDOWN_watchdog counts once in this time */
 #define WATCHDOG_MS     1000
 
+typedef struct Call {
+    XenPVCallFn *fn;
+    void *opaque;
+} Call;
+
 struct XenPVCallState {
     SysBusDevice parent_obj;
 
@@ -41,10 +47,8 @@ struct XenPVCallState {
     uint32_t nr_vcpus;
 
     MemoryRegion io;
-    struct {
-        XenPVCallFn *fn;
-        void *opaque;
-    } calls[XENPV_NR_CALLS];
+    Call calls[XENPV_NR_CALLS];
+    Call suspend;           /* XENPV_CALL_SHUTDOWN with SHUTDOWN_suspend */
 
     GString *log;
     bool crashed;
@@ -57,6 +61,12 @@ void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
     assert(op < XENPV_NR_CALLS && !s->calls[op].fn);
     s->calls[op].fn = fn;
     s->calls[op].opaque = opaque;
+}
+
+void xenpv_call_register_suspend(XenPVCallState *s, XenPVCallFn *fn,
+                                 void *opaque)
+{
+    s->suspend = (Call) { fn, opaque };
 }
 
 MemoryRegion *xenpv_call_io(XenPVCallState *s)
@@ -103,9 +113,11 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
                              void *data, uint32_t *size)
 {
     XenPVCallState *s = opaque;
-    uint32_t had = *size;
 
     trace_xenpv_shutdown(cmd);
+    if (cmd == SHUTDOWN_suspend) {
+        return s->suspend.fn(s->suspend.opaque, vcpu, cmd, data, size);
+    }
     *size = 0;
     switch (cmd) {
     case SHUTDOWN_poweroff:
@@ -115,8 +127,6 @@ static int64_t call_shutdown(void *opaque, unsigned vcpu, uint32_t cmd,
     case SHUTDOWN_soft_reset:
         qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
         break;
-    case SHUTDOWN_suspend:
-        return xenpv_suspend(ldq_le_p(data), had == sizeof(uint64_t));
     case SHUTDOWN_watchdog:
         watchdog(s);
         break;

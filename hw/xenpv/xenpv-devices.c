@@ -17,7 +17,6 @@
 #include "hw/xen/xen-bus-helper.h"
 #include "net/net.h"
 #include "system/system.h"
-#include "xenpv-migration.h"
 #include "xenpv-platform.h"
 
 /* What libxl tells of how much output a back end keeps. Ours waits instead. */
@@ -128,7 +127,6 @@ static void device_realized(DeviceListener *listener, DeviceState *dev)
     if (object_dynamic_cast(OBJECT(dev), TYPE_XEN_DEVICE)) {
         qemu_remove_exit_notifier(&d->exit);
         qemu_add_exit_notifier(&d->exit);
-        xenpv_migration_device_added();
     }
 }
 
@@ -201,7 +199,6 @@ XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg)
         xenpv_vkbd_create(xenpv_vfb_create());
     }
     xenpv_standins_create(attach_console, d);
-    xenpv_suspend_init(cfg, d);
     xenpv_counters_init(cfg);
     xenpv_info_init(d->xenstore, d->console);
     return d;
@@ -231,7 +228,6 @@ static void connect_rings(XenPVDevices *d, uint64_t xencons_mfn,
 void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
                          uint64_t xenstore_mfn)
 {
-    xenpv_suspend_forget();
     xenpv_balloon_start(d->balloon);
     xenpv_vcpus_start(d->vcpus);
     connect_rings(d, xencons_mfn, xenstore_mfn);

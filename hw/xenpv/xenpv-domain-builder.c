@@ -550,6 +550,32 @@ static bool write_mapping(Build *b, const Mapping *map)
     return true;
 }
 
+void xenpv_start_info_connect(void *start_info, bool is_64bit,
+                              const XenPVConnections *c)
+{
+    uint64_t shared_info = c->shared_info_mfn << XENPV_PAGE_SHIFT;
+
+    if (is_64bit) {
+        struct start_info_x86_64 *si = start_info;
+
+        si->shared_info = cpu_to_le64(shared_info);
+        si->flags = cpu_to_le32(c->flags);
+        si->store_mfn = cpu_to_le64(c->xenstore_mfn);
+        si->store_evtchn = cpu_to_le32(c->xenstore_evtchn);
+        si->console.domU.mfn = cpu_to_le64(c->xencons_mfn);
+        si->console.domU.evtchn = cpu_to_le32(c->xencons_evtchn);
+    } else {
+        struct start_info_x86_32 *si = start_info;
+
+        si->shared_info = cpu_to_le32(shared_info);
+        si->flags = cpu_to_le32(c->flags);
+        si->store_mfn = cpu_to_le32(c->xenstore_mfn);
+        si->store_evtchn = cpu_to_le32(c->xenstore_evtchn);
+        si->console.domU.mfn = cpu_to_le32(c->xencons_mfn);
+        si->console.domU.evtchn = cpu_to_le32(c->xencons_evtchn);
+    }
+}
+
 static bool write_start_info(Build *b)
 {
     const XenPVDomainConfig *cfg = b->cfg;
@@ -561,6 +587,14 @@ static bool write_start_info(Build *b)
     struct start_info_x86_64 si64 = { .magic = "xen-3.0-x86_64" };
     struct start_info_x86_32 si32 = { .magic = "xen-3.0-x86_32p" };
     uint64_t paddr = b->start_info_pfn << XENPV_PAGE_SHIFT;
+    XenPVConnections conns = {
+        .shared_info_mfn = cfg->shared_info_mfn,
+        .flags = b->flags,
+        .xenstore_mfn = out->xenstore_mfn,
+        .xenstore_evtchn = cfg->xenstore_evtchn,
+        .xencons_mfn = out->xencons_mfn,
+        .xencons_evtchn = cfg->xencons_evtchn,
+    };
 
     if (out->nr_initrd_frames) {
         mod_start = b->flags & XENPV_SIF_MOD_START_PFN
@@ -573,14 +607,8 @@ static bool write_start_info(Build *b)
     }
 
     if (b->k->is_64bit) {
+        xenpv_start_info_connect(&si64, true, &conns);
         si64.nr_pages = cpu_to_le64(cfg->nr_pages);
-        si64.shared_info = cpu_to_le64(cfg->shared_info_mfn <<
-                                       XENPV_PAGE_SHIFT);
-        si64.flags = cpu_to_le32(b->flags);
-        si64.store_mfn = cpu_to_le64(out->xenstore_mfn);
-        si64.store_evtchn = cpu_to_le32(cfg->xenstore_evtchn);
-        si64.console.domU.mfn = cpu_to_le64(out->xencons_mfn);
-        si64.console.domU.evtchn = cpu_to_le32(cfg->xencons_evtchn);
         si64.pt_base = cpu_to_le64(pfn_to_vaddr(b, out->pt_pfn));
         si64.nr_pt_frames = cpu_to_le64(out->nr_pt_frames);
         si64.mfn_list = cpu_to_le64(out->mfn_list);
@@ -592,13 +620,8 @@ static bool write_start_info(Build *b)
         return write_bytes(b, paddr, &si64, sizeof(si64));
     }
 
+    xenpv_start_info_connect(&si32, false, &conns);
     si32.nr_pages = cpu_to_le32(cfg->nr_pages);
-    si32.shared_info = cpu_to_le32(cfg->shared_info_mfn << XENPV_PAGE_SHIFT);
-    si32.flags = cpu_to_le32(b->flags);
-    si32.store_mfn = cpu_to_le32(out->xenstore_mfn);
-    si32.store_evtchn = cpu_to_le32(cfg->xenstore_evtchn);
-    si32.console.domU.mfn = cpu_to_le32(out->xencons_mfn);
-    si32.console.domU.evtchn = cpu_to_le32(cfg->xencons_evtchn);
     si32.pt_base = cpu_to_le32(pfn_to_vaddr(b, out->pt_pfn));
     si32.nr_pt_frames = cpu_to_le32(out->nr_pt_frames);
     si32.mfn_list = cpu_to_le32(out->mfn_list);

@@ -83,7 +83,7 @@ extern XenPVEvtchnState *xenpv_evtchn;
 extern struct evtchn_backend_ops xenpv_evtchn_ops;
 extern const VMStateDescription xenpv_vmstate_evtchn;
 
-/* --- xenpv-evtchn.c: the table of ports */
+/* --- xenpv-evtchn.c: the table of ports, which calls none of the others */
 
 bool xenpv_evtchn_port_valid(XenPVEvtchnState *s, uint32_t port);
 /* Events of a timer, of debugging and the like are each vCPU's own */

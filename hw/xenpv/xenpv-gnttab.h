@@ -82,7 +82,7 @@ struct XenPVGnttabState {
 extern XenPVGnttabState *xenpv_gnttab;
 extern const VMStateDescription xenpv_vmstate_gnttab;
 
-/* --- xenpv-gnttab.c: entries, and pins of them */
+/* --- xenpv-gnttab.c: entries, and pins of them; it calls none of the others */
 
 /* Domain 0 has a table of one frame, in which nothing is granted to anybody */
 static inline int xenpv_gnttab_of_backend(uint32_t ref)

@@ -352,6 +352,7 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     memset(xenpv_memory_core(&s->memory, 0), 0, XENPV_CORE_SIZE);
     memcpy(xenpv_memory_core(&s->memory, XENPV_CORE_IMAGE), s->monitor,
            s->monitor_len);
+    xenpv_suspend_forget();
     xenpv_devices_reset(s->devices, &ports);
     cfg.xencons_evtchn = ports.console;
     cfg.xenstore_evtchn = ports.xenstore;
@@ -419,6 +420,7 @@ static void xenpv_reset_without_guest(XenPVKVMState *s)
     XenPVDevicePorts ports;
 
     memset(xenpv_memory_core(&s->memory, 0), 0, XENPV_CORE_SIZE);
+    xenpv_suspend_forget();
     xenpv_devices_reset(s->devices, &ports);
     memset(xenpv_frame_to_host(1), 0, 2 * XENPV_PAGE_SIZE);
     xenpv_devices_start(s->devices, 1, 2);
@@ -582,6 +584,7 @@ static void xenpv_machine_init(MachineState *machine)
     cfg.max_ram_size = machine->maxram_size;
     cfg.vfb = s->vfb;
     s->devices = xenpv_devices_create(&cfg);
+    xenpv_suspend_init(&cfg, s->devices);
     xenpv_migration_init(&s->traits, &s->memory, s->devices);
 
     if (s->kernel) {

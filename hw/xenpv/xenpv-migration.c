@@ -20,6 +20,7 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
+#include "hw/xen/xen-bus.h"
 #include "hw/xenpv/xenpv-monitor.h"
 #include "hw/xenpv/xenpv-compat.h"
 #include "migration/blocker.h"
@@ -36,6 +37,7 @@ static struct {
     XenPVMemory *memory;
     XenPVDevices *devices;
     XenPVTraits stream;         /* what a stream says that they are */
+    DeviceListener listener;
 } state;
 
 static bool same(const char *what, uint64_t stream, uint64_t here)
@@ -158,10 +160,13 @@ static const VMStateDescription vmstate_resume = {
     }
 };
 
-void xenpv_migration_device_added(void)
+/* There is one more device: what resumes them all comes after it, too */
+static void device_realized(DeviceListener *listener, DeviceState *dev)
 {
-    vmstate_unregister(NULL, &vmstate_resume, &state);
-    vmstate_register(NULL, 0, &vmstate_resume, &state);
+    if (object_dynamic_cast(OBJECT(dev), TYPE_XEN_DEVICE)) {
+        vmstate_unregister(NULL, &vmstate_resume, &state);
+        vmstate_register(NULL, 0, &vmstate_resume, &state);
+    }
 }
 
 void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
@@ -175,5 +180,7 @@ void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
                "mode cpr-transfer; cpr-reboot works");
     xenpv_add_blocker_mode(&no_cpr_transfer, MIG_MODE_CPR_TRANSFER);
     vmstate_register(NULL, 0, &vmstate_traits, &state.stream);
-    xenpv_migration_device_added();
+    vmstate_register(NULL, 0, &vmstate_resume, &state);
+    state.listener.realize = device_realized;
+    device_listener_register(&state.listener);
 }

@@ -32,7 +32,4 @@ typedef struct XenPVTraits {
 void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
                           XenPVDevices *devices);
 
-/* There is one more device: what resumes them all comes after it, too */
-void xenpv_migration_device_added(void);
-
 #endif /* HW_XENPV_MIGRATION_H */

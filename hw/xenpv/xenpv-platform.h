@@ -73,17 +73,11 @@ typedef int64_t XenPVCallFn(void *opaque, unsigned vcpu, uint32_t cmd,
                             void *data, uint32_t *size);
 void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
                          void *opaque);
+/* SHUTDOWN_suspend, of all that XENPV_CALL_SHUTDOWN asks for, is not QEMU's alone */
+void xenpv_call_register_suspend(XenPVCallState *s, XenPVCallFn *fn,
+                                 void *opaque);
 /* The region with XENPV_IO_SEND, where ioeventfds are put */
 MemoryRegion *xenpv_call_io(XenPVCallState *s);
-
-/*
- * SHUTDOWN_suspend: the mailbox's .ret. @start_info_mfn is where the guest says
- * that its start_info is, if it does say so.
- */
-int64_t xenpv_suspend(uint64_t start_info_mfn, bool has_start_info);
-/* At the machine's init; and when a new domain is built: it is not suspended */
-void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d);
-void xenpv_suspend_forget(void);
 
 /* Once, at the machine's init */
 void xenpv_counters_init(const XenPVDevicesConfig *cfg);

@@ -17,7 +17,8 @@
  * The frames are the same ones, though no guest relies on that. What the monitor
  * keeps of what was registered, it forgets by itself (pc-bios/xenpv/suspend.c).
  *
- * All of it runs with the BQL, and waking up while no vCPU runs.
+ * A vCPU comes here by xenpv-call.c, QEMU by its wakeup notifier and the machine at
+ * a reset; all of it with the BQL, and waking up while no vCPU runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -51,32 +52,21 @@ static void write_start_info(const XenPVDevicePorts *ports,
                              const XenPVRings *rings)
 {
     void *page = xenpv_frame_to_host(state.start_info_mfn);
-    uint64_t shared_info = XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO;
+    XenPVConnections conns = {
+        .shared_info_mfn = (XENPV_CORE_GPA + XENPV_CORE_SHARED_INFO) >>
+                           XENPV_PAGE_SHIFT,
+        .xenstore_mfn = rings->xenstore_mfn,
+        .xenstore_evtchn = ports->xenstore,
+        .xencons_mfn = rings->xencons_mfn,
+        .xencons_evtchn = ports->console,
+    };
 
     if (!page) {
         xenpv_guest_log("xenpv: start_info of a domain that was suspended is in "
                         "frame 0x%" PRIx64, state.start_info_mfn);
         return;
     }
-    if (state.is_64bit) {
-        struct start_info_x86_64 *si = page;
-
-        si->shared_info = cpu_to_le64(shared_info);
-        si->flags = 0;
-        si->store_mfn = cpu_to_le64(rings->xenstore_mfn);
-        si->store_evtchn = cpu_to_le32(ports->xenstore);
-        si->console.domU.mfn = cpu_to_le64(rings->xencons_mfn);
-        si->console.domU.evtchn = cpu_to_le32(ports->console);
-    } else {
-        struct start_info_x86_32 *si = page;
-
-        si->shared_info = cpu_to_le32(shared_info);
-        si->flags = 0;
-        si->store_mfn = cpu_to_le32(rings->xenstore_mfn);
-        si->store_evtchn = cpu_to_le32(ports->xenstore);
-        si->console.domU.mfn = cpu_to_le32(rings->xencons_mfn);
-        si->console.domU.evtchn = cpu_to_le32(ports->console);
-    }
+    xenpv_start_info_connect(page, state.is_64bit, &conns);
     xenpv_memory_written(page, XENPV_PAGE_SIZE);
 }
 
@@ -108,10 +98,13 @@ static void wakeup(Notifier *notifier, void *reason)
     trace_xenpv_wakeup(state.start_info_mfn);
 }
 
-int64_t xenpv_suspend(uint64_t start_info_mfn, bool has_start_info)
+/* The guest may say in which frame its start_info is */
+static int64_t call_suspend(void *opaque, unsigned vcpu, uint32_t cmd,
+                            void *data, uint32_t *size)
 {
     state.suspended = true;
-    state.start_info_mfn = has_start_info ? start_info_mfn : NO_FRAME;
+    state.start_info_mfn = *size == sizeof(uint64_t) ? ldq_le_p(data) : NO_FRAME;
+    *size = 0;
     qemu_system_suspend_request();
     return 0;
 }
@@ -144,6 +137,9 @@ void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d)
     state.devices = d;
     state.core = cfg->core;
     state.is_64bit = cfg->is_64bit;
+    xenpv_call_register_suspend(
+        XENPV_CALL(object_resolve_path_type("", TYPE_XENPV_CALL, NULL)),
+        call_suspend, NULL);
     state.wakeup.notify = wakeup;
     qemu_register_wakeup_notifier(&state.wakeup);
     qemu_register_wakeup_support();

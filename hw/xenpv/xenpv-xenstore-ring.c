@@ -299,6 +299,18 @@ void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
     }
 }
 
+void xenpv_xenstore_reset(XenPVXenstoreState *s)
+{
+    trace_xenpv_xenstore_reset();
+    s->ring = NULL;
+    if (s->port > 0) {
+        qemu_xen_evtchn_unbind(s->eh, s->port);
+        s->port = 0;
+    }
+    xenpv_xenstore_reset_connection(s);
+    xenpv_xenstore_restore_tree(s);
+}
+
 uint64_t xenpv_xenstore_ring_mfn(XenPVXenstoreState *s)
 {
     return s->ring_mfn;

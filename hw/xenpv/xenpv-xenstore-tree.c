@@ -2,12 +2,12 @@
  * xenstore: the toolstack's tree, and the way back to it
  *
  * What a toolstack makes for a new domain is made here, when the device is
- * realized. What domain 0, which is QEMU's back ends and the machine, writes
- * below the guest's home is remembered, in XenPVXenstoreState.toolstack; a
+ * realized. xenpv-xenstore.c remembers it, and all else that domain 0 (QEMU's
+ * back ends, the machine, the host's programs) writes below the guest's home; a
  * reset makes the guest's home that again, whatever the guest has made of it.
  *
- * Called by the device, by the back ends' operations, and by loading; all of it
- * with the BQL.
+ * Called by the device, by a reset, and by the machine's other devices for what
+ * they tell the guest; all of it with the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,151 +16,6 @@
 #include "qemu/units.h"
 #include "hw/xenpv/xenpv-messages.h"
 #include "xenpv-xenstore.h"
-
-void xenpv_xenstore_free_node(void *opaque)
-{
-    Node *node = opaque;
-
-    g_byte_array_unref(node->value);
-    g_list_free_full(node->perms, g_free);
-    g_free(node);
-}
-
-static GByteArray *read_node(XenPVXenstoreState *s, const char *path)
-{
-    GByteArray *value = g_byte_array_new();
-
-    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
-        g_byte_array_unref(value);
-        return NULL;
-    }
-    return value;
-}
-
-static Node *remember(XenPVXenstoreState *s, const char *path)
-{
-    Node *node;
-
-    if (!xenpv_xenstore_below(path, s->home)) {
-        return NULL;
-    }
-    node = g_hash_table_lookup(s->toolstack, path);
-    if (!node) {
-        node = g_new0(Node, 1);
-        node->value = g_byte_array_new();
-        g_hash_table_insert(s->toolstack, g_strdup(path), node);
-    }
-    return node;
-}
-
-void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
-                             GByteArray *value, GList *perms)
-{
-    Node *node = remember(s, path);
-
-    if (!node) {
-        g_byte_array_unref(value);
-        g_list_free_full(perms, g_free);
-        return;
-    }
-    g_byte_array_unref(node->value);
-    node->value = value;
-    g_list_free_full(node->perms, g_free);
-    node->perms = perms;
-}
-
-int xenpv_xenstore_write_node(XenPVXenstoreState *s, xs_transaction_t tx,
-                              const char *path, const void *data, size_t len)
-{
-    g_autoptr(GByteArray) value = g_byte_array_new();
-    Node *node;
-    int err;
-
-    g_byte_array_append(value, data, len);
-    err = xenpv_xenstore_write(s, XENPV_BACKEND_DOMID, tx, path, value);
-    if (!err && tx == XBT_NULL) {
-        node = remember(s, path);
-        if (node) {
-            g_byte_array_unref(node->value);
-            node->value = g_byte_array_ref(value);
-        }
-    }
-    return err;
-}
-
-int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
-                                  const char *path, unsigned owner,
-                                  unsigned domid, unsigned perms)
-{
-    GList *list = NULL;
-    Node *node;
-    int err;
-
-    list = g_list_append(list, xs_perm_as_string(XS_PERM_NONE, owner));
-    if (domid != owner) {
-        list = g_list_append(list, xs_perm_as_string(perms, domid));
-    }
-    err = xenpv_xenstore_set_perms(s, XENPV_BACKEND_DOMID, tx, path, list);
-    node = !err && tx == XBT_NULL ? remember(s, path) : NULL;
-    if (node) {
-        g_list_free_full(node->perms, g_free);
-        node->perms = list;
-    } else {
-        g_list_free_full(list, g_free);
-    }
-    return err;
-}
-
-static void forget(XenPVXenstoreState *s, const char *path)
-{
-    GHashTableIter iter;
-    void *key;
-
-    if (xenpv_xenstore_below(path, s->home)) {
-        g_hash_table_iter_init(&iter, s->toolstack);
-        while (g_hash_table_iter_next(&iter, &key, NULL)) {
-            if (xenpv_xenstore_below(key, path)) {
-                g_hash_table_iter_remove(&iter);
-            }
-        }
-    }
-}
-
-int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
-                           const char *path)
-{
-    int err = xenpv_xenstore_rm(s, XENPV_BACKEND_DOMID, tx, path);
-
-    if (!err && tx == XBT_NULL) {
-        forget(s, path);
-    }
-    return err;
-}
-
-/* By these the guest is asked for something once, not at each start from then on */
-static bool is_request(XenPVXenstoreState *s, const char *path)
-{
-    return xenpv_xenstore_below(path, s->home) &&
-           (!strcmp(path + strlen(s->home), "/control/shutdown") ||
-            !strcmp(path + strlen(s->home), "/control/sysrq"));
-}
-
-void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path)
-{
-    GByteArray *value;
-    GList *perms = NULL;
-
-    if (is_request(s, path)) {
-        return;
-    }
-    value = read_node(s, path);
-    if (!value) {
-        forget(s, path);
-        return;
-    }
-    xs_impl_get_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, &perms);
-    xenpv_xenstore_remember(s, path, value, perms);
-}
 
 static void G_GNUC_PRINTF(3, 0) write_text(XenPVXenstoreState *s,
                                            const char *abspath,
@@ -192,7 +47,7 @@ GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path)
 {
     g_autofree char *abspath = g_strdup_printf("%s/%s", s->home, path);
 
-    return read_node(s, abspath);
+    return xenpv_xenstore_read_node(s, abspath);
 }
 
 /* A node that the guest may read, or that is its own */
@@ -344,7 +199,7 @@ static void remove_guests_nodes(XenPVXenstoreState *s, GHashTable *keep,
 static bool node_is(XenPVXenstoreState *s, const char *path,
                     enum xenbus_state state)
 {
-    g_autoptr(GByteArray) value = read_node(s, path);
+    g_autoptr(GByteArray) value = xenpv_xenstore_read_node(s, path);
 
     return value && value->len == 1 && value->data[0] == '0' + state;
 }
@@ -424,7 +279,7 @@ static void restore_nodes(XenPVXenstoreState *s)
     paths = g_list_sort_with_data(paths, compare_names, NULL);
     for (GList *l = paths; l; l = l->next) {
         Node *node = g_hash_table_lookup(s->toolstack, l->data);
-        g_autoptr(GByteArray) value = read_node(s, l->data);
+        g_autoptr(GByteArray) value = xenpv_xenstore_read_node(s, l->data);
 
         if (!value || value->len != node->value->len ||
             (value->len && memcmp(value->data, node->value->data,

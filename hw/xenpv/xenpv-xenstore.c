@@ -1,14 +1,15 @@
 /*
- * xenstore: the store, and the device
+ * xenstore: the store
  *
  * The store itself is QEMU's xenstore_impl.c, a data structure. Around it are
  *
- *  - xenpv-xenstore.c, this: all that changes the store goes through
- *    xenpv_xenstore_write() and its like, which note for xenpv-watch.c what has
- *    changed; the store itself has no watches;
- *  - xenpv-xenstore-tree.c: what a toolstack makes for a new domain. All that
- *    domain 0 writes below the guest's home is remembered, and a reset goes
- *    back to it;
+ *  - xenpv-xenstore.c, this, which all of the others call and which calls none
+ *    of them: whoever changes the store goes through xenpv_xenstore_write() and
+ *    its like, which note for xenpv-watch.c what has changed; the store itself
+ *    has no watches. All that domain 0 writes below the guest's home is
+ *    remembered, for a reset goes back to it;
+ *  - xenpv-xenstore-tree.c: what a toolstack makes for a new domain, and the
+ *    way back to it;
  *  - xenpv-xenstore-requests.c and xenpv-xenstore-ring.c: the wire protocol of
  *    xenstored on the guest's shared page, of which nothing is trusted:
  *    docs/misc/xenstore.txt and xenstore-ring.txt of Xen;
@@ -16,7 +17,8 @@
  *    store, as domain 0;
  *  - xenpv-xenstore-socket.c: the same for the host's programs, by the wire
  *    protocol on a UNIX socket;
- *  - xenpv-xenstore-state.c: saving and loading.
+ *  - xenpv-xenstore-state.c: saving and loading;
+ *  - xenpv-xenstore-device.c: the device, which begins with all of these.
  *
  * Nothing of it grows, or takes long, for anything that a guest does. It has
  * what xenstore_impl.c allows (XS_MAX_DOMAIN_NODES, XS_MAX_NODE_SIZE,
@@ -31,9 +33,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
-#include "qapi/error.h"
-#include "hw/xenpv/xenpv-compat.h"
-#include "system/runstate.h"
 #include "xenpv-xenstore.h"
 #include "trace.h"
 
@@ -302,6 +301,157 @@ int xenpv_xenstore_set_perms(XenPVXenstoreState *s, unsigned domid,
     return err;
 }
 
+/* ------------------------------------------------------------------------- */
+/* Domain 0's nodes, which are remembered                                      */
+
+static void free_node(void *opaque)
+{
+    Node *node = opaque;
+
+    g_byte_array_unref(node->value);
+    g_list_free_full(node->perms, g_free);
+    g_free(node);
+}
+
+GByteArray *xenpv_xenstore_read_node(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value = g_byte_array_new();
+
+    if (xs_impl_read(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, value)) {
+        g_byte_array_unref(value);
+        return NULL;
+    }
+    return value;
+}
+
+static Node *remember(XenPVXenstoreState *s, const char *path)
+{
+    Node *node;
+
+    if (!xenpv_xenstore_below(path, s->home)) {
+        return NULL;
+    }
+    node = g_hash_table_lookup(s->toolstack, path);
+    if (!node) {
+        node = g_new0(Node, 1);
+        node->value = g_byte_array_new();
+        g_hash_table_insert(s->toolstack, g_strdup(path), node);
+    }
+    return node;
+}
+
+void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
+                             GByteArray *value, GList *perms)
+{
+    Node *node = remember(s, path);
+
+    if (!node) {
+        g_byte_array_unref(value);
+        g_list_free_full(perms, g_free);
+        return;
+    }
+    g_byte_array_unref(node->value);
+    node->value = value;
+    g_list_free_full(node->perms, g_free);
+    node->perms = perms;
+}
+
+int xenpv_xenstore_write_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                              const char *path, const void *data, size_t len)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    Node *node;
+    int err;
+
+    g_byte_array_append(value, data, len);
+    err = xenpv_xenstore_write(s, XENPV_BACKEND_DOMID, tx, path, value);
+    if (!err && tx == XBT_NULL) {
+        node = remember(s, path);
+        if (node) {
+            g_byte_array_unref(node->value);
+            node->value = g_byte_array_ref(value);
+        }
+    }
+    return err;
+}
+
+int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
+                                  const char *path, unsigned owner,
+                                  unsigned domid, unsigned perms)
+{
+    GList *list = NULL;
+    Node *node;
+    int err;
+
+    list = g_list_append(list, xs_perm_as_string(XS_PERM_NONE, owner));
+    if (domid != owner) {
+        list = g_list_append(list, xs_perm_as_string(perms, domid));
+    }
+    err = xenpv_xenstore_set_perms(s, XENPV_BACKEND_DOMID, tx, path, list);
+    node = !err && tx == XBT_NULL ? remember(s, path) : NULL;
+    if (node) {
+        g_list_free_full(node->perms, g_free);
+        node->perms = list;
+    } else {
+        g_list_free_full(list, g_free);
+    }
+    return err;
+}
+
+static void forget(XenPVXenstoreState *s, const char *path)
+{
+    GHashTableIter iter;
+    void *key;
+
+    if (xenpv_xenstore_below(path, s->home)) {
+        g_hash_table_iter_init(&iter, s->toolstack);
+        while (g_hash_table_iter_next(&iter, &key, NULL)) {
+            if (xenpv_xenstore_below(key, path)) {
+                g_hash_table_iter_remove(&iter);
+            }
+        }
+    }
+}
+
+int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                           const char *path)
+{
+    int err = xenpv_xenstore_rm(s, XENPV_BACKEND_DOMID, tx, path);
+
+    if (!err && tx == XBT_NULL) {
+        forget(s, path);
+    }
+    return err;
+}
+
+/* By these the guest is asked for something once, not at each start from then on */
+static bool is_request(XenPVXenstoreState *s, const char *path)
+{
+    return xenpv_xenstore_below(path, s->home) &&
+           (!strcmp(path + strlen(s->home), "/control/shutdown") ||
+            !strcmp(path + strlen(s->home), "/control/sysrq"));
+}
+
+void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path)
+{
+    GByteArray *value;
+    GList *perms = NULL;
+
+    if (is_request(s, path)) {
+        return;
+    }
+    value = xenpv_xenstore_read_node(s, path);
+    if (!value) {
+        forget(s, path);
+        return;
+    }
+    xs_impl_get_perms(s->impl, XENPV_BACKEND_DOMID, XBT_NULL, path, &perms);
+    xenpv_xenstore_remember(s, path, value, perms);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Transactions                                                               */
+
 static void free_tx(void *opaque)
 {
     Tx *tx = opaque;
@@ -431,49 +581,14 @@ void xenpv_xenstore_end_transactions(XenPVXenstoreState *s,
 }
 
 /* ------------------------------------------------------------------------- */
-/* The device                                                                 */
+/* The beginning                                                              */
 
-void xenpv_xenstore_reset(XenPVXenstoreState *s)
+void xenpv_xenstore_init_store(XenPVXenstoreState *s)
 {
-    trace_xenpv_xenstore_reset();
-    s->ring = NULL;
-    if (s->port > 0) {
-        qemu_xen_evtchn_unbind(s->eh, s->port);
-        s->port = 0;
-    }
-    xenpv_xenstore_reset_connection(s);
-    xenpv_xenstore_restore_tree(s);
-}
-
-/* QMP's system_powerdown: what a toolstack's "shutdown" does */
-static void powerdown(Notifier *n, void *opaque)
-{
-    XenPVXenstoreState *s = container_of(n, XenPVXenstoreState, powerdown);
-    g_autofree char *path = g_strdup_printf("%s/control/shutdown", s->home);
-    g_autoptr(GByteArray) value = g_byte_array_new();
-    static const char poweroff[] = "poweroff";
-
-    g_byte_array_append(value, (const uint8_t *)poweroff, strlen(poweroff));
-    xenpv_xenstore_write(s, XENPV_BACKEND_DOMID, XBT_NULL, path, value);
-}
-
-static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
-{
-    XenPVXenstoreState *s = XENPV_XENSTORE(dev);
-
-    s->eh = qemu_xen_evtchn_open();
-    if (!s->eh) {
-        error_setg(errp, "no event channel for xenstore");
-        return;
-    }
-    if (!xenpv_xenstore_serve_backends(s, errp)) {
-        qemu_xen_evtchn_close(s->eh);
-        return;
-    }
     s->impl = xs_impl_create(s->domid);
     s->home = g_strdup_printf("/local/domain/%u", s->domid);
     s->toolstack = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                         xenpv_xenstore_free_node);
+                                         free_node);
     s->txs = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
                                    free_tx);
     xenpv_changes_init(&s->committed);
@@ -485,40 +600,4 @@ static void xenpv_xenstore_realize(DeviceState *dev, Error **errp)
      * changes may wait there, and must not be entered again
      */
     s->be_bh = aio_bh_new(iohandler_get_aio_context(), be_events_bh, s);
-    xenpv_xenstore_init_ring(s);
-    xenpv_xenstore_make_tree(s);
-
-    s->powerdown.notify = powerdown;
-    qemu_register_powerdown_notifier(&s->powerdown);
 }
-
-static const Property xenpv_xenstore_properties[] = {
-    DEFINE_PROP_UINT16("domid", XenPVXenstoreState, domid, 1),
-    DEFINE_PROP_UINT32("nr-vcpus", XenPVXenstoreState, nr_vcpus, 1),
-    DEFINE_PROP_STRING("name", XenPVXenstoreState, name),
-    DEFINE_PROP_UUID_NODEFAULT("uuid", XenPVXenstoreState, uuid),
-    DEFINE_PROP_UINT64("ram-size", XenPVXenstoreState, ram_size, 0),
-    DEFINE_PROP_UINT64("max-ram-size", XenPVXenstoreState, max_ram_size, 0),
-};
-
-static void xenpv_xenstore_class_init(ObjectClass *klass, XenPVClassData *data)
-{
-    DeviceClass *dc = DEVICE_CLASS(klass);
-
-    dc->desc = "xenstore of the xenpv-kvm machine";
-    dc->realize = xenpv_xenstore_realize;
-    dc->vmsd = &xenpv_vmstate_xenstore;
-    device_class_set_props(dc, xenpv_xenstore_properties);
-    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
-}
-
-static const TypeInfo xenpv_xenstore_types[] = {
-    {
-        .name = TYPE_XENPV_XENSTORE,
-        .parent = TYPE_SYS_BUS_DEVICE,
-        .instance_size = sizeof(XenPVXenstoreState),
-        .class_init = xenpv_xenstore_class_init,
-    },
-};
-
-DEFINE_TYPES(xenpv_xenstore_types)

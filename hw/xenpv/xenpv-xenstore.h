@@ -139,7 +139,10 @@ static inline bool xenpv_xenstore_is_late(int64_t until)
     return g_get_monotonic_time() >= until;
 }
 
-/* --- xenpv-xenstore.c: the store, for the guest's requests and for domain 0 */
+/* --- xenpv-xenstore.c: the store, which calls none of the others */
+
+/* Once, for realize */
+void xenpv_xenstore_init_store(XenPVXenstoreState *s);
 
 /* The absolute form of a path, NULL if it is not valid; special: @... */
 char *xenpv_xenstore_path(unsigned domid, const char *path, bool special);
@@ -158,6 +161,25 @@ int xenpv_xenstore_rm(XenPVXenstoreState *s, unsigned domid,
 int xenpv_xenstore_set_perms(XenPVXenstoreState *s, unsigned domid,
                              xs_transaction_t tx, const char *path,
                              GList *perms);
+
+/*
+ * Change the store as domain 0, and remember it if it is below the guest's
+ * home. What is changed in a transaction is not remembered.
+ */
+int xenpv_xenstore_write_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                              const char *path, const void *data, size_t len);
+int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
+                                  const char *path, unsigned owner,
+                                  unsigned domid, unsigned perms);
+int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
+                           const char *path);
+/* Only remember it. Takes @value, @perms. */
+void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
+                             GByteArray *value, GList *perms);
+/* What domain 0 has changed: remember it as it is, or that it is not there */
+void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path);
+/* As domain 0; NULL: there is no such node */
+GByteArray *xenpv_xenstore_read_node(XenPVXenstoreState *s, const char *path);
 
 /* By which transaction of the engine this one reads */
 xs_transaction_t xenpv_xenstore_reads_by(XenPVXenstoreState *s,
@@ -198,26 +220,8 @@ void xenpv_xenstore_make_tree(XenPVXenstoreState *s);
 /* Close the front ends, and make the guest's home what the toolstack made */
 void xenpv_xenstore_restore_tree(XenPVXenstoreState *s);
 
-/*
- * Change the store as domain 0, and remember it if it is below the guest's
- * home. What is changed in a transaction is not remembered.
- */
-int xenpv_xenstore_write_node(XenPVXenstoreState *s, xs_transaction_t tx,
-                              const char *path, const void *data, size_t len);
-int xenpv_xenstore_set_node_perms(XenPVXenstoreState *s, xs_transaction_t tx,
-                                  const char *path, unsigned owner,
-                                  unsigned domid, unsigned perms);
-int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
-                           const char *path);
-/* Only remember it. Takes @value, @perms. */
-void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
-                             GByteArray *value, GList *perms);
 /* The names in a directory of what is remembered, sorted; the caller's */
 GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir);
-/* What domain 0 has changed: remember it as it is, or that it is not there */
-void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path);
-/* For the hash table of what is remembered: a Node */
-void xenpv_xenstore_free_node(void *opaque);
 
 /* --- xenpv-xenstore-requests.c */
 

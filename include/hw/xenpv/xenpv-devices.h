@@ -68,6 +68,13 @@ typedef struct XenPVRings {
 void xenpv_devices_reconnect(XenPVDevices *d, XenPVDevicePorts *ports,
                              XenPVRings *rings);
 
+/*
+ * A domain that suspends itself: once at the machine's init, after
+ * xenpv_devices_create(); and when a new domain is built, which is not suspended
+ */
+void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d);
+void xenpv_suspend_forget(void);
+
 /* Tell the guest the time of day, in its shared_info, as of now */
 void xenpv_devices_set_wall_clock(MemoryRegion *core, bool is_64bit);
 

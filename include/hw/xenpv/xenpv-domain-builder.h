@@ -319,6 +319,21 @@ bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
  */
 bool xenpv_domain_check(const XenPVDomainConfig *cfg, Error **errp);
 
+/*
+ * What a domain's start_info says of its connections, which are new in a domain
+ * that has been built and in one that wakes up from SHUTDOWN_suspend
+ */
+typedef struct XenPVConnections {
+    uint64_t shared_info_mfn;
+    uint32_t flags;                         /* SIF_* */
+    uint64_t xenstore_mfn, xencons_mfn;     /* of the rings */
+    uint32_t xenstore_evtchn, xencons_evtchn;
+} XenPVConnections;
+
+/* Write them to a struct start_info of the guest's width, and nothing else */
+void xenpv_start_info_connect(void *start_info, bool is_64bit,
+                              const XenPVConnections *c);
+
 /* Write the 128 stubs of a hypercall page to the 4096 bytes at @page */
 void xenpv_fill_hypercall_page(void *page, bool is_64bit);
 
