@@ -1,7 +1,8 @@
 /*
  * Unit test of what xenpv-convert makes of each setting
  *
- * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/net-disk.c,
+ * Sources needed beside this file: tools/xenpv/guest.c,
+ * tools/xenpv/guest-read.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-listing.c,
  * tools/xenpv/parse-xenner.c,

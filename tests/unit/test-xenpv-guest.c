@@ -1,12 +1,13 @@
 /*
  * Unit test of the engine below xenpv-convert and xenner
  *
- * Sources needed beside this file: tools/xenpv/guest.c, tools/xenpv/net-disk.c,
+ * Sources needed beside this file: tools/xenpv/guest.c,
+ * tools/xenpv/guest-read.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
  * tools/xenpv/parse-xml.c, tools/xenpv/parse-listing.c,
  * tools/xenpv/parse-xenner.c,
- * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c, tools/xenpv/rules.c,
- * tools/xenpv/menu.c,
+ * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c,
+ * tools/xenpv/guest-files.c, tools/xenpv/rules.c, tools/xenpv/menu.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
  * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *

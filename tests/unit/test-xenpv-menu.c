@@ -1,7 +1,8 @@
 /*
  * Unit test of how xenpv-convert --check reads a guest's menu
  *
- * Sources needed beside this file: tools/xenpv/rules.c, tools/xenpv/menu.c,
+ * Sources needed beside this file: tools/xenpv/guest-files.c,
+ * tools/xenpv/rules.c, tools/xenpv/menu.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
  * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *

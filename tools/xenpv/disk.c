@@ -4,6 +4,9 @@
  * Partition tables are read here, LVM's metadata in lvm.c, file systems by
  * libext2fs on top of the reader. What the files mean is in rules.c.
  *
+ * check.c calls this in its child without rights (see sandbox.h), for the disk is
+ * a stranger's: disk.h says what bounds it.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -6,6 +6,9 @@
  * hw/xenpv/xenpv-standins.c. The name that the guest has for the disk is that
  * of <target dev=>, or that of the alias where libvirt would refuse it.
  *
+ * Called by xenpv-convert with a Guest that guest_check() has passed; all of its
+ * text is escaped.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

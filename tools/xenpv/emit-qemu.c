@@ -1,6 +1,10 @@
 /*
  * A guest's configuration as a command line of QEMU's
  *
+ * Called by xenner and xenpv-convert with a Guest that guest_check() has passed.
+ * Each of its values is an argument of its own, with the commas that QEMU's options
+ * would end at doubled: none can begin another option.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

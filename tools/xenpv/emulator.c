@@ -1,6 +1,8 @@
 /*
  * Where the emulators are
  *
+ * For xenner and xenpv-convert, which run them, or write down their path.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

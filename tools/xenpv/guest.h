@@ -10,7 +10,7 @@
  *   guest_parse_xml()      libvirt's XML for its Xen driver   (parse-xml.c)
  *   guest_parse_listing()  what xm and xl print of a guest    (parse-listing.c)
  *   guest_parse_xenner()   a xenner command line              (parse-xenner.c)
- *   guest_parse()          any of these, by its looks         (guest.c)
+ *   guest_parse()          any of these, by its looks         (guest-read.c)
  *
  *   guest_to_qemu()        a command line of QEMU's           (emit-qemu.c)
  *   guest_to_libvirt()     libvirt's XML for its QEMU driver  (emit-libvirt.c)

@@ -5,6 +5,8 @@
  * volume, that to a metadata area, and the area's header to the text in its
  * ring buffer. The text names the group's physical and logical volumes.
  *
+ * disk.c calls this; lvm.h says why what it reads may be anything.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -1,6 +1,9 @@
 /*
  * A guest's boot menu, as PV GRUB understands it here
  *
+ * rules.c calls this, in the child without rights. A menu is a stranger's: the
+ * entries, and what is kept of them, are bounded by the numbers below.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -454,13 +457,13 @@ static void read_bls(Reader *r)
     for (unsigned i = 0; i < names->len; i++) {
         g_autofree char *path = g_strdup_printf("%s/%s.conf", dir,
                                                 (char *)names->pdata[i]);
-        g_autofree char *text = rules_read_text(r->f, path);
+        g_autofree char *text = guest_files_read_text(r->f, path);
 
         r->at = text ? add_entry(r, path, g_strdup_printf("%u", r->next))
                      : NULL;
         if (r->at) {
             r->at->id = g_strdup(names->pdata[i]);
-            rules_each_line(r->f, path, text, bls_line, r);
+            guest_files_each_line(r->f, path, text, bls_line, r);
             r->next++;
         }
     }
@@ -523,7 +526,7 @@ Menu *menu_read(GuestFiles *f)
     Reader r = { .f = f };
 
     for (int i = 0; i < ARRAY_SIZE(menus) && !r.m; i++) {
-        g_autofree char *text = rules_read_text(f, menus[i]);
+        g_autofree char *text = guest_files_read_text(f, menus[i]);
         g_autofree char *dir = g_path_get_dirname(menus[i]);
         g_autofree char *env_file = g_strdup_printf("%s/grubenv", dir);
         g_autofree char *env = NULL;
@@ -534,12 +537,13 @@ Menu *menu_read(GuestFiles *f)
         r.m = g_new0(Menu, 1);
         r.m->file = g_strdup(menus[i]);
         r.m->entries = g_ptr_array_new_with_free_func(entry_free);
-        env = rules_read_text(f, env_file);
+        env = guest_files_read_text(f, env_file);
         if (env) {
-            rules_each_line(f, env_file, env, grubenv_line, &r);
+            guest_files_each_line(f, env_file, env, grubenv_line, &r);
         }
-        rules_each_line(f, menus[i], text, strstr(menus[i], "linux") ?
-                        syslinux_line : menu_line, &r);
+        guest_files_each_line(f, menus[i], text,
+                              strstr(menus[i], "linux") ? syslinux_line
+                                                        : menu_line, &r);
         if (r.blscfg) {
             read_bls(&r);
         }

@@ -1,7 +1,7 @@
 /*
  * A guest's boot menu, as PV GRUB understands it here
  *
- * Pure, as rules.h: the files come from a callback. Three kinds are read: GRUB
+ * rules.c calls it; the files come by a callback. Three kinds are read: GRUB
  * legacy's, GRUB 2's, and the entries of the Boot Loader Specification that
  * Fedora's blscfg makes a menu of. Scripts are not run: entries are found by
  * their words, wherever in the file they stand.
@@ -12,7 +12,7 @@
 #ifndef TOOLS_XENPV_MENU_H
 #define TOOLS_XENPV_MENU_H
 
-#include "rules.h"
+#include "guest-files.h"
 
 typedef struct MenuEntry {
     char *label;            /* its number: "0", or "1>0" in a submenu */

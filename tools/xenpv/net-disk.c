@@ -1,6 +1,9 @@
 /*
  * A disk that QEMU itself gets over a network: Ceph's RBD, and NBD
  *
+ * The readers of xl's files and of libvirt's XML call this. The parts of a name are
+ * checked here before any of them becomes a part of an option.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -7,6 +7,9 @@
  * what they mean. A name that has no counterpart there keeps its own, and so
  * gets its note.
  *
+ * guest-read.c calls this. The input's depth and items are bounded by the numbers
+ * below.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

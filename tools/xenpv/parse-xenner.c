@@ -1,6 +1,9 @@
 /*
  * Reads the command line of xenner, as Fedora 8 to 10 had it
  *
+ * xenner calls this for its own arguments, guest-read.c for a file that has such a
+ * line. Nothing of it is run.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -1,45 +1,15 @@
 /*
  * Reads xl's and xm's configuration files: what their settings mean
  *
+ * guest-read.c calls this for a file, parse-listing.c for settings that it has got
+ * otherwise. xl-language.c has read them, xl-devices.c knows the devices.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "xl-devices.h"
-
-static bool want(Guest *g, const char *name, const XlValue *v, XlType type,
-                 Error **errp)
-{
-    static const char *const kinds[] = {
-        "nothing", "a number", "a string", "a list", "",
-    };
-
-    if (v->type == XL_UNKNOWN) {
-        guest_error(g, v->line, errp, "%s: '%s' is Python that would have to "
-                    "be run: write down what comes out of it", name, v->string);
-        return false;
-    }
-    if (v->type != type) {
-        guest_error(g, v->line, errp, "%s: %s is needed here, not %s", name,
-                    kinds[type], kinds[v->type]);
-        return false;
-    }
-    return true;
-}
-
-const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
-                           Error **errp)
-{
-    if (!want(g, name, v, XL_STRING, errp)) {
-        return NULL;
-    }
-    if (strpbrk(v->string, "\n\r")) {
-        guest_error(g, v->line, errp, "%s: it has a newline in it", name);
-        return NULL;
-    }
-    return v->string;
-}
 
 /* xm took numbers in strings, too */
 static bool want_number(Guest *g, const char *name, const XlValue *v,
@@ -53,7 +23,7 @@ static bool want_number(Guest *g, const char *name, const XlValue *v,
         }
         return true;
     }
-    if (!want(g, name, v, XL_NUMBER, errp)) {
+    if (!xl_want(g, name, v, XL_NUMBER, errp)) {
         return false;
     }
     if (v->number < 0) {
@@ -78,7 +48,7 @@ static bool each(Guest *g, const char *name, const XlValue *v,
     if (v->type == XL_STRING) {
         return true;
     }
-    if (!want(g, name, v, XL_LIST, errp)) {
+    if (!xl_want(g, name, v, XL_LIST, errp)) {
         return false;
     }
     for (int i = 0; i < v->list->len; i++) {
@@ -267,115 +237,115 @@ static bool is_of_hvm(const char *name)
     return g_str_has_prefix(name, "spice");
 }
 
-/* A documented word that has no counterpart: what to do instead */
+/* Documented words that have no counterpart: what to do instead */
+static const struct {
+    const char *name, *advice;
+} no_counterpart[] = {
+    { "cpus", "bind QEMU's threads, by taskset or libvirt's <cputune>" },
+    { "cpus_soft", "bind QEMU's threads, by taskset or libvirt's "
+      "<cputune>" },
+    { "cpu_weight", "libvirt's <cputune> has <shares>" },
+    { "cap", "libvirt's <cputune> has <quota>" },
+    { "pool", "put QEMU into a cgroup with these CPUs" },
+    { "vnuma", "the guest has one node" },
+    { "pci", "a PV guest has no PCI devices here: use the device on the "
+      "host, or keep the guest on Xen" },
+    { "usbctrl", "a PV guest has no USB here" },
+    { "usbdev", "a PV guest has no USB here" },
+    { "vtpm", "there is no TPM" },
+    { "p9", "export the directory by NFS" },
+    { "nomigrate", "whoever runs QEMU decides that" },
+    { "e820_host", "it is for PCI devices, which there are not" },
+    { "ioports", "the guest has no access to the host's devices" },
+    { "iomem", "the guest has no access to the host's devices" },
+    { "irqs", "the guest has no access to the host's devices" },
+    { "rtc_timeoffset", "set the clock in the guest" },
+    { "localtime", "Xen's clock is UTC; set the time zone in the guest" },
+    { "serial", "the guest has Xen's console: console=hvc0" },
+    { "usb", "a PV guest has no USB here" },
+    { "usbdevice", "a PV guest has no USB here" },
+    { "pci_permissive", "there are no PCI devices here" },
+    { "pci_msitranslate", "there are no PCI devices here" },
+    { "pci_power_mgmt", "there are no PCI devices here" },
+    { "pci_seize", "there are no PCI devices here" },
+    { "vcpu_avail", "switch vCPUs off in the guest, or give fewer by vcpus="
+      " and the rest by maxvcpus=" },
+    { "on_soft_reset", "a guest that resets itself is started anew" },
+    { "pvcalls", "give the guest a network card" },
+    { "vsnd", "a PV guest has no sound here" },
+    { "vdispl", "vfb= is a framebuffer" },
+    { "vkb", "a keyboard and a pointer come with vfb=" },
+    { "channel", "give the guest another console, or a network card" },
+    { "virtio", "a PV guest has Xen's devices" },
+    { "seclabel", "confine QEMU by the host's means; libvirt does" },
+    { "init_seclabel", "confine QEMU by the host's means; libvirt does" },
+    { "max_grant_version", "there are grants of both versions; the guest "
+      "chooses" },
+    { "driver_domain", "QEMU is the back end of all devices" },
+    { "claim_mode", "-overcommit mem-lock=on is the nearest of QEMU's" },
+    { "tsc_mode", "the guest has the host's TSC, or KVM's scaled one" },
+    { "cpuid", "QEMU's -cpu says what the guest sees" },
+    { "cpuid_responses", "QEMU's -cpu says what the guest sees" },
+    { "msr_relaxed", "an MSR that is not there is a #GP, as under Xen" },
+    { "vpmu", "a PV guest has no performance counters here" },
+    { "bootloader_restrict", "PV GRUB runs inside the guest" },
+    { "blkdev_start", "name the disk that the boot loader shall take as "
+      "the first one" },
+    { "device_model", "QEMU is the only one" },
+    { "device_model_user", "run QEMU, or libvirt's guests, as that user" },
+    { "device_model_stubdomain_override", "QEMU is a process of the "
+      "host's" },
+    { "stubdomain_memory", "QEMU is a process of the host's" },
+    { "restart", "on_poweroff, on_reboot and on_crash are the words" },
+    { "shadow_memory", "the CPU walks the guest's own tables" },
+    { "max_grant_frames", "the machine's own limit holds" },
+    { "max_maptrack_frames", "QEMU has no such limit" },
+    { "device_model_version", "QEMU is the only one" },
+    { "device_model_override", "--emulator names another one" },
+    { "device_model_args", "add them to QEMU's command line" },
+    { "device_model_args_pv", "add them to QEMU's command line" },
+    { "device_model_stubdomain_seclabel", "confine QEMU by the host's "
+      "means; libvirt does" },
+    { "stubdomain_kernel", "QEMU is a process of the host's" },
+    { "stubdomain_cmdline", "QEMU is a process of the host's" },
+    { "stubdomain_ramdisk", "QEMU is a process of the host's" },
+    { "dm_restrict", "QEMU has -run-with and -sandbox; libvirt uses them" },
+    { "passthrough", "there are no PCI devices here" },
+    { "dtdev", "there are no such devices here" },
+    { "max_event_channels", "the guest has as many as its ABI" },
+    { "vmtrace_buf_kb", "trace QEMU or KVM on the host" },
+    { "xend_suspend_evtchn_compat", "there is nothing of xend's here" },
+    { "on_watchdog", "QEMU's -action watchdog= says what becomes of a "
+      "guest whose watchdog has bitten" },
+    { "opengl", "VNC and SDL show the framebuffer without it" },
+    { "display", "set DISPLAY where QEMU is run" },
+    { "xauthority", "set XAUTHORITY where QEMU is run" },
+    { "vncviewer", "start one when the guest runs" },
+    { "vncconsole", "start one when the guest runs" },
+    { "cpu", "bind QEMU's threads, by taskset or libvirt's <cputune>" },
+    { "cpu_cap", "libvirt's <cputune> has <quota>" },
+    { "features", "a kernel says by itself what it needs" },
+    { "vscsi", "make the device a disk" },
+    { "vusb", "a PV guest has no USB here" },
+    { "irq", "the guest has no access to the host's devices" },
+    { "blkif", "QEMU is the back end of all devices" },
+    { "netif", "QEMU is the back end of all devices" },
+    { "tpmif", "QEMU is the back end of all devices" },
+    { "nics", "each interface is one of vif's list" },
+    { "access_control", "confine QEMU by the host's means; libvirt does" },
+    { "on_xend_start", "'virsh autostart' starts it with the host" },
+    { "on_xend_stop", "libvirt-guests does so" },
+    { "superpages", "back QEMU's memory with large pages: "
+      "-mem-path, or libvirt's <hugepages/>" },
+    { "machine_address_size", "a PV guest has no DMA here" },
+    { "target", "memory= is what it begins with" },
+    { "monitor", "QEMU's monitor is -monitor, or Ctrl-A c" },
+    { "cpuid_check", "QEMU's -cpu says what the guest sees" },
+    { "description", "libvirt's XML has <description>" },
+};
+
 static void note_setting(Guest *g, const char *name, const XlValue *v)
 {
-    static const struct {
-        const char *name, *advice;
-    } words[] = {
-        { "cpus", "bind QEMU's threads, by taskset or libvirt's <cputune>" },
-        { "cpus_soft", "bind QEMU's threads, by taskset or libvirt's "
-          "<cputune>" },
-        { "cpu_weight", "libvirt's <cputune> has <shares>" },
-        { "cap", "libvirt's <cputune> has <quota>" },
-        { "pool", "put QEMU into a cgroup with these CPUs" },
-        { "vnuma", "the guest has one node" },
-        { "pci", "a PV guest has no PCI devices here: use the device on the "
-          "host, or keep the guest on Xen" },
-        { "usbctrl", "a PV guest has no USB here" },
-        { "usbdev", "a PV guest has no USB here" },
-        { "vtpm", "there is no TPM" },
-        { "p9", "export the directory by NFS" },
-        { "nomigrate", "whoever runs QEMU decides that" },
-        { "e820_host", "it is for PCI devices, which there are not" },
-        { "ioports", "the guest has no access to the host's devices" },
-        { "iomem", "the guest has no access to the host's devices" },
-        { "irqs", "the guest has no access to the host's devices" },
-        { "rtc_timeoffset", "set the clock in the guest" },
-        { "localtime", "Xen's clock is UTC; set the time zone in the guest" },
-        { "serial", "the guest has Xen's console: console=hvc0" },
-        { "usb", "a PV guest has no USB here" },
-        { "usbdevice", "a PV guest has no USB here" },
-        { "pci_permissive", "there are no PCI devices here" },
-        { "pci_msitranslate", "there are no PCI devices here" },
-        { "pci_power_mgmt", "there are no PCI devices here" },
-        { "pci_seize", "there are no PCI devices here" },
-        { "vcpu_avail", "switch vCPUs off in the guest, or give fewer by vcpus="
-          " and the rest by maxvcpus=" },
-        { "on_soft_reset", "a guest that resets itself is started anew" },
-        { "pvcalls", "give the guest a network card" },
-        { "vsnd", "a PV guest has no sound here" },
-        { "vdispl", "vfb= is a framebuffer" },
-        { "vkb", "a keyboard and a pointer come with vfb=" },
-        { "channel", "give the guest another console, or a network card" },
-        { "virtio", "a PV guest has Xen's devices" },
-        { "seclabel", "confine QEMU by the host's means; libvirt does" },
-        { "init_seclabel", "confine QEMU by the host's means; libvirt does" },
-        { "max_grant_version", "there are grants of both versions; the guest "
-          "chooses" },
-        { "driver_domain", "QEMU is the back end of all devices" },
-        { "claim_mode", "-overcommit mem-lock=on is the nearest of QEMU's" },
-        { "tsc_mode", "the guest has the host's TSC, or KVM's scaled one" },
-        { "cpuid", "QEMU's -cpu says what the guest sees" },
-        { "cpuid_responses", "QEMU's -cpu says what the guest sees" },
-        { "msr_relaxed", "an MSR that is not there is a #GP, as under Xen" },
-        { "vpmu", "a PV guest has no performance counters here" },
-        { "bootloader_restrict", "PV GRUB runs inside the guest" },
-        { "blkdev_start", "name the disk that the boot loader shall take as "
-          "the first one" },
-        { "device_model", "QEMU is the only one" },
-        { "device_model_user", "run QEMU, or libvirt's guests, as that user" },
-        { "device_model_stubdomain_override", "QEMU is a process of the "
-          "host's" },
-        { "stubdomain_memory", "QEMU is a process of the host's" },
-        { "restart", "on_poweroff, on_reboot and on_crash are the words" },
-        { "shadow_memory", "the CPU walks the guest's own tables" },
-        { "max_grant_frames", "the machine's own limit holds" },
-        { "max_maptrack_frames", "QEMU has no such limit" },
-        { "device_model_version", "QEMU is the only one" },
-        { "device_model_override", "--emulator names another one" },
-        { "device_model_args", "add them to QEMU's command line" },
-        { "device_model_args_pv", "add them to QEMU's command line" },
-        { "device_model_stubdomain_seclabel", "confine QEMU by the host's "
-          "means; libvirt does" },
-        { "stubdomain_kernel", "QEMU is a process of the host's" },
-        { "stubdomain_cmdline", "QEMU is a process of the host's" },
-        { "stubdomain_ramdisk", "QEMU is a process of the host's" },
-        { "dm_restrict", "QEMU has -run-with and -sandbox; libvirt uses them" },
-        { "passthrough", "there are no PCI devices here" },
-        { "dtdev", "there are no such devices here" },
-        { "max_event_channels", "the guest has as many as its ABI" },
-        { "vmtrace_buf_kb", "trace QEMU or KVM on the host" },
-        { "xend_suspend_evtchn_compat", "there is nothing of xend's here" },
-        { "on_watchdog", "QEMU's -action watchdog= says what becomes of a "
-          "guest whose watchdog has bitten" },
-        { "opengl", "VNC and SDL show the framebuffer without it" },
-        { "display", "set DISPLAY where QEMU is run" },
-        { "xauthority", "set XAUTHORITY where QEMU is run" },
-        { "vncviewer", "start one when the guest runs" },
-        { "vncconsole", "start one when the guest runs" },
-        { "cpu", "bind QEMU's threads, by taskset or libvirt's <cputune>" },
-        { "cpu_cap", "libvirt's <cputune> has <quota>" },
-        { "features", "a kernel says by itself what it needs" },
-        { "vscsi", "make the device a disk" },
-        { "vusb", "a PV guest has no USB here" },
-        { "irq", "the guest has no access to the host's devices" },
-        { "blkif", "QEMU is the back end of all devices" },
-        { "netif", "QEMU is the back end of all devices" },
-        { "tpmif", "QEMU is the back end of all devices" },
-        { "nics", "each interface is one of vif's list" },
-        { "access_control", "confine QEMU by the host's means; libvirt does" },
-        { "on_xend_start", "'virsh autostart' starts it with the host" },
-        { "on_xend_stop", "libvirt-guests does so" },
-        { "superpages", "back QEMU's memory with large pages: "
-          "-mem-path, or libvirt's <hugepages/>" },
-        { "machine_address_size", "a PV guest has no DMA here" },
-        { "target", "memory= is what it begins with" },
-        { "monitor", "QEMU's monitor is -monitor, or Ctrl-A c" },
-        { "cpuid_check", "QEMU's -cpu says what the guest sees" },
-        { "description", "libvirt's XML has <description>" },
-    };
-
     if (v->type == XL_LIST && !v->list->len) {
         return;
     }
@@ -384,10 +354,10 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
                    "it", name);
         return;
     }
-    for (int i = 0; i < ARRAY_SIZE(words); i++) {
-        if (!strcmp(name, words[i].name)) {
+    for (int i = 0; i < ARRAY_SIZE(no_counterpart); i++) {
+        if (!strcmp(name, no_counterpart[i].name)) {
             guest_note(g, v->line, "'%s' is not carried: %s", name,
-                       words[i].advice);
+                       no_counterpart[i].advice);
             return;
         }
     }

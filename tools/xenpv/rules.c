@@ -1,6 +1,9 @@
 /*
  * What in a guest's files keeps it from booting here
  *
+ * disk.c calls this, in the child without rights. The files are a stranger's: what
+ * is read of each, and what it unpacks to, is bounded by the numbers below.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -10,15 +13,12 @@
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "menu.h"
 
-/* The files that are read: text, kernels, initrds; and an initrd unpacked */
-#define TEXT_MAX        (1024 * 1024)
+/* The files that are read: kernels, initrds; and an initrd unpacked */
 #define KERNEL_MAX      (128 * 1024 * 1024)
 #define INITRD_FILE_MAX (256 * 1024 * 1024)
 #define INITRD_MAX      (512 * 1024 * 1024ULL)
 /* initrds of an entry that are read */
 #define MAX_INITRDS     8
-/* Words of a line; the rest of it is not looked at */
-#define MAX_WORDS       512
 #define LZ4_LEGACY_MAGIC    0x184c2102
 #define CPIO_HEADER     110     /* "newc": a magic and 13 fields of 8 digits */
 
@@ -176,51 +176,7 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
     return found;
 }
 
-/* --- Lines and words ----------------------------------------------------- */
-
-void rules_each_line(GuestFiles *f, const char *path, char *text,
-                     RulesLineFn *fn, void *opaque)
-{
-    static const char blanks[] = " \t\r\f\v";
-    char *words[MAX_WORDS + 1];
-
-    for (int line = 1; *text; line++) {
-        char *p = text, *eol = text + strcspn(text, "\n");
-        unsigned n = 0;
-
-        text = *eol ? eol + 1 : eol;
-        *eol = 0;
-        while (*(p += strspn(p, blanks)) && n < MAX_WORDS) {
-            words[n++] = p;
-            p += strcspn(p, blanks);
-            if (*p) {
-                *p++ = 0;
-            }
-        }
-        words[n] = NULL;
-        if (n && words[0][0] != '#' &&
-            !fn(f, path, line, words, n, opaque)) {
-            break;
-        }
-    }
-}
-
-static void too_large(GuestFiles *f, const char *path, size_t max)
-{
-    finding(f, path, 0, "it is larger than %zu MiB, and so is not looked into",
-            max >> 20);
-}
-
-char *rules_read_text(GuestFiles *f, const char *path)
-{
-    size_t len;
-    char *text = f->read(f, path, TEXT_MAX, &len);
-
-    if (!text && len) {
-        too_large(f, path, TEXT_MAX);
-    }
-    return text;
-}
+/* --- Names of disks -------------------------------------------------------- */
 
 /* A disk of another machine's: the beginning of its name, or NULL */
 static const char *foreign_disk(const char *dev)
@@ -337,7 +293,7 @@ static char *read_boot_file(GuestFiles *f, const Menu *m, const char *what,
         data = f->read(f, other, max, len);
     }
     if (!data && *len) {
-        too_large(f, path, max);
+        guest_files_too_large(f, path, max);
     } else if (!data) {
         g_autofree char *name = entry_name(m);
 
@@ -455,12 +411,12 @@ static bool front_end_built_in(GuestFiles *f, const char *kernel)
         return false;
     }
     path = g_strdup_printf("/boot/config%s", version);
-    config = rules_read_text(f, path);
+    config = guest_files_read_text(f, path);
     if (config && strstr(config, "CONFIG_XEN_BLKDEV_FRONTEND=y")) {
         return true;
     }
     path2 = g_strdup_printf("/lib/modules/%s/modules.builtin", version + 1);
-    builtin = rules_read_text(f, path2);
+    builtin = guest_files_read_text(f, path2);
     return builtin && strstr(builtin, "xen-blkfront.ko");
 }
 
@@ -590,11 +546,11 @@ static void check_gettys(GuestFiles *f, const Menu *m, bool console_hvc)
     if (xen) {
         return;
     }
-    inittab = rules_read_text(f, "/etc/inittab");
+    inittab = guest_files_read_text(f, "/etc/inittab");
     if (!inittab) {
         return;
     }
-    rules_each_line(f, "/etc/inittab", inittab, inittab_line, &g);
+    guest_files_each_line(f, "/etc/inittab", inittab, inittab_line, &g);
     if (g.any && !g.xen) {
         finding(f, "/etc/inittab", g.line, "there is no login on hvc0 (or xvc0 "
                 "with Xen's own kernels of 2.6.18 to 2.6.27), only on %s: "
@@ -633,9 +589,9 @@ void rules_check(GuestFiles *f, bool has_root)
         check_other_entries(f, m);
     }
     if (has_root) {
-        fstab = rules_read_text(f, "/etc/fstab");
+        fstab = guest_files_read_text(f, "/etc/fstab");
         if (fstab) {
-            rules_each_line(f, "/etc/fstab", fstab, fstab_line, &names);
+            guest_files_each_line(f, "/etc/fstab", fstab, fstab_line, &names);
         }
         check_gettys(f, m, hvc);
     }

@@ -1,6 +1,8 @@
 /*
  * What the tools tell
  *
+ * For xenner and xenpv-convert.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -1,6 +1,9 @@
 /*
  * xenpv-convert: from Xen's ways to describe a guest to QEMU's and libvirt's
  *
+ * The program: its options, and who does what they say. It runs nothing of what it
+ * reads; with --check it opens the guest's disks, and check.c has them looked into.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -7,6 +7,8 @@
  * instead. A word that is in none of the documents gets a note, too: Xen's
  * tools passed many over without one.
  *
+ * parse-xl.c calls this, item by item.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -12,13 +12,6 @@
 /* What the settings mean, all of them: @s->g is then checked, and complete */
 bool xl_parse_settings(XlSettings *s, Error **errp);
 
-/*
- * The string of the setting @name; NULL with @errp set if it is none, or is of
- * more than one line
- */
-const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
-                           Error **errp);
-
 /* One item each of the lists of that name. False with @errp set. */
 bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp);
 bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp);

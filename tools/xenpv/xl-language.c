@@ -1,6 +1,9 @@
 /*
  * The language of xl's and xm's configuration files
  *
+ * parse-xl.c reads a file by this, parse-listing.c puts settings together by it. It
+ * runs nothing, and what variables may make of a small file is bounded.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -737,4 +740,39 @@ void xl_settings_clear(XlSettings *s)
 {
     g_hash_table_unref(s->vars);
     g_ptr_array_unref(s->order);
+}
+
+/* --- What a setting must be ----------------------------------------------- */
+
+bool xl_want(Guest *g, const char *name, const XlValue *v, XlType type,
+             Error **errp)
+{
+    static const char *const kinds[] = {
+        "nothing", "a number", "a string", "a list", "",
+    };
+
+    if (v->type == XL_UNKNOWN) {
+        guest_error(g, v->line, errp, "%s: '%s' is Python that would have to "
+                    "be run: write down what comes out of it", name, v->string);
+        return false;
+    }
+    if (v->type != type) {
+        guest_error(g, v->line, errp, "%s: %s is needed here, not %s", name,
+                    kinds[type], kinds[v->type]);
+        return false;
+    }
+    return true;
+}
+
+const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
+                           Error **errp)
+{
+    if (!xl_want(g, name, v, XL_STRING, errp)) {
+        return NULL;
+    }
+    if (strpbrk(v->string, "\n\r")) {
+        guest_error(g, v->line, errp, "%s: it has a newline in it", name);
+        return NULL;
+    }
+    return v->string;
 }

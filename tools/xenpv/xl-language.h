@@ -57,4 +57,14 @@ void xl_settings_append(XlSettings *s, const char *name, int line,
                         const char *text);
 void xl_settings_clear(XlSettings *s);
 
+/* Is the setting @name of this type? False with @errp set if it is not */
+bool xl_want(Guest *g, const char *name, const XlValue *v, XlType type,
+             Error **errp);
+/*
+ * The string of the setting @name; NULL with @errp set if it is none, or is of
+ * more than one line
+ */
+const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
+                           Error **errp);
+
 #endif
