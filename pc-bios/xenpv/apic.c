@@ -1,7 +1,7 @@
 /*
  * The local APIC: ends of interrupts, vectors for other vCPUs, the timer
  *
- * init.c starts it on each vCPU; vcpu.c, traps.c and time.c use it from there. It is
+ * init.c starts it on each vCPU; requests.c, traps.c and time.c use it from there. It is
  * the monitor's own, and no guest has access to it. Its registers are MSRs where the
  * machine gives an x2APIC, and else a page of the vCPU's area.
  *

@@ -1,7 +1,7 @@
 /*
  * The tables in use: what CR3 holds, now or when the vCPU runs
  *
- * mmu.c, privileged.c and vcpu.c set a vCPU's base table, on the vCPU itself or,
+ * mmu.c, privileged.c and vcpu_start.c set a vCPU's base table, on the vCPU itself or,
  * before it is up, on another one. The new table is referenced before it is used
  * and the old one released after CR3 holds the new one, so that what a CPU walks is
  * a table at any time.

@@ -2,7 +2,7 @@
  * The hypercalls by which the guest names its handlers: of traps, events, failures
  * and system calls
  *
- * dispatch.S calls them on the vCPU that the handlers are for; traps.c and entry-*.S
+ * dispatch.S calls them on the vCPU that the handlers are for; bounce.c and entry-*.S
  * then read them there. An address that is not the guest's is found out when a
  * handler starts: as the guest's fault, and with its rights.
  *

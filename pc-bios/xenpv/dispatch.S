@@ -11,8 +11,9 @@
  * segments.c and segments-64.c set_gdt, update_descriptor, stack_switch,
  * set_segment_base and fpu_taskswitch; debug.c set_debugreg and get_debugreg;
  * events.c event_channel_op; grants.c grant_table_op; time.c set_timer_op and
- * sched_op; vcpu.c vcpu_op; port_io.c physdev_op; entry-*.S iret; hypercalls.c
- * multicall, xen_version, console_io and vm_assist.
+ * sched_op; vcpu.c vcpu_op; port_io.c physdev_op; entry-*.S iret; table_writes.c
+ * vm_assist; hypercalls.c multicall, xen_version and console_io. What has none is
+ * refused.c's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

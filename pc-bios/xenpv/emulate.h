@@ -59,11 +59,6 @@ static inline unsigned modrm_rm(struct insn *in)
     return (in->modrm & 7) | (in->rex & 1 ? 8 : 0);
 }
 
-static inline void set_reg32(struct regs *regs, unsigned nr, u32 val)
-{
-    *reg_ptr(regs, nr) = val;
-}
-
 /* decode.c */
 bool decode_prefixes(struct insn *in, struct regs *regs);
 static inline void instruction_done(struct vcpu *v, struct regs *regs, ulong ip)

@@ -2,10 +2,9 @@
  * One entry of a page table: what it may be, where it is, and writing it
  *
  * mmu.c calls this for all that its fast paths do not settle, table_writes.c to find
- * an entry. Level 1 is written without a lock, by whole
- * entries. Above it tables_lock is held from the check to the write, and the tables
- * below are referenced first, so that no CPU ever walks through a frame that is not a
- * table.
+ * an entry. Level 1 is written without a lock, by whole entries. Above it tables_lock
+ * is held from the check to the write, and the tables below are referenced first, so
+ * that no CPU ever walks through a frame that is not a table.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

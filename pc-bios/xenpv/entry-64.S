@@ -241,7 +241,7 @@ trap_in_monitor:
 
     /*
      * Traps that the guest kernel gets as they are, without C: the frame for it
-     * is written as bounce() in traps.c does. A trap that needs more goes to
+     * is written as bounce() in bounce.c does. A trap that needs more goes to
      * trap_entry with all registers as they were (fast_is_unusual). On the stack: 3
      * registers, the error code and the vector, and the CPU's frame. rdx = the
      * vCPU's area.

@@ -8,6 +8,10 @@
  * machine first says that it is free and then clears its pending bit; here the
  * bit is set first, and then taken back if the port is free.
  *
+ * dispatch.S calls this for event_channel_op, traps.c for the machine's vector, others
+ * to raise a VIRQ; on any vCPU. Whatever the guest writes to shared memory meanwhile,
+ * ports stay below XENPV_NR_PORTS, and frames are RAM.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -53,6 +57,8 @@ static __always_inline void mark_upcall(struct vcpu *v)
     }
     mark_upcall_on_other(v);
 }
+
+u32 nr_polling;
 
 /* All vCPUs that wait in SCHEDOP_poll: each looks for its own ports then */
 static noinline void wake_pollers(void)

@@ -6,6 +6,8 @@
  * and grants to itself it cannot map, so page tables have no part in this, but for those
  * that map the table's own frames.
  *
+ * dispatch.S calls it on the vCPU that asks.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -1,107 +1,17 @@
 /*
- * What is refused, and the hypercalls that belong nowhere else
+ * The hypercalls that belong nowhere else: multicall, xen_version, console_io
  *
- * dispatch.S knows which handler a number has, and calls refused_hypercall() where
- * it has none. The handlers of other files come to refuse() with operations that
- * they do not know.
+ * dispatch.S calls them. What multicall finds in the guest's list it reads once, an
+ * element at a time, and has dispatch.S call the handler as for the guest itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "frame.h"
+#include "monitor.h"
 #include "hw/xen/interface/version.h"
 #include "hw/xen/interface/features.h"
 
 #define CONSOLEIO_write     0
-
-/*
- * What a domain without devices and without rights over others does not get, and
- * Xen's errno for that. The argument is not looked at: it would change nothing for
- * the guest. tests/guest/refused makes each of these calls, and has to expect what
- * is changed here.
- */
-static const struct {
-    u8 nr, first, last, error;      /* sub-operations, but of those with none */
-} refused[] = {
-    { __HYPERVISOR_platform_op, 0, 255, EPERM },
-    { __HYPERVISOR_sysctl, 0, 255, EPERM },
-    { __HYPERVISOR_domctl, 0, 255, EPERM },
-    { __HYPERVISOR_kexec_op, 0, 255, EPERM },
-    { __HYPERVISOR_hypfs_op, 0, 255, EPERM },
-    { __HYPERVISOR_arch_0, 0, 255, EPERM },     /* mca */
-    { __HYPERVISOR_dm_op, 0, 0, EINVAL },       /* of domain 0, of itself, ... */
-    { __HYPERVISOR_dm_op, 1, 1, EPERM },
-    { __HYPERVISOR_dm_op, 0, 255, ESRCH },
-    { __HYPERVISOR_xenoprof_op, 0, 0, ENODEV }, /* init, on a CPU not known to it */
-    { __HYPERVISOR_xenoprof_op, 14, 14, EBUSY },        /* get_buffer */
-    { __HYPERVISOR_xenoprof_op, 1, 17, EPERM },
-    { __HYPERVISOR_xenoprof_op, 0, 255, EINVAL },
-    { __HYPERVISOR_xenpmu_op, 0, 255, EOPNOTSUPP },
-    { __HYPERVISOR_hvm_op, 0, 1, EINVAL },      /* set_param, get_param */
-    { __HYPERVISOR_hvm_op, 5, 5, EINVAL },      /* flush_tlbs */
-    { __HYPERVISOR_hvm_op, 9, 9, EINVAL },      /* pagetable_dying */
-    { __HYPERVISOR_hvm_op, 15, 15, EINVAL },    /* get_mem_type */
-    { __HYPERVISOR_hvm_op, 23, 23, EINVAL },    /* set_evtchn_upcall_vector */
-    { __HYPERVISOR_hvm_op, 25, 25, EOPNOTSUPP },        /* altp2m */
-    { __HYPERVISOR_event_channel_op, 14, 14, EBUSY },   /* reset_cont */
-    { __HYPERVISOR_sched_op, 4, 4, EPERM },     /* remote_shutdown */
-    { __HYPERVISOR_sched_op, 7, 7, EPERM },     /* pin_override */
-    { __HYPERVISOR_vcpu_op, 12, 12, EINVAL },   /* get_physid */
-    { __HYPERVISOR_xen_version, 10, 10, EPERM },        /* build_id */
-    { __HYPERVISOR_mmuext_op, 12, 12, EACCES }, /* FLUSH_CACHE */
-    { __HYPERVISOR_mmuext_op, 18, 18, EINVAL }, /* FLUSH_CACHE_GLOBAL */
-    { __HYPERVISOR_mmuext_op, 19, 20, EOPNOTSUPP },     /* MARK, UNMARK_SUPER */
-    { __HYPERVISOR_memory_op, 7, 7, EACCES },   /* add_to_physmap */
-    { __HYPERVISOR_memory_op, 10, 10, EPERM },  /* machine_memory_map */
-    { __HYPERVISOR_memory_op, 11, 11, EPERM },  /* exchange */
-    { __HYPERVISOR_memory_op, 13, 13, EPERM },  /* set_memory_map */
-    { __HYPERVISOR_memory_op, 15, 15, EACCES }, /* remove_from_physmap */
-    { __HYPERVISOR_memory_op, 16, 17, EINVAL }, /* set_ and get_pod_target */
-    { __HYPERVISOR_memory_op, 21, 21, EPERM },  /* access_op */
-    { __HYPERVISOR_memory_op, 23, 23, EACCES }, /* add_to_physmap_batch */
-    { __HYPERVISOR_memory_op, 24, 24, EPERM },  /* claim_pages */
-    /* machphys_compat_mfn_list, get_vnumainfo */
-    { __HYPERVISOR_memory_op, 25, 26, EOPNOTSUPP },
-    { __HYPERVISOR_memory_op, 28, 28, EPERM },  /* acquire_resource */
-    { __HYPERVISOR_physdev_op, 5, 5, EINVAL },  /* irq_status_query */
-    /* apic_read, apic_write, alloc_irq_vector */
-    { __HYPERVISOR_physdev_op, 8, 10, EPERM },
-    { __HYPERVISOR_physdev_op, 12, 12, EINVAL },        /* eoi */
-    /* map_pirq, unmap_pirq, manage_pci_add, manage_pci_remove */
-    { __HYPERVISOR_physdev_op, 13, 16, EPERM },
-    { __HYPERVISOR_physdev_op, 19, 19, ENODEV },        /* restore_msi */
-    /* manage_pci_add_ext, setup_gsi */
-    { __HYPERVISOR_physdev_op, 20, 21, EPERM },
-    { __HYPERVISOR_physdev_op, 23, 23, ENOSPC },        /* get_free_pirq */
-    /* pci_mmcfg_reserved, pci_device_add, pci_device_remove */
-    { __HYPERVISOR_physdev_op, 24, 26, EPERM },
-    { __HYPERVISOR_physdev_op, 27, 27, ENODEV },        /* restore_msi_ext */
-    /* dbgp_op, prepare_msix, release_msix */
-    { __HYPERVISOR_physdev_op, 29, 31, EPERM },
-};
-
-long refuse(unsigned nr, u32 op)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
-        if (refused[i].nr == nr && (refused[i].last == 255 ||
-                                    (op >= refused[i].first &&
-                                     op <= refused[i].last))) {
-            return -(long)refused[i].error;
-        }
-    }
-    return -ENOSYS;
-}
-
-/* For dispatch.S, when none of its numbers was the right one */
-BY_REGISTER long refused_hypercall(ulong nr, ulong op)
-{
-    long ret = nr < 256 ? refuse(nr, op) : -ENOSYS;
-
-    if (ret == -ENOSYS && (boot_info->flags & XENPV_BOOT_TRACE)) {
-        printk("unknown hypercall %lu\n", nr);
-    }
-    return ret;
-}
 
 static long put_string(ulong to, const char *s, ulong size)
 {
@@ -196,17 +106,6 @@ HYPERCALL(do_console_io)
     return -EPERM;          /* whatever it is */
 }
 
-/* An iret that ends an NMI: one that came meanwhile is due */
-void end_nmi(void)
-{
-    struct vcpu *v = current_vcpu();
-
-    v->in_nmi = false;
-    if (v->requests & REQUEST_NMI) {
-        kick_vcpu(v);
-    }
-}
-
 HYPERCALL(do_multicall)
 {
     struct multicall_entry *call = (void *)a1;
@@ -249,40 +148,4 @@ HYPERCALL(do_multicall)
     return 0;
 fault:
     return -EFAULT;
-}
-
-ulong vm_assists;
-
-/* Always so here; of 32-bit guests there is none */
-#define M2P_STRICT  (WORD == 8 ? 1UL << VMASST_TYPE_m2p_strict : 0)
-
-HYPERCALL(do_vm_assist)
-{
-    const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
-                        1UL << VMASST_TYPE_4gb_segments_notify |
-                        1UL << VMASST_TYPE_writable_pagetables |
-                        1UL << VMASST_TYPE_pae_extended_cr3 |
-                        1UL << VMASST_TYPE_runstate_update_flag |
-                        M2P_STRICT;
-    u32 type = a2;
-
-    if (type >= 8 * sizeof(ulong) || !(valid & 1UL << type)) {
-        return -EINVAL;
-    }
-    switch ((u32)a1) {
-    case VMASST_CMD_enable:
-        __atomic_fetch_or(&vm_assists, 1UL << type, __ATOMIC_SEQ_CST);
-        break;
-    case VMASST_CMD_disable:
-        __atomic_fetch_and(&vm_assists, ~(1UL << type), __ATOMIC_SEQ_CST);
-        if (type == VMASST_TYPE_writable_pagetables) {
-            spin_lock(&tables_lock);
-            forget_openings(NO_FRAME);
-            spin_unlock(&tables_lock);
-        }
-        break;
-    default:
-        return -ENOSYS;
-    }
-    return 0;
 }

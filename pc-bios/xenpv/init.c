@@ -11,16 +11,6 @@
 
 #include "msr.h"
 
-struct vcpu *vcpus[XENPV_MAX_VCPUS];
-
-/* Of vCPUs beyond shared_info's, until the guest has placed its own */
-static struct vcpu_info no_vcpu_info;
-
-struct vcpu_info *first_vcpu_info(u32 id)
-{
-    return id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id] : &no_vcpu_info;
-}
-
 /* Make vCPU id's area and struct vcpu; its mapping exists already */
 static void vcpu_create(u32 id)
 {

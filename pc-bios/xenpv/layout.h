@@ -75,7 +75,7 @@
 /*
  * The 64-bit guest kernel runs in ring 1: for paging that is supervisor
  * mode, so kernel and user pages need no rewriting of page-table entries.
- * The guest sees Xen's selectors in its frames (see traps.c).
+ * The guest sees Xen's selectors in its frames (see bounce.c).
  */
 #define RING1_CS            0xe019
 #define RING1_SS            0xe069

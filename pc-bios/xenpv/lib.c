@@ -1,6 +1,9 @@
 /*
  * What a C program has from its library, the log, and the ways to die
  *
+ * All files call this, and it calls none of them. Copies to and from the guest are
+ * at the guest kernel's rights, and may fault: then they say so.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -109,10 +112,13 @@ static void put_number(ulong val, unsigned base, int width)
 /* See monitor.h for what it knows */
 void printk(const char *fmt, ...)
 {
-    static struct spinlock log_lock;
+    static bool busy;
     va_list ap;
 
-    spin_lock(&log_lock);
+    /* No spinlock, below which this is: who is here now waits for nobody */
+    while (__atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE)) {
+        asm volatile("pause");
+    }
     va_start(ap, fmt);
     for (; *fmt; fmt++) {
         bool is_long = fmt[0] == '%' && fmt[1] == 'l';
@@ -134,7 +140,7 @@ void printk(const char *fmt, ...)
         }
     }
     va_end(ap);
-    spin_unlock(&log_lock);
+    __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
 }
 
 static void print_regs(const struct regs *regs)
@@ -205,7 +211,7 @@ void monitor_crash(const struct regs *regs, const char *why)
 long machine_call(u32 op, u32 cmd, void *data, u32 size)
 {
     /* Before there is a vCPU, its stack is not in an area */
-    u32 id = vcpus[0] ? current_vcpu()->id : 0;
+    u32 id = area_base() >= VCPU_VIRT ? current_vcpu()->id : 0;
     volatile struct xenpv_mailbox *box =
         (volatile struct xenpv_mailbox *)(CORE_VIRT + XENPV_CORE_MAILBOX) + id;
 

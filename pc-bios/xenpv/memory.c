@@ -5,7 +5,7 @@
  * with tables_lock held, and only if nothing uses it. Frame numbers are
  * guest-physical ones, and no device asks for frames in a row or below some address:
  * so extents are of one frame, order 0, and none is exchanged. What is for domains of
- * other kinds is in the table of hypercalls.c.
+ * other kinds is in the table of refused.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

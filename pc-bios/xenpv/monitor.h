@@ -110,7 +110,7 @@ struct vcpu {
     bool ready;                 /* its CPU has started */
     bool initialised, up;       /* VCPUOP_initialise, VCPUOP_up */
     /*
-     * What other vCPUs ask of this one, see vcpu.c. A vCPU that is idle does
+     * What other vCPUs ask of this one, see requests.c. A vCPU that is idle does
      * it when it wakes up, and is not interrupted for it.
      */
     bool idle;
@@ -205,6 +205,12 @@ static inline bool in_kernel(const struct vcpu *v, const struct regs *regs)
     return WORD == 8 ? v->mode & V_MODE_KERNEL
                      : ((regs->cs | regs->ss) & 3) == 1;
 }
+
+/*
+ * volatile, here and in all files, is for what another CPU, the machine or the guest
+ * may be writing or reading just then, and for registers of devices: each access that
+ * is written down is made, once, and whole.
+ */
 
 /* At CORE_VIRT, as an address that instructions are relative to */
 extern char image_start[];
@@ -319,7 +325,7 @@ ulong find_fixup(ulong ip);
 struct spinlock {
     u32 held;
 };
-void spin_wait(void);           /* for another vCPU, once: vcpu.c */
+void spin_wait(void);           /* for another vCPU, once: requests.c */
 
 static inline void spin_lock(struct spinlock *l)
 {
@@ -376,13 +382,11 @@ void start_monitor(void) __attribute__((noreturn));
 void start_secondary(void) __attribute__((noreturn));
 void run_first(void) __attribute__((noreturn));
 void run_first_on(ulong stack) __attribute__((noreturn));   /* entry-*.S */
-extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
-
-/* Where a vCPU's vcpu_info is as long as the guest has not placed it */
-struct vcpu_info *first_vcpu_info(u32 id);
 
 /* traps.c */
 void do_trap(struct regs *regs);
+
+/* bounce.c */
 void deliver_events(struct regs *regs);
 /* An instruction that was emulated ends in a debug exception, for dr6 */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
@@ -428,6 +432,7 @@ u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
 bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
 
 /* table_writes.c */
+extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 bool allow_table_write(struct vcpu *v, ulong addr);
 
 /* segments.c and segments-*.c */
@@ -455,26 +460,35 @@ void take_incoming(struct vcpu *v);
 bool poll_incoming(struct vcpu *v, u64 until);
 void raise_virq(struct vcpu *v, u32 virq);
 void forget_events(void);
+extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
-/* vcpu.c */
+/* requests.c */
+extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 /* struct vcpu's .requests */
 #define REQUEST_NMI         1
 #define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
 #define REQUEST_MOVED       4       /* vcpu_info_moved() is to be called */
 void request(struct vcpu *v, u32 bits);
-void set_period(struct vcpu *v, u64 ns);
-void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
+void answer_flush(struct vcpu *v);  /* if there is one to answer */
 void flush_others(u64 mask, ulong what);
 void flush_idle(void);
 void wake_up(struct vcpu *v);
 void kick_vcpu(struct vcpu *v);
-void do_requests(struct vcpu *v);
 bool take_nmi(struct vcpu *v);
 void request_nmi(struct vcpu *v);   /* to be taken later */
-void idle(struct vcpu *v);
+void end_nmi(void);                 /* by an iret */
+void ask_again(struct vcpu *v);
 /* Between the parts of a long hypercall; there is no lock held */
 void let_interrupts_in(void);
 #define PART_OF_BATCH   256         /* elements that are done before that */
+
+/* vcpu.c */
+/* Where a vCPU's vcpu_info is as long as the guest has not placed it */
+struct vcpu_info *first_vcpu_info(u32 id);
+void set_period(struct vcpu *v, u64 ns);
+void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
+void do_requests(struct vcpu *v);
+void idle(struct vcpu *v);
 void update_runstate(struct vcpu *v, int state);
 void wait_until_up(struct vcpu *v);
 
@@ -501,7 +515,6 @@ void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
 void set_periodic_timer(struct vcpu *v, u64 ns);
 void forget_watchdogs(void);
-extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
 
 /* count.c, for entry-*.S and dispatch.S; the last three for whoever is counting */
 void count_trap(struct regs *regs);
@@ -521,7 +534,7 @@ long suspend(ulong start_info_mfn);
 /* dispatch.S: the hypercall of a number, one whose handler returns */
 long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 
-/* hypercalls.c */
+/* refused.c */
 #ifdef __x86_64__
 #define BY_REGISTER
 #else
@@ -529,8 +542,6 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 #endif
 BY_REGISTER long refused_hypercall(ulong nr, ulong op);
 long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
-void end_nmi(void);                 /* by an iret */
-extern ulong vm_assists;            /* bits VMASST_TYPE_* */
 
 /*
  * A handler, which dispatch.S says the file of. Declared here are those that C

@@ -7,6 +7,14 @@
  * what the monitor adds is its own mappings in every top-level table, and the
  * rules of Xen's direct paging that a guest can observe.
  *
+ * Some of these files call each other in a circle, and that is in what they do: a
+ * table is referenced by the entries above it and references those below (frames.c,
+ * entries.c); a frame that becomes a table may have a mapping that lets the kernel
+ * write to it, or have been given back when it ceases to be one (table_writes.c,
+ * memory.c); and each of these changes is told to vCPUs whose answer depends on what
+ * their base tables are now (requests.c, base_tables.c). tables_lock is held through
+ * all of it.
+ *
  * A function that one width has not got is declared here for both, so that it is
  * called under "if (WORD == 8)" or 4: the compiler drops the other width's call.
  *

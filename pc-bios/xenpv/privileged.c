@@ -206,8 +206,8 @@ static void emulate_rdtsc(struct regs *regs)
 {
     u64 tsc = rdtsc();
 
-    set_reg32(regs, 0, tsc);
-    set_reg32(regs, 2, tsc >> 32);
+    regs->ax = (u32)tsc;
+    regs->dx = tsc >> 32;
 }
 
 bool emulate_privileged(struct vcpu *v, struct regs *regs)
@@ -238,7 +238,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
             return false;       /* invlpg, too: a PV kernel has a hypercall */
         }
         emulate_rdtsc(regs);    /* rdtscp */
-        set_reg32(regs, 1, v->tsc_aux);
+        regs->cx = v->tsc_aux;
         break;
     case 0x06:              /* clts */
         do_fpu_taskswitch(0, 0, 0, 0, 0);
@@ -285,8 +285,8 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
         if (!read_msr(v, regs->cx, &msr)) {
             return false;
         }
-        set_reg32(regs, 0, msr);
-        set_reg32(regs, 2, msr >> 32);
+        regs->ax = (u32)msr;
+        regs->dx = msr >> 32;
         break;
     case 0xa2:
         emulate_cpuid(v, regs);

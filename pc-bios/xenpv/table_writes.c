@@ -26,6 +26,8 @@
 
 #include "frame.h"
 
+ulong vm_assists;
+
 /*
  * A page that maps a level-1 table: where its entry is, in another one. A record
  * may be out of date, because the kernel changes entries: what is found there
@@ -179,4 +181,38 @@ bool allow_table_write(struct vcpu *v, ulong addr)
     opened = open_mapping(v, addr);
     spin_unlock(&tables_lock);
     return opened;
+}
+
+/* Always so here; of 32-bit guests there is none */
+#define M2P_STRICT  (WORD == 8 ? 1UL << VMASST_TYPE_m2p_strict : 0)
+
+HYPERCALL(do_vm_assist)
+{
+    const ulong valid = 1UL << VMASST_TYPE_4gb_segments |
+                        1UL << VMASST_TYPE_4gb_segments_notify |
+                        1UL << VMASST_TYPE_writable_pagetables |
+                        1UL << VMASST_TYPE_pae_extended_cr3 |
+                        1UL << VMASST_TYPE_runstate_update_flag |
+                        M2P_STRICT;
+    u32 type = a2;
+
+    if (type >= 8 * sizeof(ulong) || !(valid & 1UL << type)) {
+        return -EINVAL;
+    }
+    switch ((u32)a1) {
+    case VMASST_CMD_enable:
+        __atomic_fetch_or(&vm_assists, 1UL << type, __ATOMIC_SEQ_CST);
+        break;
+    case VMASST_CMD_disable:
+        __atomic_fetch_and(&vm_assists, ~(1UL << type), __ATOMIC_SEQ_CST);
+        if (type == VMASST_TYPE_writable_pagetables) {
+            spin_lock(&tables_lock);
+            forget_openings(NO_FRAME);
+            spin_unlock(&tables_lock);
+        }
+        break;
+    default:
+        return -ENOSYS;
+    }
+    return 0;
 }

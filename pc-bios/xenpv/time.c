@@ -5,6 +5,9 @@
  * kvmclock has the same layout; elsewhere the machine says once how the TSC
  * runs. Timers are the local APIC's, one shot at a time.
  *
+ * Called on the vCPU whose time it is: by traps.c for the timer's interrupt, by
+ * dispatch.S for set_timer_op and sched_op, by vcpu.c.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -307,8 +310,6 @@ static long block(struct vcpu *v)
     }
     return 0;
 }
-
-u32 nr_polling;
 
 static long poll(struct vcpu *v, ulong arg)
 {

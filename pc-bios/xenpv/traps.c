@@ -1,10 +1,12 @@
 /*
- * Exceptions, interrupts, and how the guest is told of them
+ * Exceptions and interrupts
  *
- * Every exception of the guest comes to do_trap. What the monitor does not
- * handle itself it bounces: it builds the frame that hardware would build on
- * the guest kernel's stack, with Xen's additions, and lets the guest continue
- * in the handler that it registered.
+ * entry-*.S calls do_trap() for what comes while the guest runs, and
+ * do_monitor_trap() for what comes in ring 0. What the monitor does not handle
+ * itself it bounces to the guest: see bounce.c.
+ *
+ * Both run on the vCPU's own stack with interrupts off. Registers are the guest's, so
+ * nothing is taken from them that is not checked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,133 +19,6 @@
 #define PF_USER         0x04
 #define PF_RSVD         0x08
 #define PF_INSN         0x10
-
-/* Frames on the guest kernel's stack */
-
-/* What is on the stack besides the state to return to */
-enum frame {
-    FRAME_PLAIN,
-    FRAME_ERROR,        /* the error code */
-    FRAME_FAILSAFE,     /* the data segments */
-};
-
-/* IF, which is set whenever a guest runs, shows the guest its upcall mask */
-static inline ulong frame_flags(ulong flags, bool mask)
-{
-    return mask ? flags & ~(ulong)EFL_IF : flags;
-}
-
-/*
- * Make the guest continue at ip (and cs, which only 32-bit guests have a say
- * in) with a frame for the state in regs.
- */
-static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
-                                   u16 cs, bool masks, enum frame frame,
-                                   ulong error)
-{
-    volatile u8 *upcall_mask = &v->vcpu_info->evtchn_upcall_mask;
-    u8 mask = *upcall_mask;
-    bool kernel = in_kernel(v, regs);
-    ulong sp = kernel ? regs->sp : v->kernel_sp;
-
-    if (unlikely(!ip)) {
-        domain_crash(regs, "the guest has no handler for this");
-    }
-#define PUSH(val) \
-    do { \
-        sp -= sizeof(ulong); \
-        PUT_GUEST(sp, (ulong)(val), bad_stack); \
-    } while (0)
-    sp &= WORD == 8 ? ~15UL : ~0UL;
-    if (unlikely(!access_ok(sp - 128, 128))) {
-        goto bad_stack;
-    }
-    if (WORD == 8 || !kernel) {
-        PUSH(WORD == 8 && kernel ? KERNEL_FRAME_SS : (u16)regs->ss);
-        PUSH(regs->sp);
-    }
-    PUSH(frame_flags(regs->flags, mask));
-    PUSH((WORD == 8 && kernel ? KERNEL_FRAME_CS : (u16)regs->cs) |
-         (ulong)mask << (4 * WORD));
-    PUSH(regs->ip);
-    if (frame == FRAME_FAILSAFE) {
-        PUSH(SELECTOR("gs"));
-        PUSH(SELECTOR("fs"));
-        PUSH(guest_es(regs));
-        PUSH(guest_ds(regs));
-    } else if (frame == FRAME_ERROR) {
-        PUSH(error);
-    }
-#ifdef __x86_64__
-    PUSH(regs->r11);
-    PUSH(regs->cx);
-    regs->cs = RING1_CS;
-    regs->ss = RING1_SS;
-    v->mode = V_MODE_KERNEL;
-    regs->flags &= ~(ulong)(EFL_AC | EFL_VM);
-#else
-    regs->cs = cs;
-    regs->ss = kernel ? regs->ss : v->kernel_ss;
-    if (frame == FRAME_FAILSAFE) {
-        regs->ds = regs->es = 0;
-    }
-#endif
-    regs->flags &= ~(ulong)(EFL_RF | EFL_NT | EFL_TF);
-#undef PUSH
-    if (masks) {
-        *upcall_mask = 1;
-    }
-    regs->ip = ip;
-    regs->sp = sp;
-    return;
-bad_stack:
-    domain_crash(regs, "the guest kernel's stack cannot take a frame");
-}
-
-static void bounce_trap(struct vcpu *v, struct regs *regs, u8 vector)
-{
-    struct trap_info *ti = &v->traps[vector];
-
-    bounce(v, regs, ti->address, ti->cs, TI_GET_IF(ti), FRAME_PLAIN, 0);
-}
-
-static void bounce_trap_error(struct vcpu *v, struct regs *regs, u8 vector,
-                              u32 error)
-{
-    struct trap_info *ti = &v->traps[vector];
-
-    bounce(v, regs, ti->address, ti->cs, TI_GET_IF(ti), FRAME_ERROR, error);
-}
-
-static void bounce_callback(struct vcpu *v, struct regs *regs,
-                            const struct callback *cb)
-{
-    bounce(v, regs, cb->ip, cb->cs, cb->masks, FRAME_PLAIN, 0);
-}
-
-/* An event is pending and not masked: the upcall */
-void deliver_events(struct regs *regs)
-{
-    struct vcpu *v = current_vcpu();
-
-    if (likely(v->event.ip)) {
-        bounce(v, regs, v->event.ip, v->event.cs, true, FRAME_PLAIN, 0);
-    }
-}
-
-/* The CPU cannot load the state that the guest is to continue with */
-void do_bad_iret(struct regs *regs)
-{
-    struct vcpu *v = current_vcpu();
-
-    if (!v->failsafe.ip) {
-        domain_crash(regs, "bad guest state and no failsafe callback");
-    }
-    bounce(v, regs, v->failsafe.ip, v->failsafe.cs, v->failsafe.masks,
-           FRAME_FAILSAFE, 0);
-}
-
-/* Traps */
 
 /*
  * The CPU reads descriptors with the rights of ring 0, whoever runs, and a page of
@@ -220,13 +95,6 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
     bounce_trap_error(v, regs, X86_GP, error);
 }
 
-/* What is in DR6 stays there until the guest takes it out */
-void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6)
-{
-    v->debugreg[6] |= dr6;
-    bounce_trap(v, regs, X86_DB);
-}
-
 static void do_debug(struct vcpu *v, struct regs *regs)
 {
     ulong dr6;
@@ -280,6 +148,7 @@ void do_trap(struct regs *regs)
 {
     struct vcpu *v = current_vcpu();
     unsigned vector = regs->vector;
+    struct callback cb;
 
     if (likely(vector == X86_PF)) {
         do_page_fault(v, regs);
@@ -330,8 +199,9 @@ void do_trap(struct regs *regs)
             bounce_callback(v, regs, &v->sysenter);
         } else if (v->sysenter.ip) {
             /* A null selector: Xen takes that of #GP's handler */
-            bounce(v, regs, v->sysenter.ip, v->traps[X86_GP].cs,
-                   v->sysenter.masks, FRAME_PLAIN, 0);
+            cb = v->sysenter;
+            cb.cs = v->traps[X86_GP].cs;
+            bounce_callback(v, regs, &cb);
         } else {
             bounce_trap_error(v, regs, X86_GP, 0);
         }

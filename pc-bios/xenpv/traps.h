@@ -1,5 +1,5 @@
 /*
- * Exceptions by number, and what traps.c and the files about the IDT share
+ * Exceptions by number, and what traps.c, bounce.c and the files about the IDT share
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,6 +32,12 @@ static inline u16 fix_selector(u16 sel)
 {
     return sel & 3 ? sel : sel | 1;
 }
+
+/* bounce.c */
+void bounce_trap(struct vcpu *v, struct regs *regs, u8 vector);
+void bounce_trap_error(struct vcpu *v, struct regs *regs, u8 vector, u32 error);
+void bounce_callback(struct vcpu *v, struct regs *regs,
+                     const struct callback *cb);
 
 /*
  * callbacks.c. What a guest can name a handler of, as in public/callback.h, which

@@ -1,12 +1,10 @@
 /*
- * vCPUs: how they come and go, and what they ask of each other
+ * vCPUs: how they come and go, run, and wait; and VCPUOP_*
  *
  * A vCPU is a CPU of the machine, for good: one that is not up waits in
- * vcpu_offline(). What one asks of another it leaves in the other's struct
- * vcpu and, unless that is idle and will look anyway, sends XENPV_IPI_VECTOR.
- * The monitor runs with interrupts off, so a vCPU answers when it goes back to
- * the guest, when it is idle, or when it waits itself: for a lock, or for a
- * flush. So whoever holds a lock may wait for a flush.
+ * vcpu_offline(). traps.c, time.c and dispatch.S call this on the vCPU itself.
+ * time.c, events.c and this call each other: a timer raises an event, an event ends
+ * a vCPU's wait, and who waits wants to know the time.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,143 +13,18 @@
 
 static struct spinlock vcpus_lock;      /* VCPUOP_initialise, up and down */
 
-/* What vCPUs ask of each other */
+/* Of vCPUs beyond shared_info's, until the guest has placed its own */
+static struct vcpu_info no_vcpu_info;
 
-void kick_vcpu(struct vcpu *v)
+struct vcpu_info *first_vcpu_info(u32 id)
 {
-    apic_send(v->apic_id, XENPV_IPI_VECTOR);
-}
-
-void request(struct vcpu *v, u32 bits)
-{
-    __atomic_fetch_or(&v->requests, bits, __ATOMIC_SEQ_CST);
-    kick_vcpu(v);
-}
-
-/*
- * The number of requests is read first: what was asked up to then is in .flush
- * when that is read.
- */
-static void do_flush(struct vcpu *v)
-{
-    u32 asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
-    ulong what = __atomic_exchange_n(&v->flush, FLUSH_NONE, __ATOMIC_SEQ_CST);
-
-    if (what != FLUSH_NONE) {
-        flush_for_others(v, what);
-    }
-    __atomic_store_n(&v->flush_done, asked, __ATOMIC_SEQ_CST);
-}
-
-static inline bool flush_is_asked(struct vcpu *v)
-{
-    return __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST) != v->flush_done;
-}
-
-/* On the boot stack there is no vCPU yet, and nobody to wait for */
-void spin_wait(void)
-{
-    struct vcpu *v = current_vcpu();
-
-    asm volatile("pause");
-    if (flush_is_asked(v)) {
-        do_flush(v);
-    }
-}
-
-/* Returns the request's number */
-static u32 ask_flush(struct vcpu *v, ulong what)
-{
-    ulong old = __atomic_load_n(&v->flush, __ATOMIC_SEQ_CST), both;
-
-    do {
-        both = old == FLUSH_NONE || old == what ? what : FLUSH_ALL;
-    } while (!__atomic_compare_exchange_n(&v->flush, &old, both, false,
-                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-    return __atomic_add_fetch(&v->flush_asked, 1, __ATOMIC_SEQ_CST);
-}
-
-/*
- * Flush what (FLUSH_ALL or a page's address) from the TLBs of the vCPUs in
- * mask, but not of this one; returns when it is done. Idle vCPUs are left to
- * do it before they go on, or when a table goes: see flush_idle().
- */
-void flush_others(u64 mask, ulong what)
-{
-    struct vcpu *self = current_vcpu();
-    u32 nr = boot_info->nr_vcpus;
-    u32 asked[XENPV_MAX_VCPUS];
-
-    mask &= ~(1ULL << self->id);
-    if (nr < 64) {
-        mask &= (1ULL << nr) - 1;
-    }
-    for (u32 i = 0; i < nr; i++) {
-        if (mask >> i & 1) {
-            asked[i] = ask_flush(vcpus[i], what);
-            if (counting()) {
-                count_flush();
-            }
-            if (__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
-                mask &= ~(1ULL << i);
-            } else {
-                kick_vcpu(vcpus[i]);
-            }
-        }
-    }
-    for (u32 i = 0; i < nr; i++) {
-        if (mask >> i & 1) {
-            while ((int)(__atomic_load_n(&vcpus[i]->flush_done,
-                                         __ATOMIC_SEQ_CST) - asked[i]) < 0 &&
-                   !__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
-                spin_wait();
-            }
-        }
-    }
-}
-
-/*
- * A page table is going to be something else: who has been asked to flush, and was
- * idle, has done it when this returns. The CPU may still be walking its tables.
- */
-void flush_idle(void)
-{
-    struct vcpu *self = current_vcpu();
-
-    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
-        struct vcpu *v = vcpus[i];
-        u32 asked;
-
-        if (!v || v == self || likely(!flush_is_asked(v))) {
-            continue;
-        }
-        asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
-        kick_vcpu(v);
-        while ((int)(__atomic_load_n(&v->flush_done, __ATOMIC_SEQ_CST) -
-                     asked) < 0) {
-            spin_wait();
-        }
-    }
-}
-
-/*
- * An interrupt in halt(): its handler looks at the guest's memory, and so who
- * asks for a flush from now on has to wait for it.
- */
-void wake_up(struct vcpu *v)
-{
-    __atomic_store_n(&v->idle, false, __ATOMIC_SEQ_CST);
-    if (unlikely(flush_is_asked(v))) {
-        do_flush(v);
-    }
+    return id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id] : &no_vcpu_info;
 }
 
 /* XENPV_IPI_VECTOR has come, or the vCPU wakes up */
 void do_requests(struct vcpu *v)
 {
-    if (flush_is_asked(v)) {
-        do_flush(v);
-    }
+    answer_flush(v);
     if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_PERIODIC) {
         __atomic_fetch_and(&v->requests, ~REQUEST_PERIODIC, __ATOMIC_SEQ_CST);
         set_periodic_timer(v, read_u64(&v->new_periodic_ns));
@@ -160,18 +33,6 @@ void do_requests(struct vcpu *v)
         __atomic_fetch_and(&v->requests, ~REQUEST_MOVED, __ATOMIC_SEQ_CST);
         vcpu_info_moved(v);
     }
-}
-
-/* Is the vCPU, on its way back to the guest, to tell it of an NMI? */
-bool take_nmi(struct vcpu *v)
-{
-    return __atomic_fetch_and(&v->requests, ~REQUEST_NMI, __ATOMIC_SEQ_CST) &
-           REQUEST_NMI;
-}
-
-void request_nmi(struct vcpu *v)
-{
-    __atomic_fetch_or(&v->requests, REQUEST_NMI, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -192,29 +53,6 @@ static void adjust_poll(struct vcpu *v, u64 waited)
         v->poll_ns = FIRST_POLL(max);
     } else {
         v->poll_ns = v->poll_ns > max / 2 ? max : v->poll_ns * 2;
-    }
-}
-
-/*
- * An interrupt that was taken here may have been for what only the guest's way
- * through do_trap() does: then there is to be another. An NMI of a vCPU that is
- * not up waits until it is.
- */
-static void ask_again(struct vcpu *v)
-{
-    if (unlikely(v->requests & REQUEST_NMI) && !v->in_nmi && v->up) {
-        kick_vcpu(v);
-    }
-}
-
-void let_interrupts_in(void)
-{
-    struct vcpu *v = current_vcpu();
-
-    asm volatile("sti; nop; cli" : : : "memory");
-    ask_again(v);
-    if (unlikely(!v->up)) {
-        kick_vcpu(v);       /* it is to go down, but not in the middle of this */
     }
 }
 

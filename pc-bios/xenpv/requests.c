@@ -1,0 +1,192 @@
+/*
+ * What vCPUs ask of each other: flushes of their TLBs, NMIs, and more
+ *
+ * What one asks of another it leaves in the other's struct vcpu and, unless that is
+ * idle and will look anyway, sends XENPV_IPI_VECTOR. The monitor runs with interrupts
+ * off, so a vCPU answers when it goes back to the guest, when it is idle, or when it
+ * waits itself: for a lock, or for a flush. So whoever holds a lock may wait for a
+ * flush. The page tables' files call this for flushes and locks, and it calls them to
+ * answer a flush: a base table may have changed.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "monitor.h"
+
+struct vcpu *vcpus[XENPV_MAX_VCPUS];
+
+void kick_vcpu(struct vcpu *v)
+{
+    apic_send(v->apic_id, XENPV_IPI_VECTOR);
+}
+
+void request(struct vcpu *v, u32 bits)
+{
+    __atomic_fetch_or(&v->requests, bits, __ATOMIC_SEQ_CST);
+    kick_vcpu(v);
+}
+
+/*
+ * The number of requests is read first: what was asked up to then is in .flush
+ * when that is read.
+ */
+static void do_flush(struct vcpu *v)
+{
+    u32 asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
+    ulong what = __atomic_exchange_n(&v->flush, FLUSH_NONE, __ATOMIC_SEQ_CST);
+
+    if (what != FLUSH_NONE) {
+        flush_for_others(v, what);
+    }
+    __atomic_store_n(&v->flush_done, asked, __ATOMIC_SEQ_CST);
+}
+
+static inline bool flush_is_asked(struct vcpu *v)
+{
+    return __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST) != v->flush_done;
+}
+
+void answer_flush(struct vcpu *v)
+{
+    if (unlikely(flush_is_asked(v))) {
+        do_flush(v);
+    }
+}
+
+/* On the boot stack there is no vCPU yet, and nobody to wait for */
+void spin_wait(void)
+{
+    asm volatile("pause");
+    answer_flush(current_vcpu());
+}
+
+/* Returns the request's number */
+static u32 ask_flush(struct vcpu *v, ulong what)
+{
+    ulong old = __atomic_load_n(&v->flush, __ATOMIC_SEQ_CST), both;
+
+    do {
+        both = old == FLUSH_NONE || old == what ? what : FLUSH_ALL;
+    } while (!__atomic_compare_exchange_n(&v->flush, &old, both, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    return __atomic_add_fetch(&v->flush_asked, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Flush what (FLUSH_ALL or a page's address) from the TLBs of the vCPUs in
+ * mask, but not of this one; returns when it is done. Idle vCPUs are left to
+ * do it before they go on, or when a table goes: see flush_idle().
+ */
+void flush_others(u64 mask, ulong what)
+{
+    struct vcpu *self = current_vcpu();
+    u32 nr = boot_info->nr_vcpus;
+    u32 asked[XENPV_MAX_VCPUS];
+
+    mask &= ~(1ULL << self->id);
+    if (nr < 64) {
+        mask &= (1ULL << nr) - 1;
+    }
+    for (u32 i = 0; i < nr; i++) {
+        if (mask >> i & 1) {
+            asked[i] = ask_flush(vcpus[i], what);
+            if (counting()) {
+                count_flush();
+            }
+            if (__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
+                mask &= ~(1ULL << i);
+            } else {
+                kick_vcpu(vcpus[i]);
+            }
+        }
+    }
+    for (u32 i = 0; i < nr; i++) {
+        if (mask >> i & 1) {
+            while ((int)(__atomic_load_n(&vcpus[i]->flush_done,
+                                         __ATOMIC_SEQ_CST) - asked[i]) < 0 &&
+                   !__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
+                spin_wait();
+            }
+        }
+    }
+}
+
+/*
+ * A page table is going to be something else: who has been asked to flush, and was
+ * idle, has done it when this returns. The CPU may still be walking its tables.
+ */
+void flush_idle(void)
+{
+    struct vcpu *self = current_vcpu();
+
+    for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
+        struct vcpu *v = vcpus[i];
+        u32 asked;
+
+        if (!v || v == self || likely(!flush_is_asked(v))) {
+            continue;
+        }
+        asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
+        kick_vcpu(v);
+        while ((int)(__atomic_load_n(&v->flush_done, __ATOMIC_SEQ_CST) -
+                     asked) < 0) {
+            spin_wait();
+        }
+    }
+}
+
+/*
+ * An interrupt in halt(): its handler looks at the guest's memory, and so who
+ * asks for a flush from now on has to wait for it.
+ */
+void wake_up(struct vcpu *v)
+{
+    __atomic_store_n(&v->idle, false, __ATOMIC_SEQ_CST);
+    answer_flush(v);
+}
+
+/* Is the vCPU, on its way back to the guest, to tell it of an NMI? */
+bool take_nmi(struct vcpu *v)
+{
+    return __atomic_fetch_and(&v->requests, ~REQUEST_NMI, __ATOMIC_SEQ_CST) &
+           REQUEST_NMI;
+}
+
+void request_nmi(struct vcpu *v)
+{
+    __atomic_fetch_or(&v->requests, REQUEST_NMI, __ATOMIC_SEQ_CST);
+}
+
+/* An iret that ends an NMI: one that came meanwhile is due */
+void end_nmi(void)
+{
+    struct vcpu *v = current_vcpu();
+
+    v->in_nmi = false;
+    if (v->requests & REQUEST_NMI) {
+        kick_vcpu(v);
+    }
+}
+
+/*
+ * An interrupt that was taken here may have been for what only the guest's way
+ * through do_trap() does: then there is to be another. An NMI of a vCPU that is
+ * not up waits until it is.
+ */
+void ask_again(struct vcpu *v)
+{
+    if (unlikely(v->requests & REQUEST_NMI) && !v->in_nmi && v->up) {
+        kick_vcpu(v);
+    }
+}
+
+void let_interrupts_in(void)
+{
+    struct vcpu *v = current_vcpu();
+
+    asm volatile("sti; nop; cli" : : : "memory");
+    ask_again(v);
+    if (unlikely(!v->up)) {
+        kick_vcpu(v);       /* it is to go down, but not in the middle of this */
+    }
+}
