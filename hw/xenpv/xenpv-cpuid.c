@@ -6,6 +6,8 @@
  * emulated CPUID (ud2, "xen") from the table that is made here; a program's
  * own CPUID instruction sees the vCPU as it is.
  *
+ * xenpv-kvm.c calls this at each reset, before any vCPU runs.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

@@ -4,6 +4,9 @@
  * The devices of xenpv-platform.h, on which QEMU's Xen bus and its back ends
  * rest, then the bus, and the primary console.
  *
+ * The machine calls this, at its init and at each reset, and nothing of it is called by
+ * the devices: it alone knows them all. All of it runs with the BQL.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

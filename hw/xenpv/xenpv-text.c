@@ -1,6 +1,8 @@
 /*
  * Text of a stranger's, for people to read
  *
+ * Called by whoever prints what a file says of itself; xenpv-text.h says why.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

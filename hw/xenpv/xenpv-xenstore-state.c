@@ -14,6 +14,8 @@
  * their final 0) and blocks of bytes (their length, then they), in the order of
  * save_state().
  *
+ * Called by migration, with the BQL, while no vCPU runs.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 

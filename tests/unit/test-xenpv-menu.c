@@ -15,6 +15,7 @@
 
 #include "qemu/osdep.h"
 #include "../../tools/xenpv/menu.h"
+#include "../../tools/xenpv/rules.h"
 #include "xenpv-fake-files.h"
 
 static void fake_finding(GuestFiles *f, const char *path, int line,

@@ -12,6 +12,7 @@
 #include "qapi/error.h"
 #include "hw/xenpv/xenpv-domain-builder.h"
 #include "menu.h"
+#include "rules.h"
 
 /* The files that are read: kernels, initrds; and an initrd unpacked */
 #define KERNEL_MAX      (128 * 1024 * 1024)
