@@ -26,4 +26,30 @@
     .popsection
     .endm
 
+#ifdef __x86_64__
+    /* A C function, of the number in eax, which changes no register */
+    .macro CALL_FROM_ASM function
+    push %rax
+    push %rcx
+    push %rdx
+    push %rsi
+    push %rdi
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    mov %eax, %edi
+    call \function
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %rcx
+    pop %rax
+    .endm
+#endif
+
 #endif

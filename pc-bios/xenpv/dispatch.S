@@ -118,20 +118,7 @@ call_hypercall:
 
 counted_call:
 #ifdef __x86_64__
-    push %rax
-    push %rcx
-    push %rdx
-    push %rsi
-    push %rdi
-    push %r8
-    mov %rax, %rdi
-    call count_nested
-    pop %r8
-    pop %rdi
-    pop %rsi
-    pop %rdx
-    pop %rcx
-    pop %rax
+    CALL_FROM_ASM count_nested
 #else
     push %eax
     push %eax

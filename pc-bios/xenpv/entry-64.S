@@ -795,30 +795,6 @@ run_first_on:
 
     /* While something is counted: see count.h and count.c */
 
-    /* A C function, and what it may change */
-    .macro CALL_FROM_ASM function
-    push %rax
-    push %rcx
-    push %rdx
-    push %rsi
-    push %rdi
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    mov %eax, %edi
-    call \function
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rdi
-    pop %rsi
-    pop %rdx
-    pop %rcx
-    pop %rax
-    .endm
-
 counted_trap:
     call count_trap
     mov %rsp, %rdi
