@@ -140,6 +140,13 @@ extern const VMStateDescription vmstate_xenpv_blkif_request;
 void xenpv_blkif_drop_all_grants(XenBlockDataPlane *dp);
 
 /*
+ * At a reset, or when a domain goes on as one that was restored: what the guest has
+ * told of its memory holds no more, so wait until nothing is on its way to it. @opaque
+ * is the XenBlockDataPlane. In the main thread.
+ */
+void xenpv_block_reset(void *opaque);
+
+/*
  * Write the back end's node "params": the property, or the path of the file that
  * @blk is in, as QEMU was given it, or nothing. In the main thread.
  */

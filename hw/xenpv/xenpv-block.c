@@ -25,7 +25,7 @@
  *    last thing that is done in dp->ctx. That takes the ring down, in the main
  *    thread, and the dataplane is IDLE.
  *  - A front end that closes waits for that; QEMU does not. It does only where
- *    the disk or the guest is to go away: unplugging, reset and exit.
+ *    the disk or the guest is to go away: unplugging, reset, waking up and exit.
  *  - Nothing that runs in dp->ctx for the ring may poll: stop_bh() would be run
  *    within it. That is why the disk's size is here in .sectors.
  *
@@ -640,8 +640,7 @@ static void resize_bh(void *opaque)
                               xen_device_backend_get_state(dp->xendev));
 }
 
-/* The guest's memory will be another's, so nothing may be on its way to it */
-static void reset(void *opaque)
+void xenpv_block_reset(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
 
@@ -686,7 +685,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->stop_bh = aio_bh_new(dp->ctx, stop_bh, dp);
     dp->quiet_bh = qemu_bh_new(quiet_bh, dp);
     dp->resize_bh = qemu_bh_new(resize_bh, dp);
-    qemu_register_reset(reset, dp);
+    qemu_register_reset(xenpv_block_reset, dp);
     /* query-block tells what rerror and werror have stopped */
     blk_iostatus_enable(blk);
     dp->vm_change = xenpv_add_vm_change_state_handler(DEVICE(xendev),
@@ -717,7 +716,7 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
     xen_block_dataplane_stop(dp);
     vmstate_unregister(VMSTATE_IF(dp->xendev), &vmstate_block, dp);
     drop_loaded(dp);
-    qemu_unregister_reset(reset, dp);
+    qemu_unregister_reset(xenpv_block_reset, dp);
     qemu_del_vm_change_state_handler(dp->vm_change);
     /* Who calls these from another thread is done when that has drained it */
     blk_set_dev_ops(dp->blk, NULL, NULL);

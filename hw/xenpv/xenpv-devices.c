@@ -16,10 +16,12 @@
 #include "qapi/error.h"
 #include "chardev/char.h"
 #include "hw/xenpv/xenpv-compat.h"
+#include "hw/xen/xen-block.h"
 #include "hw/xen/xen-bus.h"
 #include "hw/xen/xen-bus-helper.h"
 #include "net/net.h"
 #include "system/system.h"
+#include "xenpv-blkif.h"
 #include "xenpv-platform.h"
 
 /* What libxl tells of how much output a back end keeps. Ours waits instead. */
@@ -236,9 +238,29 @@ void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
     connect_rings(d, xencons_mfn, xenstore_mfn);
 }
 
+/*
+ * A front end that closes does not wait for its disk's requests; but the grants and
+ * the ports by which these end are about to go. In a reset the disks do it themselves.
+ */
+static void stop_disks(void)
+{
+    XenBus *bus = XEN_BUS(object_resolve_path_type("", TYPE_XEN_BUS, NULL));
+    BusChild *kid;
+
+    QTAILQ_FOREACH(kid, &BUS(bus)->children, sibling) {
+        Object *obj = OBJECT(kid->child);
+
+        if (object_dynamic_cast(obj, TYPE_XEN_BLOCK_DEVICE) &&
+            XEN_BLOCK_DEVICE(obj)->dataplane) {
+            xenpv_block_reset(XEN_BLOCK_DEVICE(obj)->dataplane);
+        }
+    }
+}
+
 void xenpv_devices_reconnect(XenPVDevices *d, XenPVDevicePorts *ports,
                              XenPVRings *rings)
 {
+    stop_disks();
     /* Those of the domain, which may have come from elsewhere */
     rings->xencons_mfn = xenpv_console_ring_mfn(d->console);
     rings->xenstore_mfn = xenpv_xenstore_ring_mfn(d->xenstore);

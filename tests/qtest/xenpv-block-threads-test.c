@@ -2,9 +2,9 @@
  * xen-disk on the xenpv-kvm machine: beginnings, ends, and threads
  *
  * What a front end does to a disk while requests are on their way, in the main
- * loop and in an IOThread: it closes, changes its mind, or the machine is reset,
- * the disk unplugged, resized or drained. QEMU does not wait for a front end's
- * requests when it closes; nothing of them is left when the next one comes; and
+ * loop and in an IOThread: it closes, changes its mind, or the machine is reset or
+ * woken up, the disk unplugged, resized or drained. QEMU does not wait for a front
+ * end's requests when it closes; nothing of them is left when the next one comes; and
  * nothing is used that is not there any more.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -16,6 +16,7 @@
 #include "qobject/qdict.h"
 #include "xenpv-disk.h"
 #include "xenpv-qmp-time.h"
+#include "hw/xen/interface/sched.h"
 
 #define IN_IOTHREAD " -object iothread,id=io -global xen-disk.iothread=io"
 #define PERSISTENT  " -global xen-disk.feature-persistent=on"
@@ -130,11 +131,20 @@ static void test_close(void)
     remove_image(path);
 }
 
+static void wake_up(QTestState *qts)
+{
+    xenpv_call_only(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_suspend, NULL, 0);
+    qtest_qmp_eventwait(qts, "SUSPEND");
+    qtest_qmp_assert_success(qts, "{'execute': 'system_wakeup'}");
+    qtest_qmp_eventwait(qts, "WAKEUP");
+}
+
 /*
- * The machine is reset, whatever the front end has said last: reads of before
- * do not write into memory that is another kernel's now, and that is served.
+ * The machine is reset, or its domain is woken up as one that was restored, whatever
+ * the front end has said last: reads of before do not write into memory that is used
+ * otherwise now, and the next front end is served.
  */
-static void test_reset(void)
+static void check_anew(void (*renew)(QTestState *qts), int rounds)
 {
     static const enum xenbus_state last[] = {
         XenbusStateConnected, XenbusStateInitialising, XenbusStateClosing,
@@ -142,7 +152,7 @@ static void test_reset(void)
     };
     char *path = image();
 
-    for (int i = 0; i < ARRAY_SIZE(last) * 2; i++) {
+    for (int i = 0; i < rounds; i++) {
         g_autofree char *options = g_strdup_printf("%s%s", threads[i & 1],
                                                    i & 2 ? PERSISTENT : "");
         QTestState *qts = start_slow(path, options);
@@ -157,7 +167,7 @@ static void test_reset(void)
             frontend_set_state(&d.f, last[i / 2]);
         }
         g_assert_cmpuint(nr_answers(&d), <, NR_SLOW);
-        qtest_system_reset(qts);
+        renew(qts);
         for (int j = 0; j < 11; j++) {
             fill(qts, j, 0xaa);
         }
@@ -174,6 +184,16 @@ static void test_reset(void)
         qtest_quit(qts);
     }
     remove_image(path);
+}
+
+static void test_reset(void)
+{
+    check_anew(qtest_system_reset, 10);
+}
+
+static void test_wakeup(void)
+{
+    check_anew(wake_up, 2);
 }
 
 /* The disk goes away with requests on their way, asked for or not */
@@ -666,6 +686,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/xenpv/block-threads/close", test_close);
     qtest_add_func("/xenpv/block-threads/reset", test_reset);
+    qtest_add_func("/xenpv/block-threads/wakeup", test_wakeup);
     qtest_add_func("/xenpv/block-threads/unplug", test_unplug);
     qtest_add_func("/xenpv/block-threads/close-race", test_close_race);
     qtest_add_func("/xenpv/block-threads/retry", test_retry);
