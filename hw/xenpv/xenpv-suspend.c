@@ -81,7 +81,7 @@ static void clear_events(void)
     memset(bits + size, 0xff, size);
 }
 
-static void wakeup(Notifier *notifier, void *reason)
+static void go_on(void)
 {
     XenPVDevicePorts ports;
     XenPVRings rings;
@@ -96,6 +96,23 @@ static void wakeup(Notifier *notifier, void *reason)
     xenpv_devices_set_wall_clock(state.core, state.is_64bit);
     memory_region_set_dirty(state.core, 0, XENPV_CORE_SIZE);
     trace_xenpv_wakeup(state.start_info_mfn);
+}
+
+static void wakeup(Notifier *notifier, void *reason)
+{
+    go_on();
+}
+
+/*
+ * A domain that was saved in the moment between its hypercall and QEMU's suspending
+ * it: it runs where it is loaded, and nobody wakes it up. (One that is suspended is
+ * told of by RUN_STATE_SUSPENDED.)
+ */
+static void vm_state_changed(void *opaque, bool running, RunState vm_state)
+{
+    if (running && vm_state == RUN_STATE_RUNNING) {
+        go_on();
+    }
 }
 
 /* The guest may say in which frame its start_info is */
@@ -143,5 +160,6 @@ void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d)
     state.wakeup.notify = wakeup;
     qemu_register_wakeup_notifier(&state.wakeup);
     qemu_register_wakeup_support();
+    qemu_add_vm_change_state_handler(vm_state_changed, NULL);
     vmstate_register(NULL, 0, &vmstate_suspend, &state);
 }
