@@ -7,7 +7,8 @@
  * counted, since that or since the last reset, is the property "counts". It is
  * of the monitor's memory, and so moves with the domain and goes on there; the
  * image, too, and with it the table of its own patches, of which nothing is
- * trusted: a guest that writes there can only hurt itself.
+ * trusted: a guest that writes there can only hurt itself. While these come in, a
+ * page here and a page there, nothing is exchanged.
  *
  * All of it runs with the BQL.
  *
@@ -23,6 +24,7 @@
 #include "qobject/qlist.h"
 #include "hw/xenpv/xenpv-compat.h"
 #include "system/cpus.h"
+#include "system/runstate.h"
 #include "xenpv-platform.h"
 
 /* No image has more, and so no table is read further */
@@ -100,6 +102,11 @@ static bool get_counters(Object *obj, Error **errp)
 
 static void set_counters(Object *obj, bool on, Error **errp)
 {
+    if (state.core && runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "counters: the domain that comes in is not here yet, and "
+                   "brings its own");
+        return;
+    }
     state.wanted = on;
     if (state.core && on != is_counting()) {
         pause_all_vcpus();

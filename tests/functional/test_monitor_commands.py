@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from xenpv.channel import QmpError
 from xenpv.testcase import LinuxTest, guests, only
 
 
@@ -73,6 +74,15 @@ class MonitorCommands(LinuxTest):
         guest.wait_event('RESET')
         self.wait_for_shell(guest)
         self.assertGreater(self.counts(guest)[0]['hypercalls']['1'], 100)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+    def test_counters_incoming(self):
+        """Jumps are put into an image of the monitor of which a part has come in"""
+        guest = self.start('-incoming', 'defer', '-kernel',
+                           self.place.file(guests.grub('x86_64')))
+        with self.assertRaisesRegex(QmpError, 'is not here yet'):
+            self.set_counters(guest, True)
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
 
