@@ -4,6 +4,7 @@
 import ctypes
 import os
 import re
+import resource
 import shutil
 import socket
 import struct
@@ -458,6 +459,17 @@ class Bad(GuestTest):
         self.assertEqual(len(err.splitlines()), 101)
         self.assertIn('there is more to say', err)
         self.assertLess(time.monotonic() - start, 50)
+
+    def test_listing_bounds(self):
+        """A listing that is made for it takes seconds of the CPU"""
+        path = paths.result('bad-input.sxp')
+        with open(path, 'w') as f:
+            f.write('(domain (name a) (memory 64) %s (vcpus 1) '
+                    '(image (linux (kernel /k))))' % ('(vcpu_avail 1)' * 18000))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        self.assertEqual(run(tool('xenpv-convert'), path)[0], 0)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime -
+                        before, 0.5)
 
     def test_terminal(self):
         """What is on a disk or in a configuration reaches the terminal as it

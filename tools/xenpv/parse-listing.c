@@ -548,13 +548,17 @@ static bool sxp_domain(XlSettings *s, const Item *domain, Error **errp)
         "bootloader_pid", "console_port", "store_port", NULL
     };
     const Item *bootloader = child(domain, "bootloader");
+    uint64_t mask, vcpus, all = 0;
 
+    if (!qemu_strtou64(child_text(domain, "vcpus"), NULL, 10, &vcpus) &&
+        vcpus < 64) {
+        all = (1ULL << vcpus) - 1;
+    }
     if (bootloader && is_set(bootloader)) {
         add_item(s, "bootloader", bootloader);
     }
     for (int i = 0; i < domain->items->len; i++) {
         const Item *c = domain->items->pdata[i];
-        uint64_t mask, vcpus;
 
         if (!c->name || is_in(c->name, quiet)) {
             continue;
@@ -564,12 +568,9 @@ static bool sxp_domain(XlSettings *s, const Item *domain, Error **errp)
             if (!sxp_device(s, c, errp)) {
                 return false;
             }
-        } else if (!strcmp(c->name, "vcpu_avail") &&
-                   !qemu_strtou64(c->text, NULL, 10, &mask) &&
-                   !qemu_strtou64(child_text(domain, "vcpus"), NULL, 10,
-                                  &vcpus) && vcpus < 64 &&
-                   mask == (1ULL << vcpus) - 1) {
-            continue;       /* all of them */
+        } else if (!strcmp(c->name, "vcpu_avail") && all &&
+                   !qemu_strtou64(c->text, NULL, 10, &mask) && mask == all) {
+            continue;
         } else if (!strcmp(c->name, "on_xend_start") && c->text &&
                    !strcmp(c->text, "ignore")) {
             continue;
