@@ -138,29 +138,54 @@ void put_entry_locked(unsigned level, u64 entry)
 }
 
 /*
- * The first entry from i on that is not 0, or n. A process's tables have few: it
- * is looking for these that costs when it begins and ends.
+ * What costs when a process begins and ends is in the next three. Its tables have
+ * few entries, but for those of the kernel's that a 32-bit one has copies of: these
+ * refer to level-1 tables that have been such for long.
  */
-static unsigned next_entry(ulong mfn, unsigned i, unsigned n)
+
+static noinline unsigned skip_zeroes(ulong mfn, unsigned i, unsigned n)
 {
     const u64 *first = frame(mfn), *e = first + i, *end = first + n;
 
     while (e < end && !*e) {
         e++;
-        while (!((ulong)e & 63) && end - e >= 8 &&
-               !(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7])) {
-            e += 8;
+        if (!((ulong)e & 63)) {
+            while (end - e >= 8 &&
+                   !(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7])) {
+                e += 8;
+            }
         }
     }
     return e - first;
 }
 
+/* The first entry from i on that is not 0, or n */
+static inline unsigned next_entry(ulong mfn, unsigned i, unsigned n)
+{
+    return i < n && *(volatile ulong *)&entry_of(mfn, i) ? i
+                                                         : skip_zeroes(mfn, i, n);
+}
+
+/* Does the entry refer to a level-1 table, and do this and others go on to? */
+static inline bool get_another_l1(u64 entry)
+{
+    return mfn_is_ram(PTE_MFN(entry)) && get_another(PTE_MFN(entry), 1);
+}
+
+static inline bool put_one_of_many_l1(u64 entry)
+{
+    return mfn_level(PTE_MFN(entry)) == 1 && put_one_of_many(PTE_MFN(entry));
+}
+
 static void put_entries(ulong mfn, unsigned level, unsigned n)
 {
+    frame_info_t info = frame_table[mfn];
+
     for (unsigned i = 0; (i = next_entry(mfn, i, n)) < n; i++) {
         u64 entry = entry_of(mfn, i);
 
-        if ((entry & PTE_P) && !hv_slot(frame_table[mfn], i)) {
+        if ((entry & PTE_P) && !hv_slot(info, i) &&
+            !(level == 2 && likely(put_one_of_many_l1(entry)))) {
             put_entry_locked(level, entry);
         }
     }
@@ -209,6 +234,8 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
         int ret;
 
         if (!(entry & PTE_P) || hv_slot(info, i) ||
+            (level == 2 && !(entry & disallowed(2)) &&
+             likely(get_another_l1(entry))) ||
             (WORD == 4 && hv_copy(level, i, entry))) {
             continue;
         }

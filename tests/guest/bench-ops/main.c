@@ -222,6 +222,72 @@ static inline void rdmsr(void)
     asm volatile("rdmsr" : : "c" (0xc0000080) : "eax", "edx");
 }
 
+/*
+ * The tables of a process: two level-1 tables of its own, and with 32-bit guests a
+ * copy of the kernel's level 2
+ */
+static ulong process_top;
+
+static void new_table(uint64_t *entry, uint64_t flags)
+{
+    uint64_t *table = alloc_page();
+
+    if (*entry & _PAGE_PRESENT) {
+        memcpy(table, mfn_to_virt(PTE_MFN(*entry)), PAGE_SIZE);
+    }
+    *entry = make_pte(virt_to_mfn(table), flags);
+}
+
+static void make_process(void)
+{
+    uint64_t top_entry = make_pte(base_mfn, _PAGE_PRESENT);
+    uint64_t *top, *l2;
+
+    new_table(&top_entry, 0);
+    top = mfn_to_virt(PTE_MFN(top_entry));
+    if (IS_64BIT) {
+        uint64_t *l3;
+
+        top[0] = 0;
+        new_table(&top[0], PAGE_TABLE);
+        l3 = mfn_to_virt(PTE_MFN(top[0]));
+        new_table(&l3[0], PAGE_TABLE);
+        l2 = mfn_to_virt(PTE_MFN(l3[0]));
+        make_readonly(l3);
+    } else {
+        for (unsigned i = 0; i < 3; i++) {
+            top[i] = 0;
+            new_table(&top[i], _PAGE_PRESENT);
+            make_readonly(mfn_to_virt(PTE_MFN(top[i])));
+        }
+        new_table(&top[3], _PAGE_PRESENT);
+        l2 = mfn_to_virt(PTE_MFN(top[3]));
+        make_readonly(l2);
+        l2 = mfn_to_virt(PTE_MFN(top[0]));
+        make_writable(l2);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        new_table(&l2[i * 300], PAGE_TABLE);
+        make_readonly(mfn_to_virt(PTE_MFN(l2[i * 300])));
+    }
+    for (unsigned i = 0; !IS_64BIT && i < 256; i++) {
+        /* As many as the kernel has of its own where RAM is 512 MiB */
+        if (!(l2[i] & _PAGE_PRESENT)) {
+            l2[i] = l2[0];
+        }
+    }
+    make_readonly(l2);
+    make_readonly(top);
+    process_top = virt_to_mfn(top);
+}
+
+static void pin_process(void)
+{
+    mmuext_op(IS_64BIT ? MMUEXT_PIN_L4_TABLE : MMUEXT_PIN_L3_TABLE, process_top,
+              0);
+    mmuext_op(MMUEXT_UNPIN_TABLE, process_top, 0);
+}
+
 /* In user mode, the loop is there; nothing else may be referred to */
 
 #define USER_LOOP(name, ...) \
@@ -271,6 +337,7 @@ LOOP(multicall_8)
 LOOP(tlb_flush)
 LOOP(invlpg)
 LOOP(new_baseptr)
+LOOP(pin_process)
 LOOP(direct_write)
 LOOP(int3)
 LOOP(ud2)
@@ -310,6 +377,7 @@ static const struct {
     { "tlb-flush", loop_tlb_flush },
     { "invlpg", loop_invlpg },
     { "new-baseptr", loop_new_baseptr },
+    { "pin-process", loop_pin_process },
     { "direct-write", loop_direct_write },
     { "int3", loop_int3 },
     { "ud2", loop_ud2 },
@@ -419,6 +487,12 @@ static void set_up(void)
     }
     entry = pte_of(TEST_VA, 1);
     base_mfn = virt_to_mfn((void *)start_info->pt_base);
+    make_process();
+    if (mmuext_op(IS_64BIT ? MMUEXT_PIN_L4_TABLE : MMUEXT_PIN_L3_TABLE,
+                  process_top, 0) ||
+        mmuext_op(MMUEXT_UNPIN_TABLE, process_top, 0)) {
+        error("a process's tables cannot be pinned");
+    }
     HYPERCALL(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables);
 
     set_trap_entry(X86_BP, 3, (ulong)after_trap);
