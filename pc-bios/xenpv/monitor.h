@@ -483,6 +483,8 @@ void let_interrupts_in(void);
 #define PART_OF_BATCH   256         /* elements that are done before that */
 
 /* vcpu.c */
+/* Whether a vCPU is up, with which state, and where its vcpu_info is */
+extern struct spinlock vcpus_lock;
 /* Where a vCPU's vcpu_info is as long as the guest has not placed it */
 struct vcpu_info *first_vcpu_info(u32 id);
 void set_period(struct vcpu *v, u64 ns);

@@ -40,6 +40,8 @@ static void forget_vcpus(void)
 {
     struct vcpu *self = current_vcpu();
 
+    /* Another one may just register its own */
+    spin_lock(&vcpus_lock);
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         move_vcpu_info(vcpus[i]);
         vcpus[i]->runstate_addr = 0;
@@ -50,6 +52,7 @@ static void forget_vcpus(void)
         map_area_page(vcpus[i], AREA_VCPU_INFO, 0);
     }
     wait_for_others();
+    spin_unlock(&vcpus_lock);
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         if (vcpus[i] != self && vcpus[i]->initialised) {
             request(vcpus[i], REQUEST_MOVED);
@@ -59,19 +62,32 @@ static void forget_vcpus(void)
     vcpu_info_moved(self);
 }
 
+/*
+ * A domain that two vCPUs suspend at once is suspended once, as with Xen. While the
+ * machine sleeps, who waits for this does, too.
+ */
+static struct spinlock suspend_lock;
+static u32 nr_suspends;
+
 long suspend(ulong start_info_mfn)
 {
     u64 mfn = start_info_mfn;
-    long ret = machine_call(XENPV_CALL_SHUTDOWN, SHUTDOWN_suspend, &mfn,
-                            sizeof(mfn));
+    u32 before = __atomic_load_n(&nr_suspends, __ATOMIC_SEQ_CST);
+    long ret = 0;
 
-    if (ret) {
-        return ret;
+    spin_lock(&suspend_lock);
+    if (nr_suspends == before) {
+        ret = machine_call(XENPV_CALL_SHUTDOWN, SHUTDOWN_suspend, &mfn,
+                           sizeof(mfn));
+        if (!ret) {
+            forget_watchdogs();
+            forget_events();
+            forget_vcpus();
+            init_wall_clock();
+            set_timer(current_vcpu(), 0);
+            nr_suspends++;
+        }
     }
-    forget_watchdogs();
-    forget_events();
-    forget_vcpus();
-    init_wall_clock();
-    set_timer(current_vcpu(), 0);
-    return 0;
+    spin_unlock(&suspend_lock);
+    return ret;
 }

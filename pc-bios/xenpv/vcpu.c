@@ -11,7 +11,7 @@
 
 #include "frame.h"
 
-static struct spinlock vcpus_lock;      /* VCPUOP_initialise, up and down */
+struct spinlock vcpus_lock;
 
 /* Of vCPUs beyond shared_info's, until the guest has placed its own */
 static struct vcpu_info no_vcpu_info;
@@ -213,30 +213,24 @@ static long vcpu_up(struct vcpu *v)
     return ret;
 }
 
-static long register_vcpu_info(struct vcpu *v, ulong arg)
+/* With vcpus_lock: a vCPU's info is in one place, and moves by one at a time */
+static long place_vcpu_info(struct vcpu *v,
+                            const struct vcpu_register_vcpu_info *info)
 {
-    struct vcpu_register_vcpu_info info;
     struct vcpu_info *old = v->vcpu_info, *new;
     struct vcpu *self = current_vcpu();
 
-    if (copy_from_guest(&info, arg, sizeof(info))) {
-        return -EFAULT;
-    }
-    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
-        (info.offset & (sizeof(ulong) - 1))) {
-        return -ENXIO;
-    }
     if (v->area_l1[AREA_VCPU_INFO] || (v != self && v->up) ||
-        !guest_mfn_valid(info.mfn) || mfn_is_table(info.mfn)) {
+        !guest_mfn_valid(info->mfn) || mfn_is_table(info->mfn)) {
         return -EINVAL;
     }
-    map_area_page(v, AREA_VCPU_INFO, info.mfn << 12 | PTE_P | PTE_RW | PTE_A |
+    map_area_page(v, AREA_VCPU_INFO, info->mfn << 12 | PTE_P | PTE_RW | PTE_A |
                                      PTE_D);
     new = (void *)((ulong)v - VCPU_OFFSET + AREA_VCPU_INFO * PAGE_SIZE +
-                   info.offset);
+                   info->offset);
     *new = *old;
     v->vcpu_info = new;
-    v->vcpu_info_gpa = (info.mfn << 12) + info.offset;
+    v->vcpu_info_gpa = (info->mfn << 12) + info->offset;
     if (v == self) {
         vcpu_info_moved(v);
     } else if (v->initialised) {
@@ -246,6 +240,24 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
     new->evtchn_pending_sel = ~0UL;
     new->evtchn_upcall_pending = 1;
     return 0;
+}
+
+static long register_vcpu_info(struct vcpu *v, ulong arg)
+{
+    struct vcpu_register_vcpu_info info;
+    long ret;
+
+    if (copy_from_guest(&info, arg, sizeof(info))) {
+        return -EFAULT;
+    }
+    if (info.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
+        (info.offset & (sizeof(ulong) - 1))) {
+        return -ENXIO;
+    }
+    spin_lock(&vcpus_lock);
+    ret = place_vcpu_info(v, &info);
+    spin_unlock(&vcpus_lock);
+    return ret;
 }
 
 /* The periodic timer is the vCPU's own to set, and so is asked of another one */

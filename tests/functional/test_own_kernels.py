@@ -6,6 +6,7 @@ Under TCG, tests/guest/run runs them. Each prints one "Result: " line, with
 Success, Skip, Failure or Error, and powers off.
 """
 
+import itertools
 import re
 
 from xenpv.testcase import Gone, GuestTest, guests
@@ -20,12 +21,13 @@ class OwnKernels(GuestTest):
     parts = ('kvm', 'vmx')
     options = ()
 
-    def wake_up(self, guest):
-        while guest.poll() is None:
-            guest.pump(0.2)
+    @staticmethod
+    def give(guest, orders):
+        """Until the guest ends"""
+        for order in itertools.cycle(orders):
+            guest.pump(0.1)
             try:
-                if guest.qmp.command('query-status')['status'] == 'suspended':
-                    guest.qmp.command('system_wakeup')
+                guest.qmp.command('human-monitor-command', command_line=order)
             except Gone:
                 return
 
@@ -35,8 +37,7 @@ class OwnKernels(GuestTest):
                            *guests.options_of(name), *self.options,
                            '-kernel', self.place.file(path),
                            '-append', 'test=' + name, arch=arch)
-        if guests.is_woken_up(name):
-            self.wake_up(guest)
+        self.give(guest, guests.orders_of(name))
         status = guest.wait(40)
         text = guest.console.text()
         result = re.search(r'^.*Result: (.*)$', text, re.M)

@@ -171,9 +171,10 @@ def memory_of(name):
     return _wish_of(name, 'memory') or '128M'
 
 
-def is_woken_up(name):
-    """Does it suspend itself?"""
-    return bool(_wish_of(name, 'wakeup'))
+def orders_of(name):
+    """What QEMU's monitor is to be told while it runs, over and over"""
+    return [order.strip() for order in
+            (_wish_of(name, 'monitor') or '').split(';') if order]
 
 
 def options_of(name):

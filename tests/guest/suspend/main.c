@@ -12,7 +12,7 @@
  * to a port that is none; if it wrote runstates where they were, to memory that is
  * something else by now.
  *
- * wakeup: system_wakeup
+ * monitor: system_wakeup
  * vCPUs: 2
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
