@@ -5,10 +5,11 @@
  * their places (struct xenpv_patch), and takes them out again, while no vCPU
  * runs: so there is nothing to pay for as long as nobody asks. What has been
  * counted, since that or since the last reset, is the property "counts". It is
- * of the monitor's memory, and so moves with the domain and goes on there; the
- * image, too, and with it the table of its own patches, of which nothing is
- * trusted: a guest that writes there can only hurt itself. While these come in, a
- * page here and a page there, nothing is exchanged.
+ * of the monitor's memory, and so moves with the domain and goes on there, as the
+ * image does with its jumps. So "counters" is then what it was at the source,
+ * whatever it was here. While these come in, a page here and a page there, nothing
+ * is exchanged. Of the image's table of patches nothing is trusted: a guest that
+ * writes there can only hurt itself.
  *
  * All of it runs with the BQL.
  *
@@ -33,7 +34,7 @@
 static struct {
     MemoryRegion *core;         /* NULL: the machine is not there yet */
     unsigned nr_vcpus;
-    bool wanted;                /* of a domain that is built here */
+    bool wanted;                /* "counters": of the next domain, too */
 } state;
 
 static uint32_t *counting(void)
@@ -46,7 +47,7 @@ static uint32_t *counting(void)
 
 static bool is_counting(void)
 {
-    return state.core && qatomic_read(counting());
+    return qatomic_read(counting());
 }
 
 /* Exchange the bytes of each site with those of the table; no vCPU runs */
@@ -97,7 +98,7 @@ static void set_counting(bool on)
 
 static bool get_counters(Object *obj, Error **errp)
 {
-    return state.core ? is_counting() : state.wanted;
+    return state.wanted;
 }
 
 static void set_counters(Object *obj, bool on, Error **errp)
@@ -169,6 +170,11 @@ void xenpv_counters_reset(void)
     if (state.wanted) {
         set_counting(true);
     }
+}
+
+void xenpv_counters_resume(void)
+{
+    state.wanted = is_counting();
 }
 
 void xenpv_counters_init(const XenPVDevicesConfig *cfg)

@@ -371,5 +371,6 @@ bool xenpv_devices_resume(XenPVDevices *d, Error **errp)
     }
     xenpv_xenstore_hush(d->xenstore, false);
     xenpv_evtchn_resume(d->evtchn);
+    xenpv_counters_resume();
     return ok;
 }

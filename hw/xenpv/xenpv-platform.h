@@ -81,6 +81,8 @@ MemoryRegion *xenpv_call_io(XenPVCallState *s);
 
 /* Once, at the machine's init */
 void xenpv_counters_init(const XenPVDevicesConfig *cfg);
+/* After a load: whether the domain is counted has come with it */
+void xenpv_counters_resume(void);
 
 /* What the host may ask for: see xenpv-info.c */
 void xenpv_info_init(XenPVXenstoreState *xenstore, XenPVConsoleState *console);

@@ -34,20 +34,39 @@ class Migration(BusyTest):
             os.unlink(path)
         return 'unix:' + path
 
+    def count(self, guest, on):
+        guest.qmp.command('qom-set', path='/machine', property='counters',
+                          value=on)
+
+    def is_counted(self, guest, yes=True):
+        """By what the property says, and by what there is"""
+        def mmu_updates():
+            return sum(c['hypercalls'].get('1', 0) for c in guest.qmp.command(
+                'qom-get', path='/machine', property='counts'))
+
+        self.assertEqual(guest.qmp.command('qom-get', path='/machine',
+                                           property='counters'), yes)
+        before = mmu_updates()
+        self.check(guest, '(true)')
+        (self.assertGreater if yes else self.assertEqual)(mmu_updates(), before)
+
     def test_file(self):
         """A guest that is saved to a file and loaded from it has lost its
-        disk, network, clock, console or a vCPU"""
+        disk, network, clock, console or a vCPU, or is not counted any more"""
         self.make_image()
         guest = self.boot_busy()
+        self.count(guest, True)
         path = self.state_file()
         self.migrate(guest, 'file:' + path)
         self.quit(guest)
         guest = self.target('file:' + path)
         self.wait_running(guest)
+        self.is_counted(guest)
         self.all_is_well(guest)
         # It is a machine like any other: a reset builds the domain anew
         guest.qmp.command('system_reset')
         self.wait_for_shell(guest)
+        self.is_counted(guest)
         guest.type('poweroff -f\n')
         self.assert_status(guest, 0)
 
@@ -101,7 +120,10 @@ class Migration(BusyTest):
         leaves something behind: TCP, several channels, post-copy"""
         self.make_image()
         guest = self.boot_busy()
-        guest = self.hop(guest, 'tcp:127.0.0.1:0')
+        # What the target is told of itself is not what the domain brings along
+        guest = self.hop(guest, 'tcp:127.0.0.1:0',
+                         more=['-machine', 'counters=on'])
+        self.is_counted(guest, False)
         self.make_zeroes(guest)
         guest = self.hop(guest, self.socket(), ['multifd'])
         try:
