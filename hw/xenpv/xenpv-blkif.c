@@ -1,5 +1,5 @@
 /*
- * blkif: what requests in a disk's ring mean
+ * blkif: what requests in a disk's rings mean
  *
  * Of what the front end can write each request is copied once, and the copy is
  * checked. Data is not copied: QEMU can address all guest RAM, so that a grant is
@@ -21,7 +21,10 @@
 #include "trace.h"
 
 #define SEGS_PER_PAGE       (XEN_PAGE_SIZE / sizeof(struct blkif_request_segment))
-/* Of a ring, as Xen's blkback has it: 32 requests of 32 segments and their list */
+/*
+ * For each ring, as Xen's blkback has it: 32 requests of 32 segments and their
+ * list. Here they are the disk's: a grant serves all rings.
+ */
 #define MAX_PERSISTENT_GRANTS   1056
 
 /* ------------------------------------------------------------------------- */
@@ -43,7 +46,8 @@ static void drop_grant(XenBlockDataPlane *dp, BlkifGrant *grant)
  */
 static BlkifGrant *keep_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
 {
-    bool full = g_hash_table_size(dp->grants) == MAX_PERSISTENT_GRANTS;
+    bool full = g_hash_table_size(dp->grants) >=
+                MAX_PERSISTENT_GRANTS * dp->nr_rings;
     bool writable = true;
     uint8_t *data;
     BlkifGrant *grant;
@@ -121,30 +125,30 @@ void xenpv_blkif_drop_all_grants(XenBlockDataPlane *dp)
 /* ------------------------------------------------------------------------- */
 /* Requests in the ring                                                       */
 
-static const void *ring_request(XenBlockDataPlane *dp, RING_IDX i, size_t *size)
+static const void *ring_request(BlkifRing *ring, RING_IDX i, size_t *size)
 {
-    switch (dp->protocol) {
+    switch (ring->dp->protocol) {
     case BLKIF_PROTOCOL_X86_32:
         *size = sizeof(blkif_x86_32_request_t);
-        return RING_GET_REQUEST(&dp->rings.x86_32_part, i);
+        return RING_GET_REQUEST(&ring->back.x86_32_part, i);
     case BLKIF_PROTOCOL_X86_64:
         *size = sizeof(blkif_x86_64_request_t);
-        return RING_GET_REQUEST(&dp->rings.x86_64_part, i);
+        return RING_GET_REQUEST(&ring->back.x86_64_part, i);
     default:
         *size = sizeof(blkif_request_t);
-        return RING_GET_REQUEST(&dp->rings.native, i);
+        return RING_GET_REQUEST(&ring->back.native, i);
     }
 }
 
-void *xenpv_blkif_response(XenBlockDataPlane *dp, RING_IDX i)
+void *xenpv_blkif_response(BlkifRing *ring, RING_IDX i)
 {
-    switch (dp->protocol) {
+    switch (ring->dp->protocol) {
     case BLKIF_PROTOCOL_X86_32:
-        return RING_GET_RESPONSE(&dp->rings.x86_32_part, i);
+        return RING_GET_RESPONSE(&ring->back.x86_32_part, i);
     case BLKIF_PROTOCOL_X86_64:
-        return RING_GET_RESPONSE(&dp->rings.x86_64_part, i);
+        return RING_GET_RESPONSE(&ring->back.x86_64_part, i);
     default:
-        return RING_GET_RESPONSE(&dp->rings.native, i);
+        return RING_GET_RESPONSE(&ring->back.native, i);
     }
 }
 
@@ -194,9 +198,9 @@ static bool get_indirect_segs(XenBlockDataPlane *dp, BlkifRequest *req,
  * sector and then, by the operation, segments, a number of sectors, or a
  * handle and the references of pages with segments.
  */
-const char *xenpv_blkif_get_request(XenBlockDataPlane *dp, BlkifRequest *req,
-                                    RING_IDX i)
+const char *xenpv_blkif_get_request(BlkifRequest *req, RING_IDX i)
 {
+    XenBlockDataPlane *dp = req->ring->dp;
     uint8_t raw[sizeof(blkif_x86_64_request_t)];
     const uint8_t *p = raw + dp->fields;
     const void *shared;
@@ -204,7 +208,7 @@ const char *xenpv_blkif_get_request(XenBlockDataPlane *dp, BlkifRequest *req,
 
     QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_request_t));
     QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_x86_32_request_t));
-    shared = ring_request(dp, i, &size);
+    shared = ring_request(req->ring, i, &size);
     memcpy(raw, shared, size);
     /* The front end may change what is in the ring, but not this */
     barrier();
@@ -245,8 +249,9 @@ const char *xenpv_blkif_get_request(XenBlockDataPlane *dp, BlkifRequest *req,
 const char xenpv_blkif_bad_op[] = "operation";
 
 /* What is wrong with a request, or NULL. From here on it has its size. */
-const char *xenpv_blkif_check_request(XenBlockDataPlane *dp, BlkifRequest *req)
+const char *xenpv_blkif_check_request(BlkifRequest *req)
 {
+    XenBlockDataPlane *dp = req->ring->dp;
     uint64_t sectors = stat64_get(&dp->sectors);
 
     switch (req->op) {
@@ -299,7 +304,7 @@ void xenpv_blkif_release_data(BlkifRequest *req)
 {
     for (unsigned i = 0; i < req->nr_mapped; i++) {
         if (req->kept && req->kept[i]) {
-            put_grant(req->dp, req->kept[i], xenpv_blkif_is_read(req));
+            put_grant(req->ring->dp, req->kept[i], xenpv_blkif_is_read(req));
         } else {
             xenpv_gnttab_release(req->segs[i].gref, xenpv_blkif_is_read(req));
         }
@@ -311,7 +316,7 @@ void xenpv_blkif_release_data(BlkifRequest *req)
 /* The data is where the guest has it, which the grants must allow */
 bool xenpv_blkif_map_data(BlkifRequest *req)
 {
-    XenBlockDataPlane *dp = req->dp;
+    XenBlockDataPlane *dp = req->ring->dp;
 
     qemu_iovec_init(&req->qiov, req->nr_segs);
     if (dp->persistent) {
@@ -328,7 +333,8 @@ bool xenpv_blkif_map_data(BlkifRequest *req)
                                               xenpv_blkif_is_read(req));
 
         if (!data) {
-            trace_xenpv_block_bad_request(req->id, req->op, "grant of data");
+            trace_xenpv_block_bad_request(req->ring->nr, req->id, req->op,
+                                          "grant of data");
             return false;
         }
         if (req->kept) {
@@ -364,6 +370,25 @@ static const VMStateDescription vmstate_seg = {
     }
 };
 
+static bool is_of_other_ring(void *opaque)
+{
+    BlkifRequest *req = opaque;
+
+    return req->ring_nr;
+}
+
+/* Of the first ring, as of a disk's only one, a stream says nothing */
+static const VMStateDescription vmstate_ring = {
+    .name = "xenpv-block/request/ring",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = is_of_other_ring,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(ring_nr, BlkifRequest),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 const VMStateDescription vmstate_xenpv_blkif_request = {
     .name = "xenpv-block/request",
     .version_id = 1,
@@ -379,5 +404,9 @@ const VMStateDescription vmstate_xenpv_blkif_request = {
         VMSTATE_STRUCT_VARRAY_UINT32(segs, BlkifRequest, nr_segs, 1,
                                      vmstate_seg, struct blkif_request_segment),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_ring,
+        NULL
     }
 };

@@ -1,10 +1,12 @@
 /*
- * The ring of a disk, as xenpv-block.c and xenpv-blkif.c share it
+ * The rings of a disk, as xenpv-block.c, xenpv-block-connect.c and xenpv-blkif.c
+ * share them
  *
  * The first has what is done, and in which thread: its opening says to whom each
- * of these members belongs. The second has what requests in the ring mean, and
- * the guest's memory that they name; all of it is called in the ring's thread.
- * Apart from the ring, xenpv-block-params.c names the file to the guest.
+ * of these members belongs. The second has what is in xenstore, and makes the rings
+ * that a front end asks for there. The third has what requests in a ring mean, and
+ * the guest's memory that they name; all of it is called in the rings' thread.
+ * Apart from the rings, xenpv-block-params.c names the file to the guest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -47,9 +49,23 @@ typedef struct BlkifGrant {
     bool writable;
 } BlkifGrant;
 
+/* A queue of a disk's: the front end has one, or one for each of its vCPUs */
+typedef struct BlkifRing {
+    XenBlockDataPlane *dp;
+    unsigned nr;                        /* which of dp->rings */
+    XenEventChannel *channel;
+    unsigned *refs;                     /* dp->nr_ring_refs of them */
+    void *sring;
+    blkif_back_rings_t back;
+    bool stalled;                       /* it waits for a completion */
+    bool barrier;                       /* one is in flight */
+    unsigned in_flight;                 /* of this ring */
+} BlkifRing;
+
 typedef struct BlkifRequest {
     QTAILQ_ENTRY(BlkifRequest) next;    /* of those that an error stopped */
-    XenBlockDataPlane *dp;
+    BlkifRing *ring;
+    uint32_t ring_nr;                   /* its number, in a stream */
 
     /* As in the ring */
     uint64_t id;
@@ -79,22 +95,20 @@ struct XenBlockDataPlane {
     QEMUBH *quiet_bh, *resize_bh;           /* in the main loop */
     VMChangeStateEntry *vm_change;
 
-    XenEventChannel *channel;
-    unsigned *ring_refs;
-    unsigned nr_ring_refs;
-    void *sring;
+    BlkifRing *rings;                   /* nr_rings of them; NULL while IDLE */
+    unsigned nr_rings;
+    unsigned first_ring;                /* whose turn it is */
+    unsigned nr_ring_refs;              /* of each ring */
     unsigned protocol;
     size_t fields;                      /* where "id" is in a request */
-    blkif_back_rings_t rings;
 
     bool persistent;                    /* both ends want it */
     GHashTable *grants;                 /* reference: BlkifGrant */
     QTAILQ_HEAD(, BlkifGrant) idle;     /* the least recently used first */
 
-    bool running;                       /* requests are taken from the ring */
-    bool stalled;                       /* the ring waits for a completion */
-    bool barrier;                       /* one is in flight */
-    unsigned in_flight;
+    bool running;                       /* requests are taken from the rings */
+    unsigned nr_stalled;                /* rings that wait for a completion */
+    unsigned in_flight;                 /* of all rings; and stop_bh()'s one */
     QTAILQ_HEAD(, BlkifRequest) stopped; /* to go on when the machine does */
 
     /* The main thread's */
@@ -121,12 +135,11 @@ extern const char xenpv_blkif_bad_op[];
  * Copy request i out of the ring: what is wrong with it, or NULL. It has its
  * .id and .ring_op in any case.
  */
-const char *xenpv_blkif_get_request(XenBlockDataPlane *dp, BlkifRequest *req,
-                                    RING_IDX i);
+const char *xenpv_blkif_get_request(BlkifRequest *req, RING_IDX i);
 /* What is wrong with a copy, or NULL. From here on it has its size. */
-const char *xenpv_blkif_check_request(XenBlockDataPlane *dp, BlkifRequest *req);
+const char *xenpv_blkif_check_request(BlkifRequest *req);
 /* Where response i goes */
-void *xenpv_blkif_response(XenBlockDataPlane *dp, RING_IDX i);
+void *xenpv_blkif_response(BlkifRing *ring, RING_IDX i);
 
 /*
  * .qiov is the data where the guest has it, in use until it is released: by
@@ -147,8 +160,20 @@ void xenpv_blkif_drop_all_grants(XenBlockDataPlane *dp);
 void xenpv_block_reset(void *opaque);
 
 /*
+ * Connect the rings that the front end asks for in xenstore, with @handler and each
+ * ring for its event channel, and all that is the same for all of them. If that
+ * fails, the front end is told. In the main thread, as the following.
+ */
+bool xenpv_block_connect(XenBlockDataPlane *dp, XenEventHandler handler,
+                         Error **errp);
+void xenpv_block_disconnect(XenBlockDataPlane *dp);
+/* There is no front end any more that the administrator is to be told of */
+void xenpv_block_forget_error(XenBlockDataPlane *dp);
+/* What the back end offers by its nodes, but for what xen-block.c writes */
+void xenpv_block_write_nodes(XenDevice *xendev, BlockBackend *blk);
+/*
  * Write the back end's node "params": the property, or the path of the file that
- * @blk is in, as QEMU was given it, or nothing. In the main thread.
+ * @blk is in, as QEMU was given it, or nothing.
  */
 void xenpv_block_write_params(XenDevice *xendev, BlockBackend *blk);
 

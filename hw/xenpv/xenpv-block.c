@@ -1,32 +1,38 @@
 /*
- * xen-disk's and xen-cdrom's ring: blkif requests to the block layer
+ * xen-disk's and xen-cdrom's rings: blkif requests to the block layer
  *
  * This takes the place of hw/block/dataplane/xen-block.c, whose interface it
  * has, for what that lacks: indirect descriptors, by which one request carries
  * more than 44 KiB; write barriers, which old front ends want; rerror and
- * werror; and guest errors that are traced and not printed. What requests mean
- * is in xenpv-blkif.c.
+ * werror; several rings; and guest errors that are traced and not printed. What
+ * requests mean is in xenpv-blkif.c, and how rings come to be in
+ * xenpv-block-connect.c.
  *
  * Threads. A dataplane has an AioContext, dp->ctx: its IOThread's, or else the
  * main loop's. What comes from xen-block.c runs in the main thread with the BQL.
  *
- *  - .phase says whose the ring is, and only the main thread looks at it. While
+ *  - .phase says whose the rings are, and only the main thread looks at it. While
  *    IDLE there is nothing in dp->ctx that knows of dp, and everything is the
- *    main thread's. While RUNNING and STOPPING the ring, the requests, their
- *    grants and the event channel are dp->ctx's, and the main thread does not
+ *    main thread's. While RUNNING and STOPPING the rings, the requests, their
+ *    grants and the event channels are dp->ctx's, and the main thread does not
  *    touch them; it sets .drained, .paused and .sectors, schedules BHs, and that
  *    is all.
- *  - start() makes all of it, and the last thing that it does is to install the
- *    event channel's handler. Nothing but stop_bh(), in dp->ctx, takes that out
- *    again: so it is not running then, and does not run any more. (In a drained
- *    section it stays, and does nothing.)
+ *  - start() makes all of it, for all rings, and the last thing that it does is to
+ *    install the event channels' handlers: while it does, nothing of what the first
+ *    of them uses is the main thread's any more but the channels that have none.
+ *    Nothing but stop_bh(), in dp->ctx, takes them out again, all at once: so none
+ *    is running then, nor does run any more. (In a drained section they stay, and
+ *    do nothing.) The array of rings is there, at one place, until IDLE.
+ *  - All rings of a disk are in the one context. So what they have in common, the
+ *    requests on their way and the grants, needs no lock; and it is not the thread
+ *    behind the rings that bounds a disk, but the guest's lock in front of one.
  *  - stop_bh() also ends the taking of requests; of those on their way the last
  *    one to complete, or stop_bh() if there is none, schedules quiet_bh() as the
- *    last thing that is done in dp->ctx. That takes the ring down, in the main
+ *    last thing that is done in dp->ctx. That takes the rings down, in the main
  *    thread, and the dataplane is IDLE.
  *  - A front end that closes waits for that; QEMU does not. It does only where
  *    the disk or the guest is to go away: unplugging, reset, waking up and exit.
- *  - Nothing that runs in dp->ctx for the ring may poll: stop_bh() would be run
+ *  - Nothing that runs in dp->ctx for a ring may poll: stop_bh() would be run
  *    within it. That is why the disk's size is here in .sectors.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -47,11 +53,14 @@
 #include "xenpv-platform.h"
 #include "trace.h"
 
-/* For so long requests are taken, or begun anew, before others have their turn */
+/*
+ * For so long requests of a disk are taken, or begun anew, before others have
+ * their turn. When all rings have an event at once, each has its part of it.
+ */
 #define PASS_NS             (1 * SCALE_MS)
 /*
  * Of a disk, on their way at a time; those that an error has stopped count, too.
- * A ring may hold 16 times as many. Each is a coroutine, whose stack takes two
+ * Its rings may hold many times as many. Each is a coroutine, whose stack takes two
  * mappings of the process; of these Linux gives it 65530, and without one more
  * QEMU ends.
  */
@@ -64,12 +73,13 @@
 /* ------------------------------------------------------------------------- */
 /* Requests on their way                                                      */
 
-static BlkifRequest *new_request(XenBlockDataPlane *dp)
+static BlkifRequest *new_request(BlkifRing *ring)
 {
     BlkifRequest *req = g_new0(BlkifRequest, 1);
 
-    req->dp = dp;
-    dp->in_flight++;
+    req->ring = ring;
+    ring->in_flight++;
+    ring->dp->in_flight++;
     return req;
 }
 
@@ -84,8 +94,9 @@ static void put_in_flight(XenBlockDataPlane *dp)
 
 static void free_request(BlkifRequest *req)
 {
-    XenBlockDataPlane *dp = req->dp;
+    XenBlockDataPlane *dp = req->ring->dp;
 
+    req->ring->in_flight--;
     g_free(req);
     put_in_flight(dp);
 }
@@ -93,9 +104,10 @@ static void free_request(BlkifRequest *req)
 /* Answer, and forget the request */
 static void complete(BlkifRequest *req, int16_t status)
 {
-    XenBlockDataPlane *dp = req->dp;
+    BlkifRing *ring = req->ring;
+    XenBlockDataPlane *dp = ring->dp;
     blkif_x86_32_response_t *rsp =
-        (void *)xenpv_blkif_response(dp, dp->rings.common.rsp_prod_pvt);
+        (void *)xenpv_blkif_response(ring, ring->back.common.rsp_prod_pvt);
     Error *err = NULL;
     int notify;
 
@@ -105,26 +117,26 @@ static void complete(BlkifRequest *req, int16_t status)
      */
     QEMU_BUILD_BUG_ON(offsetof(blkif_x86_32_response_t, status) !=
                       offsetof(blkif_response_t, status));
-    trace_xenpv_block_complete(req->id, req->op, status);
+    trace_xenpv_block_complete(ring->nr, req->id, req->op, status);
     /* Before the guest may use it otherwise */
     xenpv_blkif_release_data(req);
     rsp->id = req->id;
     rsp->operation = req->op;
     rsp->status = status;
-    dp->rings.common.rsp_prod_pvt++;
+    ring->back.common.rsp_prod_pvt++;
     if (req->op == BLKIF_OP_WRITE_BARRIER) {
-        dp->barrier = false;
+        ring->barrier = false;
     }
-    RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&dp->rings.common, notify);
+    RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&ring->back.common, notify);
     if (notify) {
-        xen_device_notify_event_channel(dp->xendev, dp->channel, &err);
+        xen_device_notify_event_channel(dp->xendev, ring->channel, &err);
         if (err) {
             /* The front end has closed its end */
             trace_xenpv_block_not_notified(error_get_pretty(err));
             error_free(err);
         }
     }
-    if (dp->stalled) {
+    if (dp->nr_stalled) {
         qemu_bh_schedule(dp->ring_bh);
     }
     free_request(req);
@@ -146,7 +158,7 @@ static enum BlockAcctType acct_type(BlkifRequest *req)
 /* rerror and werror: false if the request goes on as if all were well */
 static bool handle_error(BlkifRequest *req, int error)
 {
-    XenBlockDataPlane *dp = req->dp;
+    XenBlockDataPlane *dp = req->ring->dp;
     BlockBackend *blk = dp->blk;
     bool read = xenpv_blkif_is_read(req);
     BlockErrorAction action = blk_get_error_action(blk, read, error);
@@ -178,7 +190,7 @@ static void stage_done(void *opaque, int ret)
     if (ret < 0 && handle_error(req, -ret)) {
         return;
     }
-    block_acct_done(blk_get_stats(req->dp->blk), &req->acct);
+    block_acct_done(blk_get_stats(req->ring->dp->blk), &req->acct);
     req->stage++;
     next_stage(req);
 }
@@ -187,7 +199,7 @@ static void stage_done(void *opaque, int ret)
 static void discard_more(void *opaque, int ret)
 {
     BlkifRequest *req = opaque;
-    XenBlockDataPlane *dp = req->dp;
+    XenBlockDataPlane *dp = req->ring->dp;
     int64_t bytes = MIN(req->nr_sectors, MAX_DISCARD) * XEN_BLKIF_SECTOR_SIZE;
 
     if (ret < 0 || !bytes || !dp->running) {
@@ -202,7 +214,7 @@ static void discard_more(void *opaque, int ret)
 /* Begin the stage that the request is in */
 static void next_stage(BlkifRequest *req)
 {
-    XenBlockDataPlane *dp = req->dp;
+    XenBlockDataPlane *dp = req->ring->dp;
     BlockBackend *blk = dp->blk;
 
     if (req->stage == STAGE_DATA &&
@@ -251,24 +263,30 @@ static bool is_late(int64_t deadline)
 
 static void reject(BlkifRequest *req, const char *why)
 {
-    trace_xenpv_block_bad_request(req->id, req->op, why);
+    trace_xenpv_block_bad_request(req->ring->nr, req->id, req->op, why);
     if (req->ring_op != BLKIF_OP_DISCARD) {
-        block_acct_invalid(blk_get_stats(req->dp->blk),
+        block_acct_invalid(blk_get_stats(req->ring->dp->blk),
                            req->op == BLKIF_OP_READ ? BLOCK_ACCT_READ
                                                     : BLOCK_ACCT_WRITE);
     }
     if (req->op == BLKIF_OP_WRITE_BARRIER) {
         /* What complete() takes back */
-        req->dp->barrier = true;
+        req->ring->barrier = true;
     }
     complete(req, why == xenpv_blkif_bad_op ? BLKIF_RSP_EOPNOTSUPP
                                             : BLKIF_RSP_ERROR);
 }
 
-/* Take what is there from the ring: was there anything? */
-static bool run_ring(XenBlockDataPlane *dp)
+static void set_stalled(BlkifRing *ring, bool stalled)
 {
-    int64_t deadline = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + PASS_NS;
+    ring->dp->nr_stalled += stalled - ring->stalled;
+    ring->stalled = stalled;
+}
+
+/* Take what is there from a ring: was there anything? */
+static bool run_ring(BlkifRing *ring, int64_t deadline)
+{
+    XenBlockDataPlane *dp = ring->dp;
     RING_IDX cons, prod;
     bool batch, any = false, late = false;
     int more;
@@ -277,39 +295,39 @@ static bool run_ring(XenBlockDataPlane *dp)
         qatomic_read(&dp->paused)) {
         return false;
     }
-    cons = dp->rings.common.req_cons;
-    prod = qatomic_read(&dp->rings.common.sring->req_prod);
+    cons = ring->back.common.req_cons;
+    prod = qatomic_read(&ring->back.common.sring->req_prod);
     batch = dp->in_flight >= BATCH_FROM || prod - cons >= BATCH_FROM;
     /* The requests were there before the index said so */
     xen_rmb();
-    if (RING_REQUEST_PROD_OVERFLOW(&dp->rings.common, prod)) {
-        trace_xenpv_block_ring_overflow(prod);
+    if (RING_REQUEST_PROD_OVERFLOW(&ring->back.common, prod)) {
+        trace_xenpv_block_ring_overflow(ring->nr, prod);
         return false;
     }
     if (batch) {
         defer_call_begin();
     }
-    while (cons != prod && !dp->barrier && !late &&
+    while (cons != prod && !ring->barrier && !late &&
            dp->in_flight < MAX_IN_FLIGHT &&
-           !RING_REQUEST_CONS_OVERFLOW(&dp->rings.common, cons)) {
-        BlkifRequest *req = new_request(dp);
+           !RING_REQUEST_CONS_OVERFLOW(&ring->back.common, cons)) {
+        BlkifRequest *req = new_request(ring);
         const char *why;
 
-        why = xenpv_blkif_get_request(dp, req, cons);
-        if (req->ring_op == BLKIF_OP_WRITE_BARRIER && dp->in_flight > 1) {
-            /* It comes again when all before it are done */
+        why = xenpv_blkif_get_request(req, cons);
+        if (req->ring_op == BLKIF_OP_WRITE_BARRIER && ring->in_flight > 1) {
+            /* It comes again when all before it in this ring are done */
             free_request(req);
             break;
         }
-        dp->rings.common.req_cons = ++cons;
+        ring->back.common.req_cons = ++cons;
         any = true;
-        why = why ?: xenpv_blkif_check_request(dp, req);
-        trace_xenpv_block_request(req->id, req->op, req->sector, req->size,
-                                  req->nr_segs);
+        why = why ?: xenpv_blkif_check_request(req);
+        trace_xenpv_block_request(ring->nr, req->id, req->op, req->sector,
+                                  req->size, req->nr_segs);
         if (why) {
             reject(req, why);
         } else {
-            dp->barrier = req->op == BLKIF_OP_WRITE_BARRIER;
+            ring->barrier = req->op == BLKIF_OP_WRITE_BARRIER;
             submit(req);
         }
         late = is_late(deadline);
@@ -317,11 +335,11 @@ static bool run_ring(XenBlockDataPlane *dp)
     if (batch) {
         defer_call_end();
     }
-    dp->stalled = cons != prod;
+    set_stalled(ring, cons != prod);
     more = late;
-    if (!dp->stalled) {
+    if (!ring->stalled) {
         /* From here on the front end tells when there is more */
-        RING_FINAL_CHECK_FOR_REQUESTS(&dp->rings.common, more);
+        RING_FINAL_CHECK_FOR_REQUESTS(&ring->back.common, more);
     }
     if (more) {
         qemu_bh_schedule(dp->ring_bh);
@@ -329,18 +347,35 @@ static bool run_ring(XenBlockDataPlane *dp)
     return any;
 }
 
+/*
+ * All rings, by turns, as far as they get before the deadline. Each has at least
+ * one request taken, so none begins when it is over.
+ */
 static void ring_bh(void *opaque)
 {
-    run_ring(opaque);
+    XenBlockDataPlane *dp = opaque;
+    int64_t deadline = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + PASS_NS;
+
+    for (unsigned i = 0; i < dp->nr_rings; i++) {
+        BlkifRing *ring = &dp->rings[dp->first_ring];
+
+        dp->first_ring = (dp->first_ring + 1) % dp->nr_rings;
+        run_ring(ring, deadline);
+        if (is_late(deadline)) {
+            qemu_bh_schedule(dp->ring_bh);
+            break;
+        }
+    }
 }
 
 static bool ring_event(void *opaque)
 {
-    XenBlockDataPlane *dp = opaque;
+    BlkifRing *ring = opaque;
+    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
 
     /* stop_bh() takes out the handler together with this */
-    assert(dp->running);
-    return run_ring(dp);
+    assert(ring->dp->running);
+    return run_ring(ring, now + PASS_NS / ring->dp->nr_rings);
 }
 
 /* What an error has stopped is tried once more */
@@ -361,7 +396,7 @@ static void retry_bh(void *opaque)
             break;
         }
         QTAILQ_REMOVE(&dp->stopped, req, next);
-        trace_xenpv_block_retry(req->id, req->op);
+        trace_xenpv_block_retry(req->ring->nr, req->id, req->op);
         next_stage(req);
     }
 }
@@ -374,10 +409,12 @@ static void stop_bh(void *opaque)
 
     trace_xenpv_block_stop(dp->in_flight);
     dp->in_flight++;
-    dp->stalled = false;        /* or complete() would schedule ring_bh() */
+    dp->nr_stalled = 0;         /* or complete() would schedule ring_bh() */
     qatomic_set(&dp->running, false);
-    xen_device_set_event_channel_context(dp->xendev, dp->channel, NULL,
-                                         &error_abort);
+    for (unsigned i = 0; i < dp->nr_rings; i++) {
+        xen_device_set_event_channel_context(dp->xendev, dp->rings[i].channel,
+                                             NULL, &error_abort);
+    }
     qemu_bh_cancel(dp->ring_bh);
     qemu_bh_cancel(dp->retry_bh);
     while ((req = QTAILQ_FIRST(&dp->stopped))) {
@@ -395,19 +432,8 @@ static void stop_bh(void *opaque)
 static void take_down(XenBlockDataPlane *dp)
 {
     dp->phase = PHASE_IDLE;
-    dp->barrier = false;
     xenpv_blkif_drop_all_grants(dp);
-    if (dp->channel) {
-        xen_device_unbind_event_channel(dp->xendev, dp->channel, NULL);
-        dp->channel = NULL;
-    }
-    if (dp->sring) {
-        xen_device_unmap_grant_refs(dp->xendev, dp->sring, dp->ring_refs,
-                                    dp->nr_ring_refs, NULL);
-        dp->sring = NULL;
-    }
-    g_free(dp->ring_refs);
-    dp->ring_refs = NULL;
+    xenpv_block_disconnect(dp);
 }
 
 static void front_end_changed(XenBlockDataPlane *dp, enum xenbus_state state)
@@ -444,7 +470,7 @@ static void serve_front_end(XenBlockDataPlane *dp)
     }
 }
 
-/* Nothing of the ring is on its way any more, or a stop() has waited for that */
+/* Nothing of the rings is on its way any more, or a stop() has waited for that */
 static void quiet_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -489,7 +515,7 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     XenBlockDataPlane *dp = opaque;
 
     /*
-     * From here on nothing is taken from the ring, and then QEMU drains what
+     * From here on nothing is taken from the rings, and then QEMU drains what
      * was: the disk of a machine that is stopped is at rest.
      */
     qatomic_set(&dp->paused, !running);
@@ -505,9 +531,9 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 
 /* ------------------------------------------------------------------------- */
 /*
- * Migration. A disk of a machine that is stopped is at rest, and the ring in
- * memory says all, but for the requests that an error has stopped: they have
- * been taken from the ring, have no answer yet, and go on with the machine.
+ * Migration. A disk of a machine that is stopped is at rest, and the rings in
+ * memory say all, but for the requests that an error has stopped: they have
+ * been taken from a ring, have no answer yet, and go on with the machine.
  */
 
 static void drop_loaded(XenBlockDataPlane *dp)
@@ -533,6 +559,7 @@ static int block_pre_save(void *opaque)
         BlkifRequest *copy = &dp->loaded[dp->nr_loaded++];
 
         *copy = *req;
+        copy->ring_nr = req->ring->nr;
         if (req->op == BLKIF_OP_DISCARD) {
             /* What is left of it */
             copy->sector = req->offset / XEN_BLKIF_SECTOR_SIZE;
@@ -589,7 +616,9 @@ static const VMStateDescription vmstate_block = {
 static void take_loaded(XenBlockDataPlane *dp)
 {
     for (int32_t i = 0; dp->all_loaded && i < dp->nr_loaded; i++) {
-        BlkifRequest *from = &dp->loaded[i], *req = new_request(dp);
+        BlkifRequest *from = &dp->loaded[i];
+        BlkifRing *ring = &dp->rings[from->ring_nr];
+        BlkifRequest *req = new_request(ring);
         const char *why;
 
         req->id = from->id;
@@ -599,14 +628,14 @@ static void take_loaded(XenBlockDataPlane *dp)
         req->nr_sectors = from->nr_sectors;
         req->nr_segs = from->nr_segs;
         memcpy(req->segs, from->segs, sizeof(req->segs));
-        dp->rings.common.req_cons++;
-        why = xenpv_blkif_check_request(dp, req);
+        ring->back.common.req_cons++;
+        why = xenpv_blkif_check_request(req);
         if (why) {
             reject(req, why);
             continue;
         }
         if (req->op == BLKIF_OP_WRITE_BARRIER) {
-            dp->barrier = true;
+            ring->barrier = true;
         }
         if (req->size && !xenpv_blkif_map_data(req)) {
             complete(req, BLKIF_RSP_ERROR);
@@ -691,16 +720,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->vm_change = xenpv_add_vm_change_state_handler(DEVICE(xendev),
                                                       vm_state_changed, dp);
     vmstate_register(VMSTATE_IF(xendev), 0, &vmstate_block, dp);
-    xenpv_block_write_params(xendev, blk);
-    xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",
-                              XENPV_BLKIF_MAX_SEGS);
-    xen_device_backend_printf(xendev, "physical-sector-size", "%u",
-                              XEN_BLOCK_DEVICE(xendev)->props.conf.
-                              physical_block_size);
-    xen_device_backend_printf(xendev, "feature-barrier", "%u", 1);
-    if (XEN_BLOCK_DEVICE(xendev)->props.feature_persistent) {
-        xen_device_backend_printf(xendev, "feature-persistent", "%u", 1);
-    }
+    xenpv_block_write_nodes(xendev, blk);
     /* A front end may have been faster than this */
     dp->front_end_waits = true;
     qemu_bh_schedule(dp->quiet_bh);
@@ -714,6 +734,7 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
     }
     dp->dying = true;
     xen_block_dataplane_stop(dp);
+    xenpv_block_forget_error(dp);
     vmstate_unregister(VMSTATE_IF(dp->xendev), &vmstate_block, dp);
     drop_loaded(dp);
     qemu_unregister_reset(xenpv_block_reset, dp);
@@ -796,18 +817,8 @@ void xen_block_dataplane_stop(XenBlockDataPlane *dp)
     unref(dp);
 }
 
-void xen_block_dataplane_start(XenBlockDataPlane *dp,
-                               const unsigned int ring_ref[],
-                               unsigned int nr_ring_ref,
-                               unsigned int event_channel,
-                               unsigned int protocol,
-                               Error **errp)
+void xen_block_dataplane_start(XenBlockDataPlane *dp, Error **errp)
 {
-    size_t size = (size_t)nr_ring_ref * XEN_PAGE_SIZE;
-    unsigned persistent = 0;
-    RING_IDX at;
-    ERRP_GUARD();
-
     if (!dp) {
         /* create() waits for others, and will look at the front end after it */
         error_setg(errp, "the disk is not ready yet");
@@ -815,64 +826,25 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp,
     }
     if (dp->phase != PHASE_IDLE || dp->dying) {
         error_setg(errp, dp->dying ? "the disk is being unplugged"
-                                   : "the ring is connected already");
+                                   : "the rings are connected already");
         return;
     }
-    dp->ring_refs = g_memdup2(ring_ref, nr_ring_ref * sizeof(*ring_ref));
-    dp->nr_ring_refs = nr_ring_ref;
-    dp->protocol = protocol;
-    dp->persistent = XEN_BLOCK_DEVICE(dp->xendev)->props.feature_persistent &&
-        xen_device_frontend_scanf(dp->xendev, "feature-persistent", "%u",
-                                  &persistent) == 1 && persistent;
-
-    xen_device_set_max_grant_refs(dp->xendev, nr_ring_ref, errp);
-    if (*errp) {
-        goto fail;
-    }
-    dp->sring = xen_device_map_grant_refs(dp->xendev, dp->ring_refs,
-                                          nr_ring_ref, PROT_READ | PROT_WRITE,
-                                          errp);
-    if (*errp) {
-        goto fail;
-    }
-    /* Where a back end before this one has left off: 0 in a new ring */
-    at = qatomic_read(&((blkif_sring_t *)dp->sring)->rsp_prod);
-    switch (protocol) {
-    case BLKIF_PROTOCOL_X86_32:
-        BACK_RING_ATTACH(&dp->rings.x86_32_part,
-                         (blkif_x86_32_sring_t *)dp->sring, at, size);
-        dp->fields = offsetof(blkif_x86_32_request_t, id);
-        break;
-    case BLKIF_PROTOCOL_X86_64:
-        BACK_RING_ATTACH(&dp->rings.x86_64_part,
-                         (blkif_x86_64_sring_t *)dp->sring, at, size);
-        dp->fields = offsetof(blkif_x86_64_request_t, id);
-        break;
-    default:
-        BACK_RING_ATTACH(&dp->rings.native, (blkif_sring_t *)dp->sring, at,
-                         size);
-        dp->fields = offsetof(blkif_request_t, id);
-        break;
-    }
-    dp->channel = xen_device_bind_event_channel(dp->xendev, event_channel,
-                                                ring_event, dp, errp);
-    if (*errp) {
-        goto fail;
+    if (!xenpv_block_connect(dp, ring_event, errp)) {
+        return;
     }
     /*
-     * It is dp->ctx's when the handler is there, which has to look once by
-     * itself: what binding to the channel has sent may be lost on the way.
+     * It is dp->ctx's when the handlers are there, which has to look once by
+     * itself: what binding to the channels has sent may be lost on the way.
      */
     dp->phase = PHASE_RUNNING;
     dp->quiet = false;
-    dp->stalled = false;
+    dp->nr_stalled = 0;
+    dp->first_ring = 0;
     dp->running = true;
     take_loaded(dp);
-    xen_device_set_event_channel_context(dp->xendev, dp->channel, dp->ctx,
-                                         &error_abort);
+    for (unsigned i = 0; i < dp->nr_rings; i++) {
+        xen_device_set_event_channel_context(dp->xendev, dp->rings[i].channel,
+                                             dp->ctx, &error_abort);
+    }
     qemu_bh_schedule(dp->ring_bh);
-    return;
-
-fail:
-    take_down(dp);
 }

@@ -70,9 +70,12 @@ static void disk_rings(XenBlockDevice *disk, QList *rings)
 {
     XenBlockDataPlane *dp = disk->dataplane;
 
-    /* Of all three protocols, what is used here is in the same place */
-    if (dp && dp->sring) {
-        ADD_RING(rings, "ring", &dp->rings.common);
+    for (unsigned i = 0; dp && i < dp->nr_rings; i++) {
+        g_autofree char *name = dp->nr_rings == 1
+            ? g_strdup("ring") : g_strdup_printf("queue-%u", i);
+
+        /* Of all three protocols, what is used here is in the same place */
+        ADD_RING(rings, name, &dp->rings[i].back.common);
     }
 }
 

@@ -22,8 +22,9 @@
 
 /* Our own numbers */
 #define RING_MFN    XENPV_QTEST_MFN_FREE
-#define DATA_MFN    (RING_MFN + 16)
-#define RING_REF    8
+#define RING_FRAMES 32              /* of all rings */
+#define DATA_MFN    (RING_MFN + RING_FRAMES)
+#define RING_REF    8               /* + i: frame RING_MFN + i */
 #define DATA_REF    100             /* + i: frame DATA_MFN + i, writable */
 #define NR_DATA     80
 #define LIST_MFN    (DATA_MFN + NR_DATA)
@@ -35,9 +36,11 @@
 /* In both layouts but for where a request's fields begin */
 #define RING_ENTRIES 64
 
+/* With one of its rings. Those of a disk with several share the front end. */
 typedef struct Disk {
     Frontend f;
     bool narrow;                    /* the 32-bit layout */
+    unsigned first;                 /* frame of the ring */
     unsigned pages;                 /* of the ring */
     uint32_t port;
     uint32_t prod, cons;
@@ -81,9 +84,15 @@ static inline void image_read(const char *path, void *buf, off_t offset,
     close(fd);
 }
 
+/* Of a disk with one ring */
 static inline uint64_t ring(size_t offset)
 {
     return RING_MFN * XENPV_PAGE + offset;
+}
+
+static inline uint64_t disk_ring(Disk *d, size_t offset)
+{
+    return ring(d->first * XENPV_PAGE + offset);
 }
 
 static inline unsigned ring_size(Disk *d)
@@ -95,28 +104,42 @@ static inline unsigned ring_size(Disk *d)
 
 static inline uint64_t ring_entry(Disk *d, uint32_t i)
 {
-    return ring(RING_ENTRIES +
-                (i & (ring_size(d) - 1)) * (d->narrow ? 108 : 112));
+    return disk_ring(d, RING_ENTRIES +
+                     (i & (ring_size(d) - 1)) * (d->narrow ? 108 : 112));
 }
 
-/* Everything up to telling the back end */
-static inline void prepare(Disk *d, QTestState *qts, const char *name,
-                           bool narrow, unsigned pages)
+static inline void prepare_ring(Disk *d, const char *dir)
+{
+    QTestState *qts = d->f.qts;
+
+    d->prod = d->cons = 0;
+    qtest_memset(qts, disk_ring(d, 0), 0, d->pages * XENPV_PAGE);
+    qtest_writel(qts, disk_ring(d, 4), 1);
+    qtest_writel(qts, disk_ring(d, 12), 1);
+    for (unsigned i = d->first; i < d->first + d->pages; i++) {
+        xenpv_grant(qts, RING_REF + i, GTF_permit_access, RING_MFN + i);
+    }
+    d->port = xenpv_alloc_unbound(qts);
+    if (d->pages == 1) {
+        xs_write(qts, dir, "ring-ref", "%u", RING_REF + d->first);
+    }
+    for (unsigned i = 0; d->pages > 1 && i < d->pages; i++) {
+        g_autofree char *node = g_strdup_printf("ring-ref%u", i);
+
+        xs_write(qts, dir, node, "%u", RING_REF + d->first + i);
+    }
+    xs_write(qts, dir, "event-channel", "%u", d->port);
+}
+
+/* Everything up to telling the back end: d has an element for each ring */
+static inline void prepare_queues(Disk *d, unsigned queues, QTestState *qts,
+                                  const char *name, bool narrow, unsigned pages)
 {
     g_autofree char *dir = g_strdup_printf("device/vbd/%s", name);
 
+    g_assert_cmpuint(queues * pages, <=, RING_FRAMES);
     frontend_init(&d->f, qts, dir);
     frontend_wait(&d->f, XenbusStateInitWait);
-    d->narrow = narrow;
-    d->pages = pages;
-    d->prod = d->cons = 0;
-
-    qtest_memset(qts, ring(0), 0, pages * XENPV_PAGE);
-    qtest_writel(qts, ring(4), 1);
-    qtest_writel(qts, ring(12), 1);
-    for (unsigned i = 0; i < pages; i++) {
-        xenpv_grant(qts, RING_REF + i, GTF_permit_access, RING_MFN + i);
-    }
     for (unsigned i = 0; i < NR_DATA; i++) {
         xenpv_grant(qts, DATA_REF + i, GTF_permit_access, DATA_MFN + i);
     }
@@ -125,20 +148,29 @@ static inline void prepare(Disk *d, QTestState *qts, const char *name,
     xenpv_grant(qts, NOT_RAM_REF, GTF_permit_access,
                 XENPV_CORE_GPA / XENPV_PAGE);
 
-    d->port = xenpv_alloc_unbound(qts);
-    if (pages == 1) {
-        xs_write(qts, d->f.dir, "ring-ref", "%u", RING_REF);
-    } else {
-        xs_write(qts, d->f.dir, "ring-page-order", "%u", 31 - clz32(pages));
-        for (unsigned i = 0; i < pages; i++) {
-            g_autofree char *node = g_strdup_printf("ring-ref%u", i);
-
-            xs_write(qts, d->f.dir, node, "%u", RING_REF + i);
-        }
+    if (queues > 1) {
+        xs_write(qts, dir, "multi-queue-num-queues", "%u", queues);
     }
-    xs_write(qts, d->f.dir, "event-channel", "%u", d->port);
-    xs_write(qts, d->f.dir, "protocol", "%s",
-             narrow ? "x86_32-abi" : "x86_64-abi");
+    if (pages > 1) {
+        xs_write(qts, dir, "ring-page-order", "%u", 31 - clz32(pages));
+    }
+    xs_write(qts, dir, "protocol", "%s", narrow ? "x86_32-abi" : "x86_64-abi");
+    for (unsigned i = 0; i < queues; i++) {
+        g_autofree char *queue = queues == 1
+            ? g_strdup(dir) : g_strdup_printf("%s/queue-%u", dir, i);
+
+        d[i].f = d->f;
+        d[i].narrow = narrow;
+        d[i].first = i * pages;
+        d[i].pages = pages;
+        prepare_ring(&d[i], queue);
+    }
+}
+
+static inline void prepare(Disk *d, QTestState *qts, const char *name,
+                           bool narrow, unsigned pages)
+{
+    prepare_queues(d, 1, qts, name, narrow, pages);
 }
 
 static inline void connect_prepared(Disk *d)
@@ -211,7 +243,7 @@ static inline void put_indirect(Disk *d, uint8_t op, uint64_t sector,
 
 static inline void push(Disk *d)
 {
-    qtest_writel(d->f.qts, ring(0), d->prod);
+    qtest_writel(d->f.qts, disk_ring(d, 0), d->prod);
     xenpv_send(d->f.qts, d->port);
 }
 
@@ -223,7 +255,7 @@ static inline int16_t answer(Disk *d, uint8_t op)
     QTestState *qts = d->f.qts;
     uint64_t id;
 
-    while (qtest_readl(qts, ring(8)) == d->cons) {
+    while (qtest_readl(qts, disk_ring(d, 8)) == d->cons) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(500);
     }
@@ -232,7 +264,7 @@ static inline int16_t answer(Disk *d, uint8_t op)
     g_assert_cmpuint((uint32_t)id, <, d->prod);
     g_assert_cmpuint(qtest_readb(qts, entry + 8), ==, op);
     d->cons++;
-    qtest_writel(qts, ring(12), d->cons + 1);
+    qtest_writel(qts, disk_ring(d, 12), d->cons + 1);
     return qtest_readw(qts, entry + 10);
 }
 

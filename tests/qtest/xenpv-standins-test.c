@@ -95,6 +95,12 @@ static void test_pci(void)
                       "xen-disk");
         assert_string(qts, "/machine/peripheral/virtio-disk2", "vdev",
                       "xvdc0");
+        /* What both have is kept */
+        answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': {"
+            "'path': '/machine/peripheral/virtio-disk2',"
+            "'property': 'num-queues'}}");
+        g_assert_cmpint(qdict_get_int(answer, "return"), ==, 2);
+        qobject_unref(answer);
         qtest_quit(qts);
     }
 
