@@ -18,8 +18,8 @@ QEMU_SERIES ?= 10.0
 PYTHON := /usr/bin/python3
 CACHE := .cache
 PARTS := unit qtest guest functional kvm
-# With sanitizers, from build/asan, as the fuzzers are
-SANITIZED := sanitized-unit sanitized-qtest sanitized-guest sanitized-functional
+# With sanitizers, from build/asan, as the fuzzers are; what takes longest is last
+SANITIZED := sanitized-unit sanitized-functional sanitized-qtest sanitized-guest
 TARGET ?=
 TIME ?= 60
 # A built Xen Test Framework, whose PV tests are then a part of "make check"

@@ -361,6 +361,13 @@ static void test_empty_streams(const void *opaque)
     g_autoptr(GByteArray) one = f->compress((const uint8_t *)"", 0);
     g_autoptr(GByteArray) many = g_byte_array_new();
 
+    if (f->compress == compress_bzip2) {
+        /*
+         * Blocks of 100 kB, not 900: each stream has its decoder take memory
+         * for one, which a sanitizer marks as in use and as free, byte by byte
+         */
+        one->data[3] = '1';
+    }
     for (unsigned i = 0; i < 65537; i++) {
         g_byte_array_append(many, one->data, one->len);
     }
