@@ -64,6 +64,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         fflush(NULL);
         _exit(name != NULL);
     }
+    if (target->prepare) {
+        target->prepare();
+    }
     if (target->machine) {
         fuzz_machine_start(target->machine);
     }

@@ -55,6 +55,8 @@ typedef struct FuzzTarget {
      * machine.h). NULL: there is none. Ends with NULL.
      */
     const char *const *machine;
+    /* Once, before the machine is made, which may fill in options; may be NULL */
+    void (*prepare)(void);
     /* Once, after the machine is there; may be NULL */
     void (*init)(void);
     void (*one)(FuzzInput *in);

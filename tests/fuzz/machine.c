@@ -8,6 +8,10 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-misc.h"
+#include "hw/qdev-core.h"
+#include "qobject/qobject.h"
+#include "qom/qom-qobject.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
 #include "system/system.h"
@@ -91,13 +95,51 @@ static void grant(uint32_t ref, uint16_t flags, uint32_t frame)
                sizeof(e));
 }
 
+static void end_main_loop(void *opaque)
+{
+    qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+}
+
+/*
+ * What guest and host have asked for and QEMU does between two rounds of its main
+ * loop: suspend, reset, wake up. There is one round; after that the loop ends.
+ */
+static void run_main_loop(void)
+{
+    QEMUBH *bh = qemu_bh_new(end_main_loop, NULL);
+
+    qemu_bh_schedule(bh);
+    qemu_main_loop();
+    /* The guest may have asked for its end before */
+    qemu_bh_delete(bh);
+}
+
+static void wake_up(void)
+{
+    Error *err = NULL;
+
+    qemu_system_wakeup_request(QEMU_WAKEUP_REASON_OTHER, &err);
+    error_free(err);
+    run_main_loop();
+}
+
+void fuzz_machine_start_again(void)
+{
+    if (!runstate_is_live(runstate_get())) {
+        vm_start();
+    }
+    if (runstate_check(RUN_STATE_SUSPENDED)) {
+        wake_up();
+    }
+}
+
 void fuzz_machine_reset(void)
 {
     static const uint8_t zeros[NR_FRAMES * PAGE];
 
-    if (!runstate_is_running()) {
-        vm_start();
-    }
+    /* What is still asked for is the last input's */
+    run_main_loop();
+    fuzz_machine_start_again();
     fuzz_pump();
     qemu_system_reset(SHUTDOWN_CAUSE_GUEST_RESET);
     fuzz_write(FUZZ_MFN * PAGE, zeros, FUZZ_NR_FRAMES * PAGE);
@@ -383,7 +425,7 @@ static void op_host(const FuzzFrontend *f, FuzzInput *in)
 
 static void op_stop(const FuzzFrontend *f, FuzzInput *in)
 {
-    if (runstate_is_running()) {
+    if (runstate_is_live(runstate_get())) {
         vm_stop(RUN_STATE_PAUSED);
     } else {
         vm_start();
@@ -405,13 +447,66 @@ static void op_time(const FuzzFrontend *f, FuzzInput *in)
     }
 }
 
+static void op_main_loop(const FuzzFrontend *f, FuzzInput *in)
+{
+    run_main_loop();
+}
+
+/* A table of one place behind the header, or a number of the header's */
+static void write_patch(FuzzInput *in)
+{
+    uint64_t image = XENPV_CORE_GPA + XENPV_CORE_IMAGE;
+    uint32_t table = sizeof(struct xenpv_image_header);
+    struct xenpv_patch patch = { .site = take_number(in) };
+
+    fuzz_write(image + table, &patch, sizeof(patch));
+    if (fuzz_take(in, 1) & 1) {
+        table = take_number(in);
+    }
+    fuzz_write32(image + offsetof(struct xenpv_image_header, patches), table);
+}
+
+/* What an administrator looks at, and may have counted */
+static void op_administrate(const FuzzFrontend *f, FuzzInput *in)
+{
+    Object *machine = qdev_get_machine();
+    uint8_t what = fuzz_take(in, 1);
+
+    switch (what % 6) {
+    case 0:
+        wake_up();
+        break;
+    case 1:
+        object_property_set_bool(machine, "counters", what & 0x80,
+                                 &error_abort);
+        break;
+    case 2:
+        qobject_unref(object_property_get_qobject(machine, "counts",
+                                                  &error_abort));
+        break;
+    case 3:
+        qobject_unref(object_property_get_qobject(machine, "xenpv",
+                                                  &error_abort));
+        break;
+    case 4:
+        g_free(qmp_human_monitor_command("info xenpv", false, 0,
+                                         &error_abort));
+        break;
+    case 5:
+        /* The table by which counting begins is the guest's to write, too */
+        write_patch(in);
+        break;
+    }
+}
+
 void fuzz_machine_run(const FuzzFrontend *f, FuzzInput *in)
 {
     /* The order is the corpora's: add at the end */
     static void (*const ops[])(const FuzzFrontend *f, FuzzInput *in) = {
         op_write, op_write32, op_write_core, op_grant, op_send, op_call,
         op_port, op_pump, op_node, op_state, op_xenstore, op_connect,
-        op_request, op_host, op_stop, op_reset, op_time,
+        op_request, op_host, op_stop, op_reset, op_time, op_main_loop,
+        op_administrate,
     };
 
     fuzz_first_frame = 0;

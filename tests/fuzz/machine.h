@@ -48,6 +48,8 @@ typedef struct FuzzFrontend {
 
 void fuzz_machine_start(const char *const *options);
 void fuzz_machine_reset(void);
+/* One that is stopped or suspended goes on */
+void fuzz_machine_start_again(void);
 
 /* All operations of an input, as far as there is time for so many */
 void fuzz_machine_run(const FuzzFrontend *f, FuzzInput *in);

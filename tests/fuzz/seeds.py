@@ -320,11 +320,52 @@ put('xenner', 'all', '\n'.join(
      '-network', '00:16:3e:5d:c7:9e,br0', '-vnc', '127.0.0.1:1', '-boot', 'c',
      '-nographic']))
 
+# --- Files of a guest -------------------------------------------------------
+# The numbers of the places are those of the table in menu.c.
+
+CFG, CFG2, LST, EXTLINUX, EXTLINUX2, ENV2, ENV, BLS, BLS2, VMLINUZ, K, I, CONFIG, \
+    MODULES, FSTAB, INITTAB, INIT, SYSTEMD, GETTY = range(19)
+
+
+def files(*pairs):
+    return b'\1' + b''.join(
+        struct.pack('<BH', place, len(data)) + data
+        for place, data in zip(pairs[::2], [
+            d if isinstance(d, bytes) else d.encode() for d in pairs[1::2]]))
+
+
+put('menu', 'grub', files(
+    LST, 'default=1\ntimeout 5\ntitle Xen\nroot (hd0,0)\nkernel /xen.gz\n'
+    'module /vmlinuz\ntitle A\nkernel (hd0,0)/vmlinuz-2.6.32-5 root=/dev/sda1 ro '
+    'console=tty0\ninitrd /i\n', VMLINUZ, 'k', CONFIG,
+    'CONFIG_XEN_BLKDEV_FRONTEND=m\n# CONFIG_XEN is not set\n', MODULES,
+    'kernel/drivers/block/xen-blkfront.ko\n', FSTAB,
+    '# x\n/dev/sda1 / ext3 defaults 0 1\nLABEL=x /boot ext2\n/dev/xvdb none '
+    'swap\n', INITTAB, 'id:3:initdefault:\n1:2345:respawn:/sbin/mingetty tty1\n'
+    'co:2345:respawn:/sbin/agetty hvc0 9600\n'))
+put('menu', 'grub2', files(
+    CFG, 'if [ "${next_entry}" ] ; then\n set default="${next_entry}"\nelse\n '
+    'set default="1>0"\nfi\nmenuentry \'A b\' --class x --id=0 $m \'id-a\' {\n'
+    '\tlinux /a ro\n}\nsubmenu "More" {\n menuentry \'C\' {\n linux16 '
+    '($root)/boot/k root=UUID=1 console=hvc0\n initrd16 /i /j\n }\n}\n', K, 'k',
+    I, gzip.compress(b'070701' + b'00000000' * 13 + b'TRAILER!!!\0', mtime=0),
+    ENV, '# GRUB\nsaved_entry=id-d\n', SYSTEMD, '', GETTY, ''))
+put('menu', 'bls', files(
+    CFG2, 'set default="${saved_entry}"\nblscfg\n', ENV2,
+    '# GRUB\nsaved_entry=a\nkernelopts=root=/dev/vda1 ro $tuned_params\n', BLS,
+    'title T\nlinux /k\ninitrd /i $tuned_initrd\noptions $kernelopts a\n', BLS2,
+    'title U\nversion 5.14\nlinux /vmlinuz\noptions b\n', INIT, 'exec getty hvc0\n'))
+put('menu', 'extlinux', files(
+    EXTLINUX, 'DEFAULT l2\nTIMEOUT 3\nLABEL l1\nKERNEL /a\nLABEL l2\n MENU '
+    'LABEL x\n KERNEL ../k\n APPEND initrd=/i,j ro\n', EXTLINUX2,
+    'label x\nkernel /k\nlabel y\nmenu default\nlinux k\ninitrd i\n', K, 'k'))
+
 # --- Machines ---------------------------------------------------------------
 # The numbers of the operations are those of the table in machine.c.
 
 WRITE, WRITE32, CORE, GRANT, SEND, CALL, PORT, PUMP, NODE, STATE, XENSTORE, \
-    CONNECT, REQUEST, HOST, STOP, RESET, TIME = range(17)
+    CONNECT, REQUEST, HOST, STOP, RESET, TIME, LOOP, ADMIN = range(19)
+WAKE_UP, COUNTERS, COUNTS, XENPV, INFO, PATCH = range(6)
 
 
 def node(n, value):
@@ -392,6 +433,31 @@ put('xenstore', 'requests', b''.join(
     bytes([REQUEST, 5, 0, REQUEST, 8, 1]) + path + bytes([2, 1, 2]) +
     bytes([REQUEST, 10, 1]) + path + bytes([REQUEST, 6, 1, 1, RESET]))
 
+# Programs at the host's socket: they come, ask, watch, write, and do not listen
+OPEN, SHUT, LISTEN, _, WRONG, ASK = range(6)
+
+
+def client(n, what, more=b''):
+    return bytes([HOST, 8 * n + what]) + more
+
+
+put('xenstore', 'socket', client(0, OPEN) + client(1, OPEN) + client(
+    1, ASK, bytes([3, 0, 0x80, 0])) + client(
+    0, ASK, bytes([8, 0, 2, 10, 11, 3, 1, 2, 3])) + bytes(
+    [REQUEST, 8, 0]) + path + bytes([3, 1, 2, 3]) + client(1, LISTEN) + client(
+    0, ASK, bytes([5, 0])) + client(0, ASK, bytes([8, 1, 1, 12, 0])) + client(
+    0, ASK, bytes([6, 1, 1])) + client(2, WRONG, b'\xff\xff') + client(
+    3, 0x80 | ASK, bytes([1, 0]) + path + b'\3') + client(
+    3, 0xc0 | ASK, bytes([1, 0]) + path + b'\3') + client(0, LISTEN) +
+    bytes([RESET]) + client(1, LISTEN) + client(1, SHUT) +
+    client(0, ASK, bytes([10, 0, 1, 10]))  + client(0, LISTEN))
+# Counted, looked at, and with a table of places that the guest has written
+put('call', 'counted', bytes([ADMIN, 0x80 | COUNTERS, ADMIN, COUNTS, ADMIN, INFO,
+                              ADMIN, COUNTERS]) + b''.join(
+    bytes([ADMIN, PATCH, 2]) + struct.pack('<H', site) +
+    bytes([0, ADMIN, 0x80 | COUNTERS, ADMIN, COUNTS, ADMIN, COUNTERS])
+    for site in (1, 40, 0xffff)))
+
 # --- Several devices --------------------------------------------------------
 # Of machine.c's operations, CONNECT, REQUEST and HOST have a byte in front that
 # says which device is meant; see devices.c.
@@ -455,6 +521,16 @@ def call(op, cmd, data):
     return bytes([CALL, op, cmd, len(data)]) + data
 
 
+# SHUTDOWN_suspend, with start_info in one of the target's frames, and awake again
+asleep = call(3, 2, struct.pack('<Q', 20)) + bytes([LOOP])
+awake = bytes([ADMIN, WAKE_UP, PUMP, ADMIN, XENPV])
+put('migration', 'suspended', migration(connect_all + use_all + asleep, [],
+                                        awake + connect_all + use_all))
+put('migration', 'slept', migration(
+    connect_all + use_all + asleep + awake + connect_all + use_all, [],
+    asleep + bytes([STOP, STOP]) + awake + use_all + asleep + bytes([RESET])))
+put('hotplug', 'slept', connect_all + use_all + asleep + bytes(
+    [HOST, 2, PUMP]) + awake + bytes([HOST, 0]) + connect_all + use_all)
 go_on = (bytes([SEND, 2, PUMP]) + call(4, 0, b'text') + use_all +
          bytes([TIME, 100, PUMP, RESET]))
 for section in range(10):
