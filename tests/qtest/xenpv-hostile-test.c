@@ -16,6 +16,7 @@
 #include "qemu/atomic.h"
 #include "xenpv-disk.h"
 #include "xenpv-qmp-time.h"
+#include "qobject/qjson.h"
 #include "hw/xen/interface/sched.h"
 #include "hw/xen/interface/io/ring.h"
 #include "hw/xen/interface/io/console.h"
@@ -37,6 +38,8 @@ typedef struct Kind {
     void (*prepare)(QTestState *qts);
     /* Returns how many requests it has made */
     unsigned (*attack)(QTestState *qts);
+    /* What QMP is asked besides, each time; returns how long that took, in ns */
+    int64_t (*ask)(QTestState *qts);
 } Kind;
 
 /* ------------------------------------------------------------------------- */
@@ -44,6 +47,7 @@ typedef struct Kind {
 
 typedef struct Monitor {
     QTestState *qts;
+    const Kind *kind;
     bool stop;
     int64_t worst;      /* ns */
     unsigned asked;
@@ -58,6 +62,10 @@ static void *ask(void *opaque)
         int64_t took = qmp_time(m->qts, command);
 
         m->worst = MAX(m->worst, took);
+        if (m->kind->ask) {
+            took = m->kind->ask(m->qts);
+            m->worst = MAX(m->worst, took);
+        }
         command = "query-status";
         m->asked++;
         g_usleep(500);
@@ -69,6 +77,7 @@ static void test_kind(const void *data)
 {
     const Kind *kind = data;
     Monitor m = {
+        .kind = kind,
         .qts = qtest_initf("-M xenpv-kvm,vfb=on -m 32 -action panic=none %s "
                            "2>/dev/null", kind->args),
     };
@@ -580,6 +589,80 @@ static unsigned attack_rings(QTestState *qts)
     return NR_RINGS * RING_REQUESTS;
 }
 
+/*
+ * A guest that sleeps as often as it is woken up, with all that it can have for
+ * that to make anew: nodes, watches, a transaction, ports
+ */
+static unsigned attack_suspend(QTestState *qts)
+{
+    uint64_t start_info = cpu_to_le64(XENPV_QTEST_MFN_FREE);
+    unsigned n = 0;
+
+    for (int round = 0; round < 5; round++) {
+        uint32_t port = xenpv_alloc_unbound(qts);
+
+        for (int i = 0; i < NR_NODES; i++, n++) {
+            g_autofree char *path = g_strdup_printf("data/x/%d", i);
+
+            xs_path(qts, XS_WRITE, 0, path);
+        }
+        watch_all(qts);
+        xs_begin(qts);
+        xs_path(qts, XS_RM, 0, "device/vbd/51712");
+        for (int i = 0; i < 1000; i++, n++) {
+            xenpv_alloc_unbound(qts);
+        }
+        g_assert_cmpint(xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_suspend,
+                                   &start_info, sizeof(start_info)), ==, 0);
+        /* It is awake when this is free again */
+        while (is_open(qts, port)) {
+            g_usleep(1000);
+        }
+        qtest_memset(qts, XENPV_QTEST_MFN_XENSTORE * XENPV_PAGE, 0, XENPV_PAGE);
+    }
+    return n;
+}
+
+static int64_t ask_to_wake_up(QTestState *qts)
+{
+    g_autoptr(QDict) rsp = qtest_qmp(qts, "{ 'execute': 'query-status' }");
+
+    return strcmp(qdict_get_str(qdict_get_qdict(rsp, "return"), "status"),
+                  "suspended") ? 0 : qmp_time(qts, "system_wakeup");
+}
+
+/* Many devices, most of which the guest leaves alone */
+static unsigned attack_info(QTestState *qts)
+{
+    unsigned n;
+    Disk d;
+
+    connect_disk(&d, qts, "51712", false, 1);
+    for (n = 0; n < 500; n++) {
+        xs_path(qts, XS_READ, 0, "device/vbd/51712/state");
+    }
+    frontend_destroy(&d.f);
+    return n;
+}
+
+/* All that is told about the machine; and counting begins and ends */
+static int64_t ask_for_info(QTestState *qts)
+{
+    static bool counting;
+    int64_t took[3];
+
+    counting = !counting;
+    took[0] = qmp_time_with(qts, "human-monitor-command", qobject_to(QDict,
+        qobject_from_jsonf_nofail("{ 'command-line': 'info xenpv' }")));
+    took[1] = qmp_time_with(qts, "qom-get", qobject_to(QDict,
+        qobject_from_jsonf_nofail("{ 'path': '/machine', 'property': "
+                                  "'xenpv' }")));
+    took[2] = qmp_time_with(qts, "qom-set", qobject_to(QDict,
+        qobject_from_jsonf_nofail("{ 'path': '/machine', 'property': "
+                                  "'counters', 'value': %i }", counting)));
+    return MAX(MAX(took[0], took[1]), took[2]);
+}
+
 /* vdev=xvda to xvdh; their nodes */
 #define A_RING(x)       "-blockdev driver=null-co,node-name=" x ",size=1048576," \
                         "read-zeroes=on,latency-ns=50000000 " \
@@ -587,6 +670,13 @@ static unsigned attack_rings(QTestState *qts)
                         ",max-ring-page-order=8 "
 #define RINGS           A_RING("a") A_RING("b") A_RING("c") A_RING("d") \
                         A_RING("e") A_RING("f") A_RING("g") A_RING("h")
+
+/* Disks that nobody uses */
+#define A_DISK(n)       "-blockdev driver=null-co,node-name=n" n ",size=1048576," \
+                        "read-zeroes=on -device xen-disk,drive=n" n ",vdev=d" n " "
+#define TEN_DISKS(n)    A_DISK(n "0") A_DISK(n "1") A_DISK(n "2") A_DISK(n "3") \
+                        A_DISK(n "4") A_DISK(n "5") A_DISK(n "6") A_DISK(n "7") \
+                        A_DISK(n "8") A_DISK(n "9")
 
 static const Kind kinds[] = {
     { "log", "", NULL, attack_log },
@@ -613,6 +703,16 @@ static const Kind kinds[] = {
     { "picture", "", NULL, attack_picture },
     { "empty", RINGS, prepare_empty, attack_rings },
     { "in-flight", RINGS, prepare_in_flight, attack_rings },
+    { "large-reset", "-m 4G -blockdev driver=null-co,node-name=n,size=1048576,"
+                     "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
+      NULL, attack_reset },
+    { "suspend", "-m 4G -blockdev driver=null-co,node-name=n,size=1048576,"
+                 "read-zeroes=on -device xen-disk,drive=n,vdev=xvda",
+      NULL, attack_suspend, ask_to_wake_up },
+    { "info", "-blockdev driver=null-co,node-name=n,size=1048576,read-zeroes=on "
+              "-device xen-disk,drive=n,vdev=xvda " TEN_DISKS("1") TEN_DISKS("2")
+              TEN_DISKS("3"),
+      NULL, attack_info, ask_for_info },
 };
 
 int main(int argc, char **argv)

@@ -12,6 +12,7 @@
 #ifndef XENPV_QMP_TIME_H
 #define XENPV_QMP_TIME_H
 
+#include "qobject/qdict.h"
 #include "xenpv-qtest.h"
 
 /* 20 times what one pass may take, which sanitizers make longer */
@@ -75,15 +76,23 @@ static inline int64_t qmp_waited(QTestState *qts)
     return qemu + own;
 }
 
-/* How long a command without arguments takes, which must succeed, in ns */
-static inline int64_t qmp_time(QTestState *qts, const char *command)
+/* How long a command takes, which must succeed, in ns; @arguments goes with it */
+static inline int64_t qmp_time_with(QTestState *qts, const char *command,
+                                    QDict *arguments)
 {
     int64_t waited = qmp_waited(qts);
     int64_t start = g_get_monotonic_time() * 1000, took;
 
-    qtest_qmp_assert_success(qts, "{ 'execute': %s }", command);
+    qtest_qmp_assert_success(qts, "{ 'execute': %s, 'arguments': %p }", command,
+                             arguments);
     took = g_get_monotonic_time() * 1000 - start;
     return took - (qmp_waited(qts) - waited);
+}
+
+/* The same, of one without arguments */
+static inline int64_t qmp_time(QTestState *qts, const char *command)
+{
+    return qmp_time_with(qts, command, qdict_new());
 }
 
 #endif /* XENPV_QMP_TIME_H */
