@@ -7,7 +7,9 @@ Success, Skip, Failure or Error, and powers off.
 """
 
 import itertools
+import os
 import re
+import time
 
 from xenpv.testcase import Gone, GuestTest, guests
 
@@ -113,3 +115,78 @@ class Xpti(Variant):
     label = 'guest-xpti'
     widths = ('x86-64',)
     options = ('-machine', 'xpti=on')
+
+
+class Answers(GuestTest):
+    """
+    The same kernels ask the monitor for as much as they can: long lists, tables
+    that come and go, memory given back. It is QEMU that is looked at here.
+    """
+    label = 'qmp'
+    parts = ('functional',)
+    # Asked within that time, in seconds, which grows with the machine's load
+    limit = 0.1
+
+    def waits(self, guest):
+        """
+        For how long each of its threads, and this one, were ready to run and did
+        not, so far
+        """
+        tasks = '/proc/%d/task' % guest.popen.pid
+        found = {}
+        for path in [os.path.join(tasks, t) for t in os.listdir(tasks)] + [
+                '/proc/thread-self']:
+            with open(path + '/schedstat') as f:
+                found[path] = int(f.read().split()[1]) / 1e9
+        return found
+
+    def waited(self, guest, before):
+        """
+        Since then: of this thread, the main one, and one of the others, which may
+        have to wait for each other. That is the host's time, and not QEMU's.
+        """
+        now = self.waits(guest)
+        main = '/proc/%d/task/%d' % (guest.popen.pid, guest.popen.pid)
+        more = {path: now[path] - before.get(path, 0) for path in now}
+        return (more.pop('/proc/thread-self') + more.pop(main) +
+                max(more.values(), default=0))
+
+    def ask(self, guest, *commands):
+        """How long the slowest took, and how often there was time for all"""
+        worst, rounds = 0, 0
+        try:
+            guest.qmp.command('query-status')       # when it has started
+            while guest.poll() is None:
+                for command in commands:
+                    before, start = self.waits(guest), time.monotonic()
+                    guest.qmp.command(command)
+                    took = time.monotonic() - start
+                    worst = max(worst, took - self.waited(guest, before))
+                rounds += 1
+        except (Gone, OSError):                     # it has ended
+            pass
+        return worst, rounds
+
+    def run_all(self, arch):
+        for name in ('long-batches', 'balloon-races', 'idle-tables', 'memory'):
+            guest = self.start('-m', '4G', '-smp', guests.vcpus_of(name),
+                               '-no-reboot', '-kernel',
+                               [k[2] for k in guests.own()
+                                if k[:2] == (name, arch)][0],
+                               '-append', 'test=' + name, arch=arch)
+            worst, rounds = self.ask(guest, 'query-status', 'stop', 'cont')
+            self.assertEqual(guest.wait(), 0, guest.stderr())
+            print('# %s, %s: asked %d times, %.1f ms at worst'
+                  % (self.name(), name, 3 * rounds, worst * 1000), flush=True)
+            self.assertGreater(rounds, 5)
+            self.assertLess(worst, guest.limit(self.limit))
+
+    def test_tables_i386(self):
+        """A 32-bit guest of 4 GiB that pins, frees and gives back as much as it
+        can keeps QMP waiting"""
+        self.run_all('i386')
+
+    def test_tables_x86_64(self):
+        """A guest of 4 GiB that pins, frees and gives back as much as it can
+        keeps QMP waiting"""
+        self.run_all('x86_64')
