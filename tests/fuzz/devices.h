@@ -29,4 +29,12 @@ extern const char *const fuzz_devices_nodes[];
     "-netdev", "hubport,id=n,hubid=0", "-chardev", "ringbuf,id=primary", \
     "-serial", "chardev:primary", "-chardev", "ringbuf,id=further"
 
+/*
+ * Where what the card sends goes: one that nobody uses, which takes any number. A
+ * hub with one port takes nothing, and the card would wait for ever after a frame.
+ */
+#define FUZZ_DEVICES_SINK \
+    "-netdev", "hubport,id=sink,hubid=0", "-device", \
+    "xen-net-device,netdev=sink,idx=1,mac=52:54:00:12:34:57"
+
 #endif

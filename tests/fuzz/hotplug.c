@@ -134,7 +134,7 @@ static void one(FuzzInput *in)
 static const char *const machine[] = {
     "-M", "xenpv-kvm,vfb=on", "-object", "iothread,id=io",
     FUZZ_DEVICES_BACKENDS, "-blockdev",
-    "null-co,node-name=e,size=1048576,read-zeroes=on", NULL
+    "null-co,node-name=e,size=1048576,read-zeroes=on", FUZZ_DEVICES_SINK, NULL
 };
 
 static const FuzzTarget hotplug_target = {

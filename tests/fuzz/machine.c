@@ -8,6 +8,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-machine.h"
 #include "qapi/qapi-commands-misc.h"
 #include "hw/qdev-core.h"
 #include "qobject/qobject.h"
@@ -466,13 +467,14 @@ static void write_patch(FuzzInput *in)
     fuzz_write32(image + offsetof(struct xenpv_image_header, patches), table);
 }
 
-/* What an administrator looks at, and may have counted */
+/* What an administrator looks at, and may set */
 static void op_administrate(const FuzzFrontend *f, FuzzInput *in)
 {
     Object *machine = qdev_get_machine();
     uint8_t what = fuzz_take(in, 1);
+    Error *err = NULL;
 
-    switch (what % 6) {
+    switch (what % 8) {
     case 0:
         wake_up();
         break;
@@ -495,6 +497,13 @@ static void op_administrate(const FuzzFrontend *f, FuzzInput *in)
     case 5:
         /* The table by which counting begins is the guest's to write, too */
         write_patch(in);
+        break;
+    case 6:
+        qmp_balloon(fuzz_take(in, 4) * 1024, &err);
+        error_free(err);
+        break;
+    case 7:
+        qapi_free_BalloonInfo(qmp_query_balloon(&error_abort));
         break;
     }
 }

@@ -244,7 +244,7 @@ static const char *const machine[] = {
     "inject-error.0.iotype=write", "-device",
     "xen-disk,drive=errors,vdev=xvda,werror=stop",
     "-device", "xen-net-device,netdev=n,idx=0,mac=52:54:00:12:34:56",
-    "-device", "xen-console,chardev=further,idx=1", NULL
+    "-device", "xen-console,chardev=further,idx=1", FUZZ_DEVICES_SINK, NULL
 };
 
 static const FuzzTarget migration_target = {

@@ -8,9 +8,11 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "hw/xen/xen.h"
 #include "hw/xen/interface/grant_table.h"
 #include "hw/xen/interface/io/netif.h"
+#include "net/eth.h"
 #include "net/net.h"
 #include "devices.h"
 
@@ -75,6 +77,42 @@ static void put_tx(unsigned q, const void *slot, size_t len)
                len);
 }
 
+/*
+ * What a packet begins with that is to be checked or cut into segments; the rest
+ * of it are zeros, or what is there. It is as long as it says, or not quite.
+ */
+static void put_headers(const netif_tx_request_t *tx, uint8_t how)
+{
+    uint8_t h[14 + 40 + 20] = { [0] = 0xff };
+    unsigned size = MAX(tx->size, sizeof(h)) - 14 + (how >> 4 & 1);
+    uint8_t proto = how & 2 ? IP_PROTO_UDP : IP_PROTO_TCP;
+    uint8_t *tcp = h + 14;
+
+    if (how & 1) {
+        stw_be_p(h + 12, ETH_P_IPV6);
+        tcp[0] = 0x60;
+        stw_be_p(tcp + 4, size - 40);
+        tcp[6] = proto;
+        tcp += 40;
+    } else {
+        stw_be_p(h + 12, ETH_P_IP);
+        tcp[0] = 0x45;
+        stw_be_p(tcp + 2, size);
+        tcp[9] = proto;
+        tcp += 20;
+    }
+    if (how & 2) {
+        stw_be_p(tcp + 4, size - (tcp - h) + 14);
+    } else {
+        tcp[12] = (5 + (how >> 2 & 3)) << 4;
+    }
+    if (tx->gref >= FUZZ_MFN && tx->gref < FUZZ_MFN + FUZZ_NR_FRAMES &&
+        tx->offset < 4096) {
+        fuzz_write((uint64_t)tx->gref * 4096 + tx->offset, h,
+                   MIN(sizeof(h), 4096 - tx->offset));
+    }
+}
+
 /* Up to eight packets, or parts of some; or room for as many */
 static void request(FuzzInput *in)
 {
@@ -90,12 +128,16 @@ static void request(FuzzInput *in)
             fuzz_write(fuzz_frame(RX(q)) + 64 + queues[q].rx_prod++ % 256 * 8,
                        &rx, sizeof(rx));
         } else {
-            netif_tx_request_t tx = {
-                .gref = take_ref(in), .flags = fuzz_take(in, 1),
-                .offset = fuzz_take(in, 2), .size = fuzz_take(in, 2),
-                .id = queues[q].tx_prod,
-            };
+            netif_tx_request_t tx = { .id = queues[q].tx_prod };
 
+            /* One after the other: not all compilers keep an initializer's */
+            tx.gref = take_ref(in);
+            tx.flags = fuzz_take(in, 1);
+            tx.offset = fuzz_take(in, 2);
+            tx.size = fuzz_take(in, 2);
+            if (how & 0x80) {
+                put_headers(&tx, fuzz_take(in, 1));
+            }
             put_tx(q, &tx, sizeof(tx));
             for (bool more = tx.flags & NETTXF_extra_info; more;) {
                 netif_extra_info_t extra = {
@@ -155,7 +197,7 @@ static void one(FuzzInput *in)
 
 static const char *const machine[] = {
     "-M", "xenpv-kvm", "-netdev", "hubport,id=n,hubid=0", "-device",
-    "xen-net-device,netdev=n,idx=0,mac=52:54:00:12:34:56", NULL
+    "xen-net-device,netdev=n,idx=0,mac=52:54:00:12:34:56", FUZZ_DEVICES_SINK, NULL
 };
 
 static const FuzzTarget net_target = {

@@ -108,9 +108,28 @@ for tool in (['xz', '--check=crc32'], ['bzip2'], ['lzma'], ['zstd'],
         put('kernel', ''.join(tool).replace('--check=crc32', ''), config + out)
     except (OSError, subprocess.CalledProcessError):
         print('no ' + tool[0])
-info = b'GUEST_OS=linux,XEN_VER=xen-3.0,VIRT_BASE=0xC0000000,PAE=yes,LOADER=generic'
-put('kernel', 'guest-info', config + elf(False).replace(b'Xen\0', b'xEN\0') +
-    b'__xen_guest\0' + info)
+
+
+def elf_guest_info():
+    """A kernel of before the notes: a section has what they say, as text"""
+    base = 0xc0000000
+    info = (b'GUEST_OS=linux,GUEST_VER=2.6,XEN_VER=xen-3.0,VIRT_BASE=0xC0000000,'
+            b'VIRT_ENTRY=0xC0000000,ELF_PADDR_OFFSET=0x0,HYPERCALL_PAGE=0x0,'
+            b'FEATURES=writable_page_tables|pae_pgdir_above_4gb,'
+            b'PAE=yes[extended-cr3],BSD_SYMTAB=yes,LOADER=generic\0')
+    names = b'\0__xen_guest\0.shstrtab\0'
+    at = 52 + 32
+    head = b'\x7fELF\1\1\1' + b'\0' * 9
+    head += struct.pack('<HHIIIIIHHHHHH', 2, 3, 1, base, 52,
+                        at + 64 + len(info) + len(names), 0, 52, 32, 1, 40, 3, 2)
+    head += struct.pack('<IIIIIIII', 1, at, base, 0, 64, 4096, 7, 4096)
+    return (head + b'\x90' * 64 + info + names + bytes(40) +
+            struct.pack('<IIIIIIIIII', 1, 1, 0, 0, at + 64, len(info), 0, 0, 1, 0) +
+            struct.pack('<IIIIIIIIII', 13, 3, 0, 0, at + 64 + len(info),
+                        len(names), 0, 0, 1, 0))
+
+
+put('kernel', 'guest-info', config + elf_guest_info())
 
 # --- GRUB's memory disk -----------------------------------------------------
 
@@ -271,6 +290,28 @@ root = "/dev/sda1 ro"
 disk = [ "phy:%s,xvda,w" % ("/dev/x",) ]
 builder = "linux"
 ''')
+put('xl', 'net-disk', '''name = "n"
+bootloader = "pygrub"
+bootloader_args = [ "-q", "--entry=hda1:/k,/i", "--kernel=/boot/k --args=x" ]
+disk = [ 'vdev=xvda,backendtype=qdisk,target=rbd:pool/image:id=admin:mon_host=a\\\\:6789',
+         'nbd:10.0.0.1:10809:exportname=x\\\\:y,xvdb,w',
+         'format=qcow2,vdev=xvdc,target=nbd:unix:/run/s:exportname=e',
+         'raw:rbd:p/i@s:mon_host=[fe80\\\\:\\\\:1]\\\\:6789\\\\;b:conf=/c,hda,r' ]
+''')
+put('xml', 'net-disk', '''<domain type='xen'><name>n</name><memory>65536</memory>
+<os><type>linux</type><kernel>/k</kernel></os>
+<features><acpi/><pae/><xen><e820_host state='on'/><passthrough/></xen><x/></features>
+<clock offset='localtime'><timer name='tsc' mode='native'/><x/></clock>
+<devices><disk type='network' device='disk'><driver name='qemu' type='raw'/>
+<auth username='admin'><secret type='ceph' uuid='x'/></auth>
+<source protocol='rbd' name='pool/image:x'><host name='a' port='6789'/>
+<host name='fe80::1'/><snapshot name='s'/><config file='/c'/></source>
+<target dev='xvda' bus='xen'/></disk>
+<disk type='network'><source protocol='nbd' name='e'>
+<host transport='unix' socket='/run/s'/></source><target dev='xvdb'/></disk>
+<disk type='network'><source protocol='iscsi' name='iqn'><host name='h'/></source>
+<target dev='xvdc'/></disk></devices></domain>
+''')
 put('xml', 'xml', '''<?xml version="1.0"?>
 <!-- a guest -->
 <domain type='xen'>
@@ -365,7 +406,7 @@ put('menu', 'extlinux', files(
 
 WRITE, WRITE32, CORE, GRANT, SEND, CALL, PORT, PUMP, NODE, STATE, XENSTORE, \
     CONNECT, REQUEST, HOST, STOP, RESET, TIME, LOOP, ADMIN = range(19)
-WAKE_UP, COUNTERS, COUNTS, XENPV, INFO, PATCH = range(6)
+WAKE_UP, COUNTERS, COUNTS, XENPV, INFO, PATCH, BALLOON, STATS = range(8)
 
 
 def node(n, value):
@@ -407,6 +448,15 @@ for how in range(8):
         tx += bytes([REQUEST, 0x10, 1, 0, 0, 0, 60, 0])
     put('net', 'both-%u' % how, connect + tx + rx + packet + packet + closed() +
         connect + rx + packet + bytes([STOP]) + tx + bytes([STOP, RESET]))
+    # Packets with headers, a checksum to be made, and to be cut into segments
+    gso = bytes([1, 0, 200, 1, 1 + how % 2])
+    put('net', 'segments-%u' % how, bytes([CONNECT, how | 0x20]) + b''.join(
+        bytes([REQUEST, 0x84, 1, flag, 0, 0]) + struct.pack('<H', size) +
+        bytes([how % 4]) + (gso if flag & 8 else b'') +
+        bytes([2, 4 if size > 8000 else 0, 0, 0, 0, 16, 0]) +
+        bytes([3, 0, 0, 0, 0, 16, 0])
+        for flag, size in ((1 + 4, 4096 + 100), (1 + 4 + 8, 8192 + 100))) +
+        bytes([PUMP]))
 for limit in (0, 1, 255):
     put('console', 'limit-%u' % limit,
         node(3, limit) + bytes([CONNECT, 1, REQUEST, 1, 100, 0, PUMP, REQUEST,
@@ -422,6 +472,23 @@ for how in range(8):
 put('evtchn', 'calls', bytes([CONNECT, HOST, 2, 0]) + b''.join(
     bytes([REQUEST, 0x80 * event + op, 0x83, 3 * n, 1 + 3 * n, 1])
     for op in range(14) for n in (1, 3) for event in (0, 1)) + bytes([RESET]))
+
+
+def field(size, n):
+    """Of a structure: one of 2 << size bytes that is the table's number N"""
+    return bytes([next(i for i in range(4 * n, 4 * n + 4) if i % 3 == size)])
+
+
+# GNTTABOP_copy, of the two widths, from and to grants, a frame, and domain 0
+SELF, A_REF, READONLY, LENGTH = 15, 6, 10, 9
+for width in (1, 2):
+    put('evtchn', 'copy-%u' % width, bytes([CONNECT]) + b''.join(
+        bytes([REQUEST, 5, 0x88]) + b''.join(
+            field(width, ref) + field(0, SELF) + field(0, 0)
+            for ref in (source, dest)) + field(0, LENGTH) + field(0, flags)
+        for source, dest, flags in ((A_REF, A_REF, 3), (A_REF, 7, 3),
+                                    (4, A_REF, 2), (A_REF, 4, 1),
+                                    (READONLY, A_REF, 3), (A_REF, READONLY, 3))))
 put('call', 'calls', b''.join(
     bytes([REQUEST, op, cmd, 4, 0, 65, 66, 10, 0])
     for op in range(7) for cmd in range(6)) +
@@ -457,6 +524,13 @@ put('call', 'counted', bytes([ADMIN, 0x80 | COUNTERS, ADMIN, COUNTS, ADMIN, INFO
     bytes([ADMIN, PATCH, 2]) + struct.pack('<H', site) +
     bytes([0, ADMIN, 0x80 | COUNTERS, ADMIN, COUNTS, ADMIN, COUNTERS])
     for site in (1, 40, 0xffff)))
+# Its memory: 4 KiB, all of it, and more; and the guest has given some back
+put('call', 'balloon', b''.join(
+    bytes([ADMIN, BALLOON]) + struct.pack('<I', kib) + bytes([ADMIN, STATS, PUMP])
+    for kib in (4, 16384, 8192, 1 << 30)) + bytes([REQUEST, 6, 0]) +
+    struct.pack('<HQIII', 20, 4000, 2, 100, 101) +
+    bytes([ADMIN, STATS, XENSTORE, 11, 0, 9, 0]) + b'data/m\0' b'1\n' +
+    bytes([RESET, ADMIN, STATS]))
 
 # --- Several devices --------------------------------------------------------
 # Of machine.c's operations, CONNECT, REQUEST and HOST have a byte in front that
