@@ -42,6 +42,14 @@ sanitizer_options()
     export ASAN_OPTIONS UBSAN_OPTIONS ASAN_SYMBOLIZER_PATH
 }
 
+# A limit in seconds against what never ends, for how busy the machine is now:
+# others that want its CPUs make all slow.
+patience()
+{
+    awk -v s="$1" -v cpus="$(nproc)" \
+        '{ print int(s * ($1 > cpus ? $1 / cpus : 1)) }' /proc/loadavg
+}
+
 # Runs a command as root: directly, or by sudo where that is installed.
 as_root()
 {
