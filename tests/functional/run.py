@@ -6,8 +6,9 @@ run.py [--list] PART [FILTER...]
 Runs the functional tests of a part:
 
   functional  real guests under TCG, on this machine
-  sanitized-functional   one under load, with the build that has sanitizers,
-              where XENPV_BUILD is that of "make check-sanitizers"
+  sanitized-functional   one under load, and one that is saved and loaded, with
+              the build that has sanitizers, where XENPV_BUILD is that of
+              "make check-sanitizers"
   soak        no part of "make check": what is done over and over, XENPV_ROUNDS
               times, under TCG
   soak-kvm    likewise, always under a nested KVM

@@ -50,6 +50,7 @@ class Migration(BusyTest):
         self.check(guest, '(true)')
         (self.assertGreater if yes else self.assertEqual)(mmu_updates(), before)
 
+    @only('functional', 'sanitized-functional')
     def test_file(self):
         """A guest that is saved to a file and loaded from it has lost its
         disk, network, clock, console or a vCPU, or is not counted any more"""
