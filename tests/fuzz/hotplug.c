@@ -52,7 +52,14 @@ static void add(const Plug *plug, Error **errp)
     qdict_put_str(options, "id", plug->id);
     for (unsigned i = 0; i < ARRAY_SIZE(plug->properties) &&
          plug->properties[i]; i += 2) {
-        qdict_put_str(options, plug->properties[i], plug->properties[i + 1]);
+        const char *name = plug->properties[i];
+        const char *value = plug->properties[i + 1];
+
+        if (g_ascii_isdigit(value[0])) {
+            qdict_put_int(options, name, atoi(value));
+        } else {
+            qdict_put_str(options, name, value);
+        }
     }
     qmp_device_add(options, NULL, errp);
     qobject_unref(options);
