@@ -3,8 +3,9 @@
 
 import hashlib
 import os
+import time
 
-from xenpv.testcase import LinuxTest, only, paths
+from xenpv.testcase import LinuxTest, Timeout, guests, only, paths
 
 MIB = 1 << 20
 
@@ -118,6 +119,44 @@ class Disk(LinuxTest):
             self.wait_for(guest, '[ $(cat /sys/block/xvdc/size) = 0 ]')
             self.check(guest, 'head -c 1 /dev/xvdc | wc -c', '^0$')
         self.check(guest, 'dmesg | grep -E "BUG|WARNING" | head', '^$')
+
+    def states(self, guest):
+        """Of the only disk's back end and front end"""
+        disk, = guest.qmp.command('qom-get', path='/machine',
+                                  property='xenpv')['back-ends']
+        return [disk['state'], disk['front-end-state']]
+
+    @only('functional')
+    def test_silent(self):
+        """A disk that does not answer while the guest boots holds up QEMU, or
+        more of the guest than it does under Xen, or for longer than it is
+        silent"""
+        image = self.make_image('raw', MIB)
+        # The first request is done, the second's turn is in an hour
+        guest = self.boot('-drive', 'if=none,id=d,format=raw,'
+                          'throttling.bps-total=1,file=' + image, '-device',
+                          'xen-disk,drive=d,vdev=xvda', wait=False)
+        guest.expect(guests.INIT_MARKER, 90)
+        # Connected without an answer from the disk: now Linux waits for its
+        # partition table, and up to 300 s for that
+        end = time.monotonic() + guest.limit(60)
+        while self.states(guest) != ['Connected', 'Connected']:
+            self.assertLess(time.monotonic(), end, self.states(guest))
+            guest.pump(0.2)
+        with self.assertRaises(Timeout):
+            guest.console.expect('guest# ', 3)
+        begin = time.monotonic()
+        self.assertEqual(guest.qmp.command('query-status')['status'], 'running')
+        self.assertEqual(self.states(guest), ['Connected', 'Connected'])
+        self.assertLess(time.monotonic() - begin, guest.limit(1))
+        guest.qmp.command('human-monitor-command', command_line=
+                          'block_set_io_throttle d 0 0 0 0 0 0')
+        guest.expect('guest# ', 60)
+        with open(image, 'rb') as f:
+            digest = hashlib.md5(f.read()).hexdigest()
+        self.check(guest, 'md5sum < /dev/xvda', digest)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
 
     @only('functional')
     def test_transfer(self):

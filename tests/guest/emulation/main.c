@@ -234,12 +234,23 @@ static void msrs(void *unused)
 #endif
 }
 
-static ulong rdmsr(uint32_t msr)
+static uint64_t rdmsr64(uint32_t msr)
 {
     uint32_t lo, hi;
 
     asm volatile("rdmsr" : "=a" (lo), "=d" (hi) : "c" (msr));
-    return lo;
+    return (uint64_t)hi << 32 | lo;
+}
+
+static ulong rdmsr(uint32_t msr)
+{
+    return (uint32_t)rdmsr64(msr);
+}
+
+/* The way memory is cached is for the whole machine: no guest may change it */
+static void write_pat(void *unused)
+{
+    asm volatile("wrmsr" : : "c" (0x277), "a" (0x00070406), "d" (0x00070106));
 }
 
 /* Unguarded accesses of many a kernel */
@@ -254,6 +265,8 @@ static void usual_msrs(void *unused)
     check_eq(rdmsr(0x140), 0, "MSR_MISC_FEATURES_ENABLES");
     asm volatile("wrmsr" : : "c" (0x140), "a" (0), "d" (0));
     rdmsr(0x8b);                        /* the microcode's revision */
+    /* Linux takes from it which bits of an entry mean which way of caching */
+    check_eq(rdmsr64(0x277), 0x0000050100070406ULL, "MSR_IA32_CR_PAT");
     check_eq(rdmsr(0x1b) >> 12, 0xfee00, "MSR_APIC_BASE");
     asm volatile("wbinvd");
 }
@@ -421,6 +434,8 @@ void test_main(void)
     WORKS(control_registers);
     WORKS(msrs);
     WORKS(usual_msrs);
+    check(catch_exception(&t, write_pat, NULL) && t.vector == X86_GP,
+          "MSR_IA32_CR_PAT can be written with another value");
     WORKS(tsc_aux);
     WORKS(debug_registers);
 

@@ -100,6 +100,53 @@ static void high_bits(char *page)
     }
 }
 
+/*
+ * An entry that is not present is the kernel's own, frame number and all. One that
+ * is safe from L1TF inverts the number of a page that PROT_NONE or a migration takes
+ * away for a while, or of a swap slot, so it names a frame that there is not; and
+ * the cache bits and the page tables' own frames are none of Xen's business there.
+ */
+static void not_present(char *page)
+{
+    uint64_t pte = make_pte(virt_to_mfn(page), PAGE_KERNEL);
+    uint64_t maddr = pte_maddr(TEST_VA, 1);
+    uint64_t ad = _PAGE_ACCESSED | _PAGE_DIRTY;
+    uint64_t low = (pte & 0xffe & ~ad) | GLOBAL;
+    uint64_t frame = pte & 0x000ffffffffff000ULL;
+    const uint64_t entries[] = {
+        low | (~frame & 0x000ffffffffff000ULL),             /* PROT_NONE */
+        low | (~frame & 0x000ffffffffff000ULL) | CACHE,
+        low | frame,
+        low | (pte_maddr(TEST_VA, 1) & ~0xfffULL),          /* a table's */
+        0xfffffffffffffffeULL & ~ad,
+        ~(0x1234ULL << 14) << 9 & ~(ad | 1),                /* swap */
+    };
+    volatile uint64_t *entry = pte_of(TEST_VA, 1);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(entries); i++) {
+        uint64_t e = entries[i];
+
+        check_ret(mmu_update(maddr, e), 0, "mmu_update to %llx",
+                  (unsigned long long)e);
+        check_eq(*entry, e, "the entry by mmu_update, %u", i);
+        check_ret(mmu_update(maddr, pte), 0, "the page is back, %u", i);
+        *(volatile char *)TEST_VA = i;
+        check_eq(*page, i, "the page after mmu_update, %u", i);
+        check_ret(update_va_mapping(TEST_VA, e, UVMF_INVLPG), 0,
+                  "update_va_mapping to %llx", (unsigned long long)e);
+        check_eq(*entry, e, "the entry by update_va_mapping, %u", i);
+        /* From one such entry to another, and with what the CPU has set in it */
+        check_ret(mmu_update(maddr, e | ad), 0, "with A and D, %u", i);
+        check_ret(mmu_update(maddr | MMU_PT_UPDATE_PRESERVE_AD, e), 0,
+                  "PRESERVE_AD, %u", i);
+        check_eq(*entry, e | ad, "the entry by PRESERVE_AD, %u", i);
+        check_ret(mmu_update(maddr | MMU_PT_UPDATE_PRESERVE_AD, pte), 0,
+                  "PRESERVE_AD, back, %u", i);
+        *(volatile char *)TEST_VA = i + 100;
+        check_eq(*page, i + 100, "the page after PRESERVE_AD, %u", i);
+    }
+}
+
 static void by_others(char *page)
 {
     uint64_t pte = make_pte(virt_to_mfn(page), PAGE_KERNEL);
@@ -140,5 +187,6 @@ void test_main(void)
     if (!is_initdomain()) {
         high_bits(page);
     }
+    not_present(page);
     by_others(page);
 }
