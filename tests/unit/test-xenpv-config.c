@@ -321,12 +321,17 @@ static void test_language(void)
           .qemu = "-name 'a#b'", .note = "" },
         { "name = 'process=a'\nkernel = '/k'\nmemory = 64\n",
           .qemu = "-name guest=process=a", .note = "" },
+        { "import os; base = '/srv/'\nname = 'n'\nkernel = base + 'k'\n"
+          "memory = 64\nspare = 1\n", .qemu = "-kernel /srv/k",
+          .note = "f:5: note: 'spare' is not carried" },
     };
 
     run(cases, ARRAY_SIZE(cases));
     refused(K "disk = []\ndisk.sort()\n", "f:5: Python's 'disk.sort' is not "
             "run: write down what comes out of it");
     refused("name = '#\xfc'\n", "f:1: this is no text in UTF-8");
+    refused("execfile('/etc/xen/all')\n" K, "f:1: Python's 'execfile' is not "
+            "run: write down what comes out of it");
 }
 
 /* QEMU gets these over a network by itself, as under Xen */
@@ -421,9 +426,67 @@ static void test_xml_words(void)
           "XML, where it means the same" },
         { E("<seclabel type='none'/><cpu/>"), .note = "f:2: note: <cpu> is not "
           "carried: a PV guest sees the CPU that QEMU's -cpu has" },
+        { E("<maxMemory slots='1'>9</maxMemory>"), .note = "f:2: note: "
+          "<maxMemory> is not carried: <memory> is what the guest may grow "
+          "to" },
+        { X("<os><type>linux</type><loader>/l</loader>\n<boot dev='hd'/>"
+            "<kernel>/k</kernel></os>", ""),
+          .note = "f:1: note: <loader> of <os> is not carried: a PV guest has "
+          "no firmware\nf:2: note: <boot> of <os> is not carried: PV GRUB" },
     };
+    /* Of devices, where xl's words mean the same, what becomes of them does */
+#define N(attrs, words) X("<os><kernel>/k</kernel></os>", \
+                          "\n<interface " attrs ">" words "</interface>")
+    static const Case devices[] = {
+        { N("type='bridge'", ""), .qemu = "-netdev user,id=net0",
+          .libvirt = "<interface type='user'>",
+          .note = "f:2: note: no bridge is named: user networking takes" },
+        { N("type='bridge'", "<source/><virtualport type='openvswitch'/>"
+            "<vlan><tag id='4'/></vlan>"), .qemu = "-netdev user" },
+        { N("type='bridge'", "<source bridge='b'/><script path='vif-bridge'/>"),
+          .qemu = "br=b", .note = "" },
+        { N("type='ethernet'", "<script path='/etc/xen/scripts/vif-route'/>"
+            "<ip address='10.0.0.5'/>"),
+          .note = "'ip route add 10.0.0.5 dev TAP'" },
+        { N("type='bridge'", "<source bridge='b'/><ip address='10.0.0.5'/>"),
+          .note = "f:2: note: vif: 'ip=10.0.0.5' is not carried" },
+        { N("type='bridge'", "<source bridge='ovsbr0.42'/>"
+            "<script path='vif-openvswitch'/>"),
+          .libvirt = "<vlan>\n        <tag id='42'/>",
+          .note = "'ovs-vsctl add-port ovsbr0 tap0 tag=42'" },
+        { N("type='bridge'", "<source bridge='b'/><script path='vif-mine'/>"
+            "<bandwidth/><backenddomain name='d'/>"),
+          .note = "f:2: note: vif: the script 'vif-mine' is not run: what it "
+          "does on the host is to be done there\n"
+          "f:2: note: <bandwidth> of an interface is not carried: copy it into "
+          "the new XML, where it means the same\n"
+          "f:2: note: <backenddomain> of an interface is not carried: there "
+          "are no driver domains" },
+        { X("<os><kernel>/k</kernel></os>", "\n<controller type='xenbus' "
+            "maxGrantFrames='64' maxEventChannels='7'/>"),
+          .note = "f:2: note: maxGrantFrames='64' of <controller> is not "
+          "carried: the machine's own limit holds\n"
+          "f:2: note: maxEventChannels='7' of" },
+        { X("<os><kernel>/k</kernel></os>", "<console type='pty'/>"),
+          .note = "" },
+        { X("<os><kernel>/k</kernel></os>", "<console type='pty'/>\n"
+            "<console type='pty'><target type='xen' port='1'/></console>"),
+          .note = "f:2: note: the console number 2 is not carried: add "
+          "'-chardev pty,id=c -device xen-console" },
+        { X("<os><kernel>/k</kernel></os>", "<disk type='network'>\n<driver "
+            "name='qemu' cache='none'/><source protocol='nbd' tls='yes'>"
+            "<host name='h' port='1'/></source><target dev='xvdb'/></disk>"),
+          .note = "f:1: note: tls='yes' of <source> is not carried: QEMU needs "
+          "a tls-creds-x509 object for it (libvirt: nbd_tls in qemu.conf); "
+          "until then a server that wants TLS refuses\n"
+          "f:2: note: cache='none' of xvdb is not carried: copy it" },
+        { "<?xml version='1.0' encoding='ISO-8859-1'?>" E("<title>\xfc</title>"),
+          .note = "f:2: note: <title> is not carried" },
+    };
+#undef N
 
     run(cases, ARRAY_SIZE(cases));
+    run(devices, ARRAY_SIZE(devices));
     refused(E("<vcpu current='5'>4</vcpu>"), "f:2: <vcpu>: current='5' is more "
             "than all 4");
     refused(E("<vcpu current='x'>4</vcpu>"), "f:2: <vcpu>: 'x' is not a "
@@ -792,7 +855,7 @@ static void test_all_elements(void)
         "vsock", "crypto", "lease", "nvram", "iommu", "memory",
     };
     static const char *const interface[] = {
-        "script", "bandwidth", "ip", "vlan", "filterref", "mtu", "link",
+        "bandwidth", "vlan", "filterref", "mtu", "link",
         "virtualport", "backenddomain", "boot", "rom", "driver", "guest",
         "route", "coalesce", "tune", "backend", "port", "teaming",
     };

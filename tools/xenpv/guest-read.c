@@ -118,9 +118,10 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         }
         line += text[i] == '\n';
     }
-    if (!g_utf8_validate(text, len, NULL) &&
-        text[strspn(text, " \t\r\n")] != '<') {
-        p = text = plain = plain_comments(text, len);
+    if (!g_utf8_validate(text, len, NULL)) {
+        plain = text[strspn(text, " \t\r\n")] == '<' ?
+                guest_xml_in_utf8(text, &len) : plain_comments(text, len);
+        p = text = plain ?: text;
     }
     if (!g_utf8_validate(text, len, &end)) {
         line = 1;

@@ -134,6 +134,11 @@ Guest *guest_parse_file(const char *file, Error **errp);
 Guest *guest_parse_xl(const char *file, const char *text, Error **errp);
 Guest *guest_parse_xml(const char *file, const char *text, size_t len,
                        Error **errp);
+/*
+ * The same text in UTF-8, with *len its length, where it says that it is in
+ * Latin-1; else NULL
+ */
+char *guest_xml_in_utf8(const char *text, size_t *len);
 /* Which begins in line @line of the file */
 Guest *guest_parse_listing(const char *file, const char *text, int line,
                            Error **errp);

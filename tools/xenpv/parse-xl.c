@@ -362,7 +362,7 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
         }
     }
     /* A variable of Python's, more likely than a setting */
-    if (v->type != XL_UNKNOWN) {
+    if (v->type != XL_UNKNOWN && !v->used) {
         guest_note(g, v->line, "'%s' is not carried", name);
     }
 }

@@ -14,6 +14,7 @@
 #include "qemu/cutils.h"
 #include "guest.h"
 #include "net-disk.h"
+#include "xl-devices.h"
 
 #define MAX_DEPTH   32
 #define MAX_NODES   65536
@@ -121,6 +122,36 @@ static const Node *child(const Node *n, const char *name)
     return NULL;
 }
 
+/* What becomes of an element, and of each like it in other places */
+typedef struct Word {
+    const char *name, *advice;      /* no advice: nothing is missed */
+} Word;
+
+#define COPY    "copy it into the new XML, where it means the same"
+#define PV_NONE "a PV guest has none of it"
+
+/*
+ * A note for @n, which is not carried: what @words says to do instead, or
+ * nothing if that says so. @of: of what it is, or NULL.
+ */
+static void note_word(Guest *g, const Node *n, const char *of,
+                      const Word *words, int nr_words)
+{
+    const char *advice = NULL;
+
+    for (int i = 0; i < nr_words; i++) {
+        if (is(n->name, words[i].name)) {
+            advice = words[i].advice;
+            if (!advice) {
+                return;
+            }
+            break;
+        }
+    }
+    guest_note(g, n->line, "<%s>%s%s is not carried%s%s", n->name,
+               of ? " of " : "", of ?: "", advice ? ": " : "", advice ?: "");
+}
+
 static bool read_number(Guest *g, const Node *n, uint64_t *value, Error **errp)
 {
     if (qemu_strtou64(n->text->str, NULL, 10, value) < 0 ||
@@ -196,8 +227,29 @@ static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
             d->ports[d->nr_hosts++] = g_strdup(attr(h, "port"));
         }
     }
+    if (is(attr(source, "tls"), "yes")) {
+        guest_note(g, n->line, "tls='yes' of <source> is not carried: QEMU "
+                   "needs a tls-creds-x509 object for it (libvirt: nbd_tls in "
+                   "qemu.conf); until then a server that wants TLS refuses");
+    }
     text = net_disk_format(d);
     return guest_set_net_disk(g, disk, text, errp);
+}
+
+/* Of no effect under Xen, but meant: QEMU's driver has the same words */
+static void note_driver(Guest *g, const GuestDisk *disk, const Node *driver)
+{
+    static const char *const words[] = {
+        "cache", "io", "error_policy", "rerror_policy", "iothread", "queues",
+        "copy_on_read", "detect_zeroes",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        if (attr(driver, words[i])) {
+            guest_note(g, driver->line, "%s='%s' of %s is not carried: " COPY,
+                       words[i], attr(driver, words[i]), disk->vdev);
+        }
+    }
 }
 
 static bool read_disk(Guest *g, const Node *n, Error **errp)
@@ -208,6 +260,15 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     const char *device = attr(n, "device") ?: "disk";
     const char *path, *format;
     GuestDisk *disk;
+    static const Word words[] = {
+        { "source" }, { "target" }, { "driver" }, { "readonly" }, { "address" },
+        { "alias" }, { "backingStore" }, { "shareable" }, { "auth" },
+        { "iotune", COPY }, { "blockio", COPY }, { "encryption", COPY },
+        { "serial", "a Xen disk has none" },
+        { "boot", "PV GRUB looks for a menu disk by disk" },
+        { "backenddomain", "there are no driver domains; the disk must be the "
+          "host's" },
+    };
 
     if (strcmp(type, "file") && strcmp(type, "block") &&
         (strcmp(type, "network") || !source)) {
@@ -248,21 +309,10 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     disk->readonly = child(n, "readonly") || disk->is_cdrom;
     disk->shared = child(n, "shareable");
     disk->discard = is(attr(driver, "discard"), "unmap");
+    note_driver(g, disk, driver);
     for (int i = 0; i < n->children->len; i++) {
-        const Node *c = n->children->pdata[i];
-        static const char *const quiet[] = {
-            "source", "target", "driver", "readonly", "address", "alias",
-            "backingStore", "shareable", "auth",
-        };
-        bool known = false;
-
-        for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
-            known |= is(c->name, quiet[j]);
-        }
-        if (!known) {
-            guest_note(g, c->line, "<%s> of %s is not carried", c->name,
-                       disk->vdev);
-        }
+        note_word(g, n->children->pdata[i], disk->vdev, words,
+                  ARRAY_SIZE(words));
     }
     return true;
 }
@@ -304,9 +354,18 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
 {
     const char *type = attr(n, "type");
     const Node *source = child(n, "source"), *mac = child(n, "mac");
+    const char *script = attr(child(n, "script"), "path");
     GuestNic *nic = guest_add_nic(g, n->line);
-    static const char *const quiet[] = {
-        "mac", "source", "target", "model", "address", "alias",
+    static const Word words[] = {
+        { "mac" }, { "source" }, { "target" }, { "model" }, { "address" },
+        { "alias" }, { "script" }, { "ip" },
+        { "bandwidth", COPY }, { "filterref", COPY }, { "link", COPY },
+        { "mtu", "set it in the guest and on the host's end" },
+        { "backenddomain", "there are no driver domains; QEMU is the back "
+          "end" },
+        { "vlan", "join a bridge that is on that VLAN" },
+        { "virtualport", "it is of another kind of switch" },
+        { "boot", PV_NONE }, { "rom", PV_NONE }, { "tune", PV_NONE },
     };
 
     nic->ovs = is(attr(child(n, "virtualport"), "type"), "openvswitch") &&
@@ -315,12 +374,10 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
         return false;
     }
     if (is(type, "bridge")) {
-        if (!attr(source, "bridge") || !attr(source, "bridge")[0]) {
-            guest_error(g, n->line, errp, "<interface>: it has no "
-                        "<source bridge=...>");
-            return false;
+        /* Without one: as xl's, which names none */
+        if (attr(source, "bridge") && attr(source, "bridge")[0]) {
+            nic->bridge = g_strdup(attr(source, "bridge"));
         }
-        nic->bridge = g_strdup(attr(source, "bridge"));
     } else if (is(type, "network")) {
         if (!attr(source, "network")) {
             guest_error(g, n->line, errp, "<interface>: it has no "
@@ -337,6 +394,12 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
         /* Xen's own name for it, made anew at each start */
         g_clear_pointer(&nic->ifname, g_free);
     }
+    xl_note_script(g, nic, script, attr(child(n, "ip"), "address"));
+    nic->ovs &= nic->bridge != NULL;
+    if (nic->bridge && !nic->ovs && script &&
+        strstr(script, "openvswitch")) {
+        return xl_parse_ovs(g, nic, errp);
+    }
     if (nic->ovs && (!guest_is_word(nic->bridge) ||
                      (nic->ifname && !guest_is_word(nic->ifname)))) {
         guest_error(g, n->line, errp, "<interface>: '%s' is not a name for "
@@ -346,18 +409,13 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
     }
     for (int i = 0; i < n->children->len; i++) {
         const Node *c = n->children->pdata[i];
-        bool known = false;
 
-        for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
-            known |= is(c->name, quiet[j]);
-        }
         if (is(c->name, "vlan") && nic->ovs) {
             if (!read_vlan(g, nic, c, errp)) {
                 return false;
             }
-        } else if (!known && !(is(c->name, "virtualport") && nic->ovs)) {
-            guest_note(g, c->line, "<%s> of an interface is not carried",
-                       c->name);
+        } else if (!is(c->name, "virtualport") || !nic->ovs) {
+            note_word(g, c, "an interface", words, ARRAY_SIZE(words));
         }
     }
     return true;
@@ -398,16 +456,48 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
     return true;
 }
 
+/* Xen's own, which has no counterpart but for its numbers */
+static void note_controller(Guest *g, const Node *n)
+{
+    if (attr(n, "maxGrantFrames")) {
+        guest_note(g, n->line, "maxGrantFrames='%s' of <controller> is not "
+                   "carried: the machine's own limit holds",
+                   attr(n, "maxGrantFrames"));
+    }
+    if (attr(n, "maxEventChannels")) {
+        guest_note(g, n->line, "maxEventChannels='%s' of <controller> is not "
+                   "carried: the guest has as many as its ABI",
+                   attr(n, "maxEventChannels"));
+    }
+}
+
 static bool read_devices(Guest *g, const Node *devices, Error **errp)
 {
-    /* What every Xen guest has, and what goes with a framebuffer */
-    static const char *const quiet[] = {
-        "emulator", "console", "input", "video", "memballoon", "controller",
+    /* What every Xen guest has, and what goes with a framebuffer, is quiet */
+    static const Word words[] = {
+        { "emulator" }, { "console" }, { "input" }, { "video" },
+        { "memballoon" }, { "controller" },
+        { "serial", "the guest has Xen's console: console=hvc0" },
+        { "parallel", PV_NONE },
+        { "hostdev", "a PV guest has no devices of the host's here: use the "
+          "device on the host, or keep the guest on Xen" },
+        { "channel", "give the guest another console, or a network card" },
+        { "filesystem", "export the directory by NFS" },
+        { "tpm", "there is no TPM" },
+        { "sound", "a PV guest has no sound here" },
+        { "redirdev", "a PV guest has no USB here" },
+        { "hub", "a PV guest has no USB here" },
+        { "smartcard", "a PV guest has no USB here" },
+        { "watchdog", "the guest has Xen's" },
+        { "rng", PV_NONE }, { "vsock", PV_NONE }, { "panic", PV_NONE },
+        { "memory", PV_NONE }, { "nvram", PV_NONE }, { "iommu", PV_NONE },
+        { "shmem", PV_NONE },
+        { "lease", "there is no lock manager" },
     };
+    unsigned consoles = 0;
 
     for (int i = 0; i < devices->children->len; i++) {
         const Node *n = devices->children->pdata[i];
-        bool known = false;
 
         if (is(n->name, "disk")) {
             g->disk_line = n->line;
@@ -422,13 +512,14 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
             if (!read_graphics(g, n, errp)) {
                 return false;
             }
+        } else if (is(n->name, "console") && consoles++) {
+            guest_note(g, n->line, "the console number %u is not carried: add "
+                       "'-chardev pty,id=c -device xen-console,chardev=c' to "
+                       "QEMU's command line", consoles);
+        } else if (is(n->name, "controller")) {
+            note_controller(g, n);
         } else {
-            for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
-                known |= is(n->name, quiet[j]);
-            }
-            if (!known) {
-                guest_note(g, n->line, "<%s> is not carried", n->name);
-            }
+            note_word(g, n, NULL, words, ARRAY_SIZE(words));
         }
     }
     return true;
@@ -436,6 +527,14 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
 
 static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
 {
+    static const Word words[] = {
+        { "type" }, { "kernel" }, { "initrd" }, { "cmdline" }, { "root" },
+        { "boot", "PV GRUB looks for a menu disk by disk" },
+        { "loader", "a PV guest has no firmware" },
+        { "nvram", "a PV guest has no firmware" },
+        { "bootmenu", PV_NONE }, { "smbios", PV_NONE }, { "bios", PV_NONE },
+        { "acpi", PV_NONE },
+    };
     const Node *type = child(os, "type"), *kernel = child(os, "kernel");
     const Node *initrd = child(os, "initrd"), *cmdline = child(os, "cmdline");
     const Node *root = child(os, "root");
@@ -498,6 +597,9 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
     } else if (out->len) {
         guest_note(g, (cmdline ?: root)->line, "the kernel's command line is "
                    "not carried: the guest's boot loader has its own");
+    }
+    for (int i = 0; os && i < os->children->len; i++) {
+        note_word(g, os->children->pdata[i], "<os>", words, ARRAY_SIZE(words));
     }
     return true;
 }
@@ -592,27 +694,20 @@ static void read_clock(Guest *g, const Node *n)
 /* What libvirt writes for a Xen guest that says nothing about a PV one */
 static void read_features(Guest *g, const Node *n)
 {
-    static const char *const quiet[] = { "acpi", "apic", "pae", "hap" };
+    static const Word words[] = {
+        { "acpi" }, { "apic" }, { "pae" }, { "hap" }, { "xen" },
+        { "e820_host", "it is for PCI devices, which there are not" },
+        { "passthrough", "it is for PCI devices, which there are not" },
+        { "viridian", PV_NONE }, { "hyperv", PV_NONE }, { "privnet", PV_NONE },
+    };
 
     for (int i = 0; i < n->children->len; i++) {
         const Node *c = n->children->pdata[i];
-        bool known = false;
 
-        for (int j = 0; j < ARRAY_SIZE(quiet); j++) {
-            known |= is(c->name, quiet[j]);
-        }
-        if (is(c->name, "xen")) {
-            for (int j = 0; j < c->children->len; j++) {
-                const Node *x = c->children->pdata[j];
-
-                guest_note(g, x->line, is(x->name, "e820_host") ?
-                           "<%s> of <features> is not carried: it is for PCI "
-                           "devices, which there are not" :
-                           "<%s> of <features> is not carried", x->name);
-            }
-        } else if (!known) {
-            guest_note(g, c->line, "<%s> of <features> is not carried",
-                       c->name);
+        note_word(g, c, "<features>", words, ARRAY_SIZE(words));
+        for (int j = 0; is(c->name, "xen") && j < c->children->len; j++) {
+            note_word(g, c->children->pdata[j], "<features>", words,
+                      ARRAY_SIZE(words));
         }
     }
 }
@@ -620,44 +715,25 @@ static void read_features(Guest *g, const Node *n)
 /* An element that has no counterpart, or none that a tool could choose */
 static void note_element(Guest *g, const Node *n)
 {
-    static const struct {
-        const char *name, *advice;
-    } words[] = {
-        { "cputune", "copy it into the new XML, where it means the same" },
-        { "numatune", "copy it into the new XML, where it means the same" },
-        { "memoryBacking", "copy it into the new XML, where it means the "
-          "same" },
-        { "blkiotune", "copy it into the new XML, where it means the same" },
-        { "memtune", "copy it into the new XML, where it means the same" },
-        { "resource", "copy it into the new XML, where it means the same" },
-        { "metadata", "copy it into the new XML, where it means the same" },
-        { "title", "copy it into the new XML, where it means the same" },
-        { "description", "copy it into the new XML, where it means the "
-          "same" },
+    static const Word words[] = {
+        { "os" }, { "memory" }, { "currentMemory" }, { "devices" },
+        { "bootloader" },
+        { "cputune", COPY }, { "numatune", COPY }, { "memoryBacking", COPY },
+        { "blkiotune", COPY }, { "memtune", COPY }, { "resource", COPY },
+        { "metadata", COPY }, { "title", COPY }, { "description", COPY },
         { "seclabel", "libvirt makes one for QEMU" },
         { "cpu", "a PV guest sees the CPU that QEMU's -cpu has" },
         { "on_lockfailure", "there is no lock manager" },
         { "bootloader_args", "PV GRUB boots the default entry of the guest's "
           "menu" },
         { "pm", "a PV guest has no ACPI" },
-    };
-    static const char *const quiet[] = {
-        "os", "memory", "currentMemory", "devices", "bootloader",
+        { "genid", PV_NONE }, { "sysinfo", PV_NONE },
+        { "maxMemory", "<memory> is what the guest may grow to" },
+        { "vcpus", "the guest starts with the first ones" },
+        { "iothreads", COPY }, { "idmap", PV_NONE }, { "perf", COPY },
     };
 
-    for (int i = 0; i < ARRAY_SIZE(quiet); i++) {
-        if (is(n->name, quiet[i])) {
-            return;
-        }
-    }
-    for (int i = 0; i < ARRAY_SIZE(words); i++) {
-        if (is(n->name, words[i].name)) {
-            guest_note(g, n->line, "<%s> is not carried: %s", n->name,
-                       words[i].advice);
-            return;
-        }
-    }
-    guest_note(g, n->line, "<%s> is not carried", n->name);
+    note_word(g, n, NULL, words, ARRAY_SIZE(words));
 }
 
 static bool read_element(Guest *g, const Node *n, Error **errp)
@@ -731,6 +807,24 @@ static bool read_text(GMarkupParseContext *ctx, Reader *r, const char *text,
         text = eol + 1;
     }
     return g_markup_parse_context_end_parse(ctx, error);
+}
+
+char *guest_xml_in_utf8(const char *text, size_t *len)
+{
+    g_autofree char *first = g_strndup(text, strcspn(text, ">"));
+    g_autofree char *lower = g_ascii_strdown(first, -1);
+    gsize written;
+    char *out;
+
+    if (!strstr(lower, "encoding=") ||
+        (!strstr(lower, "iso-8859-1") && !strstr(lower, "latin1"))) {
+        return NULL;
+    }
+    out = g_convert(text, *len, "UTF-8", "ISO-8859-1", NULL, &written, NULL);
+    if (out) {
+        *len = written;
+    }
+    return out;
 }
 
 Guest *guest_parse_xml(const char *file, const char *text, size_t len,

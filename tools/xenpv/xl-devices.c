@@ -371,7 +371,7 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
  * with a VLAN, ovsbr0:42:43 with those that the guest itself tags for, and
  * both. Only they have a colon in their names.
  */
-static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
+bool xl_parse_ovs(Guest *g, GuestNic *nic, Error **errp)
 {
     g_auto(GStrv) parts = g_strsplit(nic->bridge, ":", 0);
     g_autoptr(GString) trunks = g_string_new(NULL);
@@ -411,28 +411,31 @@ static bool parse_ovs(Guest *g, GuestNic *nic, Error **errp)
     return true;
 }
 
-/* What Xen's scripts do on the host, if that is more than to join a bridge */
-static void note_script(Guest *g, const GuestNic *nic, const char *script,
-                        const char *ip)
+void xl_note_script(Guest *g, const GuestNic *nic, const char *script,
+                    const char *ip)
 {
-    g_autofree char *base = g_path_get_basename(script);
+    g_autofree char *base = script ? g_path_get_basename(script) : NULL;
+    bool routes = base && !strcmp(base, "vif-route");
 
-    if (!strcmp(base, "vif-bridge") || !strcmp(base, "vif-openvswitch")) {
-        return;
-    }
-    if (!strcmp(base, "vif-route")) {
+    if (routes) {
         guest_note(g, nic->line, "vif: the script '%s' routes to the guest: on "
                    "the host, 'ip tuntap add TAP mode tap', 'ip route add %s "
                    "dev TAP' and 'sysctl net.ipv4.conf.TAP.proxy_arp=1'; then "
                    "name that TAP (-netdev tap,script=no,ifname=TAP)", script,
                    ip && guest_is_word(ip) ? ip : "ADDRESS");
-    } else if (!strcmp(base, "vif-nat")) {
+    } else if (base && !strcmp(base, "vif-nat")) {
         guest_note(g, nic->line, "vif: the script '%s' hides the guest's "
                    "address: user networking and libvirt's network 'default' "
                    "do that, with addresses of their own by DHCP", script);
-    } else {
+    } else if (base && strcmp(base, "vif-bridge") &&
+               strcmp(base, "vif-openvswitch")) {
         guest_note(g, nic->line, "vif: the script '%s' is not run: what it "
                    "does on the host is to be done there", script);
+    }
+    if (ip && !routes) {
+        guest_note(g, nic->line, "vif: 'ip=%s' is not carried: the guest has "
+                   "its own settings; to keep it from other addresses, filter "
+                   "on the host", ip);
     }
 }
 
@@ -529,17 +532,10 @@ bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp)
             }
         }
     }
-    if (script) {
-        note_script(g, nic, script, ip);
-    }
-    if (ip && (!script || !strstr(script, "vif-route"))) {
-        guest_note(g, v->line, "vif: 'ip=%s' is not carried: the guest has its "
-                   "own settings; to keep it from other addresses, filter on "
-                   "the host", ip);
-    }
+    xl_note_script(g, nic, script, ip);
     if (nic->bridge && (strchr(nic->bridge, ':') ||
                         (script && strstr(script, "openvswitch")))) {
-        return parse_ovs(g, nic, errp);
+        return xl_parse_ovs(g, nic, errp);
     }
     return true;
 }

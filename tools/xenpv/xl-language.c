@@ -397,6 +397,7 @@ static XlValue *read_atom(Parser *s, Error **errp)
     if (!v) {
         return skip_unknown(s, start, line, errp);
     }
+    v->used = true;
     return value_copy(s, v, line, errp);
 }
 
@@ -598,7 +599,7 @@ static bool read_statement(Parser *s, Error **errp)
     name = read_name(s);
     for (int i = 0; i < ARRAY_SIZE(harmless); i++) {
         if (!strcmp(name, harmless[i])) {
-            s->p += strcspn(s->p, "\n");
+            s->p += strcspn(s->p, "\n;");
             return true;
         }
     }
@@ -615,7 +616,7 @@ static bool read_statement(Parser *s, Error **errp)
     append = method || g_str_has_prefix(s->p, "+=");
     one = g_str_has_prefix(s->p, ".append(");
     s->p += method ? method : append ? 1 : 0;
-    if (*s->p == '.') {
+    if (*s->p == '.' || (*s->p == '(' && !method)) {
         guest_error(s->g, line, errp, "Python's '%s%.*s' is not run: write "
                     "down what comes out of it", name,
                     (int)MIN(strcspn(s->p, " \t\r\n("), 40), s->p);

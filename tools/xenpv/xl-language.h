@@ -32,6 +32,7 @@ typedef struct XlValue {
     char *string;       /* of XL_UNKNOWN: what stands there */
     GPtrArray *list;
     unsigned depth;     /* of lists in each other */
+    bool used;          /* it is a part of another value */
 } XlValue;
 
 /* What a file assigns, each name with its last value */
