@@ -10,7 +10,7 @@ import sys
 import time
 
 from xenpv import paths, peer
-from xenpv.program import UNSHARE
+from xenpv.program import UNSHARE, inside
 from xenpv.testcase import LinuxTest, Timeout, only
 
 # Figures of more than what is good for a test that everybody runs
@@ -24,10 +24,10 @@ class NetworkTest(LinuxTest):
     """A test with somebody to talk to"""
     devices = True
 
-    def start_peer(self, address, inside=()):
-        """What the guest talks to, in another namespace if INSIDE says so"""
+    def start_peer(self, address, within=()):
+        """What the guest talks to, in another namespace if WITHIN says so"""
         self.peer = subprocess.Popen(
-            [*inside, sys.executable, peer.__file__, address],
+            [*within, sys.executable, peer.__file__, address],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.addCleanup(self.peer.stdout.close)
         self.addCleanup(self.peer.wait)
@@ -108,10 +108,8 @@ class Network(NetworkTest):
                           'xen-net-device,netdev=n,id=nic,mac=' + MAC,
                           '-object', 'filter-dump,id=dump,netdev=n,file='
                           + dump)
-        inside = ['nsenter', '-t', str(guest.popen.pid), '-n',
-                  *([] if os.geteuid() == 0 else
-                    ['-U', '--preserve-credentials'])]
-        ports = self.start_peer('192.0.2.1', inside)
+        within = inside(guest.popen.pid)
+        ports = self.start_peer('192.0.2.1', within)
         self.wait_for_eth0(guest)
         self.check(guest, 'ls /sys/class/net/eth0/queues',
                    r'rx-0\s+rx-1\s+tx-0\s+tx-1')
@@ -124,14 +122,14 @@ class Network(NetworkTest):
             # frames are freed only when a softirq of another kind has its turn
             before = self.discards(guest)
             received, damaged = subprocess.run(
-                [*inside, sys.executable, peer.__file__, 'flood', '192.0.2.2',
+                [*within, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  '3000', str(size)], stdout=subprocess.PIPE,
                 timeout=90).stdout.decode().split()
             self.assertEqual(int(received) + self.discards(guest) - before,
                              3000)
             self.assertGreater(int(received), 2000)
             self.assertEqual(damaged, '0')
-        self.all_sizes(guest, inside)
+        self.all_sizes(guest, within)
         before = self.counters(guest)
         self.transfer(guest, '192.0.2.1', ports, MEGABYTES)
         after = self.counters(guest)
@@ -149,17 +147,17 @@ class Network(NetworkTest):
         self.assertGreater(large['tx'], 10)
         self.assertGreater(large['rx'], 10)
 
-    def all_sizes(self, guest, inside):
+    def all_sizes(self, guest, within):
         """
         Packets of any size, in as many slots as there can be, and in fragments;
         each byte is compared by the other end
         """
         for mtu, most in ((65000, 64900), (9000, 9500), (1500, 20000)):
-            subprocess.run([*inside, 'ip', 'link', 'set', 'tap0', 'mtu',
+            subprocess.run([*within, 'ip', 'link', 'set', 'tap0', 'mtu',
                             str(mtu)], check=True)
             self.check(guest, 'ip link set eth0 mtu %d' % mtu)
             flood = subprocess.run(
-                [*inside, sys.executable, peer.__file__, 'flood', '192.0.2.2',
+                [*within, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  str(SIZES), '0', str(most)], stdout=subprocess.PIPE,
                 timeout=90).stdout.decode().split()
             received, damaged = map(int, flood)
@@ -222,6 +220,78 @@ class Network(NetworkTest):
                        'usleep 50000; done; killall ping; true')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
+
+    def send(self, source, target, address):
+        """What goes through TCP from one guest to another is what arrives"""
+        target.type('nc -l -p 9 > /tmp/got &\n')
+        self.check(target, 'until netstat -ltn | grep -q :9; do usleep 50000; '
+                   'done')
+        data = self.check(source, 'dd if=/dev/urandom of=/tmp/data bs=1M '
+                          'count=4 2>/dev/null; md5sum < /tmp/data')
+        begin = time.monotonic()
+        self.check(source, 'nc %s 9 < /tmp/data' % address, timeout=90)
+        self.check(target, 'wait; md5sum < /tmp/got', data.split()[0], 90)
+        return 4 / (time.monotonic() - begin)
+
+    @only('functional')
+    def test_router(self):
+        """Between two guests that have a third as their router, large segments
+        whose checksums nobody has made yet are lost, or arrive damaged"""
+        script = ('ip link set lo up; for n in 1 2; do ip link add br$n type '
+                  'bridge; ip link set br$n up; done; for t in a1 a2 b1 c2; do '
+                  'ip tuntap add $t mode tap; ip link set $t master br${t#?} '
+                  'up; done; exec "$@"')
+        self.place.wrapper = [*UNSHARE, '--net', 'sh', '-ec', script, 'sh']
+        self.addCleanup(setattr, self.place, 'wrapper', [])
+        guests = []
+        for n, taps in enumerate((('a1', 'a2'), ('b1',), ('c2',))):
+            options = []
+            for tap in taps:
+                options += ['-netdev', 'tap,id=%s,ifname=%s,script=no,'
+                            'downscript=no' % (tap, tap), '-device',
+                            'xen-net-device,netdev=%s,id=nic%s,mac=52:54:00:00:'
+                            '0%d:0%s' % (tap, tap, n, tap[1])]
+            guests.append(self.boot(*options, wait=False))
+            self.place.wrapper = inside(guests[0].popen.pid)
+        for guest in guests:
+            self.wait_for_shell(guest)
+        router, left, right = guests
+        self.check(router, 'ip addr add 192.0.2.1/24 dev eth0; ip addr add '
+                   '198.51.100.1/24 dev eth1; ip link set eth0 up; ip link set '
+                   'eth1 up; echo 1 > /proc/sys/net/ipv4/ip_forward')
+        for guest, net in ((left, '192.0.2'), (right, '198.51.100')):
+            self.check(guest, 'ip addr add %s.2/24 dev eth0; ip link set eth0 '
+                       'up; ip route add default via %s.1' % (net, net))
+        self.check(left, 'ping -A -q -c 50 -w 30 -s 1400 198.51.100.2',
+                   '50 packets received', 60)
+        # In fragments
+        self.check(left, 'ping -A -q -c 50 -w 30 -s 9000 198.51.100.2',
+                   '50 packets received', 60)
+        print('# %s: %.1f MiB/s, %.1f MiB/s' % (
+            self.name(), self.send(left, right, '198.51.100.2'),
+            self.send(right, left, '192.0.2.2')), flush=True)
+        for guest in guests:
+            # Neither a frame nor a checksum was bad, and nothing was resent
+            # for that
+            self.check(guest, 'cat /sys/class/net/eth*/statistics/[rt]x_errors '
+                       '| sort -u', r'^0$')
+            self.check(guest, "awk '/^Tcp:/ { n++; if (n == 2) print $14, $16 "
+                       "}' /proc/net/snmp", r'(^|\n)0 0$')
+        self.check(router, "awk '/^Ip:/ { n++; if (n == 2) print $5, $6 }' "
+                   '/proc/net/snmp', r'(^|\n)0 0$')
+        for way in ('rx', 'tx'):
+            for nic in ('nica1', 'nica2'):
+                self.assertGreater(self.frame_size(router, nic, way), 500)
+        for guest in guests:
+            guest.qmp.command('quit')
+            self.assert_status(guest, 0)
+
+    def frame_size(self, guest, nic, way):
+        """The average, by the back end's own counters"""
+        frames, size = (guest.qmp.command(
+            'qom-get', path='/machine/peripheral/' + nic,
+            property='%s-%s' % (way, what)) for what in ('frames', 'bytes'))
+        return size / max(frames, 1)
 
     def talk(self, *netdevs):
         """Two guests with these -netdevs do not lose each other's pings"""
