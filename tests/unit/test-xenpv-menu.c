@@ -162,6 +162,72 @@ static void test_files(void)
     CHECK("boots /alone\n", NULL, CFG, "linux /alone ro\ninitrd /i\nboot\n");
 }
 
+/* A menu that leads to another, and a default that cannot boot */
+static void test_chain(void)
+{
+    CHECK("I " LST " leads to /boot/grub/other.lst\n"
+          "I /boot/grub/other.lst leads to /boot/grub/third.lst\n"
+          "I /boot/grub/third.lst boots /c\n", "boots /a", LST,
+          "title A\nconfigfile (hd0,0)/boot/grub/other.lst\ntitle X\n"
+          "kernel /a\n", "/boot/grub/other.lst", "default 1\ntitle A\n"
+          "kernel /a\ntitle B\nconfigfile /grub/third.lst\n",
+          "/boot/grub/third.lst", "title C\nkernel /c\n", "/c", "k", "/a", "k");
+    CHECK("I " CFG " leads to " CFG2 "\nI " CFG2 " boots /c\n", NULL, CFG,
+          "search --set=root x\nconfigfile ($root)/boot/grub2/grub.cfg\n", CFG2,
+          "menuentry 'A' {\n linux /c\n}\n", "/c", "k");
+    /* Behind an entry it is the menu's, but not the entry's */
+    CHECK("I " CFG " leads to " CFG2 "\n", "boots /a", CFG,
+          "menuentry 'A' {\n linux /a\n}\nconfigfile /boot/grub2/grub.cfg\n",
+          CFG2, "menuentry 'A' {\n linux /c\n}\n", "/c", "k");
+    CHECK("boots /a\n", "leads", CFG, "if x; then\nconfigfile $prefix/c.cfg\n"
+          "configfile /none.cfg\nfi\nmenuentry 'A' {\n linux /a\n}\n", "/a",
+          "k");
+    CHECK("F " LST ":0: it leads to another menu, /none, which is not there",
+          NULL, LST, "title A\nconfigfile /none\n");
+    /* In a circle */
+    CHECK("leads to " LST, NULL, LST, "title A\nconfigfile " LST "\n");
+
+    CHECK("I " LST ": line 4: the default entry, 'A', would not boot: its "
+          "kernel, /a, is not there; the fallback, 'C', does\nI " LST " boots "
+          "/c\n", "F " LST ":4", LST, "default 0\nfallback 1 2\ntitle A\n"
+          "kernel /a\ntitle B\nkernel /b\ntitle C\nkernel /c\n", "/c", "k");
+    CHECK("boots /c\n", "F " CFG, CFG, "set fallback=\"C d\"\n"
+          "menuentry 'A' {\n linux /a\n}\nmenuentry 'C' {\n linux /c\n}\n",
+          "/c", "k");
+    CHECK("F " LST ":3: its first entry's kernel, /a, is not there", NULL, LST,
+          "fallback 1\ntitle A\nkernel /a\ntitle B\nkernel /b\n");
+}
+
+/* Words of old and of other menus */
+static void test_words(void)
+{
+    CHECK("boots /k\n", "--", LST, "title A\nkernel --no-mem-option "
+          "--type=linux /k ro\n", "/k", "k");
+    CHECK("I " CFG ": line 2: the kernel is named by a variable, /boot/$k: it "
+          "is not looked into", "F " CFG ":2", CFG,
+          "menuentry A {\n linux /boot/$k ro\n initrd /boot/$i\n}\n");
+    CHECK("boots /boot/k-2\n", "variable", CFG, "set ver=\"2\"\n"
+          "set k=/boot/k-${ver}\nmenuentry A {\n set k=/other\n"
+          " linux (hd0)$k ro\n initrd $none\n}\n", "/boot/k-2", "k");
+    CHECK("I " CFG " leads to " CFG2 "\n", NULL, CFG,
+          "search.fs_uuid c0ffee root hd0,gpt2\n"
+          "set prefix=($root)'/boot/grub2'\nconfigfile $prefix/grub.cfg\n",
+          CFG2, "menuentry A {\n linux /k\n}\n", "/k", "k");
+    /* A chain of values that double */
+    CHECK("boots ", NULL, CFG, "set a=xxxxxxxxxxxxxxxx\n"
+          "set a=$a$a$a$a$a$a$a$a\nset a=$a$a$a$a$a$a$a$a\n"
+          "set a=$a$a$a$a$a$a$a$a\nset a=$a$a$a$a$a$a$a$a\nlinux $a\n");
+    CHECK("I " LST " boots /b\n", NULL, LST, "default=1\ntitle=Gentoo\n"
+          "kernel=/a root=/dev/xvda1\ntitle= Other\nkernel = /b ro\n", "/b",
+          "k");
+    /* Debian's package extlinux */
+    CHECK("I /boot/extlinux/extlinux.conf boots /vmlinuz-2\n", "is not there",
+          "/boot/extlinux/extlinux.conf", "default l1\ninclude linux.cfg\n"
+          "menu include extlinux.conf\n", "/boot/extlinux/linux.cfg",
+          "label l0\n kernel /vmlinuz-1\nlabel l1\n kernel /vmlinuz-2\n",
+          "/vmlinuz-1", "k", "/vmlinuz-2", "k");
+}
+
 /* Fedora's and RHEL 8's */
 static void test_bls(void)
 {
@@ -271,6 +337,8 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/menu/files", test_files);
     g_test_add_func("/xenpv/menu/extlinux", test_extlinux);
     g_test_add_func("/xenpv/menu/console", test_console);
+    g_test_add_func("/xenpv/menu/chain", test_chain);
+    g_test_add_func("/xenpv/menu/words", test_words);
     g_test_add_func("/xenpv/menu/bls", test_bls);
     g_test_add_func("/xenpv/menu/disk-names", test_disk_names);
     g_test_add_func("/xenpv/menu/much", test_much);

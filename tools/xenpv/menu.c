@@ -17,6 +17,11 @@
  * anywhere, as often as a file has room for it, for as much as another file has.
  */
 #define MAX_KEPT    (1024 * 1024)
+/* Menus that lead to each other, and parts of EXTLINUX's: perhaps in a circle */
+#define MAX_CHAIN   8
+/* Variables that a menu sets for itself, and the longest name that they make */
+#define MAX_VARIABLES   64
+#define MAX_NAME        4096
 
 typedef struct Reader {
     GuestFiles *f;
@@ -26,8 +31,12 @@ typedef struct Reader {
     unsigned submenu;       /* that of the submenu's inside; 0: in none */
     unsigned next, next_inner;
     size_t kept;
-    bool blscfg;
+    bool blscfg, is_grub2;
+    unsigned included;
     char *wanted;           /* the default, as it is written */
+    char *fallback;         /* its words: what boots if that cannot */
+    char *chain;            /* another menu, outside of all entries */
+    GHashTable *variables;  /* that were set outside of entries */
     char *saved;            /* grubenv's saved_entry and kernelopts */
     char *kernelopts;
 } Reader;
@@ -41,6 +50,7 @@ static void entry_free(gpointer p)
     g_free(e->id);
     g_free(e->file);
     g_free(e->kernel);
+    g_free(e->chain);
     g_ptr_array_unref(e->args);
     g_ptr_array_unref(e->initrds);
     g_free(e);
@@ -89,10 +99,39 @@ static char *bare(const char *word)
     return g_steal_pointer(&copy);
 }
 
-/* A file's name without "(hd0,0)" or "($root)" in front */
-static char *file_name(const char *word)
+/* With the values of the variables in it; a name that is not known stays */
+static char *expand(const Reader *r, const char *word)
 {
-    g_autofree char *path = bare(word);
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    while (*word && out->len < MAX_NAME) {
+        bool brace = word[0] == '$' && word[1] == '{';
+        const char *name = word + 1 + brace, *value = NULL;
+        size_t len = 0;
+
+        while (g_ascii_isalnum(name[len]) || name[len] == '_') {
+            len++;
+        }
+        if (word[0] == '$' && len && (!brace || name[len] == '}')) {
+            g_autofree char *copy = g_strndup(name, len);
+
+            value = g_hash_table_lookup(r->variables, copy);
+        }
+        if (value) {
+            g_string_append(out, value);
+            word = name + len + brace;
+        } else {
+            g_string_append_c(out, *word++);
+        }
+    }
+    return g_string_free(g_steal_pointer(&out), false);
+}
+
+/* A file's name without "(hd0,0)" or "($root)" in front */
+static char *file_name(const Reader *r, const char *word)
+{
+    g_autofree char *plain = bare(word);
+    g_autofree char *path = expand(r, plain);
     const char *close = path[0] == '(' ? strchr(path, ')') : NULL;
 
     return g_strdup(close ? close + 1 : path);
@@ -125,10 +164,15 @@ static void keep(Reader *r, GPtrArray *words, char *word)
 static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
                        unsigned n)
 {
+    /* GRUB legacy's kernel has options */
+    while (n > 1 && g_str_has_prefix(words[0], "--")) {
+        words++;
+        n--;
+    }
     if (e->kernel) {
         return;
     }
-    e->kernel = file_name(words[0]);
+    e->kernel = file_name(r, words[0]);
     e->line = line;
     e->is_xen = is_xen(e->kernel);
     for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
@@ -140,8 +184,10 @@ static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
 static void add_initrds(Reader *r, MenuEntry *e, char **words, unsigned n)
 {
     for (unsigned i = 0; i < n && r->kept < MAX_KEPT; i++) {
-        if (words[i][0] != '$' && !g_str_has_prefix(words[i], "newc:")) {
-            keep(r, e->initrds, file_name(words[i]));
+        g_autofree char *path = file_name(r, words[i]);
+
+        if (path[0] && path[0] != '$' && !g_str_has_prefix(path, "newc:")) {
+            keep(r, e->initrds, g_steal_pointer(&path));
         }
     }
 }
@@ -201,25 +247,65 @@ static void set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2)
     }
 }
 
-/* default=1, "default 1", set default="1"; not what is for one boot only */
-static void read_default(Reader *r, char **words, unsigned n)
+/*
+ * The value of "default=1", "default 1", set default="1", or of another variable;
+ * NULL: it is none, or what is for one boot only
+ */
+static char *value_of(const char *name, char **words, unsigned n)
 {
-    const char *value = NULL;
     g_autofree char *text = NULL;
+    size_t len = strlen(name);
 
     if (!strcmp(words[0], "set") && n >= 2) {
         words++;
         n--;
     }
-    if (g_str_has_prefix(words[0], "default=")) {
+    if (!strcmp(words[0], name) && n >= 2) {
+        text = g_strjoinv(" ", words + 1);
+    } else if (g_str_has_prefix(words[0], name) && words[0][len] == '=') {
         text = g_strjoinv(" ", words);
-        value = text + strlen("default=");
-    } else if (!strcmp(words[0], "default") && n >= 2) {
-        value = words[1];
+        memmove(text, text + len + 1, strlen(text + len + 1) + 1);
     }
-    if (value && !strstr(value, "next_entry")) {
+    return text && !strstr(text, "next_entry") ? bare(text) : NULL;
+}
+
+static void read_variables(Reader *r, char **words, unsigned n)
+{
+    char *value = value_of("default", words, n);
+
+    if (value) {
         g_free(r->wanted);
-        r->wanted = bare(value);
+        r->wanted = value;
+        if (!r->is_grub2) {
+            value[strcspn(value, " ")] = 0;
+        }
+    }
+    value = value_of("fallback", words, n);
+    if (value) {
+        g_free(r->fallback);
+        r->fallback = value;
+    }
+    if (r->is_grub2 && !r->at && n >= 2 && !strcmp(words[0], "set") &&
+        strchr(words[1], '=') &&
+        g_hash_table_size(r->variables) < MAX_VARIABLES) {
+        g_autofree char *text = bare(words[1]);
+        char *equals = strchr(text, '=');
+
+        *equals++ = 0;
+        value = expand(r, equals);
+        g_hash_table_replace(r->variables, g_strdup(text), value);
+    }
+}
+
+/* What an entry leads to, or a menu by itself */
+static void set_chain(Reader *r, const char *word)
+{
+    char **chain = r->at ? &r->at->chain : &r->chain;
+    g_autofree char *path = file_name(r, word);
+
+    /* Variables have no value here */
+    if (!*chain && !strchr(path, '$')) {
+        *chain = g_steal_pointer(&path);
     }
 }
 
@@ -235,15 +321,17 @@ static void count_braces(Reader *r, char **words, unsigned n)
             if (r->depth < r->submenu) {
                 r->submenu = 0;
             }
+            if (r->depth <= r->submenu) {
+                r->at = NULL;
+            }
         }
     }
 }
 
-static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
-                      unsigned n, void *opaque)
+static bool menu_words(Reader *r, const char *path, int line, char **words,
+                       unsigned n)
 {
-    Reader *r = opaque;
-    bool is_grub2 = g_str_has_suffix(path, ".cfg");
+    bool is_grub2 = r->is_grub2;
     bool entry = !strcmp(words[0], is_grub2 ? "menuentry" : "title");
     bool submenu = is_grub2 && !strcmp(words[0], "submenu");
 
@@ -279,8 +367,11 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
         add_initrds(r, r->at, words + 1, n - 1);
     } else if (!strcmp(words[0], "blscfg")) {
         r->blscfg = true;
+    } else if ((!strcmp(words[0], "configfile") ||
+                !strcmp(words[0], "legacy_configfile")) && n >= 2) {
+        set_chain(r, words[1]);
     } else {
-        read_default(r, words, n);
+        read_variables(r, words, n);
     }
     if (is_grub2) {
         count_braces(r, words, n);
@@ -289,6 +380,32 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
         }
     }
     return true;
+}
+
+static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
+                      unsigned n, void *opaque)
+{
+    Reader *r = opaque;
+    char *equals = r->is_grub2 ? NULL : strchr(words[0], '=');
+    g_autofree char **more = NULL;
+
+    /* GRUB legacy takes it for a blank: title=Linux, title = Linux */
+    if (!r->is_grub2 && n >= 2 && !strcmp(words[1], "=")) {
+        words[1] = words[0];
+        words++;
+        n--;
+    }
+    if (!equals) {
+        return menu_words(r, path, line, words, n);
+    }
+    *equals++ = 0;
+    more = g_new0(char *, n + 2);
+    more[0] = words[0];
+    memcpy(more + 1 + (*equals != 0), words + 1, (n - 1) * sizeof(*words));
+    if (*equals) {
+        more[1] = equals;
+    }
+    return menu_words(r, path, line, more, n + (*equals != 0));
 }
 
 /* --- EXTLINUX's menus ----------------------------------------------------- */
@@ -313,6 +430,22 @@ static void syslinux_initrds(Reader *r, const char *menu, const char *list)
 }
 
 static bool syslinux_line(GuestFiles *f, const char *path, int line,
+                          char **words, unsigned n, void *opaque);
+
+/* A part of the menu that is in another file */
+static void syslinux_include(Reader *r, const char *menu, const char *word)
+{
+    g_autofree char *path = syslinux_file(menu, word);
+    g_autofree char *text = r->included < MAX_CHAIN ?
+                            guest_files_read_text(r->f, path) : NULL;
+
+    if (text) {
+        r->included++;
+        guest_files_each_line(r->f, path, text, syslinux_line, r);
+    }
+}
+
+static bool syslinux_line(GuestFiles *f, const char *path, int line,
                           char **words, unsigned n, void *opaque)
 {
     Reader *r = opaque;
@@ -321,7 +454,12 @@ static bool syslinux_line(GuestFiles *f, const char *path, int line,
     if (n < 2) {
         return true;
     }
-    if (!strcmp(key, "label")) {
+    if (!strcmp(key, "menu") && n >= 3 && !g_ascii_strcasecmp(words[1],
+                                                              "include")) {
+        syslinux_include(r, path, words[2]);
+    } else if (!strcmp(key, "include")) {
+        syslinux_include(r, path, words[1]);
+    } else if (!strcmp(key, "label")) {
         r->at = add_entry(r, path, g_strdup_printf("%u", r->next++));
         if (r->at) {
             set_title(r->at, words + 1, n - 1, false);
@@ -487,32 +625,142 @@ static bool grubenv_line(GuestFiles *f, const char *path, int line,
     return true;
 }
 
+/* The entry that the menu calls so: by its number, its title or its id */
+static MenuEntry *entry_named(const Menu *m, const char *name)
+{
+    const char *last = strrchr(name, '>');
+
+    last = last ? last + 1 : name;
+    for (unsigned i = 0; i < m->entries->len; i++) {
+        MenuEntry *e = m->entries->pdata[i];
+
+        if (!strcmp(name, e->label) || !strcmp(last, e->title) ||
+            (e->id && !strcmp(last, e->id))) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
 static void choose(Reader *r)
 {
-    const char *wanted = r->wanted ?: "0", *last;
+    const char *wanted = r->wanted ?: "0";
     Menu *m = r->m;
 
     if (!strcmp(wanted, "saved") || strstr(wanted, "saved_entry")) {
         wanted = r->saved ?: "0";
     }
-    last = strrchr(wanted, '>');
-    last = last ? last + 1 : wanted;
-    for (unsigned i = 0; i < m->entries->len && !m->chosen; i++) {
-        MenuEntry *e = m->entries->pdata[i];
-
-        if (!strcmp(wanted, e->label) || !strcmp(last, e->title) ||
-            (e->id && !strcmp(last, e->id))) {
-            m->chosen = e;
-        }
-    }
+    m->chosen = entry_named(m, wanted);
     if (!m->chosen && m->entries->len) {
         m->chosen = m->entries->pdata[0];
     }
     m->is_first = m->chosen && m->chosen == m->entries->pdata[0];
-    /* One that only leads elsewhere is passed over */
-    for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
-        m->chosen = i < m->entries->len ? m->entries->pdata[i] : NULL;
+}
+
+static bool is_there(GuestFiles *f, const char *path)
+{
+    g_autofree char *with_boot = g_strconcat("/boot", path, NULL);
+    const char *const paths[] = { path, with_boot };
+    size_t len;
+
+    for (int i = 0; i < ARRAY_SIZE(paths); i++) {
+        g_autofree char *data = f->read(f, paths[i], 0, &len);
+
+        if (data || len) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* If the default's kernel is not there, the first of the others that has one */
+static void fall_back(Reader *r)
+{
+    Menu *m = r->m;
+    const MenuEntry *first = m->chosen;
+    g_auto(GStrv) words = g_strsplit(r->fallback ?: "", " ", 16);
+
+    if (!first || !first->kernel || strchr(first->kernel, '$') ||
+        is_there(r->f, first->kernel)) {
+        return;
+    }
+    for (char **w = words; *w; w++) {
+        MenuEntry *e = entry_named(m, *w);
+
+        if (e && e != first && e->kernel && is_there(r->f, e->kernel)) {
+            g_autofree char *text = g_strdup_printf(
+                "%s: line %d: the default entry, '%s', would not boot: its "
+                "kernel, %s, is not there; the fallback, '%s', does",
+                first->file, first->line, first->title, first->kernel,
+                e->title);
+
+            r->f->fact(r->f, text);
+            m->chosen = e;
+            m->is_first = false;
+            return;
+        }
+    }
+}
+
+/* False: there is no such file, and all is as it was */
+static bool read_menu(Reader *r, const char *path)
+{
+    g_autofree char *text = guest_files_read_text(r->f, path);
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *env_file = g_strdup_printf("%s/grubenv", dir);
+    g_autofree char *env = NULL;
+
+    if (!text) {
+        return false;
+    }
+    if (!r->m) {
+        env = guest_files_read_text(r->f, env_file);
+    }
+    menu_free(r->m);
+    r->m = g_new0(Menu, 1);
+    r->m->file = g_strdup(path);
+    r->m->entries = g_ptr_array_new_with_free_func(entry_free);
+    r->at = NULL;
+    r->depth = r->submenu = r->next = r->next_inner = 0;
+    r->blscfg = false;
+    g_clear_pointer(&r->wanted, g_free);
+    g_clear_pointer(&r->fallback, g_free);
+    g_clear_pointer(&r->chain, g_free);
+    if (env) {
+        guest_files_each_line(r->f, env_file, env, grubenv_line, r);
+    }
+    guest_files_each_line(r->f, path, text, strstr(path, "linux") ? syslinux_line
+                                                            : menu_line, r);
+    if (r->blscfg) {
+        read_bls(r);
+    }
+    choose(r);
+    return true;
+}
+
+/* On to the menu that this one leads to; false: to none */
+static bool follow_chain(Reader *r)
+{
+    const MenuEntry *e = r->m->chosen;
+    g_autofree char *path = g_strdup(r->chain ?: e && !e->kernel ? e->chain
+                                                                 : NULL);
+    g_autofree char *with_boot = g_strconcat("/boot", path, NULL);
+    g_autofree char *text = NULL, *from = g_strdup(r->m->file);
+
+    if (!path) {
+        return false;
+    }
+    if (read_menu(r, path) || read_menu(r, with_boot)) {
+        text = g_strdup_printf("%s leads to %s", from, r->m->file);
+        r->f->fact(r->f, text);
+        return true;
+    }
+    text = g_strdup_printf("it leads to another menu, %s, which is not there",
+                           path);
+    if (!r->chain) {
+        r->f->finding(r->f, from, 0, text);
+    }
+    return false;
 }
 
 Menu *menu_read(GuestFiles *f)
@@ -525,31 +773,27 @@ Menu *menu_read(GuestFiles *f)
     };
     Reader r = { .f = f };
 
+    r.variables = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (int i = 0; i < ARRAY_SIZE(menus) && !r.m; i++) {
-        g_autofree char *text = guest_files_read_text(f, menus[i]);
-        g_autofree char *dir = g_path_get_dirname(menus[i]);
-        g_autofree char *env_file = g_strdup_printf("%s/grubenv", dir);
-        g_autofree char *env = NULL;
-
-        if (!text) {
-            continue;
-        }
-        r.m = g_new0(Menu, 1);
-        r.m->file = g_strdup(menus[i]);
-        r.m->entries = g_ptr_array_new_with_free_func(entry_free);
-        env = guest_files_read_text(f, env_file);
-        if (env) {
-            guest_files_each_line(f, env_file, env, grubenv_line, &r);
-        }
-        guest_files_each_line(f, menus[i], text,
-                              strstr(menus[i], "linux") ? syslinux_line
-                                                        : menu_line, &r);
-        if (r.blscfg) {
-            read_bls(&r);
-        }
-        choose(&r);
+        /* Those that it leads to are of the same kind */
+        r.is_grub2 = g_str_has_suffix(menus[i], ".cfg");
+        read_menu(&r, menus[i]);
     }
+    for (int i = 0; r.m && i < MAX_CHAIN && follow_chain(&r); i++) {
+    }
+    if (r.m) {
+        Menu *m = r.m;
+
+        fall_back(&r);
+        /* One that only leads elsewhere is passed over */
+        for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
+            m->chosen = i < m->entries->len ? m->entries->pdata[i] : NULL;
+        }
+    }
+    g_hash_table_unref(r.variables);
     g_free(r.wanted);
+    g_free(r.fallback);
+    g_free(r.chain);
     g_free(r.saved);
     g_free(r.kernelopts);
     return r.m;

@@ -20,6 +20,7 @@ typedef struct MenuEntry {
     char *file;             /* that names the kernel, and in which line */
     int line;
     char *kernel;           /* NULL: it boots none */
+    char *chain;            /* or leads to this other menu, if not NULL */
     GPtrArray *args;        /* the kernel's, char * */
     GPtrArray *initrds;     /* char * */
     bool is_xen;            /* the kernel is Xen itself */

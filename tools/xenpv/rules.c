@@ -286,8 +286,15 @@ static char *read_boot_file(GuestFiles *f, const Menu *m, const char *what,
                             const char *path, size_t max, size_t *len)
 {
     const MenuEntry *e = m->chosen;
-    char *data = f->read(f, path, max, len);
+    char *data;
 
+    if (strchr(path, '$')) {
+        fact(f, "%s: line %d: the %s is named by a variable, %s: it is not "
+             "looked into", e->file, e->line, what, path);
+        *len = 0;
+        return NULL;
+    }
+    data = f->read(f, path, max, len);
     if (!data && !*len) {
         g_autofree char *other = g_strconcat("/boot", path, NULL);
 
@@ -313,6 +320,9 @@ static void check_other_file(GuestFiles *f, const MenuEntry *e,
     const char *const paths[] = { path, with_boot };
     size_t len;
 
+    if (strchr(path, '$')) {
+        return;
+    }
     for (int i = 0; i < ARRAY_SIZE(paths); i++) {
         g_autofree char *data = f->read(f, paths[i], 0, &len);
 
