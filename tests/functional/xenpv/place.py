@@ -4,7 +4,7 @@ Where QEMU runs, and a QEMU that runs there.
 
 A place has
   accel           what -accel gets; None: nothing
-  patience        factor for all time limits
+  patience        factor for all time limits, where nobody else wants the CPUs
   file(path)      the name by which QEMU finds a file of this machine
   disk(path)      likewise a disk's image, which is not written to
   start(...)      start QEMU and return a process
@@ -34,6 +34,14 @@ PORTS = {
 # What libvirt gives, too: a QEMU that a guest has taken over starts no program
 SANDBOX = ('on,obsolete=deny,elevateprivileges=deny,spawn=deny,'
            'resourcecontrol=deny')
+
+
+def busy():
+    """
+    How many there are for each CPU of this machine, at least 1. Limits are for
+    what is stuck: others that want the CPUs make it slow
+    """
+    return max(1, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
 def plain_arguments(place, machine, options):
@@ -70,7 +78,7 @@ class Process:
         return text
 
     def limit(self, seconds):
-        return seconds * self.place.patience
+        return seconds * self.place.patience * busy()
 
     def expect(self, pattern, timeout=60):
         """Wait for something on the console"""
@@ -176,14 +184,8 @@ class Host:
 
     def __init__(self, accel, patience=1):
         self.accel = accel
-        self.own_patience = patience
+        self.patience = patience
         self.wrapper = []       # a command which runs QEMU
-
-    @property
-    def patience(self):
-        """Limits are for what is stuck: others that want the CPUs make it slow"""
-        return self.own_patience * max(1, os.getloadavg()[0] /
-                                       len(os.sched_getaffinity(0)))
 
     def close(self):
         pass
