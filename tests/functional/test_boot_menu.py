@@ -151,9 +151,9 @@ class MenuWords(MenuTest):
         """The second entry of a GRUB legacy's menu does not boot where it is
         the default"""
         tree = image.Tree('menu-default')
-        tree.file('boot/grub/menu.lst', 'default 1\ntimeout 0\n'
-                  'title A\nprint it is A\npause\n'
-                  'title B\nprint it is B\npause\n')
+        tree.file('boot/grub/menu.lst', 'default=1\ntimeout=0\n'
+                  'title=A\nprint it is A\npause\n'
+                  'title=B\nprint it is B\npause\n')
         self.seen(tree, 'it is B')
 
     def test_default_saved(self):

@@ -236,6 +236,8 @@ static void test_disk_words(void)
           .note = "" },
         { K "disk = ['backendtype=phy,vdev=xvdb,target=/dev/a']\n",
           .qemu = "vdev=xvdb", .note = "" },
+        { K "disk = ['/d,raw,xvda,rw,backend=Domain-0']\nvif = ['bridge=b,"
+          "backend=0']\n", .qemu = "file=/d", .note = "" },
         { K "disk = ['/d,raw,xvda,rw,script=block-x,backend=dom2,odd=1']\n",
           .qemu = "file=/d",
           .note = "f:4: note: disk: 'backend=dom2' is not carried: there are "
@@ -321,6 +323,9 @@ static void test_language(void)
           .qemu = "-name 'a#b'", .note = "" },
         { "name = 'process=a'\nkernel = '/k'\nmemory = 64\n",
           .qemu = "-name guest=process=a", .note = "" },
+        { K "maxvcpus = 2\nvcpus = 4\n", .qemu = "-smp 4 ",
+          .note = "f:4: note: maxvcpus: it is less than the 4 that the guest "
+          "has, which are kept" },
         { "import os; base = '/srv/'\nname = 'n'\nkernel = base + 'k'\n"
           "memory = 64\nspare = 1\n", .qemu = "-kernel /srv/k",
           .note = "f:5: note: 'spare' is not carried" },
@@ -354,6 +359,12 @@ static void test_network_disks(void)
           "        <host name='h' port='10809'/>\n", .note = "" },
         { K "disk = ['vdev=xvda,target=nbd:[::1]:10809']\n",
           .libvirt = "<host name='::1' port='10809'/>", .note = "" },
+        { K "disk = ['vdev=xvda,target=nbd://h/a%20b','nbd+unix:///e?"
+          "socket=/run/s,raw,xvdb,r']\n",
+          .qemu = "'if=none,id=disk0,file=nbd:h:10809:exportname=a b,format",
+          .libvirt = "<host transport='unix' socket='/run/s'/>", .note = "" },
+        { K "disk = ['vdev=xvda,target=nbd://[::1]:5']\n",
+          .libvirt = "<host name='::1' port='5'/>" },
         { K "disk = ['vdev=xvda,target=nbd:unix:/run/s']\n",
           .libvirt = "<host transport='unix' socket='/run/s'/>" },
         { X("<os><kernel>/k</kernel></os>", "<disk type='network'>"
@@ -371,6 +382,9 @@ static void test_network_disks(void)
     refused(K "disk = ['nbd:h,raw,xvda,r']\n", "f:4: disk: 'nbd:h': it is not "
             "of the form nbd:HOST:PORT or nbd:unix:/SOCKET, with "
             ":exportname=NAME behind it or not");
+    refused(K "disk = ['nbd://u@h/e,raw,xvda,r']\n", "f:4: disk: "
+            "'nbd://u@h/e': it is not of the form nbd://HOST:PORT/EXPORT or "
+            "nbd+unix:///EXPORT?socket=/PATH");
     refused(K "disk = ['rbd:p/i:key=x,raw,xvda,r']\n", "f:4: disk: "
             "'rbd:p/i:key=x': of what may follow the image only id, mon_host, "
             "conf and auth_supported are known");

@@ -244,6 +244,10 @@ bool guest_set_max_vcpus(Guest *g, int line, const char *what, uint64_t n,
                     "%" PRIu64, what, XENPV_MAX_VCPUS, n);
         return false;
     }
+    if (n < g->vcpus) {
+        guest_note(g, line, "%s: it is less than the %u that the guest has, "
+                   "which are kept", what, g->vcpus);
+    }
     g->max_vcpus = MAX(n, g->vcpus);
     return true;
 }

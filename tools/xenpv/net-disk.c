@@ -30,7 +30,9 @@ void net_disk_free(NetDisk *d)
 
 bool net_disk_is(const char *source)
 {
-    return g_str_has_prefix(source, "rbd:") || g_str_has_prefix(source, "nbd:");
+    return g_str_has_prefix(source, "rbd:") ||
+           g_str_has_prefix(source, "nbd:") ||
+           g_str_has_prefix(source, "nbd+unix:");
 }
 
 /* Up to the next @end that has no backslash before it, without backslashes */
@@ -109,6 +111,37 @@ static bool parse_rbd(NetDisk *d, const char *p, const char **why)
     return true;
 }
 
+/* nbd://HOST:PORT/EXPORT and nbd+unix:///EXPORT?socket=PATH, as QEMU has them */
+static bool parse_nbd_uri(NetDisk *d, const char *source)
+{
+    g_autoptr(GUri) uri = g_uri_parse(source, G_URI_FLAGS_NONE, NULL);
+    const char *path = uri ? g_uri_get_path(uri) : "";
+    const char *query = uri ? g_uri_get_query(uri) : NULL;
+    const char *host = uri ? g_uri_get_host(uri) : NULL;
+
+    if (!uri || g_uri_get_userinfo(uri)) {
+        return false;
+    }
+    if (path[0] == '/' && path[1]) {
+        d->name = g_strdup(path + 1);
+    }
+    if (!strcmp(g_uri_get_scheme(uri), "nbd+unix")) {
+        if (!query || !g_str_has_prefix(query, "socket=/")) {
+            return false;
+        }
+        d->socket = g_strdup(query + strlen("socket="));
+        return !strpbrk(d->socket, "&:");
+    }
+    if (!host || !host[0] || query) {
+        return false;
+    }
+    d->hosts[0] = g_strdup(host);
+    d->ports[0] = g_strdup_printf("%d", g_uri_get_port(uri) < 0 ? 10809 :
+                                  g_uri_get_port(uri));
+    d->nr_hosts = 1;
+    return true;
+}
+
 static bool parse_nbd(NetDisk *d, const char *p, const char **why)
 {
     const char *export = strstr(p, ":exportname=");
@@ -132,10 +165,22 @@ static bool parse_nbd(NetDisk *d, const char *p, const char **why)
     return false;
 }
 
+static bool is_uri(const char *source)
+{
+    return strstr(source, "://") && source[0] == 'n';
+}
+
 NetDisk *net_disk_parse(const char *source, const char **why)
 {
     g_autoptr(NetDisk) d = g_new0(NetDisk, 1);
     bool is_rbd = g_str_has_prefix(source, "rbd:");
+
+    if (is_uri(source)) {
+        d->protocol = g_strdup("nbd");
+        *why = "it is not of the form nbd://HOST:PORT/EXPORT or "
+               "nbd+unix:///EXPORT?socket=/PATH";
+        return parse_nbd_uri(d, source) ? g_steal_pointer(&d) : NULL;
+    }
 
     d->protocol = g_strndup(source, 3);
     if (is_rbd ? !parse_rbd(d, source + 4, why)
@@ -208,7 +253,7 @@ bool guest_set_net_disk(Guest *g, GuestDisk *disk, const char *value,
         return false;
     }
     g_free(disk->source);
-    disk->source = g_strdup(value);
+    disk->source = is_uri(value) ? net_disk_format(d) : g_strdup(value);
     disk->is_network = true;
     return true;
 }

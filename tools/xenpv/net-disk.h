@@ -1,7 +1,8 @@
 /*
  * A disk that QEMU itself gets over a network: Ceph's RBD, and NBD
  *
- * xl hands "rbd:POOL/IMAGE:id=..." and "nbd:HOST:PORT" to QEMU as they are.
+ * xl hands "rbd:POOL/IMAGE:id=...", "nbd:HOST:PORT" and NBD's URIs to QEMU as they
+ * are.
  * libvirt has elements for what is in them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -108,6 +108,13 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
     return true;
 }
 
+/* Where all back ends are that no other domain has */
+static bool is_domain_0(const char *domain)
+{
+    return !strcmp(domain, "0") || !strcmp(domain, "Domain-0") ||
+           !strcmp(domain, "dom0");
+}
+
 static bool set_source(Guest *g, GuestDisk *disk, const char *source,
                        bool *had_prefix, Error **errp)
 {
@@ -161,6 +168,8 @@ static bool parse_backend_word(Guest *g, GuestDisk *disk, const char *key,
             guest_note(g, disk->line, "disk: 'backendtype=%s' is not carried: "
                        "QEMU serves the disk", value);
         }
+    } else if (!strcmp(key, "backend") && is_domain_0(value)) {
+        /* As without it */
     } else if (!strcmp(key, "backend")) {
         guest_note(g, disk->line, "disk: 'backend=%s' is not carried: there "
                    "are no driver domains; the disk must be the host's", value);
@@ -460,6 +469,9 @@ static const char *vif_advice(const char *key, const char *value)
         { "forwarddev", "COLO is not there" },
     };
 
+    if (!strcmp(key, "backend") && is_domain_0(value)) {
+        return NULL;
+    }
     if (!strcmp(key, "type") && (!strcmp(value, "vif") ||
                                  !strcmp(value, "netfront") ||
                                  !strcmp(value, "paravirtualised"))) {
