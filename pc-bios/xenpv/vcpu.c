@@ -260,7 +260,10 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
     return ret;
 }
 
-/* The periodic timer is the vCPU's own to set, and so is asked of another one */
+/*
+ * The periodic timer, which xenlinux and HaLVM use: it is the vCPU's own to set, and so
+ * is asked of another one
+ */
 void set_period(struct vcpu *v, u64 ns)
 {
     if (v == current_vcpu()) {
