@@ -1,9 +1,9 @@
 /*
- * Fuzz targets: a disk's ring, in the main loop and in an IOThread
+ * Fuzz targets: a disk's rings, in the main loop and in an IOThread
  *
- * A fault here is a front end that crashes QEMU by its ring's indexes, a
+ * A fault here is a front end that crashes QEMU by its rings' indexes, a
  * request, a grant that it changes, or by connecting and going away at any
- * time. In the IOThread's disk grants are persistent.
+ * time. It has one ring or two. In the IOThread's disk grants are persistent.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,42 +16,60 @@
 #include "devices.h"
 
 #define DIR         "device/vbd/51712"
-#define MAX_PAGES   4
-#define RING        0               /* frames and references: of the ring, */
+#define MAX_QUEUES  2
+#define RING        0               /* frames and references: of the rings, */
 #define LISTS       4               /* of indirect descriptors, */
 #define DATA        8               /* and of data */
 
-static uint32_t port, prod;
-static unsigned pages;
+static struct {
+    uint32_t port, prod;
+    unsigned first;                 /* frame of the ring */
+} queues[MAX_QUEUES];
+static unsigned pages;              /* of each ring */
 static bool narrow;
+
+static void make_ring(unsigned q, const char *dir)
+{
+    static const uint8_t zeros[4096];
+    unsigned first = RING + q * pages;
+
+    for (unsigned i = first; i < first + pages; i++) {
+        fuzz_write(fuzz_frame(i), zeros, sizeof(zeros));
+    }
+    fuzz_write32(fuzz_frame(first) + 4, 1);
+    fuzz_write32(fuzz_frame(first) + 12, 1);
+    queues[q].first = first;
+    queues[q].prod = 0;
+    queues[q].port = fuzz_alloc_unbound();
+    for (unsigned i = 0; i < pages; i++) {
+        g_autofree char *node = pages == 1 ? g_strdup("ring-ref")
+                                           : g_strdup_printf("ring-ref%u", i);
+
+        fuzz_xs_write(dir, node, "%u", fuzz_ref(first + i));
+    }
+    fuzz_xs_write(dir, "event-channel", "%u", queues[q].port);
+}
 
 static void connect_disk(FuzzInput *in)
 {
     uint8_t how = fuzz_take(in, 1);
-    unsigned order = how % 3;
+    unsigned nr = how & 0x10 ? 2 : 1;
+    unsigned order = nr == 2 ? how & 1 : how % 3;
 
     narrow = how & 4;
     pages = 1 << order;
-    prod = 0;
-    for (unsigned i = 0; i < pages; i++) {
-        static const uint8_t zeros[4096];
-
-        fuzz_write(fuzz_frame(RING + i), zeros, sizeof(zeros));
-    }
-    fuzz_write32(fuzz_frame(RING) + 4, 1);
-    fuzz_write32(fuzz_frame(RING) + 12, 1);
-    port = fuzz_alloc_unbound();
     if (order) {
         fuzz_xs_write(DIR, "ring-page-order", "%u", order);
-        for (unsigned i = 0; i < pages; i++) {
-            g_autofree char *node = g_strdup_printf("ring-ref%u", i);
-
-            fuzz_xs_write(DIR, node, "%u", fuzz_ref(RING + i));
-        }
-    } else {
-        fuzz_xs_write(DIR, "ring-ref", "%u", fuzz_ref(RING));
     }
-    fuzz_xs_write(DIR, "event-channel", "%u", port);
+    if (nr > 1) {
+        fuzz_xs_write(DIR, "multi-queue-num-queues", "%u", nr);
+    }
+    for (unsigned q = 0; q < nr; q++) {
+        g_autofree char *dir = nr == 1 ? g_strdup(DIR)
+                                       : g_strdup_printf(DIR "/queue-%u", q);
+
+        make_ring(q, dir);
+    }
     fuzz_xs_write(DIR, "protocol", "x86_%u-abi", narrow ? 32 : 64);
     fuzz_xs_write(DIR, "feature-persistent", "%u", how >> 3 & 1);
     fuzz_xs_write(DIR, "state", "3");
@@ -59,14 +77,14 @@ static void connect_disk(FuzzInput *in)
     fuzz_xs_write(DIR, "state", "4");
 }
 
-static uint64_t slot(uint32_t i)
+static uint64_t slot(unsigned q, uint32_t i)
 {
     unsigned size = narrow ? 108 : 112, n = 1;
 
     while (2 * n * size <= pages * 4096 - 64) {
         n *= 2;
     }
-    return fuzz_frame(RING) + 64 + i % n * size;
+    return fuzz_frame(queues[q].first) + 64 + i % n * size;
 }
 
 static void put_segment(FuzzInput *in, uint8_t *at)
@@ -81,9 +99,11 @@ static void put_segment(FuzzInput *in, uint8_t *at)
 /* One to four requests, told of at once */
 static void request(FuzzInput *in)
 {
-    unsigned n = 1 + fuzz_take(in, 1) % 4;
+    uint8_t how = fuzz_take(in, 1);
+    unsigned n = 1 + how % 4, q = how / 4 % MAX_QUEUES;
+    uint32_t prod = queues[q].prod;
 
-    if (!pages) {
+    if (!queues[q].port) {
         return;
     }
     for (; n; n--, prod++) {
@@ -114,20 +134,23 @@ static void request(FuzzInput *in)
                 put_segment(in, p + 16 + 8 * i);
             }
         }
-        fuzz_write(slot(prod), req, narrow ? 108 : 112);
+        fuzz_write(slot(q, prod), req, narrow ? 108 : 112);
     }
-    fuzz_write32(fuzz_frame(RING), prod);
-    fuzz_send(port);
+    queues[q].prod = prod;
+    fuzz_write32(fuzz_frame(queues[q].first), prod);
+    fuzz_send(queues[q].port);
 }
 
 static const char *const nodes[] = {
     "state", "ring-ref", "ring-ref0", "ring-ref1", "ring-page-order",
-    "event-channel", "protocol", "feature-persistent", NULL
+    "event-channel", "protocol", "feature-persistent", "multi-queue-num-queues",
+    "queue-0/ring-ref", "queue-1/ring-ref", "queue-1/event-channel", NULL
 };
 
 static void begin(void)
 {
-    port = prod = pages = 0;
+    memset(queues, 0, sizeof(queues));
+    pages = 0;
 }
 
 const FuzzFrontend fuzz_block = {
@@ -143,7 +166,7 @@ static void one(FuzzInput *in)
 static const char *const machine[] = {
     "-M", "xenpv-kvm",
     "-blockdev", "null-co,node-name=d,size=16777216,read-zeroes=on",
-    "-device", "xen-disk,drive=d,vdev=xvda", NULL
+    "-device", "xen-disk,drive=d,vdev=xvda,num-queues=2", NULL
 };
 
 static const FuzzTarget block_target = {
@@ -155,7 +178,8 @@ FUZZ_TARGET(block_target)
 static const char *const iothread_machine[] = {
     "-M", "xenpv-kvm", "-object", "iothread,id=io", "-blockdev",
     "null-aio,node-name=d,size=16777216,read-zeroes=on,latency-ns=20000", "-device",
-    "xen-disk,drive=d,vdev=xvda,iothread=io,feature-persistent=on", NULL
+    "xen-disk,drive=d,vdev=xvda,iothread=io,feature-persistent=on,num-queues=2",
+    NULL
 };
 
 static const FuzzTarget iothread_target = {

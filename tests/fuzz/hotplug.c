@@ -22,13 +22,13 @@
 typedef struct Plug {
     const char *id;
     /* What -device has, as names and values */
-    const char *properties[8];
+    const char *properties[10];
 } Plug;
 
 static const Plug plugs[] = {
     { "disk", { "driver", "xen-disk", "vdev", "xvda", "drive", "d" } },
     { "disk", { "driver", "xen-disk", "vdev", "xvda", "drive", "d",
-                "iothread", "io" } },
+                "iothread", "io", "num-queues", "2" } },
     { "nic", { "driver", "xen-net-device", "idx", "0", "netdev", "n" } },
     { "console", { "driver", "xen-console", "idx", "1", "chardev",
                    "further" } },

@@ -242,7 +242,7 @@ static const char *const machine[] = {
     /* Requests that cannot be done wait; they are in the stream */
     "-blockdev", "blkdebug,node-name=errors,image=d,inject-error.0.event=none,"
     "inject-error.0.iotype=write", "-device",
-    "xen-disk,drive=errors,vdev=xvda,werror=stop",
+    "xen-disk,drive=errors,vdev=xvda,werror=stop,num-queues=2",
     "-device", "xen-net-device,netdev=n,idx=0,mac=52:54:00:12:34:56",
     "-device", "xen-console,chardev=further,idx=1", FUZZ_DEVICES_SINK, NULL
 };

@@ -434,6 +434,17 @@ for target in ('block', 'block-iothread'):
         put(target, 'again-%u' % how,
             connect + read + closed() + connect + rest + bytes([STOP]) + read +
             bytes([STOP, RESET]) + connect + read)
+    # Two rings: requests of the first, of the second, of both
+    for how in range(16, 32, 4):
+        connect = bytes([CONNECT, how])
+        first = bytes([REQUEST, 1, 0, 2, 8, 0]) + segment(1) + segment(2)
+        first += bytes([1, 1, 16, 0]) + segment(3)
+        second = bytes([REQUEST, 6, 0, 1, 0, 0]) + segment(4)
+        second += bytes([2, 1, 9, 0]) + segment(5) + bytes([5, 0, 1, 0, 8, 0])
+        put(target, 'queues-%u' % how,
+            connect + second + first + bytes([PUMP]) + second + closed() +
+            connect + first + second + bytes([STOP]) + second + first +
+            bytes([STOP, RESET]) + connect + first + second)
 for how in range(8):
     tx = bytes([REQUEST, 6, 1, 0, 0, 0, 60, 0, 2, 4, 0, 0, 200, 0, 3, 0, 0, 0,
                 90, 0, 4, 0, 0, 0, 64, 0])
