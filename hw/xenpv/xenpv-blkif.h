@@ -97,7 +97,7 @@ struct XenBlockDataPlane {
 
     BlkifRing *rings;                   /* nr_rings of them; NULL while IDLE */
     unsigned nr_rings;
-    unsigned first_ring;                /* whose turn it is */
+    unsigned first_ring;                /* modulo nr_rings: whose turn it is */
     unsigned nr_ring_refs;              /* of each ring */
     unsigned protocol;
     size_t fields;                      /* where "id" is in a request */

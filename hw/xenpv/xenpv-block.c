@@ -348,20 +348,20 @@ static bool run_ring(BlkifRing *ring, int64_t deadline)
 }
 
 /*
- * All rings, by turns, as far as they get before the deadline. Each has at least
- * one request taken, so none begins when it is over.
+ * All rings, as far as they get before the deadline. Each has at least one request
+ * taken, so none begins when it is over. Another one is the first each time, or one
+ * that is always full would keep the others from what MAX_IN_FLIGHT leaves.
  */
 static void ring_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
     int64_t deadline = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + PASS_NS;
+    unsigned first = dp->first_ring++;
 
     for (unsigned i = 0; i < dp->nr_rings; i++) {
-        BlkifRing *ring = &dp->rings[dp->first_ring];
-
-        dp->first_ring = (dp->first_ring + 1) % dp->nr_rings;
-        run_ring(ring, deadline);
+        run_ring(&dp->rings[(first + i) % dp->nr_rings], deadline);
         if (is_late(deadline)) {
+            dp->first_ring = first + i + 1;
             qemu_bh_schedule(dp->ring_bh);
             break;
         }
@@ -839,7 +839,6 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp, Error **errp)
     dp->phase = PHASE_RUNNING;
     dp->quiet = false;
     dp->nr_stalled = 0;
-    dp->first_ring = 0;
     dp->running = true;
     take_loaded(dp);
     for (unsigned i = 0; i < dp->nr_rings; i++) {

@@ -19,6 +19,12 @@
 #include "xenpv-gnttab.h"
 #include "system/tcg.h"
 
+/*
+ * Frames that are mapped a second time: each may be a mapping of the process, of
+ * which Linux gives it 65530, and which coroutines need, too
+ */
+#define MAX_REMAPPED    16384
+
 /* ------------------------------------------------------------------------- */
 /* Guest frames as host memory                                                */
 
@@ -52,7 +58,8 @@ static bool can_remap(MemoryRegion *ram)
            memory_region_get_fd(ram) >= 0 && qemu_ram_is_shared(ram->ram_block);
 }
 
-static void *remap(void **frames, uint32_t count, int prot)
+/* s->lock is held */
+static void *remap(XenPVGnttabState *s, void **frames, uint32_t count, int prot)
 {
     MemoryRegion *ram = MACHINE(qdev_get_machine())->ram;
     uint8_t *base;
@@ -60,6 +67,10 @@ static void *remap(void **frames, uint32_t count, int prot)
 
     if (!can_remap(ram)) {
         errno = ENOTSUP;
+        return NULL;
+    }
+    if (count > MAX_REMAPPED - s->nr_remapped) {
+        errno = ENOSPC;
         return NULL;
     }
     base = memory_region_get_ram_ptr(ram);
@@ -110,8 +121,9 @@ static void *map_frames(XenPVGnttabState *s, const uint64_t *mfns,
     if (contiguous) {
         return frames[0];
     }
-    start = remap(frames, count, prot);
+    start = remap(s, frames, count, prot);
     if (start) {
+        s->nr_remapped += count;
         g_hash_table_insert(s->remapped, start, GUINT_TO_POINTER(count));
     }
     return start;
@@ -123,6 +135,7 @@ static void unmap_frames(XenPVGnttabState *s, void *start)
 
     if (count) {
         g_hash_table_remove(s->remapped, start);
+        s->nr_remapped -= count;
         munmap(start, count * XEN_PAGE_SIZE);
     }
 }

@@ -69,6 +69,7 @@ struct XenPVGnttabState {
     uint32_t nr_status_frames;
     Pin *pins;
     GHashTable *remapped;       /* host address: number of pages */
+    uint32_t nr_remapped;       /* of these, all in all */
     QLIST_HEAD(, xengntdev_handle) handles;
     MemoryListener listener;
 

@@ -245,11 +245,11 @@ static unsigned ring_index(QTestState *qts, unsigned queue, const char *index)
 static void test_in_flight(void)
 {
     char *path = image();
-    QTestState *qts = start(path, ",throttling.iops-total=2000" QUEUES(2)
+    QTestState *qts = start(path, ",throttling.iops-total=50" QUEUES(2)
                             IN_IOTHREAD);
     Seg seg = { DATA_REF, 0, 0 };
     gint64 end = g_get_monotonic_time() + TIMEOUT_US;
-    unsigned most = 0;
+    unsigned taken, answered[2];
     Disk d[2];
 
     connect_queues(d, 2, qts, false, 16);
@@ -260,24 +260,32 @@ static void test_in_flight(void)
         }
         push(&d[q]);
     }
-    while (qtest_readl(qts, disk_ring(&d[0], 8)) < MAX_IN_FLIGHT ||
-           qtest_readl(qts, disk_ring(&d[1], 8)) < MAX_IN_FLIGHT) {
-        unsigned answered = 0, taken = 0;
-
+    /* Answers go on meanwhile: what is taken is read first */
+    do {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
-        /* Answers go on meanwhile: what is taken is read first */
-        for (int q = 0; q < 2; q++) {
-            taken += ring_index(qts, q, "req-cons");
-        }
-        for (int q = 0; q < 2; q++) {
-            answered += qtest_readl(qts, disk_ring(&d[q], 8));
-        }
-        if (taken > answered) {
-            g_assert_cmpuint(taken - answered, <=, MAX_IN_FLIGHT);
-            most = MAX(most, taken - answered);
-        }
+        taken = ring_index(qts, 0, "req-cons") + ring_index(qts, 1, "req-cons");
+    } while (taken < MAX_IN_FLIGHT);
+    for (int q = 0; q < 2; q++) {
+        answered[q] = qtest_readl(qts, disk_ring(&d[q], 8));
     }
-    g_assert_cmpuint(most, >, MAX_IN_FLIGHT / 2);
+    g_assert_cmpuint(taken, <=, MAX_IN_FLIGHT + answered[0] + answered[1]);
+    g_assert_cmpuint(taken, <, 2 * MAX_IN_FLIGHT);
+
+    /* The first is filled all the time */
+    qtest_qmp_assert_success(qts, "{'execute': 'block_set_io_throttle',"
+        " 'arguments': {'id': 'disk', 'bps': 0, 'bps_rd': 0, 'bps_wr': 0,"
+        " 'iops': 2000, 'iops_rd': 0, 'iops_wr': 0}}");
+    do {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        for (int q = 0; q < 2; q++) {
+            answered[q] = qtest_readl(qts, disk_ring(&d[q], 8));
+        }
+        while (d[0].prod < answered[0] + ring_size(&d[0])) {
+            put_request(&d[0], BLKIF_OP_READ, d[0].prod % SECTORS, 1, &seg, 0);
+        }
+        push(&d[0]);
+    } while (answered[1] < ring_size(&d[1]));
+    g_assert_cmpuint(answered[0], <, 6 * ring_size(&d[0]));
     frontend_destroy(&d->f);
     qtest_quit(qts);
     remove_image(path);
