@@ -107,13 +107,23 @@ BACKUP = '''<domainbackup>%s<disks><disk name="xvda" type="file">
 <driver type="qcow2"/><target file="/tmp/%s.qcow2"/></disk></disks>
 </domainbackup>'''
 
-# What a guest's agent says, by a shell
-AGENT = r'''exec 3<> /dev/hvc1
+# What a guest's agent says, by a shell. The channel is another one after a suspend,
+# which it asks for by a message of xenstore's: a write
+AGENT = r'''while :; do (
+exec 3<> /dev/hvc1
 busybox stty raw -echo <&3
 touch /tmp/ready
 while read -r line; do
+    echo "$line" >> /tmp/asked
     id=${line##*\"id\":}
     case $line in
+    *guest-suspend-ram*)
+        rm /tmp/ready
+        printf "\013\0\0\0\1\0\0\0\0\0\0\0\030\0\0\0%s" \
+            "control/shutdown" > /tmp/message
+        printf "\0suspend" >> /tmp/message
+        dd if=/tmp/message of=/dev/xen/xenbus bs=40 2> /dev/null
+        continue ;;
     *guest-sync*) answer=${id%%\}*} ;;
     *guest-network-get-interfaces*)
         answer='[{"name":"eth0","hardware-address":"00:16:3e:12:34:56",
@@ -122,10 +132,13 @@ while read -r line; do
     *guest-fsfreeze*) answer=1 ;;
     *) answer={} ;;
     esac
-    echo "$line" >> /tmp/asked
     echo {\"return\":$answer}
 done <&3 >&3
+); sleep 0.2; done
 '''
+LEASES = '''<network><name>leases</name><bridge name='pvbridge'/>
+<forward mode='open'/><ip address='10.9.1.1' netmask='255.255.255.0'>
+<dhcp><range start='10.9.1.2' end='10.9.1.9'/></dhcp></ip></network>'''
 CHANNEL = '''<channel type='unix'>
 <target type='virtio' name='org.qemu.guest_agent.0'/></channel>'''
 CDROM = '''<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>
@@ -153,11 +166,15 @@ class Libvirt(GuestTest):
         self.shell.type(PREPARE)
         self.write('/etc/libvirt/qemu.conf', QEMU_CONF % self.security_driver)
         self.write('/etc/libvirt/libvirtd.conf', LIBVIRTD_CONF)
+        # Without a program for it, the newer one would not start
+        self.write('/etc/libvirt/network.conf', 'firewall_backend = "none"')
         self.prepare()
+        self.start_libvirtd()
+
+    def start_libvirtd(self):
         self.run_in('libvirtd -f /etc/libvirt/libvirtd.conf '
-                    '> /tmp/libvirtd.log 2>&1 &')
-        self.run_in('for i in $(seq 100); do virsh uri > /dev/null 2>&1 && '
-                    'break; sleep 0.2; done')
+                    '> /tmp/libvirtd.log 2>&1 & daemon=$!')
+        self.wait_until('virsh uri > /dev/null 2>&1')
 
     def enter(self):
         """A shell in the root, on a terminal"""
@@ -314,6 +331,11 @@ class Libvirt(GuestTest):
 
         self.assertRegex(self.virsh('domblkstat pvguest xvda'),
                          r'xvda rd_req [1-9]')
+        self.assertRegex(
+            self.virsh('domstats pvguest'),
+            r'(?s)state\.state=1.*cpu\.time=[1-9].*balloon\.current=262144.*'
+            r'vcpu\.current=2.*vcpu\.1\.time=[1-9].*net\.count=1.*'
+            r'block\.0\.name=xvda.*block\.0\.rd\.reqs=[1-9]')
 
         # Through xenstore: the device that libvirt gives every domain is none
         before = self.memory('actual')
@@ -365,6 +387,13 @@ class Libvirt(GuestTest):
         self.virsh('start pvguest')
         self.virsh('destroy pvguest')
         self.assertEqual(self.state(), 'shut off')
+        # As after the host has booted, which libvirtd remembers by a file
+        self.virsh('autostart pvguest')
+        self.run_in('kill $daemon; wait $daemon; rm -f /run/libvirt/qemu/'
+                    'autostarted')
+        self.start_libvirtd()
+        self.wait_for_state('running')
+        self.virsh('destroy pvguest')
         self.virsh('undefine pvguest')
         self.refused('domstate pvguest', 'failed to get domain|not found')
 
@@ -374,9 +403,16 @@ class Libvirt(GuestTest):
         self.boot()
         self.run_in('printf "new disk" > /tmp/new.img; '
                     'truncate -s 1M /tmp/new.img')
-        for _ in range(2):
-            self.virsh('attach-disk pvguest /tmp/new.img xvdc '
-                       '--targetbus virtio')
+        self.write('/tmp/new.xml', "<disk type='file' device='disk'>"
+                   "<driver name='qemu' type='raw'/>"
+                   "<source file='/tmp/new.img'/>"
+                   "<target dev='xvdc' bus='virtio'/></disk>")
+        for attach, detach in (
+                ('attach-disk pvguest /tmp/new.img xvdc --targetbus virtio',
+                 'detach-disk pvguest xvdc'),
+                ('attach-device pvguest /tmp/new.xml',
+                 'detach-device pvguest /tmp/new.xml')):
+            self.virsh(attach)
             self.assertRegex(self.virsh('domblklist pvguest'),
                              r'xvdc +/tmp/new\.img')
             self.in_console('for i in $(seq 50); do [ -b /dev/xvdc ] && break; '
@@ -384,7 +420,7 @@ class Libvirt(GuestTest):
                             'new disk')
             self.assertRegex(self.virsh('domblkstat pvguest xvdc'),
                              r'xvdc rd_req [1-9]')
-            self.virsh('detach-disk pvguest xvdc')
+            self.virsh(detach)
             self.wait_until('! virsh domblkstat pvguest xvdc > /dev/null 2>&1')
             self.in_console('[ ! -e /dev/xvdc ]; echo gone=$?', 'gone=0')
         self.refused('attach-disk pvguest /tmp/new.img sdc --targetbus usb',
@@ -419,7 +455,7 @@ class Libvirt(GuestTest):
 
     def test_agent(self):
         """libvirt does not reach an agent in the guest, by a channel that is a
-        console there"""
+        console there, or not any more when the guest has been suspended"""
         self.define(self.domain_xml().replace('<console', CHANNEL + '<console'),
                     'create')
         self.console()
@@ -436,13 +472,20 @@ class Libvirt(GuestTest):
         self.virsh('domfsfreeze pvguest')
         self.virsh('domfsthaw pvguest')
         self.virsh('set-user-password pvguest root secret')
+        self.virsh('dompmsuspend pvguest mem')
+        self.wait_for_state('pmsuspended')
+        self.virsh('dompmwakeup pvguest')
+        self.wait_for_state('running')
+        self.in_console('until [ -e /tmp/ready ]; do sleep 0.1; done', r'\A')
+        self.wait_until("virsh qemu-agent-command pvguest --timeout 5 "
+                        "'{\"execute\":\"guest-ping\"}'")
         self.in_console('cat /tmp/asked', '(?s)fsfreeze-freeze.*fsfreeze-thaw.*'
                         'set-user-password')
         self.virsh('destroy pvguest')
 
     def test_network(self):
         """A card that virsh attaches does not reach the bridge, has no link
-        state or no statistics, or does not go again"""
+        state, no address or no statistics, or does not go again"""
         mac = '00:16:3e:12:34:57'
         self.boot()
         for n in range(2):
@@ -468,12 +511,30 @@ class Libvirt(GuestTest):
             self.virsh('update-device pvguest /tmp/card.xml')
             self.in_console('ping -c 5 -W 5 10.9.0.1',
                             ' [1-5] (packets )?received')
+            # The older one does not understand what newer kernels answer
+            if self.root == 'libvirt-11':
+                self.assertRegex(self.virsh('domifaddr pvguest --source arp'),
+                                 r'pvnet%d +%s +ipv4 +10\.9\.0\.2/' % (n, mac))
             self.virsh('detach-interface pvguest bridge --mac ' + mac)
             self.wait_until('! virsh domifstat pvguest pvnet%d > /dev/null '
                             '2>&1' % n)
             self.in_console('[ ! -e /sys/class/net/eth1 ]; echo gone=$?',
                             'gone=0')
+
+        # What libvirt's own DHCP server says
+        self.write('/tmp/leases.xml', LEASES)
+        self.virsh('net-create /tmp/leases.xml')
+        self.virsh('attach-interface pvguest network leases --model virtio '
+                   '--mac ' + mac)
+        self.in_console(
+            'for i in $(seq 50); do [ -e /sys/class/net/eth1 ] && break; '
+            'sleep 0.2; done; ip link set eth1 up; '
+            'busybox udhcpc -n -q -t 20 -T 1 -i eth1 -s /bin/echo',
+            r'lease of 10\.9\.1\.')
+        self.assertRegex(self.virsh('domifaddr pvguest'),
+                         mac + r' +ipv4 +10\.9\.1\.[2-9]/24')
         self.virsh('destroy pvguest')
+        self.virsh('net-destroy leases')
 
     def boot_qcow2(self):
         self.qcow2 = self.files()['disk'] + '.qcow2'
