@@ -494,6 +494,19 @@ static void test_xml_words(void)
           "a tls-creds-x509 object for it (libvirt: nbd_tls in qemu.conf); "
           "until then a server that wants TLS refuses\n"
           "f:2: note: cache='none' of xvdb is not carried: copy it" },
+        { X("<os><kernel>/k</kernel></os>", "<console type='file'/>"),
+          .note = "f:1: note: a console of type 'file' becomes libvirt's pty "
+          "or QEMU's terminal" },
+        { X("<os><kernel>/k</kernel></os>", "<graphics type='vnc' "
+            "socket='/run/s'/>"),
+          .note = "f:1: note: socket='/run/s' of <graphics> is not carried: "
+          "copy it into the new XML" },
+        { N("type='network'", "<source network='w' portgroup='p'/>"),
+          .note = "f:2: note: portgroup='p' of <source> is not carried: copy" },
+        { X("<os><kernel>/k</kernel></os>", "<disk type='network'><source "
+            "protocol='rbd' name='p/i'><host name='h'/><snapshot name='s'/>"
+            "</source><target dev='xvdb'/></disk>"),
+          .qemu = "file=rbd:p/i@s:mon_host=h" },
         { "<?xml version='1.0' encoding='ISO-8859-1'?>" E("<title>\xfc</title>"),
           .note = "f:2: note: <title> is not carried" },
     };

@@ -210,6 +210,12 @@ static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
     }
     d->protocol = g_strdup(protocol);
     d->name = g_strdup(attr(source, "name"));
+    if (d->name && attr(child(source, "snapshot"), "name")) {
+        g_autofree char *image = d->name;
+
+        d->name = g_strconcat(image, "@", attr(child(source, "snapshot"),
+                                               "name"), NULL);
+    }
     d->user = g_strdup(attr(child(n, "auth") ?: child(source, "auth"),
                             "username"));
     d->conf = g_strdup(attr(child(source, "config"), "file"));
@@ -236,18 +242,14 @@ static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
     return guest_set_net_disk(g, disk, text, errp);
 }
 
-/* Of no effect under Xen, but meant: QEMU's driver has the same words */
-static void note_driver(Guest *g, const GuestDisk *disk, const Node *driver)
+/* A note for each of the attributes @words that @n has, the last one NULL */
+static void note_attrs(Guest *g, const Node *n, const char *of,
+                       const char *const *words, const char *advice)
 {
-    static const char *const words[] = {
-        "cache", "io", "error_policy", "rerror_policy", "iothread", "queues",
-        "copy_on_read", "detect_zeroes",
-    };
-
-    for (int i = 0; i < ARRAY_SIZE(words); i++) {
-        if (attr(driver, words[i])) {
-            guest_note(g, driver->line, "%s='%s' of %s is not carried: " COPY,
-                       words[i], attr(driver, words[i]), disk->vdev);
+    for (; n && *words; words++) {
+        if (attr(n, *words)) {
+            guest_note(g, n->line, "%s='%s' of %s is not carried: %s", *words,
+                       attr(n, *words), of, advice);
         }
     }
 }
@@ -260,6 +262,11 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     const char *device = attr(n, "device") ?: "disk";
     const char *path, *format;
     GuestDisk *disk;
+    /* Of no effect under Xen, but meant: QEMU's driver has the same */
+    static const char *const driver_words[] = {
+        "cache", "io", "error_policy", "rerror_policy", "iothread", "queues",
+        "copy_on_read", "detect_zeroes", NULL,
+    };
     static const Word words[] = {
         { "source" }, { "target" }, { "driver" }, { "readonly" }, { "address" },
         { "alias" }, { "backingStore" }, { "shareable" }, { "auth" },
@@ -309,7 +316,7 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     disk->readonly = child(n, "readonly") || disk->is_cdrom;
     disk->shared = child(n, "shareable");
     disk->discard = is(attr(driver, "discard"), "unmap");
-    note_driver(g, disk, driver);
+    note_attrs(g, driver, disk->vdev, driver_words, COPY);
     for (int i = 0; i < n->children->len; i++) {
         note_word(g, n->children->pdata[i], disk->vdev, words,
                   ARRAY_SIZE(words));
@@ -355,6 +362,7 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
     const char *type = attr(n, "type");
     const Node *source = child(n, "source"), *mac = child(n, "mac");
     const char *script = attr(child(n, "script"), "path");
+    static const char *const source_words[] = { "portgroup", NULL };
     GuestNic *nic = guest_add_nic(g, n->line);
     static const Word words[] = {
         { "mac" }, { "source" }, { "target" }, { "model" }, { "address" },
@@ -394,6 +402,7 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
         /* Xen's own name for it, made anew at each start */
         g_clear_pointer(&nic->ifname, g_free);
     }
+    note_attrs(g, source, "<source>", source_words, COPY);
     xl_note_script(g, nic, script, attr(child(n, "ip"), "address"));
     nic->ovs &= nic->bridge != NULL;
     if (nic->bridge && !nic->ovs && script &&
@@ -426,6 +435,10 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
     const char *type = attr(n, "type"), *port = attr(n, "port");
     const char *listen = attr(n, "listen") ?: attr(child(n, "listen"),
                                                    "address");
+    static const char *const words[] = {
+        "socket", "websocket", "sharePolicy", "passwdValidTo", "powerControl",
+        NULL,
+    };
     GuestDisplay *d = &g->display;
     int64_t number;
 
@@ -438,6 +451,8 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
         guest_note(g, n->line, "a guest has only one framebuffer here");
         return true;
     }
+    note_attrs(g, n, "<graphics>", words, COPY);
+    note_attrs(g, child(n, "listen"), "<listen>", words, COPY);
     d->present = true;
     d->line = n->line;
     d->is_sdl = is(type, "sdl");
@@ -456,18 +471,16 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
     return true;
 }
 
-/* Xen's own, which has no counterpart but for its numbers */
-static void note_controller(Guest *g, const Node *n)
+/* The first is the guest's; the others QEMU can have as well */
+static void note_console(Guest *g, const Node *n, unsigned number)
 {
-    if (attr(n, "maxGrantFrames")) {
-        guest_note(g, n->line, "maxGrantFrames='%s' of <controller> is not "
-                   "carried: the machine's own limit holds",
-                   attr(n, "maxGrantFrames"));
-    }
-    if (attr(n, "maxEventChannels")) {
-        guest_note(g, n->line, "maxEventChannels='%s' of <controller> is not "
-                   "carried: the guest has as many as its ABI",
-                   attr(n, "maxEventChannels"));
+    if (number) {
+        guest_note(g, n->line, "the console number %u is not carried: add "
+                   "'-chardev pty,id=c -device xen-console,chardev=c' to "
+                   "QEMU's command line", number + 1);
+    } else if (attr(n, "type") && !is(attr(n, "type"), "pty")) {
+        guest_note(g, n->line, "a console of type '%s' becomes libvirt's pty "
+                   "or QEMU's terminal", attr(n, "type"));
     }
 }
 
@@ -475,8 +488,7 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
 {
     /* What every Xen guest has, and what goes with a framebuffer, is quiet */
     static const Word words[] = {
-        { "emulator" }, { "console" }, { "input" }, { "video" },
-        { "memballoon" }, { "controller" },
+        { "emulator" }, { "input" }, { "video" }, { "memballoon" },
         { "serial", "the guest has Xen's console: console=hvc0" },
         { "parallel", PV_NONE },
         { "hostdev", "a PV guest has no devices of the host's here: use the "
@@ -494,6 +506,8 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
         { "shmem", PV_NONE },
         { "lease", "there is no lock manager" },
     };
+    static const char *const frames[] = { "maxGrantFrames", NULL };
+    static const char *const channels[] = { "maxEventChannels", NULL };
     unsigned consoles = 0;
 
     for (int i = 0; i < devices->children->len; i++) {
@@ -512,12 +526,13 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
             if (!read_graphics(g, n, errp)) {
                 return false;
             }
-        } else if (is(n->name, "console") && consoles++) {
-            guest_note(g, n->line, "the console number %u is not carried: add "
-                       "'-chardev pty,id=c -device xen-console,chardev=c' to "
-                       "QEMU's command line", consoles);
+        } else if (is(n->name, "console")) {
+            note_console(g, n, consoles++);
         } else if (is(n->name, "controller")) {
-            note_controller(g, n);
+            note_attrs(g, n, "<controller>", frames, "the machine's own limit "
+                       "holds");
+            note_attrs(g, n, "<controller>", channels, "the guest has as many "
+                       "as its ABI");
         } else {
             note_word(g, n, NULL, words, ARRAY_SIZE(words));
         }
