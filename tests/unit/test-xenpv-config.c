@@ -169,6 +169,8 @@ static void test_relative(void)
         { X("<os><type>linux</type><kernel>mini-os.gz</kernel></os>", ""),
           .qemu = kernel, .libvirt = xml, .note = "it is '" },
         { "xenner -name n -m 64 -kernel mini-os.gz\n", .libvirt = xml },
+        { "#!/bin/sh\nexec /usr/bin/xenner -name n -m 64 \\\n"
+          "  -kernel mini-os.gz\n", .libvirt = xml },
     };
 
     run(cases, ARRAY_SIZE(cases));

@@ -159,6 +159,9 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
     if (*p == '<') {
         return guest_parse_xml(file, text, len, errp);
     }
+    if (g_str_has_prefix(p, "exec ")) {
+        p += strlen("exec ");       /* the end of a shell's script */
+    }
     end = p + strcspn(p, " \t\r\n=");
     if (end - p >= strlen("xenner") &&
         !strncmp(end - strlen("xenner"), "xenner", strlen("xenner")) &&

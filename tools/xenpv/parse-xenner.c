@@ -196,7 +196,7 @@ Guest *guest_parse_xenner_text(const char *file, const char *text,
     g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GArray) lines = g_array_new(false, false, sizeof(int));
     const char *p = text;
-    int line = 1;
+    int line = 1, skip = 1;
 
     for (;;) {
         g_autoptr(GString) word = g_string_new(NULL);
@@ -266,7 +266,10 @@ Guest *guest_parse_xenner_text(const char *file, const char *text,
         guest_file_error(file, 1, errp, "there is nothing in it");
         return NULL;
     }
+    if (!strcmp(args->pdata[0], "exec") && args->len > 1) {
+        skip++;
+    }
     g_ptr_array_add(args, NULL);
-    return guest_parse_xenner(file, (char **)args->pdata + 1,
-                              &g_array_index(lines, int, 0) + 1, errp);
+    return guest_parse_xenner(file, (char **)args->pdata + skip,
+                              &g_array_index(lines, int, 0) + skip, errp);
 }
