@@ -213,10 +213,6 @@ static void test_words(void)
           "search.fs_uuid c0ffee root hd0,gpt2\n"
           "set prefix=($root)'/boot/grub2'\nconfigfile $prefix/grub.cfg\n",
           CFG2, "menuentry A {\n linux /k\n}\n", "/k", "k");
-    /* A chain of values that double */
-    CHECK("boots ", NULL, CFG, "set a=xxxxxxxxxxxxxxxx\n"
-          "set a=$a$a$a$a$a$a$a$a\nset a=$a$a$a$a$a$a$a$a\n"
-          "set a=$a$a$a$a$a$a$a$a\nset a=$a$a$a$a$a$a$a$a\nlinux $a\n");
     CHECK("I " LST " boots /b\n", NULL, LST, "default=1\ntitle=Gentoo\n"
           "kernel=/a root=/dev/xvda1\ntitle= Other\nkernel = /b ro\n", "/b",
           "k");
@@ -277,7 +273,8 @@ static void test_random(void)
 {
     static const char seed[] =
         "set default=\"1>0\"\nsubmenu 'x' {\nmenuentry 'a b' --id q {\n"
-        "linux (hd0)/k root=/dev/sda1\ninitrd /i\n}\n}\nblscfg\ntitle x\n";
+        "linux (hd0)/k root=/dev/sda1\ninitrd /i\n}\n}\nblscfg\ntitle x\n"
+        "set a=$b${a}\nconfigfile $a/boot/grub/grub.cfg\nfallback 1 2\n";
     static const char odd[] = "{}'\"()>=$\n /\xc3";
     g_autoptr(GRand) rand = g_rand_new_with_seed(20081125);
 
@@ -330,6 +327,31 @@ static void test_much(void)
     g_string_free(fake.out, true);
 }
 
+/* Variables of each other's values: a few bytes a line, each adding much */
+static void test_growth(void)
+{
+    g_autoptr(GString) text = g_string_new("set b=");
+    const char *files[] = { CFG, NULL, NULL };
+    Fake fake = {
+        .f = { fake_read, fake_list, fake_finding, fake_fact },
+        .files = files, .out = g_string_new(NULL),
+    };
+    g_autoptr(Menu) m = NULL;
+
+    for (int i = 0; i < 4095; i++) {
+        g_string_append_c(text, 'x');
+    }
+    g_string_append_c(text, '\n');
+    for (int i = 0; i < 20000; i++) {
+        g_string_append(text, "set a=$b$a$a\n");
+    }
+    g_string_append(text, "menuentry A {\n linux $a\n}\n");
+    files[1] = text->str;
+    m = menu_read(&fake.f);
+    g_assert_cmpuint(strlen(m->chosen->kernel), ==, 4096);
+    g_string_free(fake.out, true);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -342,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/menu/bls", test_bls);
     g_test_add_func("/xenpv/menu/disk-names", test_disk_names);
     g_test_add_func("/xenpv/menu/much", test_much);
+    g_test_add_func("/xenpv/menu/growth", test_growth);
     g_test_add_func("/xenpv/menu/random", test_random);
     return g_test_run();
 }

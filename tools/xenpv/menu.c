@@ -118,7 +118,8 @@ static char *expand(const Reader *r, const char *word)
             value = g_hash_table_lookup(r->variables, copy);
         }
         if (value) {
-            g_string_append(out, value);
+            g_string_append_len(out, value, MIN(strlen(value),
+                                                MAX_NAME - out->len));
             word = name + len + brace;
         } else {
             g_string_append_c(out, *word++);
