@@ -121,7 +121,9 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
     if (!g_utf8_validate(text, len, NULL)) {
         plain = text[strspn(text, " \t\r\n")] == '<' ?
                 guest_xml_in_utf8(text, &len) : plain_comments(text, len);
-        p = text = plain ?: text;
+        if (plain) {
+            p = text = plain;
+        }
     }
     if (!g_utf8_validate(text, len, &end)) {
         line = 1;

@@ -780,11 +780,14 @@ Menu *menu_read(GuestFiles *f)
         r.is_grub2 = g_str_has_suffix(menus[i], ".cfg");
         read_menu(&r, menus[i]);
     }
-    for (int i = 0; r.m && i < MAX_CHAIN && follow_chain(&r); i++) {
-    }
     if (r.m) {
-        Menu *m = r.m;
+        unsigned followed = 0;
+        Menu *m;
 
+        while (followed < MAX_CHAIN && follow_chain(&r)) {
+            followed++;
+        }
+        m = r.m;
         fall_back(&r);
         /* One that only leads elsewhere is passed over */
         for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
