@@ -90,7 +90,6 @@ static int64_t call_memory(void *opaque, unsigned vcpu, uint32_t cmd,
     uint32_t nr = le32_to_cpu(r->nr_frames);
     uint32_t given = *size;
 
-
     *size = 0;
     if (cmd || nr > XENPV_RESERVATION_FRAMES ||
         given < offsetof(struct xenpv_reservation, frames[nr]) ||

@@ -238,16 +238,20 @@ void xenpv_devices_start(XenPVDevices *d, uint64_t xencons_mfn,
     connect_rings(d, xencons_mfn, xenstore_mfn);
 }
 
+static XenBus *the_bus(void)
+{
+    return XEN_BUS(object_resolve_path_type("", TYPE_XEN_BUS, NULL));
+}
+
 /*
  * A front end that closes does not wait for its disk's requests; but the grants and
  * the ports by which these end are about to go. In a reset the disks do it themselves.
  */
 static void stop_disks(void)
 {
-    XenBus *bus = XEN_BUS(object_resolve_path_type("", TYPE_XEN_BUS, NULL));
     BusChild *kid;
 
-    QTAILQ_FOREACH(kid, &BUS(bus)->children, sibling) {
+    QTAILQ_FOREACH(kid, &BUS(the_bus())->children, sibling) {
         Object *obj = OBJECT(kid->child);
 
         if (object_dynamic_cast(obj, TYPE_XEN_BLOCK_DEVICE) &&
@@ -358,11 +362,11 @@ static bool check_backends(XenBus *bus, Error **errp)
 
 bool xenpv_devices_resume(XenPVDevices *d, Error **errp)
 {
-    XenBus *bus = XEN_BUS(object_resolve_path_type("", TYPE_XEN_BUS, NULL));
+    XenBus *bus = the_bus();
     BusChild *kid;
     bool ok = true;
 
-    if (!check_backends(bus, errp)) {
+    if (!xenpv_vcpus_check_load(d->vcpus, errp) || !check_backends(bus, errp)) {
         return false;
     }
     xenpv_xenstore_hush(d->xenstore, true);

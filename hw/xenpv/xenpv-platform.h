@@ -139,6 +139,8 @@ void xenpv_balloon_start(XenPVBalloonState *s);
 
 /* vCPUs: the domain is built, with one that is up */
 void xenpv_vcpus_start(XenPVVcpusState *s);
+/* When a stream is at its end: has it what is to be said of this machine's? */
+bool xenpv_vcpus_check_load(XenPVVcpusState *s, Error **errp);
 
 /* The primary console */
 void xenpv_console_reset(XenPVConsoleState *s);

@@ -68,6 +68,7 @@ struct XenPVVcpusState {
     struct {
         uint64_t up, plugged, asked;
     } saved;
+    bool loaded;                /* a stream has had them */
 };
 
 static XenPVVcpusState *the_vcpus(void)
@@ -304,6 +305,7 @@ static int vcpus_post_load(void *opaque, int version_id)
     if (s->saved.asked & ~s->plugged) {
         return -EINVAL;
     }
+    s->loaded = true;
     s->up = s->saved.up;
     s->asked = s->saved.asked;
     for (unsigned i = 0; i < s->nr_vcpus; i++) {
@@ -315,6 +317,20 @@ static int vcpus_post_load(void *opaque, int version_id)
         }
     }
     return 0;
+}
+
+bool xenpv_vcpus_check_load(XenPVVcpusState *s, Error **errp)
+{
+    bool loaded = s->loaded;
+
+    s->loaded = false;
+    if (loaded != vcpus_needed(s)) {
+        error_setg(errp, "of %u vCPUs the domain that comes in has %s from the "
+                   "start, and this machine %u: give it the same -smp",
+                   s->nr_vcpus, loaded ? "fewer" : "all", s->nr_fixed);
+        return false;
+    }
+    return true;
 }
 
 static const VMStateDescription vmstate_vcpus = {

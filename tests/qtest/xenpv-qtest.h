@@ -12,6 +12,7 @@
 #define XENPV_QTEST_H
 
 #include "libqtest.h"
+#include "qobject/qdict.h"
 #include "hw/xenpv/xenpv-monitor.h"
 
 #define XENPV_QTEST_MFN_CONSOLE     1
@@ -141,6 +142,31 @@ static inline void xenpv_drop_events(QTestState *qts)
 {
     qtest_memset(qts, xenpv_core(XENPV_CORE_INCOMING), 0,
                  sizeof(struct xenpv_incoming));
+}
+
+/* Whether a migration that has begun ends well, here or at the other end */
+static inline bool xenpv_migrated(QTestState *qts)
+{
+    for (;;) {
+        QDict *answer = qtest_qmp(qts, "{'execute': 'query-migrate'}");
+        const char *status = qdict_get_try_str(qdict_get_qdict(answer, "return"),
+                                               "status");
+        bool done = !g_strcmp0(status, "completed");
+        bool failed = !g_strcmp0(status, "failed");
+
+        qobject_unref(answer);
+        if (done || failed) {
+            return done;
+        }
+        g_usleep(1000);
+    }
+}
+
+static inline void xenpv_save(QTestState *qts, const char *uri)
+{
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate',"
+                             " 'arguments': {'uri': %s}}", uri);
+    g_assert_true(xenpv_migrated(qts));
 }
 
 #endif /* XENPV_QTEST_H */

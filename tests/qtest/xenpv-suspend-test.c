@@ -139,20 +139,7 @@ static void test_moved(void)
         QTestState *qts = qtest_init("-M xenpv-kvm -m 32");
 
         suspend(qts);
-        qtest_qmp_assert_success(qts, "{'execute': 'migrate',"
-                                 " 'arguments': {'uri': %s}}", uri);
-        qtest_qmp_eventwait(qts, "STOP");
-        while (true) {
-            QDict *answer = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-            bool done = !strcmp(qdict_get_str(qdict_get_qdict(answer, "return"),
-                                              "status"), "completed");
-
-            qobject_unref(answer);
-            if (done) {
-                break;
-            }
-            g_usleep(1000);
-        }
+        xenpv_save(qts, uri);
         qtest_quit(qts);
 
         set_saved_state(path, "suspended", states[i]);

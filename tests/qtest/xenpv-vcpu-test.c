@@ -182,6 +182,38 @@ static void test_unplug(void)
     qtest_quit(qts);
 }
 
+/* To a machine of as many vCPUs, of which others are there from the start */
+static void test_moved(void)
+{
+    static const struct {
+        const char *from, *to;
+        bool fits;
+    } cases[] = {
+        { "4", "4", true }, { "2,maxcpus=4", "2,maxcpus=4", true },
+        { "4", "2,maxcpus=4", false }, { "2,maxcpus=4", "4", false },
+    };
+    g_autofree char *dir = g_dir_make_tmp("xenpv-vcpu-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "state", NULL);
+    g_autofree char *uri = g_strconcat("file:", path, NULL);
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        QTestState *qts = qtest_initf("-M xenpv-kvm -m 32 -smp %s",
+                                      cases[i].from);
+
+        xenpv_save(qts, uri);
+        qtest_quit(qts);
+        qts = qtest_initf("-M xenpv-kvm -m 32 -smp %s -incoming defer",
+                          cases[i].to);
+        qtest_qmp_assert_success(qts, "{'execute': 'migrate-incoming',"
+                                 " 'arguments': {'uri': %s,"
+                                 " 'exit-on-error': false}}", uri);
+        g_assert_cmpint(xenpv_migrated(qts), ==, cases[i].fits);
+        qtest_quit(qts);
+    }
+    unlink(path);
+    rmdir(dir);
+}
+
 static void test_impossible(void)
 {
     QTestState *qts = start();
@@ -208,6 +240,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/xenpv/vcpu/plug", test_plug);
     qtest_add_func("/xenpv/vcpu/unplug", test_unplug);
+    qtest_add_func("/xenpv/vcpu/moved", test_moved);
     qtest_add_func("/xenpv/vcpu/impossible", test_impossible);
     return g_test_run();
 }
