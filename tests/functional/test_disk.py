@@ -291,6 +291,8 @@ class Disk(LinuxTest):
                    'version 2')
         self.check(guest, '! dmesg | grep "FIFO-based ABI"')
         self.wait_for(guest, '[ -b /dev/xvda ]')
+        # A queue for each vCPU
+        self.check(guest, 'ls /sys/block/xvda/mq | wc -l', '^2$')
         self.transfer(guest, 'xvda', image, 4)
         guest.qmp.command('quit')
         self.assert_status(guest, 0)

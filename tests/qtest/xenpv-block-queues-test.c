@@ -238,6 +238,16 @@ static unsigned ring_index(QTestState *qts, unsigned queue, const char *index)
     return value;
 }
 
+/* The request that was in a place before, once more: so fast that none is empty */
+static void refill(Disk *d)
+{
+    uint8_t first[24] = { BLKIF_OP_READ, 1 };
+
+    stq_le_p(first + 8, 0x1122334400000000 + d->prod);
+    stq_le_p(first + 16, d->prod % SECTORS);
+    qtest_memwrite(d->f.qts, ring_entry(d, d->prod++), first, sizeof(first));
+}
+
 /*
  * However many rings, a disk has so many requests on their way, and each ring gets
  * its turn: one that is full does not keep the others from it
@@ -274,18 +284,18 @@ static void test_in_flight(void)
     /* The first is filled all the time */
     qtest_qmp_assert_success(qts, "{'execute': 'block_set_io_throttle',"
         " 'arguments': {'id': 'disk', 'bps': 0, 'bps_rd': 0, 'bps_wr': 0,"
-        " 'iops': 2000, 'iops_rd': 0, 'iops_wr': 0}}");
+        " 'iops': 1000, 'iops_rd': 0, 'iops_wr': 0}}");
     do {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         for (int q = 0; q < 2; q++) {
             answered[q] = qtest_readl(qts, disk_ring(&d[q], 8));
         }
         while (d[0].prod < answered[0] + ring_size(&d[0])) {
-            put_request(&d[0], BLKIF_OP_READ, d[0].prod % SECTORS, 1, &seg, 0);
+            refill(&d[0]);
         }
         push(&d[0]);
     } while (answered[1] < ring_size(&d[1]));
-    g_assert_cmpuint(answered[0], <, 6 * ring_size(&d[0]));
+    g_assert_cmpuint(answered[0], <, 4 * ring_size(&d[0]));
     frontend_destroy(&d->f);
     qtest_quit(qts);
     remove_image(path);
