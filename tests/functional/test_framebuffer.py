@@ -150,6 +150,36 @@ class Framebuffer(LinuxTest):
         self.assert_status(guest, 0)
         self.assertEqual(guest.stderr(), '')
 
+    def test_saved(self):
+        """A guest that is loaded from a file has another picture than the one that
+        was saved, or what is drawn from then on is not in it, or its keyboard is
+        dead"""
+        guest = self.boot_with_screen()
+        font = self.learn(guest)
+
+        def look():
+            return font.read(self.screendump(guest))
+
+        self.start_shell(guest)
+        self.type_keys(guest, 'echo before\n')
+        self.wait_for_rows(['before', 'tty#'], look)
+        path = self.place.scratch(self.log_name('.state'))
+        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+        guest.qmp.command('migrate', uri='file:' + path)
+        self.wait_status(guest, 'query-migrate', 'completed')
+        before = self.screendump(guest)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+        guest = self.start(*self.linux_options(), '-incoming', 'file:' + path,
+                           machine='xenpv-kvm,vfb=on')
+        self.wait_status(guest, 'query-status', 'running')
+        self.wait_for_rows(['before', 'tty#'], look)
+        self.assertEqual(self.screendump(guest).pixels, before.pixels)
+        self.type_keys(guest, 'echo after\n')
+        self.wait_for_rows(['tty# echo after', 'after', 'tty#'], look)
+        self.assertEqual(guest.stderr(), '')
+
     def test_vnc(self):
         """A VNC client does not see the guest's picture, or cannot type"""
         # A socket's path must be short

@@ -2,7 +2,6 @@
 """Several vCPUs, in a Linux that uses all of them"""
 
 import os
-import time
 
 from xenpv.testcase import LinuxTest, only, paths
 
@@ -119,12 +118,6 @@ class Smp(LinuxTest):
         self.wait_cpus(guest, '0', 1)
         self.assertEqual(self.shown(guest), 1)
         self.no_complaints(guest)
-
-    def wait_status(self, guest, command, status):
-        end = time.monotonic() + guest.limit(60)
-        while guest.qmp.command(command).get('status') != status:
-            self.assertLess(time.monotonic(), end, status)
-            guest.pump(0.1)
 
     def test_time(self):
         """The clocks of vCPUs disagree, so that time goes back when a process

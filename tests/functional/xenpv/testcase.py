@@ -9,6 +9,7 @@ place with a real KVM, and "vmx" one with Intel's. @only() narrows that down for
 one method, and "without" for one that a class inherits.
 """
 
+import time
 import unittest
 
 from . import guests, paths
@@ -67,6 +68,13 @@ class GuestTest(unittest.TestCase):
     def assert_status(self, process, status, timeout=60):
         self.assertEqual(process.wait(timeout), status,
                          'exit status; stderr: %r' % process.stderr())
+
+    def wait_status(self, guest, command, status):
+        """Until a query- command says so"""
+        end = time.monotonic() + guest.limit(60)
+        while guest.qmp.command(command).get('status') != status:
+            self.assertLess(time.monotonic(), end, status)
+            guest.pump(0.1)
 
     def wait_for_any_shell(self, guest):
         """
