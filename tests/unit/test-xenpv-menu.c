@@ -184,6 +184,9 @@ static void test_chain(void)
           "k");
     CHECK("F " LST ":0: it leads to another menu, /none, which is not there",
           NULL, LST, "title A\nconfigfile /none\n");
+    CHECK("I /boot/grub/linux.cfg boots /c\n", NULL, CFG,
+          "configfile /boot/grub/linux.cfg\n", "/boot/grub/linux.cfg",
+          "menuentry 'A' {\n linux /c\n}\n", "/c", "k");
     /* In a circle */
     CHECK("leads to " LST, NULL, LST, "title A\nconfigfile " LST "\n");
 

@@ -31,7 +31,7 @@ typedef struct Reader {
     unsigned submenu;       /* that of the submenu's inside; 0: in none */
     unsigned next, next_inner;
     size_t kept;
-    bool blscfg, is_grub2;
+    bool blscfg, is_grub2, is_syslinux;
     unsigned included;
     char *wanted;           /* the default, as it is written */
     char *fallback;         /* its words: what boots if that cannot */
@@ -730,8 +730,8 @@ static bool read_menu(Reader *r, const char *path)
     if (env) {
         guest_files_each_line(r->f, env_file, env, grubenv_line, r);
     }
-    guest_files_each_line(r->f, path, text, strstr(path, "linux") ? syslinux_line
-                                                            : menu_line, r);
+    guest_files_each_line(r->f, path, text,
+                          r->is_syslinux ? syslinux_line : menu_line, r);
     if (r->blscfg) {
         read_bls(r);
     }
@@ -777,7 +777,8 @@ Menu *menu_read(GuestFiles *f)
     r.variables = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (int i = 0; i < ARRAY_SIZE(menus) && !r.m; i++) {
         /* Those that it leads to are of the same kind */
-        r.is_grub2 = g_str_has_suffix(menus[i], ".cfg");
+        r.is_syslinux = strstr(menus[i], "linux");
+        r.is_grub2 = !r.is_syslinux && g_str_has_suffix(menus[i], ".cfg");
         read_menu(&r, menus[i]);
     }
     if (r.m) {
