@@ -325,6 +325,10 @@ static void test_language(void)
           .qemu = "-name 'a#b'", .note = "" },
         { "name = 'process=a'\nkernel = '/k'\nmemory = 64\n",
           .qemu = "-name guest=process=a", .note = "" },
+        { "name = u'n'\nkernel = r'/k\\n'\nmemory = 64\n"
+          "extra = 'a' + u\"b\" + R'c\\'d'\n", .qemu = "-name n ",
+          .libvirt = "<kernel>/k\\n</kernel>\n"
+          "    <cmdline>abc\\&apos;d</cmdline>", .note = "" },
         { K "maxvcpus = 2\nvcpus = 4\n", .qemu = "-smp 4 ",
           .note = "f:4: note: maxvcpus: it is less than the 4 that the guest "
           "has, which are kept" },
@@ -337,6 +341,8 @@ static void test_language(void)
     refused(K "disk = []\ndisk.sort()\n", "f:5: Python's 'disk.sort' is not "
             "run: write down what comes out of it");
     refused("name = '#\xfc'\n", "f:1: this is no text in UTF-8");
+    refused(K "assert memory > 3\n", "f:4: Python's 'assert' is not run: "
+            "write down what comes out of it");
     refused("execfile('/etc/xen/all')\n" K, "f:1: Python's 'execfile' is not "
             "run: write down what comes out of it");
 }

@@ -186,7 +186,8 @@ static char read_escape(Parser *s)
     return s->p == start ? '\\' : code < 0x80 ? code : 0;
 }
 
-static XlValue *read_string(Parser *s, Error **errp)
+/* @raw: a backslash is one, and keeps a quote behind it from being the end */
+static XlValue *read_string(Parser *s, bool raw, Error **errp)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     int line = s->line;
@@ -207,6 +208,11 @@ static XlValue *read_string(Parser *s, Error **errp)
         s->p++;
         if (c == '\n') {
             s->line++;
+        } else if (c == '\\' && raw) {
+            if (*s->p == quote || *s->p == '\\') {
+                g_string_append_c(out, c);
+                c = *s->p++;
+            }
         } else if (c == '\\') {
             if (*s->p == '\n') {
                 s->line++;
@@ -322,7 +328,7 @@ static XlValue *skip_unknown(Parser *s, const char *start, int line,
         char c = *s->p;
 
         if (c == '\'' || c == '"') {
-            g_autoptr(XlValue) string = read_string(s, errp);
+            g_autoptr(XlValue) string = read_string(s, false, errp);
 
             if (!string) {
                 return NULL;
@@ -363,7 +369,7 @@ static XlValue *read_atom(Parser *s, Error **errp)
     XlValue *v;
 
     if (*s->p == '\'' || *s->p == '"') {
-        return read_string(s, errp);
+        return read_string(s, false, errp);
     }
     if (*s->p == '[' || *s->p == '(') {
         return read_list(s, errp);
@@ -379,6 +385,11 @@ static XlValue *read_atom(Parser *s, Error **errp)
         return skip_unknown(s, start, line, errp);
     }
     name = read_name(s);
+    /* u'text', and r'text', whose backslashes are nothing else */
+    if ((*s->p == '\'' || *s->p == '"') && strlen(name) == 1 &&
+        strchr("uUrR", name[0])) {
+        return read_string(s, g_ascii_tolower(name[0]) == 'r', errp);
+    }
     if (*s->p == '.' || *s->p == '(' || *s->p == '[' || *s->p == '\'' ||
         *s->p == '"') {
         return skip_unknown(s, start, line, errp);
@@ -583,6 +594,7 @@ static bool read_statement(Parser *s, Error **errp)
     static const char *const control[] = {
         "if", "elif", "else", "for", "while", "def", "class", "try", "except",
         "finally", "with", "return", "exec", "del", "global", "raise", "print",
+        "assert", "lambda",
     };
     g_autofree char *name = NULL;
     g_autoptr(XlValue) v = NULL;
@@ -676,7 +688,7 @@ static bool read_file(Parser *s, Error **errp)
             s->p++;
         } else if ((*s->p == '\'' || *s->p == '"')) {
             /* A string by itself: Python's way to comment a file */
-            g_autoptr(XlValue) v = read_string(s, errp);
+            g_autoptr(XlValue) v = read_string(s, false, errp);
 
             if (!v) {
                 return false;
