@@ -216,6 +216,11 @@ static void test_words(void)
           "search.fs_uuid c0ffee root hd0,gpt2\n"
           "set prefix=($root)'/boot/grub2'\nconfigfile $prefix/grub.cfg\n",
           CFG2, "menuentry A {\n linux /k\n}\n", "/k", "k");
+    CHECK("F " CFG ":2: root= is /dev/vda1", NULL, CFG, "menuentry A {\n"
+          " linux /k \\\n ro\\\n root=/dev/vda1\n initrd /i\n}\n", "/k", "k");
+    CHECK(CFG ": line 7: entry 1", NULL, CFG, "menuentry A {\n"
+          " linux /k \\\n ro\\\n root=/dev/vda1\n}\nmenuentry B {\n"
+          "linux /b\n}\n\\\n\\", "/k", "k");
     CHECK("I " LST " boots /b\n", NULL, LST, "default=1\ntitle=Gentoo\n"
           "kernel=/a root=/dev/xvda1\ntitle= Other\nkernel = /b ro\n", "/b",
           "k");

@@ -703,6 +703,30 @@ static void fall_back(Reader *r)
     }
 }
 
+/*
+ * A backslash at the end of a line of GRUB 2's continues it. The empty lines that
+ * come behind it instead keep the numbers of those that follow.
+ */
+static void join_lines(char *text)
+{
+    char *out = text;
+    unsigned joined = 0;
+
+    for (const char *p = text; *p; p++) {
+        if (p[0] == '\\' && p[1] == '\n') {
+            p++;
+            *out++ = ' ';
+            joined++;
+            continue;
+        }
+        *out++ = *p;
+        for (; *p == '\n' && joined; joined--) {
+            *out++ = '\n';
+        }
+    }
+    *out = 0;
+}
+
 /* False: there is no such file, and all is as it was */
 static bool read_menu(Reader *r, const char *path)
 {
@@ -729,6 +753,9 @@ static bool read_menu(Reader *r, const char *path)
     g_clear_pointer(&r->chain, g_free);
     if (env) {
         guest_files_each_line(r->f, env_file, env, grubenv_line, r);
+    }
+    if (r->is_grub2) {
+        join_lines(text);
     }
     guest_files_each_line(r->f, path, text,
                           r->is_syslinux ? syslinux_line : menu_line, r);
