@@ -296,6 +296,7 @@ void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port)
         s->ring->server_features =
             cpu_to_le32(XENSTORE_SERVER_FEATURE_RECONNECTION |
                         XENSTORE_SERVER_FEATURE_ERROR);
+        xenpv_memory_written(s->ring, sizeof(*s->ring));
     }
 }
 

@@ -138,9 +138,9 @@ void put_entry_locked(unsigned level, u64 entry)
 }
 
 /*
- * What costs when a process begins and ends is in the next three. Its tables have
- * few entries, but for those of the kernel's that a 32-bit one has copies of: these
- * refer to level-1 tables that have been such for long.
+ * From here on it is what costs when a process begins and ends. Its tables have few
+ * entries, but for those of the kernel's that a 32-bit one has copies of: these refer
+ * to level-1 tables that have been such for long.
  */
 
 static noinline unsigned skip_zeroes(ulong mfn, unsigned i, unsigned n)
