@@ -389,10 +389,20 @@ static const VMStateDescription vmstate_ring = {
     }
 };
 
+/* Where a stream has an array the memory for it has anything */
+static int request_pre_load(void *opaque)
+{
+    BlkifRequest *req = opaque;
+
+    req->ring_nr = 0;
+    return 0;
+}
+
 const VMStateDescription vmstate_xenpv_blkif_request = {
     .name = "xenpv-block/request",
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_load = request_pre_load,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT64(id, BlkifRequest),
         VMSTATE_UINT8(ring_op, BlkifRequest),
