@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-types-misc-target.h"
 #include "hw/xen/interface/xen.h"
 #include "hw/xen/interface/event_channel.h"
 #include "hw/xen/interface/grant_table.h"

@@ -27,6 +27,8 @@
 
 /* Of one input. More only makes it slower. */
 #define MAX_OPS         256
+/* That a request can name */
+#define MAX_TRANSACTIONS 12
 /* Rounds of the main loop until what is not done is left for later */
 #define MAX_ROUNDS      16
 #define PAGE            4096
@@ -35,6 +37,9 @@
 
 unsigned fuzz_first_frame;
 static uint32_t xs_req_id;
+/* Transactions are numbered as long as there is a machine: the last ones */
+static uint32_t transactions[MAX_TRANSACTIONS];
+static unsigned nr_transactions;
 
 void fuzz_machine_start(const char *const *options)
 {
@@ -150,6 +155,8 @@ void fuzz_machine_reset(void)
     grant(FUZZ_REF_READONLY, GTF_permit_access | GTF_readonly, FUZZ_MFN);
     grant(FUZZ_REF_NOT_RAM, GTF_permit_access, XENPV_CORE_GPA / PAGE);
     xs_req_id = 0;
+    memset(transactions, 0, sizeof(transactions));
+    nr_transactions = 0;
     fuzz_pump();
 }
 
@@ -210,9 +217,45 @@ uint32_t fuzz_alloc_unbound(void)
 #define XS(field) (FUZZ_MFN_XENSTORE * PAGE + \
                    offsetof(struct xenstore_domain_interface, field))
 
-/* What is answered is of no interest, but takes room */
+void fuzz_xs_heard(const uint8_t *p, size_t len)
+{
+    struct xsd_sockmsg hdr;
+
+    /* Wherever in it an answer begins */
+    for (; len > sizeof(hdr); p++, len--) {
+        memcpy(&hdr, p, sizeof(hdr));
+        if (hdr.type == XS_TRANSACTION_START && hdr.len <= 12 &&
+            g_ascii_isdigit(p[sizeof(hdr)])) {
+            char number[12] = "";
+
+            memcpy(number, p + sizeof(hdr), MIN(11, len - sizeof(hdr)));
+            transactions[nr_transactions++ % MAX_TRANSACTIONS] =
+                strtoul(number, NULL, 10);
+            return;
+        }
+    }
+}
+
+/* 0: none; the input's first one is 1, whatever its number is */
+uint32_t fuzz_xs_transaction(unsigned i)
+{
+    return i && i <= MAX_TRANSACTIONS && transactions[i - 1]
+           ? transactions[i - 1] : i;
+}
+
+/* What is answered takes room */
 static void xs_drain(void)
 {
+    uint32_t cons = fuzz_read32(XS(rsp_cons)), prod = fuzz_read32(XS(rsp_prod));
+    uint8_t ring[XENSTORE_RING_SIZE], answer[64];
+
+    if (prod - cons <= XENSTORE_RING_SIZE) {
+        fuzz_read(XS(rsp), ring, sizeof(ring));
+        for (unsigned i = 0; i < MIN(prod - cons, sizeof(answer)); i++) {
+            answer[i] = ring[MASK_XENSTORE_IDX(cons + i)];
+        }
+        fuzz_xs_heard(answer, MIN(prod - cons, sizeof(answer)));
+    }
     fuzz_write32(XS(rsp_cons), fuzz_read32(XS(rsp_prod)));
     fuzz_send(FUZZ_PORT_XENSTORE);
     fuzz_pump();
@@ -394,7 +437,7 @@ static void op_xenstore(const FuzzFrontend *f, FuzzInput *in)
 {
     struct xsd_sockmsg hdr = {
         .type = fuzz_take(in, 1) % (XS_DIRECTORY_PART + 2),
-        .tx_id = fuzz_take(in, 1),
+        .tx_id = fuzz_xs_transaction(fuzz_take(in, 1)),
     };
     size_t len = fuzz_take(in, 2) % 4200;
     const uint8_t *p = fuzz_take_bytes(in, &len);

@@ -69,6 +69,10 @@ void fuzz_pump(void);
 /* A request; its number and length are filled in */
 struct xsd_sockmsg;
 void fuzz_xs_send(struct xsd_sockmsg *hdr, const void *data, uint32_t len);
+/* The number of the transaction that the input began as its @i-th, from 1 */
+uint32_t fuzz_xs_transaction(unsigned i);
+/* What a client heard, which is where these come from */
+void fuzz_xs_heard(const uint8_t *p, size_t len);
 void G_GNUC_PRINTF(3, 4) fuzz_xs_write(const char *dir, const char *node,
                                        const char *fmt, ...);
 

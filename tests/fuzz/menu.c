@@ -14,6 +14,7 @@
 #include "fuzz.h"
 #include "hw/xenpv/xenpv-text.h"
 #include "../../tools/xenpv/menu.h"
+#include "../../tools/xenpv/rules.h"
 
 #define MAX_FILES   16
 /* What is kept of a menu: see menu.c */

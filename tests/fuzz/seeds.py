@@ -511,6 +511,31 @@ put('xenstore', 'requests', b''.join(
     bytes([REQUEST, 5, 0, REQUEST, 8, 1]) + path + bytes([2, 1, 2]) +
     bytes([REQUEST, 10, 1]) + path + bytes([REQUEST, 6, 1, 1, RESET]))
 
+# Transactions that make, change, remove and make again, and are taken or not
+START, END, XS_PUT, MAKE, REMOVE = 5, 6, 8, 9, 10
+
+
+def in_tx(n, kind, depth):
+    return bytes([REQUEST, kind, n, depth]) + bytes([0, 10, 11, 12][:depth]) + (
+        bytes([2, 1, 2]) if kind == XS_PUT else b'')
+
+
+def transaction(n, end, *steps):
+    return (bytes([REQUEST, START, 0]) + b''.join(in_tx(n, *s) for s in steps) +
+            bytes([REQUEST, END, n, end]))
+
+
+put('xenstore', 'transactions',
+    transaction(1, 1, (XS_PUT, 4), (XS_PUT, 3), (MAKE, 2)) +
+    transaction(2, 1, (REMOVE, 3), (XS_PUT, 4), (REMOVE, 2), (MAKE, 4)) +
+    transaction(3, 0, (REMOVE, 2), (XS_PUT, 3)) +
+    transaction(4, 1, (REMOVE, 2), (REMOVE, 2), (XS_PUT, 2)) +
+    # Another change comes between
+    bytes([REQUEST, START, 0]) + in_tx(5, XS_PUT, 3) + in_tx(0, XS_PUT, 2) +
+    bytes([REQUEST, END, 5, 1]) +
+    # Two at a time, of which the first is taken; the other is left open
+    bytes([REQUEST, START, 0, REQUEST, START, 0]) + in_tx(6, REMOVE, 2) +
+    in_tx(7, XS_PUT, 4) + bytes([REQUEST, END, 6, 1, RESET]))
 # Programs at the host's socket: they come, ask, watch, write, and do not listen
 OPEN, SHUT, LISTEN, _, WRONG, ASK = range(6)
 

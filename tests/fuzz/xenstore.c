@@ -69,7 +69,7 @@ static GString *make_request(FuzzInput *in, bool host, struct xsd_sockmsg *hdr)
 
     *hdr = (struct xsd_sockmsg) {
         .type = types[fuzz_take(in, 1) % ARRAY_SIZE(types)],
-        .tx_id = fuzz_take(in, 1) % 12,
+        .tx_id = fuzz_xs_transaction(fuzz_take(in, 1) % 12),
     };
     if (host && (hdr->type == XS_WRITE || hdr->type == XS_MKDIR ||
                  hdr->type == XS_RM || hdr->type == XS_SET_PERMS)) {
@@ -160,6 +160,7 @@ static void listen_to(int *fd)
         if (!n) {
             disconnect(fd);
         }
+        fuzz_xs_heard(buf, n);
         fuzz_pump();
     }
 }
