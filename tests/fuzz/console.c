@@ -40,13 +40,17 @@ static void connect_console(FuzzInput *in)
     fuzz_xs_write(DIR, "state", "%u", 3 + (unsigned)fuzz_take(in, 1) % 2);
 }
 
-/* What is typed */
+/* What is typed; or who does comes, or goes */
 static void host(FuzzInput *in)
 {
-    Chardev *chr = qemu_chr_find(fuzz_take(in, 1) & 1 ? "further" : "primary");
+    uint8_t what = fuzz_take(in, 1);
+    Chardev *chr = qemu_chr_find(what & 1 ? "further" : "primary");
     size_t len = MIN(fuzz_take(in, 1), qemu_chr_be_can_write(chr));
     const uint8_t *p = fuzz_take_bytes(in, &len);
 
+    if (what & 2) {
+        qemu_chr_be_event(chr, what & 4 ? CHR_EVENT_OPENED : CHR_EVENT_CLOSED);
+    }
     if (len) {
         qemu_chr_be_write(chr, p, len);
     }

@@ -97,6 +97,9 @@ static void host(FuzzInput *in)
 
     switch (what % 4) {
     case 0:
+        if (what & 4) {
+            graphic_hw_invalidate(con);
+        }
         graphic_hw_update(con);
         break;
     case 1:
