@@ -1,10 +1,20 @@
 /*
- * The tables in use, 32-bit: the top GiB's, and the copy of the top level
+ * The tables in use, 32-bit: copies of the top level and of the top GiB's table
  *
  * CR3 points to a copy, because the guest's top-level table may lie where a 32-bit
- * CR3 cannot point. The vCPU that uses a table makes its copy itself; who changes
- * an entry of a table that others use has them make it again, and waits for that
- * before what was in the table is let go (see flush_idle() for a vCPU that sleeps).
+ * CR3 cannot point. Its last entry leads to a copy, too: the guest's level-2 table
+ * of the top GiB, with our entries in the slots that are ours. The guest can read
+ * its own table, and follows what it finds there, as Linux with CONFIG_DEBUG_WX
+ * does at boot: it must not find entries that lead to frames which it does not have.
+ * Under Xen there are only superpages.
+ *
+ * A vCPU keeps copies of the last few such tables, so that going back to one costs
+ * next to nothing. Each has a version, in one of our slots: a number that no other
+ * table and no other state of it ever has, and 0 while an entry changes.
+ *
+ * The vCPU that uses a table makes its copies itself; who changes an entry of a table
+ * that others use has them make them again, and waits for that before what was in the
+ * table is let go (see flush_idle() for a vCPU that sleeps).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,86 +22,107 @@
 #include "page_tables.h"
 
 /*
- * A table that will be the top GiB's may be a copy of the one in use, with our
- * entries in it, before anything says what it is for.
+ * Our slots of a table that will be the top GiB's may hold what was in one in use,
+ * before anything says what it is for.
  */
 bool hv_copy(unsigned level, unsigned i, u64 entry)
 {
-    ulong mfn = PTE_MFN(entry);
-
-    if (level != 2 || i < HV_SLOT) {
-        return false;
-    }
-    if (i >= HV_SLOT + HV_LINEAR && mfn_level(mfn) == 2) {
-        return true;
-    }
-    return !mfn_is_ram(mfn);
+    return level == 2 && i >= HV_SLOT && !mfn_is_ram(PTE_MFN(entry));
 }
 
-/* Put the monitor's entries in the table for the top GiB */
-void install_hv_entries(ulong mfn)
+/*
+ * Not a present entry, whatever the version is, and one that may not be executed:
+ * nobody is to be worried by it.
+ */
+void set_upper_version(ulong mfn, bool changing)
 {
-    u64 *l2 = frame(mfn);
+    static u64 last;
 
+    write_u64(&entry_of(mfn, HV_SLOT + HV_VERSION),
+              changing ? 0 : ++last << 12 | PTE_NX);
+}
+
+/* A table becomes the top GiB's: what is in our slots is the guest's, or a copy */
+void begin_upper_table(ulong mfn)
+{
     set_info(mfn, FI_PAE_XEN_L2);
-    for (unsigned i = 0; i < HV_LINEAR; i++) {
-        if (l2[HV_SLOT + i] != hv_entries[i]) {
-            write_u64(&l2[HV_SLOT + i], hv_entries[i]);
+    for (unsigned i = HV_SLOT; i < HV_SLOT + HV_VERSION; i++) {
+        if (entry_of(mfn, i)) {
+            write_u64(&entry_of(mfn, i), 0);
         }
     }
+    set_upper_version(mfn, false);
 }
 
-static void copy_pdpt(struct vcpu *v)
+static u64 *upper_copy(struct vcpu *v, unsigned i)
+{
+    return (u64 *)((ulong)v - VCPU_OFFSET + (AREA_UPPER + i) * PAGE_SIZE);
+}
+
+/* Which of the vCPU's copies is that of v->upper_mfn as it is now */
+static unsigned copy_upper_table(struct vcpu *v)
+{
+    volatile u64 *l2 = frame(v->upper_mfn);
+    unsigned i;
+    u64 version;
+
+    do {
+        while (!(version = read_u64(&l2[HV_SLOT + HV_VERSION]))) {
+            asm volatile("pause");
+        }
+        for (i = 0; i < AREA_NR_UPPER; i++) {
+            if (likely(v->upper_version[i] == version)) {
+                return i;
+            }
+        }
+        i = v->next_upper++ % AREA_NR_UPPER;
+        memcpy(upper_copy(v, i), (const u64 *)l2, HV_SLOT * sizeof(u64));
+        memcpy(upper_copy(v, i) + HV_SLOT, hv_entries, HV_LINEAR * sizeof(u64));
+        v->upper_version[i] = version;
+    } while (read_u64(&l2[HV_SLOT + HV_VERSION]) != version);
+    return i;
+}
+
+/* There is none: ours alone */
+static unsigned no_upper_table(struct vcpu *v)
+{
+    unsigned i = v->next_upper++ % AREA_NR_UPPER;
+
+    v->upper_version[i] = 0;
+    memset(upper_copy(v, i), 0, HV_SLOT * sizeof(u64));
+    memcpy(upper_copy(v, i) + HV_SLOT, hv_entries, HV_LINEAR * sizeof(u64));
+    return i;
+}
+
+static void copy_tables(struct vcpu *v)
 {
     /* The bits that are reserved in these entries; the frame's stay */
     const u64 reserved = PTE_RW | PTE_US | 0x1e0 | ~0xfffffffffULL;
     u64 *top = frame(v->top_mfn), *linear;
+    unsigned upper;
     u64 e[4];
 
     for (int i = 0; i < 4; i++) {
         e[i] = read_u64(&top[i]) & ~reserved;
-        write_u64(&v->pdpt[i], e[i]);
     }
-    if (!(e[3] & PTE_P)) {
-        return;
-    }
-    /* Other vCPUs may be using it, too */
-    linear = (u64 *)frame(PTE_MFN(e[3])) + HV_SLOT + HV_LINEAR;
+    /* Before its version is read: see update_copies() */
+    __atomic_store_n(&v->upper_mfn, e[3] & PTE_P ? PTE_MFN(e[3]) : 0,
+                     __ATOMIC_SEQ_CST);
+    upper = e[3] & PTE_P ? copy_upper_table(v) : no_upper_table(v);
+    e[3] = v->area_l1[AREA_UPPER + upper] & ~reserved;
+    linear = upper_copy(v, upper) + HV_SLOT + HV_LINEAR;
     for (int i = 0; i < 4; i++) {
-        write_u64(&linear[i], e[i] & PTE_P ? e[i] | PTE_RW | PTE_A | PTE_D : 0);
+        write_u64(&v->pdpt[i], e[i]);
+        write_u64(&linear[i], e[i] & PTE_P ? e[i] | PTE_RW | PTE_A | PTE_D | nx
+                                           : 0);
     }
 }
 
-/*
- * Is what our view of the tables has for addr on the top level what this vCPU's
- * copy has? Another vCPU may have changed it, and not have told this one yet.
- */
-bool top_copy_is_new(struct vcpu *v, ulong addr)
-{
-    ulong view = addr;
-    u64 entry;
-
-    for (unsigned level = 0; level < TOP_LEVEL; level++) {
-        view = (ulong)linear_entry(view);
-    }
-    invlpg(view);
-    GET_GUEST_U64(entry, view, none);
-    return PTE_MFN(entry) == PTE_MFN(v->pdpt[addr >> 30]) &&
-           (entry & v->pdpt[addr >> 30] & PTE_P);
-none:
-    return false;
-}
-
-/* A top-level table that is going to be in use */
+/* A top-level table that is going to be in use. Another vCPU copies when it starts */
 void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {
-    /* A vCPU that is not up makes its copy, too, when it is asked to flush */
     if (v == current_vcpu()) {
-        copy_pdpt(v);
-    } else {
-        spin_lock(&tables_lock);
-        copy_pdpt(v);
-        spin_unlock(&tables_lock);
+        copy_tables(v);
     }
 }
 
@@ -104,11 +135,11 @@ void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed)
 void reload_base_tables(struct vcpu *v)
 {
     if (v->top_mfn) {
-        copy_pdpt(v);
+        copy_tables(v);
     }
 }
 
-/* An entry of this table has changed: its copies are made anew */
+/* An entry of this table has changed: its copies in use are made anew */
 void update_copies(ulong mfn)
 {
     struct vcpu *self = current_vcpu();
@@ -117,12 +148,13 @@ void update_copies(ulong mfn)
     for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
         struct vcpu *v = vcpus[id];
 
-        if (v && __atomic_load_n(&v->top_mfn, __ATOMIC_SEQ_CST) == mfn) {
+        if (v && (__atomic_load_n(&v->top_mfn, __ATOMIC_SEQ_CST) == mfn ||
+                  __atomic_load_n(&v->upper_mfn, __ATOMIC_SEQ_CST) == mfn)) {
             mask |= 1ULL << id;
         }
     }
     if (mask >> self->id & 1) {
-        copy_pdpt(self);
+        copy_tables(self);
         flush_tlb();
     }
     flush_others(mask, FLUSH_ALL);

@@ -52,8 +52,7 @@ bool access_allowed(ulong addr, bool write)
     ulong at[WORD == 8 ? 4 : 2], entry, need = PTE_P | (write ? PTE_RW : 0);
     int level;
 
-    if (!access_ok(addr, 1) || !canonical(addr) ||
-        (WORD == 4 && !top_copy_is_new(current_vcpu(), addr))) {
+    if (!access_ok(addr, 1) || !canonical(addr)) {
         return false;
     }
     for (level = 0; level < (int)ARRAY_SIZE(at); level++) {
@@ -124,11 +123,19 @@ static inline void set_entry(volatile u64 *entry, u64 val, u64 keep)
 static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val,
                             u64 keep)
 {
+    bool upper = WORD == 4 && level == 2 && (frame_table[mfn] & FI_PAE_XEN_L2);
+
     if (WORD == 8 && level == TOP_LEVEL) {
         val = hidden_entry(frame(mfn), i, val);
     }
+    if (upper) {
+        set_upper_version(mfn, true);
+    }
     set_entry(&entry_of(mfn, i), val, keep);
-    if (WORD == 4 && level == TOP_LEVEL) {
+    if (upper) {
+        set_upper_version(mfn, false);
+    }
+    if (WORD == 4 && (upper || level == TOP_LEVEL)) {
         update_copies(mfn);
     }
 }
@@ -164,7 +171,7 @@ static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
             goto out;
         }
         if (WORD == 4 && level == 3 && i == 3 && (val & PTE_P)) {
-            install_hv_entries(PTE_MFN(val));
+            begin_upper_table(PTE_MFN(val));
         }
         set_upper_entry(mfn, level, i, val, keep);
         put_entry_locked(level, old);

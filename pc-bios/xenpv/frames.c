@@ -246,7 +246,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
             return ret;
         }
         if (WORD == 4 && level == 3 && i == 3) {
-            install_hv_entries(PTE_MFN(entry));
+            begin_upper_table(PTE_MFN(entry));
         }
     }
     clear_info(mfn, FI_CHECKING);

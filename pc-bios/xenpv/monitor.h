@@ -162,6 +162,9 @@ struct vcpu {
     /* VCPUOP_initialise's, which it starts with */
     struct vcpu_guest_context start __attribute__((aligned(16)));
     u64 *pdpt;                  /* 32-bit: the top level that CR3 points to */
+    ulong upper_mfn;            /* likewise: the guest's table for the top GiB */
+    u64 upper_version[AREA_NR_UPPER];   /* ... of which there are copies, or 0 */
+    unsigned next_upper;        /* which of them is to be the next one's */
     u32 window[AREA_WINDOW_PAGES];  /* likewise: mfn of each window page, or ~0 */
 };
 
@@ -426,6 +429,7 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user);
 bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit; likewise */
 bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden);
 void flush_for_others(struct vcpu *v, ulong what);
+void reload_base_tables(struct vcpu *v);
 
 /* entries.c */
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */

@@ -46,6 +46,7 @@
 #define HV_AREA     20
 #define HV_FRAME_TABLE 52
 #define HV_LINEAR   68      /* 4 entries; each table has its own */
+#define HV_VERSION  83      /* in the guest's table, see base_tables-32.c */
 #endif
 
 /* mappings.c */
@@ -75,11 +76,11 @@ static inline unsigned nr_entries(unsigned level)
 
 #define entry_of(mfn, i) (((volatile u64 *)frame(mfn))[i])
 
-/* base_tables-32.c: a table becomes the top GiB's, with tables_lock held */
-void install_hv_entries(ulong mfn);
+/* base_tables-32.c, with tables_lock held */
+void begin_upper_table(ulong mfn);
 bool hv_copy(unsigned level, unsigned i, u64 entry);
+void set_upper_version(ulong mfn, bool changing);
 void update_copies(ulong mfn);
-bool top_copy_is_new(struct vcpu *v, ulong addr);
 
 /* base_tables-64.c */
 void begin_base_table(ulong mfn);
@@ -89,7 +90,6 @@ void top_table_changed(ulong mfn);
 /* base_tables-*.c: what base_tables.c asks of both */
 void prepare_top_table(struct vcpu *v, ulong mfn, bool user);
 void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed);
-void reload_base_tables(struct vcpu *v);
 
 /* entries.c */
 

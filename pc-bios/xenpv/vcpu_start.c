@@ -46,6 +46,7 @@ void run_secondary(void)
     /* The first vCPU waits for this: from here on interrupts are taken */
     __atomic_store_n(&v->ready, true, __ATOMIC_SEQ_CST);
     wait_until_up(v);
+    reload_base_tables(v);
     write_cr3(v->kernel_cr3);
     init_time(v);
     if (v->time_addr) {
