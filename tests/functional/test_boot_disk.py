@@ -131,15 +131,11 @@ class BootDisk32(DiskTest):
     def test_linux(self):
         """A 32-bit Linux does not boot from a disk by GRUB legacy's menu"""
         tree = image.Tree('linux-32')
-        tree.copy('boot/vmlinuz', paths.LINUX32)
-        tree.copy('boot/initrd', paths.INITRD32)
+        tree.copy('boot/vmlinuz', guests.linux32())
+        tree.copy('boot/initrd', guests.initrd32())
         tree.file('boot/grub/menu.lst', 'timeout 0\ntitle 32\nroot (hd0,0)\n'
                   'kernel /boot/vmlinuz console=hvc0\ninitrd /boot/initrd\n')
         guest = self.boot(tree.disk(64), arch='i386')
         self.wait_for_any_shell(guest)
         guest.type('poweroff -f\n')
         self.assert_status(guest, 0)
-
-
-if not (paths.LINUX32 and paths.INITRD32):
-    del BootDisk32

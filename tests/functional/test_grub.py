@@ -150,7 +150,7 @@ class GrubDisk32(GrubDisk):
 
     def test_i386(self):
         """The same with a 32-bit GRUB and Linux"""
-        disk = self.make_disk(paths.LINUX32, paths.INITRD32, 'console=hvc0')
+        disk = self.make_disk(guests.linux32(), guests.initrd32(), 'console=hvc0')
         for arch in ('i386', 'x86_64'):
             guest = self.boot_grub('i386', disk, arch=arch)
             # GRUB still reads its disk, and would take what is typed
@@ -160,7 +160,3 @@ class GrubDisk32(GrubDisk):
             self.assertIn('entry=second', output)
             guest.type('poweroff -f\n')
             self.assert_status(guest, 0)
-
-
-if not (paths.LINUX32 and paths.INITRD32):
-    del GrubDisk32

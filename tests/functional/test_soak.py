@@ -9,7 +9,7 @@ and a TCP stream that is compared byte by byte. By hand:
 The same guest and load on -M q35, and on -M microvm under the nested KVM, tell
 what another machine's downtime is.
 
-Without fio, of the user's own 32-bit Linux (XENPV_LINUX32, see xenpv/paths.py)
+Without fio, of a 32-bit Linux (XENPV_LINUX32 for another: see xenpv/paths.py)
 by both binaries; and, as the part soak-kvm, under a nested KVM.
 """
 
@@ -273,7 +273,3 @@ class SoakKvm32(Linux32Test, SoakKvm):
     def test_live(self):
         """Nor does a 32-bit Linux"""
         self.soak()
-
-
-if not (paths.LINUX32 and paths.INITRD32):
-    del SoakLinux32, SoakKvm32

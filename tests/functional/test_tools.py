@@ -137,7 +137,7 @@ class WaysIn(GuestTest):
         tree = image.linux_tree('story-root', arch=arch)
         image.add_sshd(tree, '10.9.0.2/24', public, arch)
         kernel, series = ((guests.linux('6.1'), '6.1') if arch == 'x86_64'
-                          else (paths.LINUX32, None))
+                          else (guests.linux32(), None))
         for old, new in ((kernel, 'vmlinuz-2.6.27.5-117.fc10.i686.PAE'),
                          (image.initramfs(series, arch=arch),
                           'initrd-2.6.27.5-117.fc10.i686.PAE.img'),
@@ -197,8 +197,9 @@ class WaysIn(GuestTest):
         """The command line that started a guest under Xenner on Fedora 10 no
         longer does, or what xenpv-convert makes of its configuration for xm
         does not, or without its disk or its network: nobody can log in to it by
-        ssh. With XENPV_LINUX32, a 32-bit guest likewise"""
-        for arch in ('x86_64', *(['i386'] if paths.LINUX32 else [])):
+        ssh. With the asset sshd-i386, a 32-bit guest likewise"""
+        both = os.path.exists(os.path.join(paths.ASSETS, 'sshd-i386'))
+        for arch in ('x86_64', *(['i386'] if both else [])):
             self.story(arch)
 
     def test_partitions(self):

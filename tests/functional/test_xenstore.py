@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from xenpv.testcase import Linux32Test, LinuxTest, paths
+from xenpv.testcase import Linux32Test, LinuxTest
 
 HOME = '/local/domain/1'
 XS_READ, XS_WATCH, XS_TRANSACTION_START, XS_ERROR = 2, 4, 6, 16
@@ -266,7 +266,3 @@ class Suspend32(Linux32Test, Suspend):
     # A CPU of 4.19's that is idle between xen_arch_suspend(), which has stopped
     # its timer, and the hypercall is warned of that: "Current state: 1"
     wrong = 'BUG|Oops|lockup|I/O error'
-
-
-if not (paths.LINUX32 and paths.INITRD32):
-    del Suspend32

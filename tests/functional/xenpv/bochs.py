@@ -147,7 +147,7 @@ class Bochs(Nested):
         for _, _, path in guests.own():
             self._add(path)
         for path in (paths.LINUX32, paths.INITRD32):
-            if path:
+            if os.path.exists(path):
                 self._add(path)
 
     def _iso(self):

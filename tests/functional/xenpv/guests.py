@@ -3,6 +3,7 @@
 The guests which the tests boot.
 
 linux('6.1'), linux('6.12')   Debian's kernels, 64-bit
+linux32(), initrd32()         Ubuntu's, 32-bit, and busybox for it
 grub('i386'), grub('x86_64')  Debian's PV GRUBs
 linux_initramfs()             busybox and a shell on the console
 device_initramfs('6.1')       and modules for disks and networks, loaded
@@ -62,6 +63,14 @@ done
 
 def linux(series):
     return paths.asset('vmlinuz-%s-amd64' % series)
+
+
+def linux32():
+    return paths.need(paths.LINUX32, 'scripts/assets linux-i386')
+
+
+def initrd32():
+    return paths.need(paths.INITRD32, 'scripts/assets linux-i386')
 
 
 def grub(arch):

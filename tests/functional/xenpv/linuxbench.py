@@ -6,8 +6,7 @@ as the domain 0 of a real Xen (as tests/guest/bench runs it), and natively, on
 underneath. In instructions of the guest's CPU ("-icount shift=0"), so exact to
 what the kernel itself varies.
 
-With XENPV_LINUX32, that 32-bit kernel likewise, but under Xen: Debian's has no
-32-bit PV.
+The 32-bit kernel likewise, but under Xen: Debian's has no 32-bit PV.
 
 Results go to stdout and build/results/bench-linux.txt.
 """
@@ -126,9 +125,7 @@ def main(place_for, filters):
     """FILTERs: x86_64, i386"""
     os.makedirs(paths.result('bench-linux'), exist_ok=True)
     out = Output('bench-linux.txt')
-    kernels = [('x86_64', guests.linux('6.1'))]
-    if paths.LINUX32:
-        kernels.append(('i386', paths.LINUX32))
+    kernels = [('x86_64', guests.linux('6.1')), ('i386', guests.linux32())]
     kernels = [k for k in kernels if not filters or k[0] in filters]
     failed = False
     for arch, kernel in kernels:

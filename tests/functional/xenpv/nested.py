@@ -286,7 +286,7 @@ class Nested:
         self.files[image.linux_tree('nested').disk(8)] = '/guests/standin.img'
         self._add(paths.asset('busybox'))
         for path in (paths.LINUX32, paths.INITRD32):
-            if path:
+            if os.path.exists(path):
                 self._add(path)
 
     def _add(self, path):

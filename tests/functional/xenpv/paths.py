@@ -8,11 +8,10 @@ XENPV_ASSETS   real guests and firmware as scripts/assets lays them out,
                instead of .cache/assets/
 XENPV_OUTER    a qemu-system-x86_64 with -M microvm for the outer machine of the
                nested place, instead of the one in build/
-XENPV_LINUX32  a 32-bit PV Linux kernel to test as well; no Debian suite has
-XENPV_INITRD32 one any more. With its own initramfs, whose shell must be on
-               the console and read /dev/console or hvc0. ways-in/story takes
-               only the kernel, which needs the front ends and ext4 built in,
-               and scripts/assets sshd-i386.
+XENPV_LINUX32  a 32-bit PV Linux kernel, instead of Ubuntu 18.04's 5.4
+XENPV_INITRD32 its own initramfs, whose shell must be on the console and read
+               /dev/console or hvc0. ways-in/story takes only the kernel,
+               which needs the front ends and ext4 built in.
 XENPV_CONSOLE32  its console's name: hvc0 (the default), or xvc0 for a Linux of
                Xen's own
 """
@@ -31,8 +30,10 @@ RESULTS = os.path.abspath(os.environ.get('XENPV_RESULTS')
 GUESTS = os.path.join(TOP, 'build', 'guest')
 FIRMWARE = os.path.join(ASSETS, 'firmware')
 
-LINUX32 = os.environ.get('XENPV_LINUX32')
-INITRD32 = os.environ.get('XENPV_INITRD32')
+LINUX32 = (os.environ.get('XENPV_LINUX32')
+           or os.path.join(ASSETS, 'vmlinuz-5.4-i386'))
+INITRD32 = (os.environ.get('XENPV_INITRD32')
+            or os.path.join(ASSETS, 'initrd-i386.gz'))
 CONSOLE32 = os.environ.get('XENPV_CONSOLE32', 'hvc0')
 
 

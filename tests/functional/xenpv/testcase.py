@@ -137,15 +137,15 @@ class LinuxTest(GuestTest):
 
 
 class Linux32Test(LinuxTest):
-    """Likewise, but one of the user's own, since Debian has no 32-bit PV Linux;
-    its initramfs has busybox, or something like it"""
+    """Likewise, but Ubuntu's or the user's own, since Debian has no 32-bit PV Linux
+    any more; its initramfs has busybox, or something like it"""
     arch = 'i386'
     append = 'console=' + paths.CONSOLE32
 
     def linux_options(self, append=None):
         place = self.place
-        return ['-m', self.memory, '-kernel', place.file(paths.LINUX32),
-                '-initrd', place.file(paths.INITRD32),
+        return ['-m', self.memory, '-kernel', place.file(guests.linux32()),
+                '-initrd', place.file(guests.initrd32()),
                 '-append', self.append if append is None else append]
 
     def wait_for_shell(self, process):
