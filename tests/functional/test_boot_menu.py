@@ -169,7 +169,9 @@ class MenuWords(MenuTest):
         """EXTLINUX's menus are not found where pygrub looks"""
         for path in 'boot/extlinux.conf', 'extlinux.conf':
             tree = image.Tree('menu-extlinux')
-            tree.file(path, 'TIMEOUT 600\nLABEL a\nMENU LABEL it is the menu\n'
+            tree.file(path, 'TIMEOUT 600\nINCLUDE part.cfg\n')
+            part = os.path.join(os.path.dirname(path), 'part.cfg')
+            tree.file(part, 'LABEL a\nMENU LABEL it is the menu\n'
                       'KERNEL /boot/none\n')
             self.seen(tree, 'it is the menu')
 
@@ -194,10 +196,11 @@ class MenuWords(MenuTest):
         self.seen(tree, 'it is C', self.swap())
 
     def test_chain_2(self):
-        """The same with GRUB 2's"""
+        """The same with GRUB 2's, by a variable and in a line that goes on"""
         tree = image.Tree('menu-chain-2')
         tree.file('boot/grub/grub.cfg', 'set root=(hd0)\n'
-                  'configfile /boot/grub/custom.cfg\n')
+                  "set prefix=($root)'/boot/grub'\n"
+                  'configfile \\\n  $prefix/custom.cfg\n')
         tree.file('boot/grub/custom.cfg', 'echo it is custom\nsleep 60\n')
         self.seen(tree, 'it is custom', self.swap())
 
