@@ -697,7 +697,8 @@ static const Kind kinds[] = {
                    "-blockdev driver=throttle,node-name=slow,throttle-group=t,"
                    "file=n -device xen-disk,drive=slow,vdev=xvda",
       NULL, attack_slow_disk },
-    { "console", "-machine vfb=off -serial vc:1920x1080 -vnc none", NULL, attack_console },
+    { "console", "-machine vfb=off -serial vc:1920x1080 -vnc none", NULL,
+      attack_console },
     { "events", "", NULL, attack_events },
     { "memory", "", NULL, attack_memory },
     { "picture", "", NULL, attack_picture },
