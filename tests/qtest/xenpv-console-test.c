@@ -430,7 +430,7 @@ static void test_console_io_flood(void)
     g_assert_nonnull(note);
     g_assert_cmpint(qemu_strtoul(note + 3, &rest, 10, &lost), ==, 0);
     g_assert_true(g_str_has_prefix(rest, end));
-    g_assert_cmpmem(got->str, note - got->str, text, note - got->str);
+    g_assert_cmpmem(got->str, (note - got->str), text, (note - got->str));
     g_assert_cmpuint(note - got->str + lost, ==, len);
     g_assert_cmpstr(rest + strlen(end), ==, "the ring");
     /* And then all is as before */
