@@ -143,7 +143,10 @@ static void test_moved(void)
         qtest_quit(qts);
 
         set_saved_state(path, "suspended", states[i]);
-        qts = qtest_initf("-M xenpv-kvm -m 32 -incoming %s", uri);
+        /* Not at once: it could resume before anybody hears of it */
+        qts = qtest_init("-M xenpv-kvm -m 32 -incoming defer");
+        qtest_qmp_assert_success(qts, "{'execute': 'migrate-incoming',"
+                                 "'arguments': {'uri': %s}}", uri);
         qtest_qmp_eventwait(qts, "RESUME");
         assert_status(qts, states[i]);
         if (i) {
