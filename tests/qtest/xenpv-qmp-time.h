@@ -67,13 +67,22 @@ static inline int64_t qemu_ran(QTestState *qts)
     return ran;
 }
 
+/* All of QEMU's threads, for a command goes by the monitor's; and this one */
 static inline int64_t qmp_waited(QTestState *qts)
 {
-    int64_t ran, qemu, own;
+    g_autofree char *tasks = g_strdup_printf("/proc/%d/task", qtest_pid(qts));
+    g_autoptr(GDir) dir = g_dir_open(tasks, 0, NULL);
+    int64_t ran, waited, all;
+    const char *name;
 
-    read_qemu_schedstat(qts, &ran, &qemu);
-    read_schedstat("/proc/thread-self/schedstat", &ran, &own);
-    return qemu + own;
+    read_schedstat("/proc/thread-self/schedstat", &ran, &all);
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *file = g_build_filename(tasks, name, "schedstat", NULL);
+
+        read_schedstat(file, &ran, &waited);
+        all += waited;
+    }
+    return all;
 }
 
 /* How long a command takes, which must succeed, in ns; @arguments goes with it */
