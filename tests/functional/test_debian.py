@@ -23,21 +23,10 @@ class Debian(LinuxTest):
         self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
         return path
 
-    def login(self, guest):
-        guest.expect('debian login: ', 180)
-        guest.type('root\n')
-        guest.expect('Password: ', 30)
-        guest.type('xenpv\n')
-        guest.expect(r'root@debian:~# ', 60)
-        # Neither colours nor an echo that breaks lines
-        guest.type('stty cols 200; export TERM=dumb PAGER=cat; '
-                   'bind "set enable-bracketed-paste off"; PS1="guest# "\n')
-        guest.expect('\n.*guest# ', 30)
-
     def use(self, guest, megabytes):
         """Write, reboot, read, power off"""
         limit = 60 + megabytes
-        self.login(guest)
+        self.log_in_debian(guest)
         self.check(guest, 'cat /etc/debian_version', r'^12\.')
         self.check(guest, 'systemctl is-system-running --wait', 'running', 60)
         self.check(guest, 'findmnt -no SOURCE,FSTYPE,OPTIONS /',
@@ -47,7 +36,7 @@ class Debian(LinuxTest):
         digest = self.check(guest, 'sha256sum < /data', timeout=limit)
         guest.type('systemctl reboot\n')
         self.assertTrue(guest.wait_event('RESET', 120)['guest'])
-        self.login(guest)
+        self.log_in_debian(guest)
         self.check(guest, 'sha256sum < /data', '^%s$' % re.escape(digest),
                    limit)
         self.check(guest, 'dmesg -l err,crit,alert,emerg | '
@@ -99,17 +88,17 @@ class Debian(LinuxTest):
         written is not there after a reboot, or its filesystem is broken"""
         guest = self.boot('-snapshot', '-drive', 'if=xen,format=raw,file='
                           + self.place.disk(guests.debian()), wait=False)
-        self.login(guest)
+        self.log_in_debian(guest)
         self.check(guest, 'dd if=/dev/urandom of=/data bs=1M count=16 '
                    'status=none && sync', timeout=60)
         digest = self.check(guest, 'sha256sum < /data')
         guest.type('systemctl reboot\n')
         self.assertTrue(guest.wait_event('RESET', 60)['guest'])
-        self.login(guest)
+        self.log_in_debian(guest)
         self.check(guest, 'sha256sum < /data', '^%s$' % re.escape(digest))
         # Nothing of the snapshot is left when QEMU ends, so fsck is here: of
         # what is read-only by force
-        self.check(guest, 'sync; dmesg -n 1; echo u > /proc/sysrq-trigger; '
+        self.check(guest, 'sync; echo u > /proc/sysrq-trigger; '
                    'until grep -q "^/dev/[^ ]* / ext4 ro" /proc/mounts; do '
                    'sleep 0.1; done; echo 3 > /proc/sys/vm/drop_caches')
         self.check(guest, 'e2fsck -fn /dev/xvda', timeout=60)

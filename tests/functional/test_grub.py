@@ -132,11 +132,7 @@ class GrubDisk(LinuxTest):
                               'console=hvc0 test=switch_root root=/dev/xvdb')
         guest = self.boot_grub('x86_64', disk, '-snapshot', '-drive',
                                'if=xen,format=raw,file=' + guests.debian())
-        guest.expect('debian login: ', 120)
-        guest.type('root\n')
-        guest.expect('Password: ', 30)
-        guest.type('xenpv\n')
-        guest.expect('root@debian:~# ', 60)
+        self.log_in_debian(guest)
         guest.type('cat /proc/cmdline; systemctl poweroff\n')
         guest.expect('root=/dev/xvdb entry=second', 30)
         self.assertTrue(guest.wait_event('SHUTDOWN', 60)['guest'])

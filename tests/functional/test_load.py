@@ -75,7 +75,7 @@ class Load(NetworkTest):
         self.addCleanup(stop)
 
     def start_work(self, guest):
-        self.check(guest, 'dmesg -n 1; until [ -b /dev/xvda -a -b /dev/xvdb ]; '
+        self.check(guest, 'until [ -b /dev/xvda -a -b /dev/xvdb ]; '
                    'do usleep 50000; done; [ -e /dev/fb0 ]')
         for line in WORK.strip().splitlines():
             guest.type(line + '\n')

@@ -296,7 +296,7 @@ class Migration(BusyTest):
                          'file.image.driver=file,file.image.filename=')
                for o in good]
         guest = self.boot(*bad)
-        self.check(guest, 'dmesg -n 1; until [ -b /dev/xvda ]; do usleep 50000; '
+        self.check(guest, 'until [ -b /dev/xvda ]; do usleep 50000; '
                    'done; head -c 1000000 /dev/urandom > /tmp/data')
         guest.type('dd if=/tmp/data of=/dev/xvda bs=100k conv=fsync; '
                    'echo written $?\n')

@@ -131,16 +131,8 @@ class SoakDebian(Soak):
                   % (paths.asset('debian-12-bench.ext4'), self.root_image))
 
     def wait_for_shell(self, guest):
-        guest.expect('debian login: ', 300)
-        guest.type('root\n')
-        guest.expect('Password: ', 60)
-        guest.type('xenpv\n')
-        guest.expect(r'root@debian:~# ', 60)
-        # Neither colours nor an echo that breaks lines
-        guest.type('stty cols 200; export TERM=dumb PAGER=cat; '
-                   'bind "set enable-bracketed-paste off"; PS1="guest# "\n')
-        guest.expect('\n.*guest# ', 30)
-        # And it does not tell of jobs that end
+        self.log_in_debian(guest)
+        # Nor does it tell of jobs that end
         self.check(guest, 'set +m; usleep() { sleep 0.05; }')
         # It asks for an address that it does not get
         self.check(guest, 'systemctl is-system-running --wait; systemctl stop '

@@ -154,7 +154,7 @@ class BusyTest(LinuxTest):
 
     def boot_busy(self, *more, stream=True, **kwargs):
         guest = self.boot(*self.options(*more, **kwargs))
-        self.check(guest, 'dmesg -n 1; until [ -b %s -a -e /sys/class/net/eth0 '
+        self.check(guest, 'until [ -b %s -a -e /sys/class/net/eth0 '
                    ']; do usleep 50000; done' % self.block)
         # What a kernel says at boot, such as of the CPU's age, is no part of this
         self.check(guest, 'dmesg -c > /dev/null')
