@@ -695,6 +695,8 @@ static const struct {
       "f:1: <network> is not a domain of libvirt's" },
     { "xml-nothing", "<?xml version='1.0'?>\n<!-- a guest -->\n",
       "f:1: there is no element in it" },
+    { "xml-two", "<domain type='xen'>\n<name>x</name>\n</domain>\n"
+      "<domain type='xen'/>\n", "f:4: <domain> comes after the end of <domain>" },
     { "xml-kvm", "\n<domain type='kvm'/>\n",
       "f:2: <domain>: its type is 'kvm', not 'xen'" },
     { "xml-hvm", "<domain type='xen'>\n<os>\n<type>hvm</type></os></domain>",

@@ -61,6 +61,12 @@ static void on_start(GMarkupParseContext *ctx, const char *name,
                     "there are too many elements");
         return;
     }
+    if (!r->at && r->root) {
+        /* To GLib that is a document, too */
+        g_set_error(error, G_MARKUP_ERROR, G_MARKUP_ERROR_INVALID_CONTENT,
+                    "<%s> comes after the end of <%s>", name, r->root->name);
+        return;
+    }
     n = g_new0(Node, 1);
     n->line = r->line;
     n->name = g_strdup(name);
