@@ -244,48 +244,22 @@ class MenuFileSystems(MenuTest):
             guest.qmp.command('quit')
             self.assert_status(guest, 0)
 
-    def run_tool(self, *command):
-        command = (shutil.which(command[0]) or '/sbin/' + command[0],
-                   *command[1:])
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL)
-
     def test_ext4(self):
         """A file system with all that mke2fs makes by default today is not
         read"""
         def make(path, tree):
-            self.run_tool('mke2fs', '-q', '-F', '-t', 'ext4', '-O',
-                          '64bit,metadata_csum,metadata_csum_seed,flex_bg,'
-                          'dir_index,huge_file,extra_isize', '-d', tree.path,
-                          path, '64M')
+            image.run_tool('mke2fs', '-q', '-F', '-t', 'ext4', '-O',
+                           '64bit,metadata_csum,metadata_csum_seed,flex_bg,'
+                           'dir_index,huge_file,extra_isize', '-d', tree.path,
+                           path, '64M')
         self.reads('ext4', make)
 
     def test_xfs(self):
         """XFS, as RHEL 7 and later have it for /boot, is not read"""
-        def make(path, tree):
-            proto = path + '.proto'
-            with open(proto, 'w') as f:
-                f.write('/none\n0 0\nd--755 0 0\nboot d--755 0 0\n')
-                for name in 'data', 'data.md5':
-                    f.write('%s ---644 0 0 %s/boot/%s\n'
-                            % (name, tree.path, name))
-                f.write('grub d--755 0 0\ngrub.cfg ---644 0 0 '
-                        '%s/boot/grub/grub.cfg\n$\n$\n$\n' % tree.path)
-            with open(path, 'wb') as f:
-                f.truncate(320 << 20)
-            self.run_tool('mkfs.xfs', '-q', '-p', proto, path)
-        self.reads('xfs', make)
+        self.reads('xfs', lambda path, tree: image.xfs(tree.path, path))
 
     def test_btrfs(self):
         """btrfs, with / in a subvolume's directory as openSUSE and Ubuntu have
         it, is not read"""
-        def make(path, tree):
-            inner = tree.path + '.top'
-            shutil.rmtree(inner, ignore_errors=True)
-            os.makedirs(inner)
-            shutil.copytree(tree.path, inner + '/@')
-            with open(path, 'wb') as f:
-                f.truncate(128 << 20)
-            self.run_tool('mkfs.btrfs', '-q', '--rootdir', inner, path)
-            shutil.rmtree(inner)
-        self.reads('btrfs', make)
+        self.reads('btrfs', lambda path, tree: image.btrfs(tree.path, path,
+                                                           '/@'))

@@ -34,6 +34,29 @@ static void fact(void *opaque, const char *text)
     finding(opaque, 0, text);
 }
 
+/* The disk as long as it is asked about */
+static size_t grub_size;
+
+/* GRUB's readers say what is somewhere on the disk, which is anything */
+static char *ask_grub(void *opaque, GrubOp op, const char *device,
+                      const char *path, size_t max, size_t *len, char **why)
+{
+    size_t at = (g_str_hash(path) ^ g_str_hash(device)) % grub_size;
+    size_t there = MIN(grub_size - at, op == GRUB_LS ? 64 : 512);
+    char *text = NULL;
+
+    assert(path[0] == '/' && device[0]);
+    if (why) {
+        *why = g_strndup((char *)opaque + at, there);
+    }
+    *len = there;
+    if (there <= max && op != GRUB_WHY) {
+        text = g_malloc0(there + 1);
+        memcpy(text, (char *)opaque + at, there);
+    }
+    return text;
+}
+
 static void one(FuzzInput *in)
 {
     size_t size = fuzz_take(in, 2) * SECTOR % MAX_SIZE;
@@ -51,6 +74,10 @@ static void one(FuzzInput *in)
         if (at < size) {
             memcpy(disk + at, data, MIN(len, size - at));
         }
+    }
+    if (disk[0] == 'G') {
+        grub_size = size;
+        reader.grub = ask_grub;
     }
     disk_check(&reader);
 }

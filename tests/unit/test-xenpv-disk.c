@@ -38,6 +38,8 @@ typedef struct Disk {
     uint64_t watched;       /* reading this place sets ... */
     bool seen;
     GString *findings;
+    char *(*grub)(void *opaque, GrubOp op, const char *device, const char *path,
+                  size_t max, size_t *len, char **why);
 } Disk;
 
 static bool read_disk(void *opaque, uint64_t offset, void *buf, uint64_t len)
@@ -88,7 +90,7 @@ static void check(Disk *d, const char *expected)
 {
     GuestDiskReader reader = {
         .size = d->size, .read = read_disk, .finding = finding, .fact = fact,
-        .opaque = d,
+        .grub = d->grub, .opaque = d,
     };
 
     d->reads = 0;
@@ -96,7 +98,10 @@ static void check(Disk *d, const char *expected)
     d->seen = false;
     d->findings = g_string_new(NULL);
     disk_check(&reader);
-    g_assert_nonnull(strstr(d->findings->str, expected));
+    if (!strstr(d->findings->str, expected)) {
+        g_test_message("expected \"%s\" in:\n%s", expected, d->findings->str);
+        g_test_fail();
+    }
     g_assert_cmpuint(d->reads, <, 4000);
     g_assert_cmpuint(d->read_bytes, <, 64 * 1024 * 1024);
     g_string_free(d->findings, true);
@@ -220,6 +225,54 @@ static void test_small(void)
     }
 }
 
+/* What GRUB's readers would say of a disk with a GPT, and how often */
+static unsigned nr_asked;
+
+static char *ask_grub(void *opaque, GrubOp op, const char *device,
+                      const char *path, size_t max, size_t *len, char **why)
+{
+    const char *text = NULL;
+
+    nr_asked++;
+    if (!strcmp(device, "loop0,gpt128")) {
+        if (op == GRUB_LS && !strcmp(path, "/@rootfs/")) {
+            text = "x etc/ boot/ ";
+        } else if (op == GRUB_LS) {
+            text = "a b/ ";
+        } else if (!strcmp(path, "/@rootfs/etc/fstab")) {
+            text = "/dev/vda1 / btrfs\n";
+        }
+    }
+    *len = text ? strlen(text) : 0;
+    return g_strdup(text);
+}
+
+/*
+ * GRUB's readers are asked about each partition that is not known here, by GRUB's
+ * name of it, and about the files of the one that has the guest's /
+ */
+static void test_grub(void)
+{
+    uint8_t mbr[SECTOR] = { 0 }, header[SECTOR] = "EFI PART";
+    static uint8_t table[128 * 128];
+    Disk d = { .size = 1ULL << 40, .grub = ask_grub };
+
+    set_partition(mbr, 0, 0xee, 1, UINT32_MAX);
+    stq_le_p(header + 72, 2);
+    stl_le_p(header + 80, 128);
+    stl_le_p(header + 84, 128);
+    for (unsigned i = 0; i < 128; i++) {
+        stq_le_p(table + 128 * i + 32, 2048 * (i + 1));
+        stq_le_p(table + 128 * i + 40, 2048 * (i + 2) - 1);
+    }
+    add(&d, 0, mbr, sizeof(mbr));
+    add(&d, SECTOR, header, sizeof(header));
+    add(&d, 2 * SECTOR, table, sizeof(table));
+    check(&d, "1: /etc/fstab: what is mounted on / is /dev/vda1");
+    g_assert_cmpuint(nr_asked, >, 128);
+    g_assert_cmpuint(nr_asked, <, 300);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -228,5 +281,6 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/disk/endless-logical", test_endless_logical);
     g_test_add_func("/xenpv/disk/many-findings", test_many_findings);
     g_test_add_func("/xenpv/disk/small", test_small);
+    g_test_add_func("/xenpv/disk/grub", test_grub);
     return g_test_run();
 }

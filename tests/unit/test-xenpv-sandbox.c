@@ -12,6 +12,8 @@
  */
 
 #include "qemu/osdep.h"
+#include <link.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -46,7 +48,7 @@ static GString *run_with(const char *name, int fd, const SandboxLimits *limits,
     const char *const args[] = { "test-xenpv-sandbox", CHILD, name, NULL };
     SandboxJob job = {
         .args = args, .fd = fd, .limits = limits, .line = take_line,
-        .opaque = lines,
+        .opaque = lines, .reads_all = g_str_has_prefix(name, "program"),
     };
     Error *err = NULL;
     bool well = sandbox_run(&job, &err);
@@ -308,17 +310,132 @@ static void test_fault(void)
                 "ended with status 3: a library's last words");
 }
 
+static uint64_t capabilities(const char *status, const char *which)
+{
+    const char *at = strstr(status, which);
+
+    return at ? g_ascii_strtoull(at + strlen(which), NULL, 16) : UINT64_MAX;
+}
+
 /* Those of the thread that there is, before it enters the sandbox */
-static void check_capabilities(void)
+static void check_capabilities(uint64_t expected)
 {
     g_autofree char *status = NULL;
 
     if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL) ||
-        !strstr(status, "CapEff:\t0000000000000000") ||
-        !strstr(status, "CapPrm:\t0000000000000000") ||
+        capabilities(status, "CapEff:\t") & ~expected ||
+        capabilities(status, "CapPrm:\t") & ~expected ||
         !strstr(status, "NoNewPrivs:\t1")) {
         printf("- it has capabilities\n");
+        fflush(stdout);
     }
+}
+
+/* --- A program of others ------------------------------------------------- */
+
+static void try_file(const char *what, long result)
+{
+    if (result == -1 && errno == EACCES) {
+        errno = EPERM;
+    }
+    try(what, result);
+}
+
+/* What a program would do that its image has taken over */
+static void run_program_attempts(void)
+{
+    char *const argv[] = { (char *)"true", NULL };
+    g_autofree char *image = g_strdup_printf("/proc/self/fd/%d", SANDBOX_FD);
+    char name[PATH_MAX] = "", byte = 0, names[4096];
+    int fd = open(image, O_RDONLY);
+    void *p;
+
+    if (fd < 0 || read(fd, &byte, 1) != 1 || byte != 'x') {
+        printf("- it cannot read its file by name: %s\n", strerror(errno));
+    }
+    if (readlink(image, name, sizeof(name) - 1) < 0) {
+        printf("- its file has no name\n");
+    }
+    try_file("another file", open("/etc/passwd", O_RDONLY));
+    try_file("a process", open("/proc/self/environ", O_RDONLY));
+    try_file("devices", open("/dev/zero", O_RDONLY));
+    try("to write", open(image, O_RDWR));
+    try("to empty it", open(name, O_RDONLY | O_TRUNC));
+    try("to make one", open("/tmp/xenpv-sandbox", O_CREAT | O_RDWR, 0600));
+    try("unlink", unlink(name));
+    try("truncate", truncate(name, 0));
+    try("rename", rename(name, "/tmp/xenpv-sandbox"));
+    fd = open("/", O_RDONLY | O_DIRECTORY);
+    try("names", syscall(SYS_getdents64, fd, names, sizeof(names)));
+    try("a handle", syscall(SYS_open_by_handle_at, fd, names, O_RDONLY));
+    try("fork", syscall(SYS_fork));
+    try("clone", syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL));
+    try("socket", socket(AF_UNIX, SOCK_STREAM, 0));
+    try("kill", kill(syscall(SYS_getpid) - 1, 0));
+    try("ptrace", ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+    try("mount", syscall(SYS_mount, "x", "/", "tmpfs", 0, NULL));
+    try("unshare", syscall(SYS_unshare, CLONE_NEWUSER));
+    try("io_uring", syscall(SYS_io_uring_setup, 1, names));
+    p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+             -1, 0);
+    try("code", p == MAP_FAILED ? -1 : 0);
+    if (environ[0] && (environ[1] || strcmp(environ[0], "LC_ALL=C"))) {
+        printf("- it has an environment\n");
+    }
+    printf("- these were all but one\n");
+    fflush(stdout);
+    try_file("another program", execve("/bin/true", argv, argv + 1));
+    printf("- the end\n");
+}
+
+static int add_library(struct dl_phdr_info *info, size_t size, void *opaque)
+{
+    if (info->dlpi_name[0] == '/') {
+        g_ptr_array_add(opaque, g_strdup(info->dlpi_name));
+    }
+    return 0;
+}
+
+/* Becomes this program once more, as one that may not more than grub-fstest */
+static void G_GNUC_NORETURN run_program(void)
+{
+    GPtrArray *files = g_ptr_array_new();
+    char *args[] = {
+        g_file_read_link("/proc/self/exe", NULL), (char *)CHILD,
+        (char *)"program-attempts", NULL,
+    };
+
+    g_ptr_array_add(files, args[0]);
+    dl_iterate_phdr(add_library, files);
+    g_ptr_array_add(files, NULL);
+    sandbox_run_program(&usual, (char **)files->pdata, args);
+}
+
+/* It can read its file, which it opens by name, and do nothing else */
+static void test_program(void)
+{
+#ifdef QEMU_SANITIZE_ADDRESS
+    g_test_skip("AddressSanitizer opens files of its own");
+#else
+    g_autofree char *name = NULL;
+    GString *lines;
+    Error *err = NULL;
+    int fd;
+
+    if (!sandbox_can_run_programs(&err)) {
+        g_test_skip(error_get_pretty(err));
+        error_free(err);
+        return;
+    }
+    fd = g_file_open_tmp("xenpv-sandbox-XXXXXX", &name, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(write(fd, "x", 1), ==, 1);
+    lines = run_with("program", fd, &usual, &error_abort);
+    g_assert_cmpstr(lines->str, ==, "- these were all but one\n- the end\n");
+    g_string_free(lines, true);
+    close(fd);
+    unlink(name);
+#endif
 }
 
 static int child(const char *name)
@@ -338,12 +455,20 @@ static int child(const char *name)
         { "fault", run_fault }, { "exit", run_exit },
     };
 
+    if (!strcmp(name, "program")) {
+        check_capabilities(1 << CAP_DAC_READ_SEARCH);
+        run_program();
+    }
+    if (!strcmp(name, "program-attempts")) {
+        run_program_attempts();
+        return EXIT_SUCCESS;
+    }
     for (int i = 0; i < ARRAY_SIZE(children); i++) {
         if (!strcmp(name, children[i].name)) {
             SandboxLimits limits = usual;
 
             limits.cpu_seconds = children[i].cpu_seconds ?: limits.cpu_seconds;
-            check_capabilities();
+            check_capabilities(0);
             sandbox_enter(&limits);
             children[i].run();
             _exit(fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -365,5 +490,6 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/sandbox/limits", test_limits);
     g_test_add_func("/xenpv/sandbox/line-length", test_line_length);
     g_test_add_func("/xenpv/sandbox/fault", test_fault);
+    g_test_add_func("/xenpv/sandbox/program", test_program);
     return g_test_run();
 }

@@ -3,18 +3,20 @@
  *
  * The images are a stranger's: each is opened here, and looked into by a
  * process of its own that has no rights (see sandbox.h). What that says is a
- * stranger's, too: a line each, "F<line> <text>" for a finding and "I <text>"
- * for what is well.
+ * stranger's, too: a line each, "F<line> <text>" for a finding, "I <text>" for what
+ * is well, and a question of grub-reader.c's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include <sys/socket.h>
 #include "qemu/cutils.h"
 #include "qapi/error.h"
 #include "hw/xenpv/xenpv-text.h"
 #include "check.h"
 #include "disk.h"
+#include "grub-reader.h"
 #include "image.h"
 #include "sandbox.h"
 #include "say.h"
@@ -35,6 +37,10 @@ typedef struct Check {
     const char *format;
     int fd;
     uint64_t size;
+    GrubReader *grub;           /* NULL: @no_grub says why */
+    const char *no_grub;
+    int reply_fd;               /* where the child has its answers from */
+    int64_t end;
 } Check;
 
 /* --- In the child -------------------------------------------------------- */
@@ -58,10 +64,11 @@ static bool read_image(void *opaque, uint64_t offset, void *buf, uint64_t len)
     return image_read(offset, buf, len);
 }
 
-int check_child(const char *size, const char *format)
+int check_child(const char *size, const char *format, const char *no_grub)
 {
     GuestDiskReader reader = {
         .read = read_image, .finding = write_finding, .fact = write_fact,
+        .no_grub = no_grub,
     };
     Error *err = NULL;
     uint64_t bytes;
@@ -76,6 +83,12 @@ int check_child(const char *size, const char *format)
     if (length < 0) {
         write_finding(NULL, 0, error_get_pretty(err));
     } else {
+        if (!image_is_raw()) {
+            reader.no_grub = "grub-fstest reads only raw images (qemu-img "
+                             "convert makes one)";
+        } else if (!no_grub[0]) {
+            reader.grub = grub_reader_ask;
+        }
         reader.size = length;
         disk_check(&reader);
     }
@@ -108,6 +121,15 @@ bool check_answer(void *opaque, const char *text)
     return false;
 }
 
+static bool check_line(void *opaque, const char *text)
+{
+    Check *c = opaque;
+
+    return (c->grub && grub_reader_answer(c->grub, text, c->fd, c->reply_fd,
+                                          c->end)) ||
+           check_answer(&c->answers, text);
+}
+
 /* A file or a block device: all else may do something when it is opened */
 static bool open_image(Check *c)
 {
@@ -138,25 +160,45 @@ static bool open_image(Check *c)
     return true;
 }
 
+static void run_child(Check *c)
+{
+    g_autofree char *size = g_strdup_printf("%" PRIu64, c->size);
+    const char *const args[] = {
+        "xenpv-convert", CHECK_CHILD, size, c->format ?: "", c->no_grub, NULL,
+    };
+    int fds[2];
+    SandboxJob job = {
+        .args = args, .fd = c->fd, .limits = &limits, .line = check_line,
+        .opaque = c,
+    };
+    Error *err = NULL;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+        finding(&c->answers, 0, "it is not looked into: no socket can be made");
+        return;
+    }
+    c->reply_fd = fds[0];
+    c->end = g_get_monotonic_time() + limits.seconds * (int64_t)G_USEC_PER_SEC;
+    job.reply_fd = fds[1];
+    if (!sandbox_run(&job, &err)) {
+        finding(&c->answers, 0, error_get_pretty(err));
+        error_free(err);
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static bool check_image(const char *name, const char *format)
 {
     Check c = { .answers = { .name = name }, .format = format, .fd = -1 };
     Error *err = NULL;
 
     if (open_image(&c)) {
-        g_autofree char *size = g_strdup_printf("%" PRIu64, c.size);
-        const char *const args[] = {
-            "xenpv-convert", CHECK_CHILD, size, c.format ?: "", NULL,
-        };
-        SandboxJob job = {
-            .args = args, .fd = c.fd, .limits = &limits, .line = check_answer,
-            .opaque = &c.answers,
-        };
-
-        if (!sandbox_run(&job, &err)) {
-            finding(&c.answers, 0, error_get_pretty(err));
-            error_free(err);
-        }
+        c.grub = grub_reader_new(&err);
+        c.no_grub = err ? error_get_pretty(err) : "";
+        run_child(&c);
+        grub_reader_free(c.grub);
+        error_free(err);
     }
     if (c.fd >= 0) {
         close(c.fd);

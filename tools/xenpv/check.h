@@ -31,7 +31,10 @@ typedef struct CheckAnswers {
  */
 bool check_answer(void *opaque, const char *text);
 
-/* @format: "" if it is to be told by the content. Returns an exit status. */
-int check_child(const char *size, const char *format);
+/*
+ * @format: "" if it is to be told by the content; @no_grub: why there is no
+ * grub-fstest, or "". Returns an exit status.
+ */
+int check_child(const char *size, const char *format, const char *no_grub);
 
 #endif

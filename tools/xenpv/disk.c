@@ -34,14 +34,22 @@
 #define MAX_READ_BYTES  (4ULL * 1024 * 1024 * 1024)
 /* Entries of a directory */
 #define MAX_NAMES       65536
+/* Bytes of a directory's names, where GRUB reads it */
+#define MAX_GRUB_NAMES  (256 * 1024)
+/* Snapshots that are looked into for a guest's / */
+#define MAX_SNAPSHOTS   8
 /* Findings and facts; then there is one that says so */
 #define MAX_MESSAGES    100
 
 typedef struct Part {
     uint64_t start, size;       /* bytes */
     unsigned number;            /* 0: the whole disk */
+    bool is_gpt;
     const LvmVolume *volume;    /* not NULL: one on the physical volume there */
+    const LvmGroup *group;      /* of that */
     ext2_filsys fs;
+    char *grub;                 /* GRUB's name of it, where GRUB reads it */
+    char *top;                  /* there: the directory that is the guest's / */
     bool has_root, has_boot;
 } Part;
 
@@ -56,6 +64,7 @@ typedef struct Image {
     Part *root, *boot;          /* boot: if /boot is a file system of its own */
     GPtrArray *groups;          /* of LvmGroup */
     const char *other_fs;       /* one that is not looked into, or NULL */
+    char *why_other;            /* not even by GRUB, and why */
     bool bad, exhausted;
 } Image;
 
@@ -200,8 +209,28 @@ static struct struct_io_manager block_io_manager = {
 
 /* --- Files --------------------------------------------------------------- */
 
+static char *ask_grub(Image *im, GrubOp op, const Part *part, const char *top,
+                      const char *path, size_t max, size_t *len)
+{
+    g_autofree char *full = g_strconcat(top, path, NULL);
+
+    return im->reader->grub(im->reader->opaque, op, part->grub, full, max, len,
+                            NULL);
+}
+
+/* As the machine's GRUB looks for a file: below the guest's /, and as it is */
+static char *read_by_grub(Image *im, const Part *part, const char *path,
+                          size_t max, size_t *len)
+{
+    char *data = ask_grub(im, GRUB_CAT, part, part->top, path, max, len);
+
+    return data || *len || !part->top[0] ? data :
+           ask_grub(im, GRUB_CAT, part, "", path, max, len);
+}
+
 /* NULL: there is none, and *len is 0; or it is larger than @max, and *len is */
-static char *read_from(Part *part, const char *path, size_t max, size_t *len)
+static char *read_from(Image *im, Part *part, const char *path, size_t max,
+                       size_t *len)
 {
     ext2_ino_t ino;
     ext2_file_t file;
@@ -211,6 +240,9 @@ static char *read_from(Part *part, const char *path, size_t max, size_t *len)
     uint64_t size;
 
     *len = 0;
+    if (part && part->grub) {
+        return read_by_grub(im, part, path, max, len);
+    }
     if (!part || !part->fs ||
         ext2fs_namei_follow(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
                             &ino) ||
@@ -243,9 +275,9 @@ static char *image_read(GuestFiles *f, const char *path, size_t max,
 
     *len = 0;
     if (im->boot && g_str_has_prefix(path, "/boot/")) {
-        data = read_from(im->boot, path + strlen("/boot"), max, len);
+        data = read_from(im, im->boot, path + strlen("/boot"), max, len);
     }
-    return data || *len ? data : read_from(im->root, path, max, len);
+    return data || *len ? data : read_from(im, im->root, path, max, len);
 }
 
 typedef struct Listing {
@@ -265,11 +297,46 @@ static int list_entry(struct ext2_dir_entry *entry, int offset, int blocksize,
     return ++l->nr_names == MAX_NAMES ? DIRENT_ABORT : 0;
 }
 
-static void list_from(Part *part, const char *path, Listing *l)
+/* GRUB has blanks between the names, and a / behind directories */
+static void list_by_grub(Image *im, Part *part, const char *top,
+                         const char *path, Listing *l)
+{
+    size_t len;
+    g_autofree char *text = ask_grub(im, GRUB_LS, part, top, path,
+                                     MAX_GRUB_NAMES, &len);
+    char *next = text;
+
+    while (next && *next && l->nr_names < MAX_NAMES) {
+        char *name = next;
+
+        next += strcspn(next, " \n");
+        if (*next) {
+            *next++ = 0;
+        }
+        if (name[0]) {
+            l->nr_names++;
+            l->fn(l->opaque, name);
+        }
+    }
+}
+
+static void list_plain(void *opaque, const char *name)
+{
+    Listing *l = opaque;
+    g_autofree char *plain = g_strndup(name, strcspn(name, "/"));
+
+    l->fn(l->opaque, plain);
+}
+
+static void list_from(Image *im, Part *part, const char *path, Listing *l)
 {
     ext2_ino_t ino;
 
-    if (!ext2fs_namei_follow(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
+    if (part->grub) {
+        Listing plain = { .fn = list_plain, .opaque = l };
+
+        list_by_grub(im, part, part->top, path, &plain);
+    } else if (!ext2fs_namei_follow(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path,
                              &ino)) {
         ext2fs_dir_iterate(part->fs, ino, 0, NULL, list_entry, l);
     }
@@ -282,10 +349,10 @@ static void image_list(GuestFiles *f, const char *path,
     Listing l = { .fn = fn, .opaque = opaque };
 
     if (im->boot && g_str_has_prefix(path, "/boot/")) {
-        list_from(im->boot, path + strlen("/boot"), &l);
+        list_from(im, im->boot, path + strlen("/boot"), &l);
     }
     if (im->root) {
-        list_from(im->root, path, &l);
+        list_from(im, im->root, path, &l);
     }
 }
 
@@ -324,13 +391,14 @@ static void image_fact(GuestFiles *f, const char *text)
 
 /* --- Partitions ---------------------------------------------------------- */
 
-static void add_part(Image *im, uint64_t first, uint64_t count, unsigned number)
+static void add_part(Image *im, uint64_t first, uint64_t count, unsigned number,
+                     bool is_gpt)
 {
     uint64_t start = first * SECTOR;
 
     if (im->nr_parts < MAX_PARTS && count && first < im->size / SECTOR) {
         im->parts[im->nr_parts++] = (Part) {
-            .start = start, .number = number,
+            .start = start, .number = number, .is_gpt = is_gpt,
             .size = MIN(count, (im->size - start) / SECTOR) * SECTOR,
         };
     }
@@ -364,7 +432,7 @@ static void read_gpt(Image *im)
         first = ldq_le_p(entry + 32);
         last = ldq_le_p(entry + 40);
         if (first && last >= first) {
-            add_part(im, first, last - first + 1, i + 1);
+            add_part(im, first, last - first + 1, i + 1, true);
         }
     }
 }
@@ -386,7 +454,7 @@ static void read_logical(Image *im, uint32_t extended)
         first = ldl_le_p(e + 8);
         count = ldl_le_p(e + 12);
         next = ldl_le_p(e + 16 + 8);
-        add_part(im, at + first, count, number);
+        add_part(im, at + first, count, number, false);
         if (!next) {
             return;
         }
@@ -415,7 +483,7 @@ static void read_partitions(Image *im)
             read_logical(im, first);
             break;
         default:
-            add_part(im, first, count, i + 1);
+            add_part(im, first, count, i + 1, false);
         }
     }
 }
@@ -429,15 +497,126 @@ static bool has(Part *part, const char *path)
     return !ext2fs_namei(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, &ino);
 }
 
-static bool open_fs(Image *im, Part *part)
+/* LVM's names in GRUB: VG-LV, where each of them has its own - doubled */
+static char *grub_device(const Part *part)
 {
-    static const struct {
-        const char *name, *magic;
-        uint64_t offset;
-    } others[] = {
-        { "XFS", "XFSB", 0 }, { "btrfs", "_BHRfS_M", 0x10040 },
-    };
+    g_autoptr(GString) out = g_string_new(NULL);
 
+    if (part->volume) {
+        g_string_append(out, "lvm/");
+        for (const char *p = part->group->name; *p; p++) {
+            g_string_append(out, *p == '-' ? "--" : (char[]) { *p, 0 });
+        }
+        g_string_append_c(out, '-');
+        for (const char *p = part->volume->name; *p; p++) {
+            g_string_append(out, *p == '-' ? "--" : (char[]) { *p, 0 });
+        }
+    } else if (part->number) {
+        g_string_append_printf(out, "loop0,%s%u",
+                               part->is_gpt ? "gpt" : "msdos", part->number);
+    } else {
+        g_string_append(out, "loop0");
+    }
+    return g_string_free(g_steal_pointer(&out), false);
+}
+
+typedef struct Top {
+    bool has_etc, has_boot;
+    GPtrArray *snapshots;
+} Top;
+
+static void top_name(void *opaque, const char *name)
+{
+    Top *top = opaque;
+
+    top->has_etc |= !strcmp(name, "etc/");
+    top->has_boot |= !strcmp(name, "grub/") || !strcmp(name, "grub2/") ||
+                     !strcmp(name, "loader/");
+    if (top->snapshots && top->snapshots->len < MAX_SNAPSHOTS &&
+        g_ascii_isdigit(name[0])) {
+        g_autofree char *plain = g_strndup(name, strcspn(name, "/"));
+
+        g_ptr_array_add(top->snapshots,
+                        g_strdup_printf("/@/.snapshots/%s/snapshot", plain));
+    }
+}
+
+static bool try_top(Image *im, Part *part, const char *path)
+{
+    Top top = { };
+    Listing l = { .fn = top_name, .opaque = &top };
+
+    list_by_grub(im, part, path, "/", &l);
+    part->has_root = top.has_etc;
+    part->has_boot = !top.has_etc && top.has_boot;
+    if (part->has_root || part->has_boot) {
+        g_free(part->top);
+        part->top = g_strdup(path);
+    }
+    return part->has_root || part->has_boot;
+}
+
+/* The machine's GRUB looks for menus in these, see hw/xenpv/xenpv-grub-menu.c */
+static void find_top(Image *im, Part *part)
+{
+    static const char *const tops[] = { "", "/@", "/@rootfs", "/root" };
+    g_autoptr(GPtrArray) snapshots = g_ptr_array_new_with_free_func(g_free);
+    Top top = { .snapshots = snapshots };
+    Listing l = { .fn = top_name, .opaque = &top };
+
+    for (int i = 0; i < ARRAY_SIZE(tops); i++) {
+        if (try_top(im, part, tops[i])) {
+            return;
+        }
+    }
+    list_by_grub(im, part, "", "/@/.snapshots", &l);
+    for (unsigned i = 0; i < snapshots->len; i++) {
+        if (try_top(im, part, snapshots->pdata[i])) {
+            return;
+        }
+    }
+}
+
+/* What is no ext2, ext3 or ext4, nor LVM */
+static bool open_by_grub(Image *im, Part *part)
+{
+    const GuestDiskReader *r = im->reader;
+    g_autofree char *device = grub_device(part), *names = NULL, *text = NULL;
+    size_t len;
+
+    if (!r->grub) {
+        return false;
+    }
+    names = r->grub(r->opaque, GRUB_LS, device, "/", MAX_GRUB_NAMES, &len, NULL);
+    /* Of what it does not know it says that it is empty */
+    if (!names || !names[0]) {
+        if (im->other_fs && !im->why_other) {
+            g_free(r->grub(r->opaque, GRUB_WHY, device, "/", MAX_GRUB_NAMES,
+                           &len, &im->why_other));
+        }
+        return false;
+    }
+    part->grub = g_steal_pointer(&device);
+    part->top = g_strdup("");
+    find_top(im, part);
+    text = g_strdup_printf("(%s) is read by grub-fstest%s%s", part->grub,
+                           part->top[0] ? ", with the guest's / in " : "",
+                           part->top);
+    image_fact(&im->files, text);
+    return true;
+}
+
+static void close_fs(Part *part)
+{
+    if (part->fs) {
+        ext2fs_close_free(&part->fs);
+    }
+    g_clear_pointer(&part->grub, g_free);
+    g_clear_pointer(&part->top, g_free);
+}
+
+static bool open_ext2(Image *im, Part *part)
+{
     io_image = im;
     io_part = part;
     if (part->size >= 4096 &&
@@ -450,6 +629,19 @@ static bool open_fs(Image *im, Part *part)
         return true;
     }
     part->fs = NULL;
+    return false;
+}
+
+/* Which file system it is, if it is one that is well known */
+static void name_other_fs(Image *im, const Part *part)
+{
+    static const struct {
+        const char *name, *magic;
+        uint64_t offset;
+    } others[] = {
+        { "XFS", "XFSB", 0 }, { "btrfs", "_BHRfS_M", 0x10040 },
+    };
+
     for (int i = 0; i < ARRAY_SIZE(others); i++) {
         char magic[8];
         size_t len = strlen(others[i].magic);
@@ -459,7 +651,6 @@ static bool open_fs(Image *im, Part *part)
             im->other_fs = others[i].name;
         }
     }
-    return false;
 }
 
 /* --- LVM ----------------------------------------------------------------- */
@@ -505,10 +696,13 @@ static bool read_lvm(Image *im, const Part *part)
 
         g_string_append_printf(names, "%s %s", i ? "," : "", v->name);
         if (v->why_not) {
-            g_string_append_printf(names, " (%s: not looked into)", v->why_not);
-        } else if (im->nr_parts < MAX_PARTS) {
+            g_string_append_printf(names, " (%s: %s)", v->why_not,
+                                   im->reader->grub ? "left to grub-fstest"
+                                                    : "not looked into");
+        }
+        if ((!v->why_not || im->reader->grub) && im->nr_parts < MAX_PARTS) {
             im->parts[im->nr_parts++] = (Part) {
-                .start = start, .size = v->size, .volume = v,
+                .start = start, .size = v->size, .volume = v, .group = g,
             };
         }
     }
@@ -531,22 +725,51 @@ static bool open_parts(Image *im, unsigned from, unsigned to, bool *lvm)
     for (unsigned i = from; i < to; i++) {
         Part *p = &im->parts[i];
 
-        if (!open_fs(im, p)) {
-            if (!p->volume && read_lvm(im, p)) {
-                *lvm = true;
-            }
+        if ((!p->volume || !p->volume->why_not) && open_ext2(im, p)) {
+            any = true;
+        } else if (!p->volume && read_lvm(im, p)) {
+            *lvm = true;
             continue;
+        } else {
+            name_other_fs(im, p);
+            if (!open_by_grub(im, p)) {
+                continue;
+            }
+            any = true;
         }
-        any = true;
         if (p->has_root && !im->root) {
             im->root = p;
         } else if (p->has_boot && !im->boot) {
             im->boot = p;
         } else {
-            ext2fs_close_free(&p->fs);
+            close_fs(p);
         }
     }
     return any;
+}
+
+/* Nothing was found that boots: why not */
+static void tell_nothing(Image *im, bool any, bool lvm)
+{
+    g_autofree char *text = NULL;
+
+    if (im->other_fs && im->reader->grub) {
+        text = g_strdup_printf("its file system is %s, but not one that PV GRUB "
+                               "reads: %s", im->other_fs,
+                               im->why_other ?: "there is nothing in it");
+    } else if (im->other_fs) {
+        text = g_strdup_printf("its file system is %s, which PV GRUB reads, but "
+                               "which is not looked into here: %s", im->other_fs,
+                               im->reader->no_grub ?: "there is no grub-fstest");
+    }
+    image_finding(&im->files, NULL, 0, any ?
+                  "its file systems have neither an /etc nor a /grub" :
+                  text ?:
+                  lvm ?
+                  "none of its logical volumes has a file system of ext2, "
+                  "ext3 or ext4 that can be looked into" :
+                  "it has neither a file system of ext2, ext3 or ext4, nor "
+                  "a partition with one");
 }
 
 static void look_into(Image *im)
@@ -555,7 +778,7 @@ static void look_into(Image *im)
     unsigned disk_parts;
 
     /* A volume that is handed over as a partition has no table */
-    add_part(im, 0, im->size / SECTOR, 0);
+    add_part(im, 0, im->size / SECTOR, 0, false);
     any = open_parts(im, 0, im->nr_parts, &lvm);
     disk_parts = 1;
     if (!any && !lvm) {
@@ -567,27 +790,13 @@ static void look_into(Image *im)
     any |= open_parts(im, disk_parts, im->nr_parts, &lvm);
     if (im->root || im->boot) {
         rules_check(&im->files, im->root);
-    } else if (!im->bad && im->other_fs) {
-        g_autofree char *text = g_strdup_printf("its file system is %s, which "
-                                                "PV GRUB reads, but which is "
-                                                "not looked into here",
-                                                im->other_fs);
-
-        image_finding(&im->files, NULL, 0, text);
     } else if (!im->bad) {
-        image_finding(&im->files, NULL, 0, any ?
-                      "its file systems have neither an /etc nor a /grub" :
-                      lvm ?
-                      "none of its logical volumes has a file system of ext2, "
-                      "ext3 or ext4 that can be looked into" :
-                      "it has neither a file system of ext2, ext3 or ext4, nor "
-                      "a partition with one");
+        tell_nothing(im, any, lvm);
     }
     for (unsigned i = 0; i < im->nr_parts; i++) {
-        if (im->parts[i].fs) {
-            ext2fs_close_free(&im->parts[i].fs);
-        }
+        close_fs(&im->parts[i]);
     }
+    g_free(im->why_other);
 }
 
 void disk_check(const GuestDiskReader *reader)

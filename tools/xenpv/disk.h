@@ -12,6 +12,8 @@
 #ifndef TOOLS_XENPV_DISK_H
 #define TOOLS_XENPV_DISK_H
 
+#include "grub-reader.h"
+
 typedef struct GuestDiskReader {
     uint64_t size;              /* bytes */
     /* All of it, which is within the disk; false if it cannot be read */
@@ -23,6 +25,10 @@ typedef struct GuestDiskReader {
     void (*finding)(void *opaque, int line, const char *text);
     /* What is well and worth knowing */
     void (*fact)(void *opaque, const char *text);
+    /* For what only GRUB reads, as grub_reader_ask(); NULL: @no_grub says why */
+    char *(*grub)(void *opaque, GrubOp op, const char *device, const char *path,
+                  size_t max, size_t *len, char **why);
+    const char *no_grub;
     void *opaque;
 } GuestDiskReader;
 

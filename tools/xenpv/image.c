@@ -177,6 +177,11 @@ int64_t image_open(int fd, uint64_t size, const char *format, Error **errp)
     return length;
 }
 
+bool image_is_raw(void)
+{
+    return !strcmp(blk_bs(image_blk)->drv->format_name, "raw");
+}
+
 bool image_read(uint64_t offset, void *buf, uint64_t len)
 {
     return blk_pread(image_blk, offset, len, buf, 0) >= 0;

@@ -20,6 +20,9 @@ void image_init(void);
  */
 int64_t image_open(int fd, uint64_t size, const char *format, Error **errp);
 
+/* Of the one that is open: whether a disk's bytes are the file's */
+bool image_is_raw(void);
+
 bool image_read(uint64_t offset, void *buf, uint64_t len);
 
 /* For who opens one after the other; image_open() may have failed */

@@ -11,11 +11,15 @@
 
 #include "qemu/osdep.h"
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#if __has_include(<linux/landlock.h>)
+#include <linux/landlock.h>
+#endif
 #include "qapi/error.h"
 #include "qemu/rcu.h"
 #include "sandbox.h"
@@ -43,30 +47,47 @@ static void limit(int resource, const char *what, uint64_t value,
     }
 }
 
-/* Only what is needed stays open; both @fd and @pipe_fd are above SANDBOX_FD */
-static void keep_files(int pipe_fd, int fd)
+/* Only what is needed stays open; all of @job's are above SANDBOX_REPLY_FD */
+static void keep_files(int pipe_fd, const SandboxJob *job)
 {
-    static const int kept[] = {
-        STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, SANDBOX_FD,
+    int kept[] = {
+        STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, SANDBOX_FD, SANDBOX_FD,
     };
+    unsigned nr_kept = 3;
     int null = open("/dev/null", O_RDONLY);
 
     if (dup2(pipe_fd, STDOUT_FILENO) < 0 || dup2(pipe_fd, STDERR_FILENO) < 0 ||
         null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-        (fd >= 0 && dup2(fd, SANDBOX_FD) < 0)) {
+        (job->fd >= 0 && dup2(job->fd, SANDBOX_FD) < 0) ||
+        (job->reply_fd > 0 && dup2(job->reply_fd, SANDBOX_REPLY_FD) < 0)) {
         give_up("files", errno);
     }
-    qemu_close_all_open_fd(kept, ARRAY_SIZE(kept) - (fd < 0));
+    if (job->fd >= 0) {
+        kept[nr_kept++] = SANDBOX_FD;
+    }
+    if (job->reply_fd > 0) {
+        kept[nr_kept++] = SANDBOX_REPLY_FD;
+    }
+    qemu_close_all_open_fd(kept, nr_kept);
 }
 
-static void drop_capabilities(void)
+/* All but those of @kept, bits, that there are */
+static void drop_capabilities(uint32_t kept)
 {
     struct __user_cap_header_struct header = {
         .version = _LINUX_CAPABILITY_VERSION_3,
     };
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-    if (syscall(SYS_capset, &header, none) < 0) {
+    if (kept && syscall(SYS_capget, &header, caps) < 0) {
+        give_up("capabilities", errno);
+    }
+    caps[0] = (struct __user_cap_data_struct) {
+        .effective = caps[0].permitted & kept,
+        .permitted = caps[0].permitted & kept,
+    };
+    caps[1] = (struct __user_cap_data_struct) { 0 };
+    if (syscall(SYS_capset, &header, caps) < 0) {
         give_up("capabilities", errno);
     }
 }
@@ -100,15 +121,48 @@ static const int allowed[] = {
     SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
-static int add_rules(scmp_filter_ctx ctx)
+/*
+ * What a program takes to start, and to find its files. Which it can open is left
+ * to Landlock: names are out of a filter's sight.
+ */
+static const int allowed_to_program[] = {
+    SCMP_SYS(execve), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
+    SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+    SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx),
+    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
+    SCMP_SYS(uname),
+};
+
+static int add_list(scmp_filter_ctx ctx, const int *list, unsigned n)
 {
     int ret = 0;
 
-    for (int i = 0; i < ARRAY_SIZE(allowed) && !ret; i++) {
-        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+    for (unsigned i = 0; i < n && !ret; i++) {
+        ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, list[i], 0);
     }
+    return ret;
+}
+
+static int add_program_rules(scmp_filter_ctx ctx)
+{
+    return add_list(ctx, allowed_to_program, ARRAY_SIZE(allowed_to_program)) ?:
+        seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+                         SCMP_A2(SCMP_CMP_MASKED_EQ,
+                                 O_ACCMODE | O_CREAT | O_TRUNC, 0)) ?:
+        /* Its libraries' code */
+        seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                         SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC,
+                                 PROT_EXEC),
+                         SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0)) ?:
+        /* The size of a block device */
+        seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                         SCMP_A1(SCMP_CMP_EQ, BLKGETSIZE64));
+}
+
+static int add_rules(scmp_filter_ctx ctx)
+{
     /* No code but what is there */
-    return ret ?:
+    return add_list(ctx, allowed, ARRAY_SIZE(allowed)) ?:
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ?:
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
@@ -126,7 +180,7 @@ static int add_rules(scmp_filter_ctx ctx)
                          SCMP_A0(SCMP_CMP_EQ, getpid()));
 }
 
-static void filter_system_calls(void)
+static void filter_system_calls(bool is_program)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int ret = ctx ? 0 : -ENOMEM;
@@ -136,7 +190,8 @@ static void filter_system_calls(void)
           seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) ?:
           seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
                            SCMP_ACT_KILL_PROCESS) ?:
-          add_rules(ctx) ?: seccomp_load(ctx);
+          add_rules(ctx) ?: (is_program ? add_program_rules(ctx) : 0) ?:
+          seccomp_load(ctx);
     if (ret < 0) {
         give_up("seccomp", -ret);
     }
@@ -147,7 +202,100 @@ void sandbox_enter(const SandboxLimits *limits)
 {
     prctl(PR_SET_DUMPABLE, 0);
     set_limits(limits);
-    filter_system_calls();
+    filter_system_calls(false);
+}
+
+#ifdef LANDLOCK_CREATE_RULESET_VERSION
+
+/* glibc has no functions for these */
+static int landlock_version(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0,
+                   LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+static void landlock_allow(int rules, int fd, uint64_t access)
+{
+    struct landlock_path_beneath_attr attr = {
+        .parent_fd = fd, .allowed_access = access,
+    };
+
+    if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH,
+                &attr, 0) < 0) {
+        give_up("Landlock's rules", errno);
+    }
+}
+
+/*
+ * Opening a directory is no right that is taken away here: it lets nobody read its
+ * names, for which the filter has no system call, and GRUB opens "/".
+ */
+static void allow_files(char **files)
+{
+    const uint64_t run = LANDLOCK_ACCESS_FS_READ_FILE |
+                         LANDLOCK_ACCESS_FS_EXECUTE;
+    struct landlock_ruleset_attr attr = {
+        .handled_access_fs = run | LANDLOCK_ACCESS_FS_WRITE_FILE |
+            LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+            LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+            LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+            LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+            LANDLOCK_ACCESS_FS_MAKE_SYM,
+    };
+    int rules = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+
+    if (rules < 0) {
+        give_up("Landlock", errno);
+    }
+    for (; *files; files++) {
+        int fd = open(*files, O_PATH | O_CLOEXEC);
+
+        if (fd < 0) {
+            give_up(*files, errno);
+        }
+        landlock_allow(rules, fd, run);
+        close(fd);
+    }
+    landlock_allow(rules, SANDBOX_FD, LANDLOCK_ACCESS_FS_READ_FILE);
+    if (syscall(SYS_landlock_restrict_self, rules, 0) < 0) {
+        give_up("Landlock", errno);
+    }
+    close(rules);
+}
+
+#else
+
+static int landlock_version(void)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+static void allow_files(char **files)
+{
+    give_up("Landlock", ENOSYS);
+}
+
+#endif
+
+bool sandbox_can_run_programs(Error **errp)
+{
+    if (landlock_version() < 1) {
+        error_setg_errno(errp, errno, "the kernel has no Landlock");
+        return false;
+    }
+    return true;
+}
+
+void sandbox_run_program(const SandboxLimits *limits, char **files, char **args)
+{
+    char *environment[] = { (char *)"LC_ALL=C", NULL };
+
+    allow_files(files);
+    set_limits(limits);
+    filter_system_calls(true);
+    execve(args[0], args, environment);
+    give_up(args[0], errno);
 }
 
 /* After fork(), so without memory or locks: up to the new program */
@@ -155,12 +303,12 @@ static void G_GNUC_NORETURN start(const SandboxJob *job, int pipe_fd)
 {
     /* With the parent nobody is left to watch it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    keep_files(pipe_fd, job->fd);
+    keep_files(pipe_fd, job);
     /* Else root's would be back with the new program */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("no_new_privs", errno);
     }
-    drop_capabilities();
+    drop_capabilities(job->reads_all ? 1 << CAP_DAC_READ_SEARCH : 0);
     execv("/proc/self/exe", (char **)job->args);
     give_up("/proc/self/exe", errno);
 }
@@ -213,7 +361,7 @@ bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
 
     while (in_time(end, limits, errp)) {
         struct pollfd p = { .fd = fd, .events = POLLIN };
-        char bytes[4096];
+        char bytes[16384];
         ssize_t n;
 
         if (poll(&p, 1, 1000) <= 0) {
@@ -231,7 +379,12 @@ bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
             error_setg(errp, "there is too much to say about it");
             return false;
         }
-        take_bytes(&r, bytes, n);
+        if (!job->bytes) {
+            take_bytes(&r, bytes, n);
+        } else if (!job->bytes(job->opaque, bytes, n)) {
+            error_setg(errp, "no more of it is wanted");
+            return false;
+        }
     }
     return false;
 }
@@ -287,8 +440,8 @@ static bool child_was_well(const char *last_words, const SandboxLimits *limits,
 /* A descriptor that is none of those that the child gets; closes @fd */
 static int move_up(int fd)
 {
-    int moved = fd > SANDBOX_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC,
-                                             SANDBOX_FD + 1);
+    int moved = fd > SANDBOX_REPLY_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC,
+                                                   SANDBOX_REPLY_FD + 1);
 
     if (moved != fd) {
         close(fd);
@@ -313,7 +466,11 @@ bool sandbox_run(const SandboxJob *job, Error **errp)
     }
     fds[1] = move_up(fds[1]);
     if (job->fd >= 0) {
-        moved.fd = fcntl(job->fd, F_DUPFD_CLOEXEC, SANDBOX_FD + 1);
+        moved.fd = fcntl(job->fd, F_DUPFD_CLOEXEC, SANDBOX_REPLY_FD + 1);
+    }
+    if (job->reply_fd > 0) {
+        moved.reply_fd = fcntl(job->reply_fd, F_DUPFD_CLOEXEC,
+                               SANDBOX_REPLY_FD + 1);
     }
     /* No thread of QEMU's for the child, which is a new program at once */
     rcu_disable_atfork();
@@ -325,6 +482,9 @@ bool sandbox_run(const SandboxJob *job, Error **errp)
     close(fds[1]);
     if (moved.fd >= 0) {
         close(moved.fd);
+    }
+    if (moved.reply_fd > 0) {
+        close(moved.reply_fd);
     }
     if (pid < 0) {
         error_setg_errno(errp, errno, "a process cannot be made");

@@ -12,6 +12,10 @@
  * Whoever takes over the child can write lies to that pipe, no more: what comes
  * out of it is a stranger's text, too.
  *
+ * A program of others that opens its files by name, like grub-fstest, has another
+ * sandbox: of files it can open those for reading that were named before, which
+ * the kernel holds it to by Landlock, whatever names it makes up.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -22,6 +26,8 @@
 #define SANDBOX_LINE_MAX    2000
 /* The file of the child; standard output and error are its pipe */
 #define SANDBOX_FD          3
+/* Where it reads what it has asked for, if it may ask */
+#define SANDBOX_REPLY_FD    4
 
 typedef struct SandboxLimits {
     uint64_t memory;        /* bytes */
@@ -34,12 +40,17 @@ typedef struct SandboxJob {
     /* The child is this program, with these arguments, and NULL */
     const char *const *args;
     int fd;                 /* to be SANDBOX_FD; -1: nothing */
+    int reply_fd;           /* to be SANDBOX_REPLY_FD; 0: nothing */
+    /* It may read files whoever owns them; for who has that right, and Landlock */
+    bool reads_all;
     const SandboxLimits *limits;
     /*
      * A line of the child's, without its end. False if it is none that a child
      * writes; libraries write such lines when they give up.
      */
     bool (*line)(void *opaque, const char *text);
+    /* Or all that it writes, as it comes. False: no more of it is wanted */
+    bool (*bytes)(void *opaque, const char *bytes, size_t len);
     void *opaque;
 } SandboxJob;
 
@@ -71,5 +82,19 @@ bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
  * up, it does not return.
  */
 void sandbox_enter(const SandboxLimits *limits);
+
+/* Whether this kernel has Landlock; else @errp is set */
+bool sandbox_can_run_programs(Error **errp);
+
+/*
+ * sandbox_run_program: give up all rights, in the child, but those to read the
+ * SANDBOX_FD's file by its name, and to run one program.
+ *
+ * @files: that program, its loader and its libraries, and NULL. @args are the
+ * program's, and it has no environment. It can list no directory, write no file,
+ * and make no process. Does not return.
+ */
+void G_GNUC_NORETURN sandbox_run_program(const SandboxLimits *limits,
+                                         char **files, char **args);
 
 #endif

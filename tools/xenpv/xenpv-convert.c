@@ -11,6 +11,7 @@
 #include "guest.h"
 #include "emulator.h"
 #include "check.h"
+#include "grub-reader.h"
 #include "say.h"
 
 static const char description[] =
@@ -111,8 +112,11 @@ int main(int argc, char **argv)
     g_autoptr(GOptionContext) ctx = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
 
-    if (argc == 4 && !strcmp(argv[1], CHECK_CHILD)) {
-        return check_child(argv[2], argv[3]);
+    if (argc == 5 && !strcmp(argv[1], CHECK_CHILD)) {
+        return check_child(argv[2], argv[3], argv[4]);
+    }
+    if (argc > 4 && !strcmp(argv[1], GRUB_READER_CHILD)) {
+        grub_reader_run(argv + 2);
     }
     say_init();
     g_option_context_set_strict_posix(ctx, true);

@@ -303,3 +303,85 @@ version = 1
             f.write(data)
         f.truncate(start + pv_size * mib)
     return out
+
+
+def _proto(directory, indent=''):
+    """What mkfs.xfs reads of a directory's content"""
+    lines = []
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
+        mode = '%03o 0 0' % (os.lstat(path).st_mode & 0o777)
+        if os.path.islink(path):
+            lines.append('%s%s l--777 0 0 %s' % (indent, name,
+                                                 os.readlink(path)))
+        elif os.path.isdir(path):
+            lines.append('%s%s d--%s' % (indent, name, mode))
+            lines += _proto(path, indent + ' ')
+        else:
+            lines.append('%s%s ---%s %s' % (indent, name, mode, path))
+    return lines + [indent + '$']
+
+
+def _new_file(path, mib):
+    if os.path.exists(path):
+        os.unlink(path)
+    with open(path, 'wb') as f:
+        f.truncate(mib << 20)
+
+
+def run_tool(*command):
+    """A program that makes a file system; /sbin is not in each PATH"""
+    command = (shutil.which(command[0]) or '/sbin/' + command[0], *command[1:])
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL)
+
+
+def xfs(directory, path, mib=320):
+    """Makes PATH a file system, XFS, with the content of DIRECTORY"""
+    with open(path + '.proto', 'w') as f:
+        f.write('/none\n0 0\nd--755 0 0\n%s\n' % '\n'.join(_proto(directory)))
+    _new_file(path, mib)
+    run_tool('mkfs.xfs', '-q', '-p', path + '.proto', path)
+
+
+def btrfs(directory, path, top='', mib=256):
+    """The same with btrfs; its / is in the directory TOP of it"""
+    inner = directory + '.top'
+    shutil.rmtree(inner, ignore_errors=True)
+    shutil.copytree(directory, inner + top, symlinks=True)
+    _new_file(path, mib)
+    run_tool('mkfs.btrfs', '-q', '--rootdir', inner, path)
+    shutil.rmtree(inner)
+
+
+def partitioned(file_system, kind='mbr'):
+    """A disk with it as the second partition, by an MBR or a GPT"""
+    out = file_system + '.' + kind
+    sectors = os.path.getsize(file_system) // SECTOR
+    with open(file_system, 'rb') as source, open(out, 'wb') as f:
+        if kind == 'mbr':
+            f.write(mbr([(34, 8), (FIRST, sectors)]))
+        else:
+            f.write(bytes(446) + struct.pack('<B3sB3sII', 0, bytes(3), 0xee,
+                                             bytes(3), 1, FIRST + sectors) +
+                    bytes(48) + b'\x55\xaa')
+            # Header and entries, of which those that read it look at this
+            f.write(struct.pack('<8sIIIIQQQQ16sQIII', b'EFI PART', 0x10000, 92,
+                                0, 0, 1, FIRST + sectors, 34,
+                                FIRST + sectors - 1, b'd' * 16, 2, 128, 128,
+                                0).ljust(SECTOR, b'\0'))
+            for first, last in (34, 41), (FIRST, FIRST + sectors - 1):
+                f.write(struct.pack('<16s16sQQQ72s', b't' * 16, b'u' * 16,
+                                    first, last, 0, b''))
+        f.seek(FIRST * SECTOR)
+        while True:
+            block = source.read(1 << 20)
+            if not block:
+                break
+            if block.strip(b'\0'):
+                f.write(block)
+            else:
+                f.seek(len(block), os.SEEK_CUR)
+        # There may be a copy of the GPT behind it
+        f.truncate((FIRST + sectors + 64) * SECTOR)
+    return out
