@@ -175,6 +175,18 @@ class MenuWords(MenuTest):
                       'KERNEL /boot/none\n')
             self.seen(tree, 'it is the menu')
 
+    def test_extlinux_refused(self):
+        """What --check says of EXTLINUX's menus is not what GRUB does: without
+        a LABEL in front of APPEND, or a DEFAULT that is none and no TIMEOUT,
+        the next menu's turn comes"""
+        for menu in ('APPEND ro\nTIMEOUT 1\nLABEL a\nKERNEL /boot/none\n',
+                     'DEFAULT vesamenu.c32\nLABEL a\nKERNEL /boot/none\n'):
+            tree = image.Tree('menu-refused')
+            tree.file('boot/extlinux.conf', menu)
+            tree.file('boot/grub/menu.lst', 'timeout 0\ntitle A\n'
+                      'print it is the next one\npause\n')
+            self.seen(tree, 'it is the next one')
+
     def test_fallback(self):
         """A menu's fallback does not boot when its default cannot"""
         tree = image.Tree('menu-fallback')

@@ -3,6 +3,7 @@
  *
  * Sources needed beside this file: tools/xenpv/disk.c, tools/xenpv/lvm.c,
  * tools/xenpv/guest-files.c, tools/xenpv/rules.c, tools/xenpv/menu.c,
+ * tools/xenpv/menu-extlinux.c,
  * hw/xenpv/xenpv-text.c,
  * hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
  * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.

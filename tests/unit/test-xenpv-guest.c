@@ -8,6 +8,7 @@
  * tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c,
  * tools/xenpv/guest-files.c, tools/xenpv/rules.c, tools/xenpv/menu.c,
+ * tools/xenpv/menu-extlinux.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
  * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *

@@ -3,6 +3,7 @@
  *
  * Sources needed beside this file: tools/xenpv/guest-files.c,
  * tools/xenpv/rules.c, tools/xenpv/menu.c,
+ * tools/xenpv/menu-extlinux.c,
  * hw/xenpv/xenpv-text.c, hw/xenpv/xenpv-kernel.c, hw/xenpv/xenpv-elf.c,
  * hw/xenpv/xenpv-elf-notes.c and hw/xenpv/xenpv-unpack.c.
  *
@@ -124,16 +125,72 @@ static void test_extlinux(void)
     CHECK("I /boot/extlinux/extlinux.conf boots /boot/extlinux/../b\n",
           "is not there", "/boot/extlinux/extlinux.conf",
           "DEFAULT l2\nLABEL l1\nKERNEL /a\nLABEL l2\n MENU LABEL x\n"
-          " KERNEL ../b\n APPEND initrd=/i,j ro\n", "/boot/extlinux/../b", "",
+          " KERNEL ../b\n APPEND ro\n INITRD /i,j\n", "/boot/extlinux/../b", "",
           "/a", "", "/i", "", "/boot/extlinux/j", "", LST,
           "title A\nkernel /l\n");
     CHECK("its first entry's initrd, /boot/i, is not there", NULL,
           "/boot/extlinux.conf", "label a\nlinux k\ninitrd i\n",
           "/boot/k", "k");
-    CHECK("boots /y\n", NULL, "/extlinux.conf", "label x\nkernel /x\n"
+    CHECK("boots /x\n", NULL, "/extlinux.conf", "label x\nkernel /x\n"
           "label y\nmenu default\nkernel /y\n", "/x", "", "/y", "");
     CHECK("I " CFG " boots /g\n", NULL, CFG, "linux /g\n", "/extlinux.conf",
           "label x\nkernel /x\n", "/g", "");
+}
+
+#define EXT "/boot/extlinux.conf"
+
+/* What GRUB makes of EXTLINUX's words, which is not always what EXTLINUX does */
+static void test_extlinux_words(void)
+{
+    static const char *const first[] = {
+        "APPEND ro", "append -", "KERNEL /k", "linux /k", "Initrd /i",
+        "CONFIG x", "LOCALBOOT 0", "MENU LABEL x", "menu default x", "COM32 x",
+    };
+
+    /* In front of the first LABEL they end it all, and the next menu's turn is */
+    for (int i = 0; i < ARRAY_SIZE(first); i++) {
+        g_autofree char *menu = g_strdup_printf("# x\nTIMEOUT 10\n%s\n"
+                                                "LABEL a\nKERNEL /a\n",
+                                                first[i]);
+        const char *const files[] = {
+            EXT, menu, LST, "title L\nkernel /l\n", "/a", "", "/l", "", NULL,
+        };
+        g_auto(GStrv) words = g_strsplit(first[i], " ", 2);
+        g_autofree char *says = g_strdup_printf("F " EXT ":3: %s is in front of "
+                                                "the first LABEL", words[0]);
+
+        check(files, says, "boots /a");
+        check(files, "boots /l\n", NULL);
+    }
+    CHECK("boots /a\n", "front of", EXT, "SAY x\nPROMPT 1\nMENU TITLE x\n"
+          "UI vesamenu.c32\nONTIMEOUT b\nTOTALTIMEOUT 9\nSERIAL 0\n"
+          "LABEL a\nKERNEL /a\nLABEL b\nKERNEL /b\n", "/a", "", "/b", "");
+    /* DEFAULT may be the name of a menu's program, and stand anywhere */
+    CHECK("DEFAULT vesamenu.c32 is no LABEL of it", "boots /a", EXT,
+          "DEFAULT vesamenu.c32\nLABEL a\nKERNEL /a\n", "/a", "");
+    CHECK("boots /a\n", "no LABEL", EXT, "DEFAULT vesamenu.c32\nTIMEOUT 50\n"
+          "LABEL a\nKERNEL /a\n", "/a", "");
+    CHECK("boots /b\n", NULL, EXT, "LABEL a\nKERNEL /a\nLABEL b\n"
+          "KERNEL /b\nDEFAULT B\n", "/a", "", "/b", "");
+    CHECK("boots /a\n", NULL, EXT, "TIMEOUT 9\nLABEL a\nKERNEL /a\nLABEL b\n"
+          "KERNEL /b\nDEFAULT B\n", "/a", "", "/b", "");
+    CHECK("boots /b\n", NULL, EXT, "DEFAULT my linux\nLABEL a\nKERNEL /a\n"
+          "LABEL my linux\nKERNEL /b\n", "/a", "", "/b", "");
+    /* The last of each word counts; what is for a BIOS is no kernel */
+    CHECK("boots /b\n", "/dev/vda1", EXT, "LABEL a\nKERNEL /a\nKERNEL /b\n"
+          "APPEND root=/dev/vda1\nAPPEND root=/dev/xvda1\n", "/b", "");
+    CHECK("boots /b\n", "memdisk", EXT, "TIMEOUT 1\nLABEL a\nKERNEL memdisk.bin\n"
+          "LABEL c\nCOM32 chain.c32\nLABEL d\nLOCALBOOT 0x80\n"
+          "LABEL b\nKERNEL /b\n", "/b", "");
+    CHECK("boots /b.img\n", NULL, EXT, "LABEL a\nLINUX /b.img\n", "/b.img", "");
+    CHECK("initrd, /i,/j, is not there", NULL, EXT, "LABEL a\nKERNEL /a\n"
+          "APPEND initrd=/i,/j ro\n", "/a", "", "/i", "", "/j", "");
+    /* Another menu, and text that has words in it */
+    CHECK("boots /b\n", NULL, EXT, "LABEL a\nCONFIG other.cfg\n",
+          "/boot/other.cfg", "LABEL b\nKERNEL /b\n", "/b", "");
+    CHECK("boots /a\n", NULL, EXT, "LABEL a\nKERNEL /a\nTEXT HELP\n"
+          "Kernel /c\nLabel c\nENDTEXT\nLABEL b\nKERNEL /b\n", "/a", "",
+          "/b", "");
 }
 
 /* All that an entry needs, by whichever word; the other entries are told of */
@@ -366,6 +423,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/menu/default", test_default);
     g_test_add_func("/xenpv/menu/files", test_files);
     g_test_add_func("/xenpv/menu/extlinux", test_extlinux);
+    g_test_add_func("/xenpv/menu/extlinux-words", test_extlinux_words);
     g_test_add_func("/xenpv/menu/console", test_console);
     g_test_add_func("/xenpv/menu/chain", test_chain);
     g_test_add_func("/xenpv/menu/words", test_words);

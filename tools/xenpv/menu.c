@@ -8,38 +8,11 @@
  */
 
 #include "qemu/osdep.h"
-#include "menu.h"
+#include "menu-reader.h"
 
-/* Entries of a menu; those behind them are not looked at */
-#define MAX_ENTRIES 64
-/*
- * Bytes of words that are kept of all entries together. "$kernelopts" may stand
- * anywhere, as often as a file has room for it, for as much as another file has.
- */
-#define MAX_KEPT    (1024 * 1024)
-/* Menus that lead to each other, and parts of EXTLINUX's: perhaps in a circle */
-#define MAX_CHAIN   8
 /* Variables that a menu sets for itself, and the longest name that they make */
 #define MAX_VARIABLES   64
 #define MAX_NAME        4096
-
-typedef struct Reader {
-    GuestFiles *f;
-    Menu *m;
-    MenuEntry *at;          /* the entry that lines belong to, or NULL */
-    unsigned depth;         /* of braces */
-    unsigned submenu;       /* that of the submenu's inside; 0: in none */
-    unsigned next, next_inner;
-    size_t kept;
-    bool blscfg, is_grub2, is_syslinux;
-    unsigned included;
-    char *wanted;           /* the default, as it is written */
-    char *fallback;         /* its words: what boots if that cannot */
-    char *chain;            /* another menu, outside of all entries */
-    GHashTable *variables;  /* that were set outside of entries */
-    char *saved;            /* grubenv's saved_entry and kernelopts */
-    char *kernelopts;
-} Reader;
 
 static void entry_free(gpointer p)
 {
@@ -66,11 +39,11 @@ void menu_free(Menu *m)
 }
 
 /* NULL if there are too many */
-static MenuEntry *add_entry(Reader *r, const char *file, char *label)
+MenuEntry *menu_add_entry(MenuReader *r, const char *file, char *label)
 {
     MenuEntry *e;
 
-    if (r->m->entries->len >= MAX_ENTRIES) {
+    if (r->m->entries->len >= MENU_MAX_ENTRIES) {
         g_free(label);
         return NULL;
     }
@@ -100,7 +73,7 @@ static char *bare(const char *word)
 }
 
 /* With the values of the variables in it; a name that is not known stays */
-static char *expand(const Reader *r, const char *word)
+static char *expand(const MenuReader *r, const char *word)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
@@ -129,7 +102,7 @@ static char *expand(const Reader *r, const char *word)
 }
 
 /* A file's name without "(hd0,0)" or "($root)" in front */
-static char *file_name(const Reader *r, const char *word)
+static char *file_name(const MenuReader *r, const char *word)
 {
     g_autofree char *plain = bare(word);
     g_autofree char *path = expand(r, plain);
@@ -149,12 +122,12 @@ static bool is_xen(const char *path)
 }
 
 /* Takes @word. From one that does not fit on there are no more. */
-static void keep(Reader *r, GPtrArray *words, char *word)
+void menu_keep(MenuReader *r, GPtrArray *words, char *word)
 {
     size_t size = strlen(word) + 1;
 
-    if (size > MAX_KEPT - r->kept) {
-        r->kept = MAX_KEPT;
+    if (size > MENU_MAX_KEPT - r->kept) {
+        r->kept = MENU_MAX_KEPT;
         g_free(word);
     } else {
         r->kept += size;
@@ -162,7 +135,7 @@ static void keep(Reader *r, GPtrArray *words, char *word)
     }
 }
 
-static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
+void menu_set_kernel(MenuReader *r, MenuEntry *e, int line, char **words,
                        unsigned n)
 {
     /* GRUB legacy's kernel has options */
@@ -176,24 +149,24 @@ static void set_kernel(Reader *r, MenuEntry *e, int line, char **words,
     e->kernel = file_name(r, words[0]);
     e->line = line;
     e->is_xen = is_xen(e->kernel);
-    for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
-        keep(r, e->args, bare(words[i]));
+    for (unsigned i = 1; i < n && r->kept < MENU_MAX_KEPT; i++) {
+        menu_keep(r, e->args, bare(words[i]));
     }
 }
 
 /* Each word is a file; "$tuned_initrd" and the like are empty mostly */
-static void add_initrds(Reader *r, MenuEntry *e, char **words, unsigned n)
+void menu_add_initrds(MenuReader *r, MenuEntry *e, char **words, unsigned n)
 {
-    for (unsigned i = 0; i < n && r->kept < MAX_KEPT; i++) {
+    for (unsigned i = 0; i < n && r->kept < MENU_MAX_KEPT; i++) {
         g_autofree char *path = file_name(r, words[i]);
 
         if (path[0] && path[0] != '$' && !g_str_has_prefix(path, "newc:")) {
-            keep(r, e->initrds, g_steal_pointer(&path));
+            menu_keep(r, e->initrds, g_steal_pointer(&path));
         }
     }
 }
 
-static bool one_of(const char *word, const char *const *list)
+bool menu_one_of(const char *word, const char *const *list)
 {
     for (; *list; list++) {
         if (!strcmp(word, *list)) {
@@ -210,7 +183,7 @@ static bool is_kernel_word(const char *word)
         "xen_hypervisor", NULL,
     };
 
-    return one_of(word, words);
+    return menu_one_of(word, words);
 }
 
 static bool is_initrd_word(const char *word)
@@ -219,11 +192,11 @@ static bool is_initrd_word(const char *word)
         "initrd", "initrd16", "initrdefi", NULL,
     };
 
-    return one_of(word, words);
+    return menu_one_of(word, words);
 }
 
 /* The title, which may be in quotes and have blanks, and what --id says */
-static void set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2)
+void menu_set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     char quote, *end;
@@ -270,7 +243,7 @@ static char *value_of(const char *name, char **words, unsigned n)
     return text && !strstr(text, "next_entry") ? bare(text) : NULL;
 }
 
-static void read_variables(Reader *r, char **words, unsigned n)
+static void read_variables(MenuReader *r, char **words, unsigned n)
 {
     char *value = value_of("default", words, n);
 
@@ -299,7 +272,7 @@ static void read_variables(Reader *r, char **words, unsigned n)
 }
 
 /* What an entry leads to, or a menu by itself */
-static void set_chain(Reader *r, const char *word)
+void menu_set_chain(MenuReader *r, const char *word)
 {
     char **chain = r->at ? &r->at->chain : &r->chain;
     g_autofree char *path = file_name(r, word);
@@ -310,7 +283,7 @@ static void set_chain(Reader *r, const char *word)
     }
 }
 
-static void count_braces(Reader *r, char **words, unsigned n)
+static void count_braces(MenuReader *r, char **words, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         size_t len = strlen(words[i]);
@@ -329,7 +302,7 @@ static void count_braces(Reader *r, char **words, unsigned n)
     }
 }
 
-static bool menu_words(Reader *r, const char *path, int line, char **words,
+static bool menu_words(MenuReader *r, const char *path, int line, char **words,
                        unsigned n)
 {
     bool is_grub2 = r->is_grub2;
@@ -348,9 +321,9 @@ static bool menu_words(Reader *r, const char *path, int line, char **words,
             r->next++;
         }
         if (entry) {
-            r->at = add_entry(r, path, label);
+            r->at = menu_add_entry(r, path, label);
             if (r->at) {
-                set_title(r->at, words + 1, n - 1, is_grub2);
+                menu_set_title(r->at, words + 1, n - 1, is_grub2);
             }
         } else {
             g_free(label);
@@ -359,18 +332,18 @@ static bool menu_words(Reader *r, const char *path, int line, char **words,
     } else if (is_kernel_word(words[0]) && n >= 2) {
         /* What is in no entry boots by itself */
         if (!r->at && !r->m->entries->len) {
-            r->at = add_entry(r, path, g_strdup("0"));
+            r->at = menu_add_entry(r, path, g_strdup("0"));
         }
         if (r->at) {
-            set_kernel(r, r->at, line, words + 1, n - 1);
+            menu_set_kernel(r, r->at, line, words + 1, n - 1);
         }
     } else if (is_initrd_word(words[0]) && r->at) {
-        add_initrds(r, r->at, words + 1, n - 1);
+        menu_add_initrds(r, r->at, words + 1, n - 1);
     } else if (!strcmp(words[0], "blscfg")) {
         r->blscfg = true;
     } else if ((!strcmp(words[0], "configfile") ||
                 !strcmp(words[0], "legacy_configfile")) && n >= 2) {
-        set_chain(r, words[1]);
+        menu_set_chain(r, words[1]);
     } else {
         read_variables(r, words, n);
     }
@@ -386,7 +359,7 @@ static bool menu_words(Reader *r, const char *path, int line, char **words,
 static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
                       unsigned n, void *opaque)
 {
-    Reader *r = opaque;
+    MenuReader *r = opaque;
     char *equals = r->is_grub2 ? NULL : strchr(words[0], '=');
     g_autofree char **more = NULL;
 
@@ -409,114 +382,30 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
     return menu_words(r, path, line, more, n + (*equals != 0));
 }
 
-/* --- EXTLINUX's menus ----------------------------------------------------- */
-
-/* Relative to the menu's directory */
-static char *syslinux_file(const char *menu, const char *word)
-{
-    g_autofree char *dir = g_path_get_dirname(menu);
-
-    return word[0] == '/' ? g_strdup(word) : g_build_filename(dir, word, NULL);
-}
-
-static void syslinux_initrds(Reader *r, const char *menu, const char *list)
-{
-    g_auto(GStrv) files = g_strsplit(list, ",", 16);
-
-    for (char **file = files; *file; file++) {
-        g_autofree char *path = syslinux_file(menu, *file);
-
-        add_initrds(r, r->at, &path, 1);
-    }
-}
-
-static bool syslinux_line(GuestFiles *f, const char *path, int line,
-                          char **words, unsigned n, void *opaque);
-
-/* A part of the menu that is in another file */
-static void syslinux_include(Reader *r, const char *menu, const char *word)
-{
-    g_autofree char *path = syslinux_file(menu, word);
-    g_autofree char *text = r->included < MAX_CHAIN ?
-                            guest_files_read_text(r->f, path) : NULL;
-
-    if (text) {
-        r->included++;
-        guest_files_each_line(r->f, path, text, syslinux_line, r);
-    }
-}
-
-static bool syslinux_line(GuestFiles *f, const char *path, int line,
-                          char **words, unsigned n, void *opaque)
-{
-    Reader *r = opaque;
-    g_autofree char *key = g_ascii_strdown(words[0], -1);
-
-    if (n < 2) {
-        return true;
-    }
-    if (!strcmp(key, "menu") && n >= 3 && !g_ascii_strcasecmp(words[1],
-                                                              "include")) {
-        syslinux_include(r, path, words[2]);
-    } else if (!strcmp(key, "include")) {
-        syslinux_include(r, path, words[1]);
-    } else if (!strcmp(key, "label")) {
-        r->at = add_entry(r, path, g_strdup_printf("%u", r->next++));
-        if (r->at) {
-            set_title(r->at, words + 1, n - 1, false);
-        }
-    } else if (!strcmp(key, "default") && !r->at) {
-        g_free(r->wanted);
-        r->wanted = g_strdup(words[1]);
-    } else if (!r->at) {
-        return true;
-    } else if (!strcmp(key, "menu") && !g_ascii_strcasecmp(words[1],
-                                                           "default")) {
-        g_free(r->wanted);
-        r->wanted = g_strdup(r->at->title);
-    } else if (!strcmp(key, "kernel") || !strcmp(key, "linux")) {
-        g_autofree char *kernel = syslinux_file(path, words[1]);
-
-        words[1] = kernel;
-        set_kernel(r, r->at, line, words + 1, n - 1);
-    } else if (!strcmp(key, "initrd")) {
-        syslinux_initrds(r, path, words[1]);
-    } else if (!strcmp(key, "append")) {
-        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
-            if (!g_ascii_strncasecmp(words[i], "initrd=", 7)) {
-                syslinux_initrds(r, path, words[i] + 7);
-            } else {
-                keep(r, r->at->args, g_strdup(words[i]));
-            }
-        }
-    }
-    return true;
-}
-
 /* --- Fedora's and RHEL 8's entries --------------------------------------- */
 
 static bool bls_line(GuestFiles *f, const char *path, int line, char **words,
                      unsigned n, void *opaque)
 {
-    Reader *r = opaque;
+    MenuReader *r = opaque;
     MenuEntry *e = r->at;
 
     if (!strcmp(words[0], "title")) {
-        set_title(e, words + 1, n - 1, false);
+        menu_set_title(e, words + 1, n - 1, false);
     } else if (!strcmp(words[0], "linux") && n >= 2) {
-        set_kernel(r, e, line, words + 1, n - 1);
+        menu_set_kernel(r, e, line, words + 1, n - 1);
     } else if (!strcmp(words[0], "initrd")) {
-        add_initrds(r, e, words + 1, n - 1);
+        menu_add_initrds(r, e, words + 1, n - 1);
     } else if (!strcmp(words[0], "options")) {
-        for (unsigned i = 1; i < n && r->kept < MAX_KEPT; i++) {
+        for (unsigned i = 1; i < n && r->kept < MENU_MAX_KEPT; i++) {
             if (!strcmp(words[i], "$kernelopts") && r->kernelopts) {
                 g_auto(GStrv) more = g_strsplit(r->kernelopts, " ", 0);
 
-                for (char **w = more; *w && r->kept < MAX_KEPT; w++) {
-                    keep(r, e->args, g_strdup(*w));
+                for (char **w = more; *w && r->kept < MENU_MAX_KEPT; w++) {
+                    menu_keep(r, e->args, g_strdup(*w));
                 }
             } else {
-                keep(r, e->args, bare(words[i]));
+                menu_keep(r, e->args, bare(words[i]));
             }
         }
     }
@@ -581,12 +470,12 @@ static void bls_name(void *opaque, const char *name)
 {
     GPtrArray *names = opaque;
 
-    if (g_str_has_suffix(name, ".conf") && names->len < MAX_ENTRIES) {
+    if (g_str_has_suffix(name, ".conf") && names->len < MENU_MAX_ENTRIES) {
         g_ptr_array_add(names, g_strndup(name, strlen(name) - 5));
     }
 }
 
-static void read_bls(Reader *r)
+static void read_bls(MenuReader *r)
 {
     static const char dir[] = "/boot/loader/entries";
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -598,7 +487,7 @@ static void read_bls(Reader *r)
                                                 (char *)names->pdata[i]);
         g_autofree char *text = guest_files_read_text(r->f, path);
 
-        r->at = text ? add_entry(r, path, g_strdup_printf("%u", r->next))
+        r->at = text ? menu_add_entry(r, path, g_strdup_printf("%u", r->next))
                      : NULL;
         if (r->at) {
             r->at->id = g_strdup(names->pdata[i]);
@@ -613,7 +502,7 @@ static void read_bls(Reader *r)
 static bool grubenv_line(GuestFiles *f, const char *path, int line,
                          char **words, unsigned n, void *opaque)
 {
-    Reader *r = opaque;
+    MenuReader *r = opaque;
     g_autofree char *text = g_strjoinv(" ", words);
 
     if (g_str_has_prefix(text, "saved_entry=")) {
@@ -643,7 +532,7 @@ static MenuEntry *entry_named(const Menu *m, const char *name)
     return NULL;
 }
 
-static void choose(Reader *r)
+static void choose(MenuReader *r)
 {
     const char *wanted = r->wanted ?: "0";
     Menu *m = r->m;
@@ -675,7 +564,7 @@ static bool is_there(GuestFiles *f, const char *path)
 }
 
 /* If the default's kernel is not there, the first of the others that has one */
-static void fall_back(Reader *r)
+static void fall_back(MenuReader *r)
 {
     Menu *m = r->m;
     const MenuEntry *first = m->chosen;
@@ -728,7 +617,7 @@ static void join_lines(char *text)
 }
 
 /* False: there is no such file, and all is as it was */
-static bool read_menu(Reader *r, const char *path)
+static bool read_menu(MenuReader *r, const char *path)
 {
     g_autofree char *text = guest_files_read_text(r->f, path);
     g_autofree char *dir = g_path_get_dirname(path);
@@ -747,7 +636,7 @@ static bool read_menu(Reader *r, const char *path)
     r->m->entries = g_ptr_array_new_with_free_func(entry_free);
     r->at = NULL;
     r->depth = r->submenu = r->next = r->next_inner = 0;
-    r->blscfg = false;
+    r->blscfg = r->in_help = r->waits = false;
     g_clear_pointer(&r->wanted, g_free);
     g_clear_pointer(&r->fallback, g_free);
     g_clear_pointer(&r->chain, g_free);
@@ -758,16 +647,19 @@ static bool read_menu(Reader *r, const char *path)
         join_lines(text);
     }
     guest_files_each_line(r->f, path, text,
-                          r->is_syslinux ? syslinux_line : menu_line, r);
+                          r->is_syslinux ? menu_extlinux_line : menu_line, r);
     if (r->blscfg) {
         read_bls(r);
     }
     choose(r);
+    if (r->is_syslinux) {
+        menu_extlinux_choose(r);
+    }
     return true;
 }
 
 /* On to the menu that this one leads to; false: to none */
-static bool follow_chain(Reader *r)
+static bool follow_chain(MenuReader *r)
 {
     const MenuEntry *e = r->m->chosen;
     g_autofree char *path = g_strdup(r->chain ?: e && !e->kernel ? e->chain
@@ -799,7 +691,7 @@ Menu *menu_read(GuestFiles *f)
         "/boot/extlinux.conf", "/extlinux/extlinux.conf", "/extlinux.conf",
         "/boot/grub/menu.lst", "/boot/grub/grub.conf",
     };
-    Reader r = { .f = f };
+    MenuReader r = { .f = f };
 
     r.variables = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (int i = 0; i < ARRAY_SIZE(menus) && !r.m; i++) {
@@ -807,15 +699,24 @@ Menu *menu_read(GuestFiles *f)
         r.is_syslinux = strstr(menus[i], "linux");
         r.is_grub2 = !r.is_syslinux && g_str_has_suffix(menus[i], ".cfg");
         read_menu(&r, menus[i]);
+        if (r.refused) {
+            f->finding(f, menus[i], r.refused_line, r.refused);
+            g_clear_pointer(&r.refused, g_free);
+            menu_free(r.m);
+            r.m = NULL;
+        }
     }
     if (r.m) {
         unsigned followed = 0;
         Menu *m;
 
-        while (followed < MAX_CHAIN && follow_chain(&r)) {
+        while (followed < MENU_MAX_CHAIN && follow_chain(&r)) {
             followed++;
         }
         m = r.m;
+        if (r.refused) {
+            f->finding(f, m->file, r.refused_line, r.refused);
+        }
         fall_back(&r);
         /* One that only leads elsewhere is passed over */
         for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
@@ -828,5 +729,6 @@ Menu *menu_read(GuestFiles *f)
     g_free(r.chain);
     g_free(r.saved);
     g_free(r.kernelopts);
+    g_free(r.refused);
     return r.m;
 }
