@@ -309,7 +309,7 @@ static void list_by_grub(Image *im, Part *part, const char *top,
     while (next && *next && l->nr_names < MAX_NAMES) {
         char *name = next;
 
-        next += strcspn(next, " \n");
+        next += strcspn(next, "\n ");
         if (*next) {
             *next++ = 0;
         }

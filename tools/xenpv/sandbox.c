@@ -12,14 +12,12 @@
 #include "qemu/osdep.h"
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/landlock.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#if __has_include(<linux/landlock.h>)
-#include <linux/landlock.h>
-#endif
 #include "qapi/error.h"
 #include "qemu/rcu.h"
 #include "sandbox.h"
@@ -205,8 +203,6 @@ void sandbox_enter(const SandboxLimits *limits)
     filter_system_calls(false);
 }
 
-#ifdef LANDLOCK_CREATE_RULESET_VERSION
-
 /* glibc has no functions for these */
 static int landlock_version(void)
 {
@@ -262,21 +258,6 @@ static void allow_files(char **files)
     }
     close(rules);
 }
-
-#else
-
-static int landlock_version(void)
-{
-    errno = ENOSYS;
-    return -1;
-}
-
-static void allow_files(char **files)
-{
-    give_up("Landlock", ENOSYS);
-}
-
-#endif
 
 bool sandbox_can_run_programs(Error **errp)
 {
