@@ -244,7 +244,8 @@ static void test_disk_words(void)
           .qemu = "file=/d",
           .note = "f:4: note: disk: 'backend=dom2' is not carried: there are "
           "no driver domains; the disk must be the host's\n"
-          "f:4: note: disk: 'odd=1' is not carried\n"
+          "f:4: note: disk: 'odd=1' is not carried: Xen's documents do not "
+          "have that word\n"
           "f:4: note: disk: the script 'block-x' is not run" },
     };
 
@@ -411,11 +412,24 @@ static void test_format(void)
           "disk = ['phy:%s/%s-%02d,xvda,w' % ('vg', name, n + 4)]\n"
           "extra = '100%%' % () + ' a%s' % 'b'\n",
           .qemu = "file=/dev/vg/vm3-07,", .libvirt = "100% ab" },
+        /* As xm's own examples number their guests */
+        { "vmid = 10\nname = 'g'\nkernel = '/k'\nmemory = 64\n"
+          "vif = ['mac=00:16:3e:00:00:%02x, bridge=br0' % vmid]\n",
+          .qemu = "mac=00:16:3e:00:00:0a", .libvirt = "00:16:3e:00:00:0a" },
+        { K "extra = '<%x %X %o %u %i %3d %03d %4x %04X>' % "
+          "(255, 171, 8, 7, 6, 5, 4, 10, 11)\n",
+          .qemu = "'<ff AB 10 7 6   5 004    a 000B>'" },
+        { K "n = -12\nextra = '<%d %5d %05d %x %s>' % (n, n, n, n, n)\n",
+          .qemu = "'<-12   -12 -0012 -c -12>'" },
     };
 
     run(cases, ARRAY_SIZE(cases));
     refused(K "extra = '%s %s' % 'a'\n",
             "f:4: extra: ''%s %s' % 'a'' is Python "
+            "that would have to be run: write down what comes out of it");
+    refused(K "extra = '%x' % 'a'\n", "f:4: extra: ''%x' % 'a'' is Python "
+            "that would have to be run: write down what comes out of it");
+    refused(K "extra = '%f' % 1\n", "f:4: extra: ''%f' % 1' is Python "
             "that would have to be run: write down what comes out of it");
     refused(K "extra = '%(x)s' % vars\n", "f:4: extra: ''%(x)s' % vars' is "
             "Python that would have to be run: write down what comes out of it");

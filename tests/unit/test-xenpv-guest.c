@@ -614,8 +614,8 @@ static const struct {
     { "python-call", "memory = 64\nkernel = os.popen('touch /tmp/x').read()\n",
       "f:2: kernel: 'os.popen('touch /tmp/x').read()' is Python that would "
       "have to be run: write down what comes out of it" },
-    { "python-format", K "name = 'vm%x' % 7\n",
-      "f:3: name: ''vm%x' % 7' is Python that would have to be run: write down "
+    { "python-format", K "name = 'vm%f' % 7\n",
+      "f:3: name: ''vm%f' % 7' is Python that would have to be run: write down "
       "what comes out of it" },
     { "no-memory", "kernel = '/k'\n",
       "f:1: it does not say how much memory the guest has" },

@@ -198,6 +198,29 @@ static bool check_script(Guest *g, const GuestDisk *disk, const char *script,
     return true;
 }
 
+/* Why a disk's word is not carried */
+static const char *disk_advice(const char *key)
+{
+    static const struct {
+        const char *key, *advice;
+    } words[] = {
+        { "specification", "a PV guest has Xen's own disk" },
+        { "transport", "a PV guest has Xen's own disk" },
+        { "grant-usage", "a PV guest's disk has grants always" },
+        { "trusted", "the back end is QEMU, a process of the host's" },
+        { "active-disk", "COLO is not there" },
+        { "hidden-disk", "COLO is not there" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!strcmp(key, words[i].key)) {
+            return words[i].advice;
+        }
+    }
+    return g_str_has_prefix(key, "colo") ? "COLO is not there"
+           : "Xen's documents do not have that word";
+}
+
 /* Both syntaxes of a disk at once: xm's and xl's words by their places */
 typedef struct DiskParse {
     Guest *g;
@@ -228,7 +251,8 @@ static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
     } else if (!strcmp(key, "script")) {
         p->script = value;
     } else if (!parse_backend_word(g, disk, key, value)) {
-        guest_note(g, disk->line, "disk: '%s=%s' is not carried", key, value);
+        guest_note(g, disk->line, "disk: '%s=%s' is not carried: %s", key,
+                   value, disk_advice(key));
     }
     return true;
 }
@@ -271,8 +295,9 @@ static bool parse_disk_flag(DiskParse *p, const char *word)
     } else if (!strcmp(word, "discard") || !strcmp(word, "no-discard")) {
         p->disk->discard = word[0] == 'd';
     } else if (strcmp(word, "direct-io-safe")) {    /* it always is */
-        guest_note(p->g, p->disk->line, "disk: '%s' is not carried: the back "
-                   "end is QEMU, a process of the host's", word);
+        guest_note(p->g, p->disk->line, "disk: '%s' is not carried: %s", word,
+                   !strcmp(word, "colo") ? "COLO is not there" :
+                   "the back end is QEMU, a process of the host's");
     }
     return true;
 }

@@ -413,9 +413,42 @@ static XlValue *read_atom(Parser *s, Error **errp)
 }
 
 /*
- * Python's FORMAT % VALUES: %s, %d, %i, also with a width, and %%. @values is
- * one value, or a list of them that was in round brackets. NULL without @errp
- * set: it is more than that.
+ * A number as Python's %x writes it, or %d and the like, with at least @width
+ * characters; false: @how is none of them
+ */
+static bool format_number(GString *out, char how, char pad, int width,
+                          int64_t number)
+{
+    uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    g_autofree char *digits = NULL;
+    const char *sign = number < 0 ? "-" : "";
+    int missing;
+
+    if (how == 'x' || how == 'X' || how == 'o') {
+        digits = g_strdup_printf(how == 'x' ? "%" PRIx64 : how == 'X' ?
+                                 "%" PRIX64 : "%" PRIo64, size);
+    } else if (how && strchr("dius", how)) {
+        digits = g_strdup_printf("%" PRIu64, size);
+    } else {
+        return false;
+    }
+    missing = MAX(0, width - (int)strlen(digits) - (number < 0));
+    /* Zeros stand behind the sign, blanks in front of it */
+    if (pad == '0' && how != 's') {
+        g_string_append(out, sign);
+        sign = "";
+    }
+    for (int i = 0; i < missing; i++) {
+        g_string_append_c(out, how == 's' ? ' ' : pad);
+    }
+    g_string_append_printf(out, "%s%s", sign, digits);
+    return true;
+}
+
+/*
+ * Python's FORMAT % VALUES: %s, %d, %i, %u, %x, %X, %o, also with a width, and %%.
+ * @values is one value, or a list of them that was in round brackets. NULL without
+ * @errp set: it is more than that.
  */
 static XlValue *format_string(Parser *s, const XlValue *format,
                               const XlValue *values, Error **errp)
@@ -444,10 +477,9 @@ static XlValue *format_string(Parser *s, const XlValue *format,
         item = used < n ? values->type == XL_LIST ? values->list->pdata[used]
                                                   : values : NULL;
         used++;
-        if (item && item->type == XL_NUMBER &&
-            (*p == 'd' || *p == 'i' || *p == 's') && width < 100) {
-            g_string_append_printf(out, pad == '0' && *p != 's' ? "%0*" PRId64
-                                   : "%*" PRId64, width, item->number);
+        if (item && item->type == XL_NUMBER && width < 100 &&
+            format_number(out, *p, pad, width, item->number)) {
+            continue;
         } else if (item && item->type == XL_STRING && *p == 's' &&
                    width < 100) {
             g_string_append_printf(out, "%*s", width, item->string);
