@@ -216,6 +216,16 @@ class MenuWords(MenuTest):
         tree.file('boot/grub/custom.cfg', 'echo it is custom\nsleep 60\n')
         self.seen(tree, 'it is custom', self.swap())
 
+    def test_source(self):
+        """A menu whose parts are in other files, or whose commands in one line,
+        is not what boots"""
+        tree = image.Tree('menu-source')
+        tree.file('boot/grub/grub.cfg', 'set default=B; set timeout=0\n'
+                  'source /boot/grub/real.cfg\n')
+        tree.file('boot/grub/real.cfg', 'menuentry A { echo it is A; sleep 60; '
+                  '}\nmenuentry B { echo it is B; sleep 60; }\n')
+        self.seen(tree, 'it is B', self.swap())
+
     def test_first_disk(self):
         """A menu on another disk comes before that of the first"""
         tree = image.Tree('menu-second-disk')

@@ -281,6 +281,27 @@ static void test_words(void)
     CHECK("I " LST " boots /b\n", NULL, LST, "default=1\ntitle=Gentoo\n"
           "kernel=/a root=/dev/xvda1\ntitle= Other\nkernel = /b ro\n", "/b",
           "k");
+    /* Files that are parts of it: one that is not there, and a circle */
+    CHECK(CFG " boots /b\n", "/none", CFG, "set prefix=/boot/grub\n"
+          "source ${config_directory}/custom.cfg\nsource /none\n"
+          ". $prefix/real.cfg\nset default=B\n", "/boot/grub/real.cfg",
+          "menuentry A {\n linux /a\n}\nsource /grub/more.cfg\n",
+          "/boot/grub/more.cfg", "menuentry B {\n linux /b \\\n ro\n}\n"
+          "source /boot/grub/real.cfg\nsource " CFG "\n", "/a", "", "/b", "");
+    /* Several commands in a line of GRUB 2's */
+    CHECK("I " CFG " boots /b\n", NULL, CFG, "set timeout=1; set default=1;\n"
+          "menuentry 'A' { linux /a ; initrd /i; }\n"
+          "menuentry \"B; { c }\" --class x { linux /b root=/dev/xvda1 ro;\n"
+          " initrd /i\n}\n", "/a", "", "/b", "", "/i", "");
+    CHECK("entry's initrd, /none, is not there", NULL, CFG,
+          "menuentry A { linux /a; initrd /none; }", "/a", "");
+    CHECK("I " CFG " boots /b\n", NULL, CFG, "set default=B\nsubmenu 'More' { "
+          "menuentry A { linux /a; }\n menuentry B { linux /b; } }\n"
+          "menuentry C { linux /c; }\n", "/a", "", "/b", "", "/c", "");
+    CHECK("I " CFG " boots /b\n", NULL, CFG, "if [ -s $prefix/grubenv ]; then "
+          "load_env; else set default=A; fi; set default=B\n"
+          "menuentry A {\nlinux /a\n}\nmenuentry B {\nif [ x ]; then linux /b; "
+          "fi\n}\n", "/a", "", "/b", "");
     /* Debian's package extlinux */
     CHECK("I /boot/extlinux/extlinux.conf boots /vmlinuz-2\n", "is not there",
           "/boot/extlinux/extlinux.conf", "default l1\ninclude linux.cfg\n"

@@ -283,22 +283,45 @@ void menu_set_chain(MenuReader *r, const char *word)
     }
 }
 
-static void count_braces(MenuReader *r, char **words, unsigned n)
+/* A brace is a command's last word, or all of it; see menu_commands() */
+static void count_braces(MenuReader *r, const char *word)
 {
-    for (unsigned i = 0; i < n; i++) {
-        size_t len = strlen(words[i]);
-
-        if (words[i][len - 1] == '{') {
-            r->depth++;
-        } else if (words[i][0] == '}' && r->depth) {
-            r->depth--;
-            if (r->depth < r->submenu) {
-                r->submenu = 0;
-            }
-            if (r->depth <= r->submenu) {
-                r->at = NULL;
-            }
+    if (g_str_has_suffix(word, "{")) {
+        r->depth++;
+    } else if (!strcmp(word, "}") && r->depth) {
+        r->depth--;
+        if (r->depth < r->submenu) {
+            r->submenu = 0;
         }
+        if (r->depth <= r->submenu) {
+            r->at = NULL;
+        }
+    }
+}
+
+static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
+                      unsigned n, void *opaque);
+static void join_lines(char *text);
+
+/* Another file of GRUB 2's as a part of this one */
+static void source_file(MenuReader *r, const char *word)
+{
+    g_autofree char *path = file_name(r, word);
+    g_autofree char *with_boot = g_strconcat("/boot", path, NULL);
+    g_autofree char *text = NULL;
+
+    /* What has a variable that is not known is the boot loader's own, mostly */
+    if (strchr(path, '$') || r->included >= MENU_MAX_CHAIN) {
+        return;
+    }
+    text = guest_files_read_text(r->f, path);
+    if (!text) {
+        text = guest_files_read_text(r->f, with_boot);
+    }
+    if (text) {
+        r->included++;
+        join_lines(text);
+        guest_files_each_line(r->f, path, text, menu_line, r);
     }
 }
 
@@ -344,16 +367,77 @@ static bool menu_words(MenuReader *r, const char *path, int line, char **words,
     } else if ((!strcmp(words[0], "configfile") ||
                 !strcmp(words[0], "legacy_configfile")) && n >= 2) {
         menu_set_chain(r, words[1]);
+    } else if (is_grub2 && n >= 2 && (!strcmp(words[0], "source") ||
+                                      !strcmp(words[0], "."))) {
+        source_file(r, words[1]);
     } else {
         read_variables(r, words, n);
     }
     if (is_grub2) {
-        count_braces(r, words, n);
+        count_braces(r, words[n - 1]);
         if (submenu && !r->submenu) {
             r->submenu = r->depth;
         }
     }
     return true;
+}
+
+/* Words that may stand in front of a command of GRUB 2's */
+static bool is_glue(const char *word)
+{
+    static const char *const words[] = { "then", "else", "do", NULL };
+
+    return menu_one_of(word, words);
+}
+
+static void menu_command(MenuReader *r, const char *path, int line,
+                         char **words, unsigned n)
+{
+    while (n && is_glue(words[0])) {
+        words++;
+        n--;
+    }
+    if (n) {
+        menu_words(r, path, line, words, n);
+    }
+}
+
+/*
+ * A line of GRUB 2's may have several commands: "menuentry 'A' { linux /k; }". They
+ * end with a semicolon or a brace that is in no quotes.
+ */
+static void menu_commands(MenuReader *r, const char *path, int line,
+                          char **words, unsigned n)
+{
+    unsigned first = 0;
+    char quote = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool ends = false, quoted = quote;
+        char *w = words[i];
+        size_t len = strlen(w);
+
+        for (const char *p = w; *p; p++) {
+            if (quote) {
+                quote = *p == quote ? 0 : quote;
+            } else if (*p == '\'' || *p == '"') {
+                quote = *p;
+            }
+        }
+        while (!quote && len && w[len - 1] == ';') {
+            w[--len] = 0;
+            ends = true;
+        }
+        if (!quoted && !strcmp(w, "}") && first < i) {
+            menu_command(r, path, line, words + first, i - first);
+            first = i;
+        }
+        if (ends || (!quoted && (!strcmp(w, "{") || !strcmp(w, "}")))) {
+            menu_command(r, path, line, words + first, i + (len > 0) - first);
+            first = i + 1;
+        }
+    }
+    menu_command(r, path, line, words + first, n - first);
 }
 
 static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
@@ -368,6 +452,10 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
         words[1] = words[0];
         words++;
         n--;
+    }
+    if (r->is_grub2) {
+        menu_commands(r, path, line, words, n);
+        return true;
     }
     if (!equals) {
         return menu_words(r, path, line, words, n);
