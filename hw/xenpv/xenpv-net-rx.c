@@ -308,15 +308,18 @@ ssize_t xenpv_net_receive(NetClientState *nc, const uint8_t *buf, size_t size)
     wanted += f.gso_type ? 1 : 0;
     /*
      * A front end that has new buffers there faster than they are used does
-     * not keep us here: it gets a ring's worth, and then net->bh comes first.
+     * not keep us here: it gets a ring's worth, of several not more than a pass
+     * has time for, and then net->bh comes first.
      */
-    if (q->rx_unpushed >= XENPV_NET_RING_SLOTS || !has_slots(q, wanted)) {
+    if (q->rx_unpushed >= XENPV_NET_RING_SLOTS ||
+        net->rx_unpushed >= XENPV_NET_PASS_SLOTS || !has_slots(q, wanted)) {
         q->rx_wanted = wanted;
         look_again(net);
         return 0;
     }
     put_frame(q, &f);
     q->rx_unpushed += wanted;
+    net->rx_unpushed += wanted;
     if (runstate_is_running()) {
         qemu_bh_schedule(net->bh);
     } else {
@@ -337,6 +340,8 @@ void xenpv_net_rx_push(XenPVNetQueue *q)
     if (!q->rx_unpushed) {
         return;
     }
+    trace_xenpv_net_rx_push(q->net->idx, q->rx_unpushed);
+    q->net->rx_unpushed -= q->rx_unpushed;
     q->rx_unpushed = 0;
     RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&q->rx, notify);
     if (notify) {

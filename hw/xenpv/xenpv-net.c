@@ -68,9 +68,19 @@ static void net_bh(void *opaque)
     xenpv_net_rx_kick(net);
 }
 
+/*
+ * All queues of a card may have an event at once, and each would have a pass of its
+ * own: where there are several, one pass is for all of them.
+ */
 static bool tx_event(void *opaque)
 {
-    return xenpv_net_tx(opaque, new_deadline());
+    XenPVNetQueue *q = opaque;
+
+    if (q->net->nr_queues > 1) {
+        qemu_bh_schedule(q->net->bh);
+        return false;
+    }
+    return xenpv_net_tx(q, new_deadline());
 }
 
 static bool rx_event(void *opaque)

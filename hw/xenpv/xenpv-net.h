@@ -28,6 +28,11 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVNet, XENPV_NET)
 
 /* Of either ring, which is one page */
 #define XENPV_NET_RING_SLOTS    256
+/*
+ * Slots of rx that are answered, of all queues, until the main loop looks after
+ * others: what waits in the net layer would be enough for all their rings at once
+ */
+#define XENPV_NET_PASS_SLOTS    1024
 /* Multicast addresses that a front end may ask for, as Xen's back end has it */
 #define XENPV_NET_MAX_MCAST     64
 /*
@@ -78,6 +83,7 @@ struct XenPVNet {
     bool connected;
     unsigned nr_queues;
     unsigned first_queue;           /* whose turn it is */
+    unsigned rx_unpushed;           /* of all queues */
     XenPVNetQueue *queues;
     struct {
         bool rx_notify;             /* it tells of new buffers */
