@@ -26,6 +26,8 @@
  * list. Here they are the disk's: a grant serves all rings.
  */
 #define MAX_PERSISTENT_GRANTS   1056
+/* And of a disk, however many rings it has: they are all dropped in one pass */
+#define MAX_DISK_GRANTS         4096
 
 /* ------------------------------------------------------------------------- */
 /* Persistent grants                                                          */
@@ -47,7 +49,7 @@ static void drop_grant(XenBlockDataPlane *dp, BlkifGrant *grant)
 static BlkifGrant *keep_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
 {
     bool full = g_hash_table_size(dp->grants) >=
-                MAX_PERSISTENT_GRANTS * dp->nr_rings;
+                MIN(MAX_PERSISTENT_GRANTS * dp->nr_rings, MAX_DISK_GRANTS);
     bool writable = true;
     uint8_t *data;
     BlkifGrant *grant;

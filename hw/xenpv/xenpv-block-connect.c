@@ -27,6 +27,13 @@
 #include "xenpv-blkif.h"
 #include "trace.h"
 
+/*
+ * Pages of all rings of a disk, which are connected in one pass. A guest whose memory
+ * is shared can choose them so that each is a mapping of the process, of 3 us or more,
+ * and its reference is a node to be read.
+ */
+#define MAX_RING_PAGES      512
+
 /* ------------------------------------------------------------------------- */
 /* What is offered                                                            */
 
@@ -37,6 +44,14 @@ void xenpv_block_write_nodes(XenDevice *xendev, BlockBackend *blk)
     if (!props->num_queues) {
         props->num_queues = MIN(MACHINE(qdev_get_machine())->smp.max_cpus,
                                 XEN_BLOCK_MAX_QUEUES);
+    }
+    /* Front ends with fewer queues do not get more by that: they read it first */
+    while (props->num_queues << props->max_ring_page_order > MAX_RING_PAGES) {
+        props->max_ring_page_order--;
+    }
+    if (qemu_xen_gnttab_can_map_multi()) {
+        xen_device_backend_printf(xendev, "max-ring-page-order", "%u",
+                                  props->max_ring_page_order);
     }
     xenpv_block_write_params(xendev, blk);
     xen_device_backend_printf(xendev, "feature-max-indirect-segments", "%u",

@@ -49,16 +49,22 @@ static void close_queues(Disk *d, unsigned queues)
     frontend_wait(&d->f, XenbusStateInitWait);
 }
 
-/* One for each vCPU there can be, or as the user says, within a limit */
+/*
+ * One for each vCPU there can be, or as the user says, within a limit. If they were not
+ * smaller the more there are, connecting all of them would keep QEMU busy for too long.
+ */
 static void test_nodes(void)
 {
     static const struct {
-        const char *options, *max;
+        const char *options, *max, *order;
     } cases[] = {
-        { ONE_DISK " -drive if=none,driver=null-co,id=other", "1" },
-        { ONE_DISK " -smp 2,maxcpus=3", "3" },
-        { ONE_DISK " -smp 2 -global xen-disk.num-queues=1", "1" },
-        { QUEUES(64), "64" },
+        { ONE_DISK " -drive if=none,driver=null-co,id=other", "1", "4" },
+        { ONE_DISK " -smp 2,maxcpus=3", "3", "4" },
+        { ONE_DISK " -smp 2 -global xen-disk.num-queues=1", "1", "4" },
+        { QUEUES(64), "64", "3" },
+        { QUEUES(64) ",max-ring-page-order=2", "64", "2" },
+        { QUEUES(2) ",max-ring-page-order=8", "2", "8" },
+        { QUEUES(3) ",max-ring-page-order=8", "3", "7" },
     };
     char *path = image();
 
@@ -69,6 +75,7 @@ static void test_nodes(void)
         frontend_init(&f, qts, "device/vbd/51712");
         frontend_wait(&f, XenbusStateInitWait);
         xs_assert(qts, f.back, "multi-queue-max-queues", cases[i].max);
+        xs_assert(qts, f.back, "max-ring-page-order", cases[i].order);
         frontend_destroy(&f);
         if (i == 0) {
             QDict *answer = qtest_qmp(qts, "{'execute': 'device_add',"
@@ -177,6 +184,62 @@ static void test_persistent(void)
     assert_filled(qts, 1, 0, 0xee, XENPV_PAGE);
     close_queues(d, 2);
     g_assert_cmphex(xenpv_grant_flags(qts, DATA_REF), ==, GTF_permit_access);
+    frontend_destroy(&d->f);
+    qtest_quit(qts);
+    remove_image(path);
+}
+
+/*
+ * Of a disk with many rings not more grants are kept than are dropped in one pass. If
+ * that fails, closing it keeps QEMU busy for as long as a guest wants.
+ */
+static void test_persistent_limit(void)
+{
+    enum { FIRST = 1000, NR = 5000, LIMIT = 4096, SEGS = 256 };
+    struct xenpv_gnttab_setup setup = {
+        .dom = DOMID_SELF, .nr_frames = XENPV_CORE_GRANT_PAGES,
+    };
+    g_autofree grant_entry_v1_t *table = g_new0(grant_entry_v1_t, NR);
+    char *path = image();
+    QTestState *qts = start(path, QUEUES(5) ",feature-persistent=on");
+    unsigned kept = 0;
+    Disk d[5];
+
+    g_assert_cmpint(xenpv_call(qts, XENPV_CALL_GNTTAB, GNTTABOP_setup_table,
+                               &setup, sizeof(setup)), ==, 0);
+    prepare_queues(d, 5, qts, "51712", false, 1);
+    xs_write(qts, d->f.dir, "feature-persistent", "1");
+    connect_prepared(&d[0]);
+    for (unsigned i = 0; i < NR; i++) {
+        table[i] = (grant_entry_v1_t) {
+            .flags = GTF_permit_access, .frame = DATA_MFN,
+        };
+    }
+    qtest_memwrite(qts, xenpv_core(XENPV_CORE_GRANT_TABLE) +
+                   FIRST * sizeof(*table), table, NR * sizeof(*table));
+    for (unsigned i = 0; i < NR; i += SEGS) {
+        struct blkif_request_segment segs[SEGS];
+        unsigned n = MIN(SEGS, NR - i);
+
+        for (unsigned s = 0; s < n; s++) {
+            segs[s] = (struct blkif_request_segment) {
+                .gref = FIRST + i + s, .last_sect = 0,
+            };
+        }
+        qtest_memwrite(qts, LIST_MFN * XENPV_PAGE, segs, n * sizeof(segs[0]));
+        put_indirect(&d[i / SEGS % 5], BLKIF_OP_READ, 0, n, LIST_REF);
+        push(&d[i / SEGS % 5]);
+        g_assert_cmpint(answer(&d[i / SEGS % 5], BLKIF_OP_READ), ==, 0);
+    }
+    qtest_memread(qts, xenpv_core(XENPV_CORE_GRANT_TABLE) +
+                  FIRST * sizeof(*table), table, NR * sizeof(*table));
+    for (unsigned i = 0; i < NR; i++) {
+        kept += table[i].flags != GTF_permit_access;
+    }
+    /* And that of the list */
+    g_assert_cmpuint(kept, <=, LIMIT);
+    g_assert_cmpuint(kept, >, LIMIT - 100);
+    close_queues(d, 5);
     frontend_destroy(&d->f);
     qtest_quit(qts);
     remove_image(path);
@@ -604,6 +667,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block-queues/nodes", test_nodes);
     qtest_add_func("/xenpv/block-queues/transfer", test_transfer);
     qtest_add_func("/xenpv/block-queues/persistent", test_persistent);
+    qtest_add_func("/xenpv/block-queues/persistent-limit", test_persistent_limit);
     qtest_add_func("/xenpv/block-queues/barrier", test_barrier);
     qtest_add_func("/xenpv/block-queues/in-flight", test_in_flight);
     qtest_add_func("/xenpv/block-queues/bad", test_bad);
