@@ -375,6 +375,11 @@ static void set_pending(u32 port)
     }
 }
 
+bool virq_is_bound(struct vcpu *v, u32 virq)
+{
+    return virqs->port[v->id][virq];
+}
+
 void raise_virq(struct vcpu *v, u32 virq)
 {
     u32 port = virqs->port[v->id][virq];
@@ -678,6 +683,7 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
         [EVTCHNOP_set_priority] = sizeof(struct evtchn_set_priority),
     };
     union {
+        struct evtchn_bind_virq bind_virq;
         struct evtchn_init_control init_control;
         struct evtchn_expand_array expand_array;
         struct evtchn_set_priority set_priority;
@@ -713,6 +719,11 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
     case EVTCHNOP_reset:
         after_reset();
         return 0;
+    case EVTCHNOP_bind_virq:
+        if (u.bind_virq.virq == VIRQ_TIMER) {
+            request(vcpus[u.bind_virq.vcpu], REQUEST_TICKS);
+        }
+        break;
     }
     return copy_to_guest(arg, &u, size[cmd]);
 }

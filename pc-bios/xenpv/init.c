@@ -40,6 +40,7 @@ static void vcpu_create(u32 id)
     v->pdpt = (u64 *)(base + AREA_PDPT * PAGE_SIZE);
     memset(v->window, 0xff, sizeof(v->window));
     v->vcpu_info = first_vcpu_info(id);
+    v->periodic_ns = FIRST_PERIOD;
     v->vcpu_info_gpa = core_gpa(v->vcpu_info);
     v->vcpu_info->evtchn_upcall_mask = 1;
     v->runstate.state = id ? RUNSTATE_offline : RUNSTATE_running;

@@ -462,6 +462,7 @@ bool write_speculation_msr(struct vcpu *v, u32 msr, u64 val);
 long poll_port(u32 port);
 void take_incoming(struct vcpu *v);
 bool poll_incoming(struct vcpu *v, u64 until);
+bool virq_is_bound(struct vcpu *v, u32 virq);
 void raise_virq(struct vcpu *v, u32 virq);
 void forget_events(void);
 extern u32 nr_polling;              /* vCPUs in SCHEDOP_poll */
@@ -472,6 +473,7 @@ extern struct vcpu *vcpus[XENPV_MAX_VCPUS];
 #define REQUEST_NMI         1
 #define REQUEST_PERIODIC    2       /* .new_periodic_ns is to be set */
 #define REQUEST_MOVED       4       /* vcpu_info_moved() is to be called */
+#define REQUEST_TICKS       8       /* VIRQ_TIMER is bound */
 void request(struct vcpu *v, u32 bits);
 void answer_flush(struct vcpu *v);  /* if there is one to answer */
 void flush_others(u64 mask, ulong what);
@@ -519,7 +521,9 @@ void update_time(struct vcpu *v, u64 now);
 u64 system_time(void);
 void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
+void resume_ticks(struct vcpu *v, u64 now);
 void set_periodic_timer(struct vcpu *v, u64 ns);
+#define FIRST_PERIOD    10000000u   /* ns: Xen's, until the guest sets another */
 void forget_watchdogs(void);
 
 /* count.c, for entry-*.S and dispatch.S; the last three for whoever is counting */

@@ -57,7 +57,7 @@ static void forget_vcpus(void)
         if (vcpus[i] != self && vcpus[i]->initialised) {
             request(vcpus[i], REQUEST_MOVED);
         }
-        set_period(vcpus[i], 0);
+        set_period(vcpus[i], FIRST_PERIOD);
     }
     vcpu_info_moved(self);
 }

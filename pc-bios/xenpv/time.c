@@ -124,6 +124,29 @@ static inline u64 earlier(u64 a, u64 b)
 }
 
 /*
+ * The periodic timer, which a vCPU has from the start on, as under Xen: Linux 2.6.18
+ * of RHEL 5 counts on it and would else wait for ever for its second tick. It is for a
+ * vCPU that runs. One that is blocked is not woken up for it, and hears of it after
+ * that. A tick that goes nowhere is none.
+ */
+static inline bool ticks(struct vcpu *v)
+{
+    return v->periodic_ns && v->runstate.state == RUNSTATE_running &&
+           virq_is_bound(v, VIRQ_TIMER);
+}
+
+static void tick(struct vcpu *v, u64 now)
+{
+    if (ticks(v) && now >= v->periodic_next) {
+        v->periodic_next += v->periodic_ns;
+        if (v->periodic_next < now) {
+            v->periodic_next = now + v->periodic_ns;
+        }
+        raise_virq(v, VIRQ_TIMER);
+    }
+}
+
+/*
  * Let the APIC's timer interrupt at the next deadline; 0 is none. Each write to
  * it is a VM exit, and a kernel that is woken up by its devices changes its mind
  * at each wakeup. So a timer that interrupts too early is left as it is: what it
@@ -133,7 +156,7 @@ static void program_timer(struct vcpu *v, u64 now)
 {
     u64 next = v->timer_deadline, delta, count;
 
-    next = earlier(next, v->periodic_ns ? v->periodic_next : 0);
+    next = earlier(next, ticks(v) ? v->periodic_next : 0);
     next = earlier(next, v->poll_deadline);
     next = earlier(next, v->time_update);
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
@@ -220,13 +243,7 @@ void timer_interrupt(struct vcpu *v)
         v->timer_deadline = 0;
         raise_virq(v, VIRQ_TIMER);
     }
-    if (v->periodic_ns && now >= v->periodic_next) {
-        v->periodic_next += v->periodic_ns;
-        if (v->periodic_next < now) {
-            v->periodic_next = now + v->periodic_ns;
-        }
-        raise_virq(v, VIRQ_TIMER);
-    }
+    tick(v, now);
     if (v->poll_deadline && now >= v->poll_deadline) {
         v->poll_deadline = 0;
     }
@@ -242,6 +259,15 @@ void timer_interrupt(struct vcpu *v)
         }
     }
     program_timer(v, now);
+}
+
+/* It runs again, or has VIRQ_TIMER now */
+void resume_ticks(struct vcpu *v, u64 now)
+{
+    if (ticks(v)) {
+        tick(v, now);
+        program_timer(v, now);
+    }
 }
 
 /* VCPUOP_set_periodic_timer, on the vCPU itself; 0: none */

@@ -33,6 +33,10 @@ void do_requests(struct vcpu *v)
         __atomic_fetch_and(&v->requests, ~REQUEST_MOVED, __ATOMIC_SEQ_CST);
         vcpu_info_moved(v);
     }
+    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_TICKS) {
+        __atomic_fetch_and(&v->requests, ~REQUEST_TICKS, __ATOMIC_SEQ_CST);
+        resume_ticks(v, system_time());
+    }
 }
 
 /*
@@ -127,8 +131,11 @@ void update_runstate(struct vcpu *v, int state)
     v->runstate.state_entry_time = now;
     v->runstate.state = state;
     write_runstate(v);
-    if (state == RUNSTATE_running && !v->time_update) {
-        update_time(v, now);
+    if (state == RUNSTATE_running) {
+        if (!v->time_update) {
+            update_time(v, now);
+        }
+        resume_ticks(v, now);
     }
 }
 

@@ -197,6 +197,42 @@ static void periodic(void)
     check_eq(nr_ticks, 0, "ticks of a stopped periodic timer");
 }
 
+/* Xen gives a vCPU a periodic timer to begin with: Linux 2.6.18 sets none */
+static void first_period(void)
+{
+    uint64_t end = system_time() + 5 * S;
+    unsigned before;
+
+    while (nr_ticks < 20 && system_time() < end) {
+        asm volatile("pause");
+    }
+    check(nr_ticks >= 20, "%u ticks in 5 s, with no timer set", nr_ticks);
+
+    /* Who is blocked is not woken up for it, and is told after that */
+    mask_upcalls();
+    nr_ticks = 0;
+    end = system_time() + S / 2;
+    set_timer_op(end);
+    HYPERCALL(sched_op, SCHEDOP_block, 0);
+    /* A tick may have been due before, and ended it at once */
+    if (system_time() < end) {
+        mask_upcalls();
+        nr_ticks = 0;
+        HYPERCALL(sched_op, SCHEDOP_block, 0);
+    }
+    check(system_time() >= end, "a periodic timer wakes up a blocked vCPU");
+    before = nr_ticks;
+    end = system_time() + 5 * S;
+    while (nr_ticks < before + 3 && system_time() < end) {
+        asm volatile("pause");
+    }
+    check(nr_ticks >= before + 3, "no tick after a block");
+
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0), 0,
+              "VCPUOP_stop_periodic_timer");
+    nr_ticks = 0;
+}
+
 static void block(void)
 {
     uint64_t due;
@@ -358,12 +394,10 @@ void test_main(void)
     wallclock();
 
     timer = bind_virq(VIRQ_TIMER, tick);
-    /* Xen gives a vCPU a periodic timer to begin with */
-    HYPERCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
     unmask_port(timer);
     unmask_upcalls();
-    nr_ticks = 0;
 
+    first_period();
     set_timer();
     singleshot();
     periodic();
