@@ -87,6 +87,7 @@ typedef struct Console {
     QEMUBH *bh;
     VMChangeStateEntry *vm_change;
     guint watch;            /* for the character device to take more */
+    bool deaf;              /* nobody is there to read what comes in */
     bool was_full;          /* it waits to give us more */
 } Console;
 
@@ -283,7 +284,7 @@ static uint32_t input_room(Console *c, uint32_t *prod)
 {
     uint32_t cons;
 
-    if (!c->ring || !runstate_is_running()) {
+    if (!c->ring || c->deaf || !runstate_is_running()) {
         return 0;
     }
     cons = le32_to_cpu(qatomic_read(&c->ring->in_cons));
@@ -657,25 +658,52 @@ struct XenConsole {
     XenPVPageDevice parent_obj;
 
     int32_t idx;
-    bool tell_open;
     CharFrontend chr;
     Console console;
+    bool tell_open;
+    bool is_open;           /* as it has been told */
+    bool was_heard;         /* at the last look */
+    QEMUTimer *look;
 };
 
 /*
  * As of a virtserialport: management software has to know when somebody is there
- * before it talks to a guest's agent
+ * before it talks to a guest's agent. A front end is connected from its driver's
+ * start on, and says nothing of who has opened the console; but Linux's has its port
+ * unmasked while somebody has. That counts if it is seen twice: a port is also masked
+ * while its event is handled, and a console just opened sends back what it gets, until
+ * it is told not to. Until then what comes in waits in the character device.
  */
+#define LOOK_MS     500
+
 static void tell_open(XenConsole *s, bool open)
 {
     const char *id = DEVICE(s)->id;
 
-    if (s->tell_open) {
-        qemu_chr_fe_set_open(&s->chr, open);
-        if (id) {
-            qapi_event_send_vserport_change(id, open);
-        }
+    if (s->is_open == open) {
+        return;
     }
+    s->is_open = open;
+    s->console.deaf = !open;
+    qemu_chr_fe_set_open(&s->chr, open);
+    if (id) {
+        qapi_event_send_vserport_change(id, open);
+    }
+    if (open) {
+        qemu_chr_fe_accept_input(&s->chr);
+    }
+}
+
+static void look(void *opaque)
+{
+    XenConsole *s = opaque;
+    bool heard = xenpv_page_device_heard(XENPV_PAGE_DEVICE(s));
+
+    if (heard == s->was_heard) {
+        tell_open(s, heard);
+    }
+    s->was_heard = heard;
+    timer_mod(s->look, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + LOOK_MS);
 }
 
 static void further_notify(void *opaque)
@@ -685,15 +713,27 @@ static void further_notify(void *opaque)
 
 static const char *further_connect(XenPVPageDevice *d)
 {
-    console_start(&XEN_CONSOLE(d)->console, d->page);
-    tell_open(XEN_CONSOLE(d), true);
+    XenConsole *s = XEN_CONSOLE(d);
+
+    console_start(&s->console, d->page);
+    if (s->tell_open) {
+        /* A domain that has come in goes on with what it has open */
+        s->was_heard = !runstate_is_running() && xenpv_page_device_heard(d);
+        tell_open(s, s->was_heard);
+        timer_mod(s->look, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + LOOK_MS);
+    }
     return NULL;
 }
 
 static void further_disconnect(XenPVPageDevice *d)
 {
-    console_stop(&XEN_CONSOLE(d)->console);
-    tell_open(XEN_CONSOLE(d), false);
+    XenConsole *s = XEN_CONSOLE(d);
+
+    console_stop(&s->console);
+    if (s->tell_open) {
+        timer_del(s->look);
+        tell_open(s, false);
+    }
 }
 
 static bool further_event(XenPVPageDevice *d)
@@ -760,6 +800,8 @@ static void further_realize(XenDevice *xendev, Error **errp)
     }
     console_init(&s->console, DEVICE(xendev), &s->chr, further_notify);
     if (s->tell_open) {
+        s->console.deaf = true;
+        s->look = timer_new_ms(QEMU_CLOCK_VIRTUAL, look, s);
         qemu_chr_fe_set_open(&s->chr, false);
     }
 }
@@ -773,6 +815,7 @@ static void further_unrealize(XenDevice *xendev)
     if (s->console.bh) {
         console_cleanup(&s->console);
         s->console.bh = NULL;
+        timer_free(s->look);
     }
 }
 
@@ -789,7 +832,7 @@ static const VMStateDescription vmstate_further = {
 static const Property further_properties[] = {
     DEFINE_PROP_CHR("chardev", XenConsole, chr),
     DEFINE_PROP_INT32("idx", XenConsole, idx, -1),
-    /* VSERPORT_CHANGE, when the guest has connected or let go */
+    /* VSERPORT_CHANGE, when somebody in the guest has opened or closed it */
     DEFINE_PROP_BOOL("tell-open", XenConsole, tell_open, false),
 };
 

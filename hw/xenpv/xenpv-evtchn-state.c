@@ -47,6 +47,15 @@ static void get_bits(XenPVEvtchnState *s, uint32_t port, EvtchnInfo *info)
     }
 }
 
+bool xenpv_evtchn_is_masked(uint32_t port)
+{
+    EvtchnInfo info = { 0 };
+
+    QEMU_LOCK_GUARD(&xenpv_evtchn->lock);
+    get_bits(xenpv_evtchn, port, &info);
+    return info.masked;
+}
+
 EvtchnInfoList *xenpv_event_list(void)
 {
     static const EvtchnPortType types[] = {

@@ -94,6 +94,7 @@ static const char *connect_front_end(XenPVPageDevice *s)
     if (!xenpv_frontend_number(xendev, pc->port_node, UINT32_MAX, &port)) {
         return "no number of a port";
     }
+    s->port = port;
     wrong = map_page(s);
     if (wrong) {
         return wrong;
@@ -135,6 +136,11 @@ void xenpv_page_device_notify(XenPVPageDevice *s)
     if (s->channel) {
         xen_device_notify_event_channel(XEN_DEVICE(s), s->channel, NULL);
     }
+}
+
+bool xenpv_page_device_heard(XenPVPageDevice *s)
+{
+    return s->page && !xenpv_evtchn_is_masked(s->port);
 }
 
 static void page_device_frontend_changed(XenDevice *xendev,

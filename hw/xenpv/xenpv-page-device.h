@@ -18,6 +18,7 @@ struct XenPVPageDevice {
 
     void *page;                 /* NULL: no front end is connected */
     uint64_t ref;               /* its grant, or its frame */
+    uint32_t port;              /* the front end's, of the channel */
     XenEventChannel *channel;
 };
 
@@ -52,6 +53,8 @@ DeviceState *xenpv_page_device_create(const char *type);
 void xenpv_page_device_disconnect(XenPVPageDevice *s);
 /* The page has been written to: send the front end an event */
 void xenpv_page_device_notify(XenPVPageDevice *s);
+/* Whether the front end would hear of that, or has masked its port */
+bool xenpv_page_device_heard(XenPVPageDevice *s);
 
 /*
  * A decimal number, not above max, that the front end has written: false if

@@ -92,6 +92,9 @@ void xenpv_evtchn_reset(XenPVEvtchnState *s);
 /* EVTCHNOP_alloc_unbound for the guest by its builder: the port, or 0 */
 uint32_t xenpv_evtchn_alloc_unbound(XenPVEvtchnState *s);
 
+/* Has the guest masked a port of its own? With the BQL */
+bool xenpv_evtchn_is_masked(uint32_t port);
+
 /* After a load: wake up those vCPUs that had not been told of their events */
 void xenpv_evtchn_resume(XenPVEvtchnState *s);
 

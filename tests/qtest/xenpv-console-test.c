@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
 #include "qemu/cutils.h"
 #include "qemu/sockets.h"
 #include "qobject/qdict.h"
@@ -750,6 +751,112 @@ static void test_hotplug(void)
     stop(&c);
 }
 
+/* The guest masks its port, as Linux does while nobody has the console open */
+static void set_mask(Console *c, bool masked)
+{
+    uint64_t bits = xenpv_core(XENPV_CORE_SHARED_INFO) + 32 * 64 +
+                    (xenpv_is_64bit() ? 512 : 128);
+    uint8_t mask = qtest_readb(c->qts, bits + c->port / 8);
+
+    mask = deposit32(mask, c->port % 8, 1, masked);
+    qtest_writeb(c->qts, bits + c->port / 8, mask);
+}
+
+static bool is_open(Console *c)
+{
+    QDict *answer = qtest_qmp(c->qts, "{ 'execute': 'query-chardev' }");
+    int open = -1;
+    QListEntry *e;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), e) {
+        QDict *info = qobject_to(QDict, qlist_entry_obj(e));
+
+        if (!strcmp(qdict_get_str(info, "label"), "con")) {
+            open = qdict_get_bool(info, "frontend-open");
+        }
+    }
+    g_assert_cmpint(open, !=, -1);
+    qobject_unref(answer);
+    return open;
+}
+
+/* And nothing is told and nothing comes, as far as can be seen */
+static void pass_silently(Console *c, int ms, bool open)
+{
+    qtest_clock_step(c->qts, ms * 1000000LL);
+    g_assert_cmpint(is_open(c), ==, open);
+    g_assert_cmpuint(qtest_readl(c->qts, RING(c, in_prod)), ==,
+                     qtest_readl(c->qts, RING(c, in_cons)));
+}
+
+static void expect_change(Console *c, int ms, bool open)
+{
+    QDict *event, *data;
+
+    qtest_clock_step(c->qts, ms * 1000000LL);
+    event = qtest_qmp_eventwait_ref(c->qts, "VSERPORT_CHANGE");
+    data = qdict_get_qdict(event, "data");
+    g_assert_cmpstr(qdict_get_str(data, "id"), ==, "agent");
+    g_assert_cmpint(qdict_get_bool(data, "open"), ==, open);
+    qobject_unref(event);
+    g_assert_cmpint(is_open(c), ==, open);
+}
+
+/*
+ * With tell-open=on the host hears of who opens and closes the console in the
+ * guest, and not of its driver; and what it says to nobody waits
+ */
+static void test_tell_open(void)
+{
+    int fds[2];
+    Console c;
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), ==, 0);
+    start_with(&c, fds[1], "-serial none -device xen-console,chardev=con,"
+               "id=agent,tell-open=on");
+    c.fd = fds[0];
+    frontend_init(&c.front, c.qts, "device/console/1");
+    g_assert_false(is_open(&c));
+
+    /* Its driver is there, and nobody else */
+    prepare_further(&c);
+    set_mask(&c, true);
+    frontend_set_state(&c.front, XenbusStateConnected);
+    frontend_wait(&c.front, XenbusStateConnected);
+    g_assert_cmpint(write(c.fd, "early", 5), ==, 5);
+    pass_silently(&c, 5000, false);
+
+    for (int i = 0; i < 3; i++) {
+        set_mask(&c, false);
+        /* It may still send back what it gets */
+        pass_silently(&c, 500, false);
+        expect_change(&c, 500, true);
+        guest_reads(&c, "early", 5);
+
+        /* A port is masked for a short time while its event is handled */
+        set_mask(&c, true);
+        pass_silently(&c, 500, true);
+        set_mask(&c, false);
+        pass_silently(&c, 1000, true);
+        g_assert_cmpint(write(c.fd, "now", 3), ==, 3);
+        guest_reads(&c, "now", 3);
+
+        set_mask(&c, true);
+        expect_change(&c, 1000, false);
+        g_assert_cmpint(write(c.fd, "early", 5), ==, 5);
+        pass_silently(&c, 1000, false);
+    }
+
+    /* Who has it open when its driver goes has it open no more */
+    set_mask(&c, false);
+    expect_change(&c, 1000, true);
+    frontend_set_state(&c.front, XenbusStateClosed);
+    frontend_wait(&c.front, XenbusStateClosed);
+    /* QEMU tells such a thing once a second */
+    expect_change(&c, 1000, false);
+    stop(&c);
+}
+
 static void test_reset(void)
 {
     Console c;
@@ -785,5 +892,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/console/hostile-nodes", test_hostile_nodes);
     qtest_add_func("/xenpv/console/begin-anew", test_begin_anew);
     qtest_add_func("/xenpv/console/hotplug", test_hotplug);
+    qtest_add_func("/xenpv/console/tell-open", test_tell_open);
     return g_test_run();
 }
