@@ -470,10 +470,20 @@ static void test_xml_words(void)
           .note = "f:1: note: <loader> of <os> is not carried: a PV guest has "
           "no firmware\nf:2: note: <boot> of <os> is not carried: PV GRUB" },
     };
-    /* Of devices, where xl's words mean the same, what becomes of them does */
+
+    run(cases, ARRAY_SIZE(cases));
+    refused(E("<vcpu current='5'>4</vcpu>"), "f:2: <vcpu>: current='5' is more "
+            "than all 4");
+    refused(E("<vcpu current='x'>4</vcpu>"), "f:2: <vcpu>: 'x' is not a "
+            "number");
+}
+
+/* And each of a device's; where xl's words mean the same, they become the same */
+static void test_xml_devices(void)
+{
 #define N(attrs, words) X("<os><kernel>/k</kernel></os>", \
                           "\n<interface " attrs ">" words "</interface>")
-    static const Case devices[] = {
+    static const Case cases[] = {
         { N("type='bridge'", ""), .qemu = "-netdev user,id=net0",
           .libvirt = "<interface type='user'>",
           .note = "f:2: note: no bridge is named: user networking takes" },
@@ -490,6 +500,9 @@ static void test_xml_words(void)
             "<script path='vif-openvswitch'/>"),
           .libvirt = "<vlan>\n        <tag id='42'/>",
           .note = "'ovs-vsctl add-port ovsbr0 tap0 tag=42'" },
+        { N("type='bridge'", "<source bridge='b'/>"
+            "<script path='vif-openvswitch'/><bandwidth/>"),
+          .note = "f:2: note: <bandwidth> of an interface is not carried" },
         { N("type='bridge'", "<source bridge='b'/><script path='vif-mine'/>"
             "<bandwidth/><backenddomain name='d'/>"),
           .note = "f:2: note: vif: the script 'vif-mine' is not run: what it "
@@ -535,11 +548,6 @@ static void test_xml_words(void)
 #undef N
 
     run(cases, ARRAY_SIZE(cases));
-    run(devices, ARRAY_SIZE(devices));
-    refused(E("<vcpu current='5'>4</vcpu>"), "f:2: <vcpu>: current='5' is more "
-            "than all 4");
-    refused(E("<vcpu current='x'>4</vcpu>"), "f:2: <vcpu>: 'x' is not a "
-            "number");
 }
 
 /* What begins otherwise, or has @magic somewhere else, and bytes 0 */
@@ -675,6 +683,11 @@ static void test_listings(void)
     };
 
     run(cases, ARRAY_SIZE(cases));
+}
+
+/* One that is broken, or of no guest that runs here, is refused with its line */
+static void test_bad_listings(void)
+{
     refused_so("# c\n(domain (name x)",
                "f:2: the '(' that is opened here is not "
             "closed");
@@ -955,6 +968,7 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/network-boot", test_network_boot);
     g_test_add_func("/xenpv/config/other-forms", test_other_forms);
     g_test_add_func("/xenpv/config/listings", test_listings);
+    g_test_add_func("/xenpv/config/bad-listings", test_bad_listings);
     g_test_add_func("/xenpv/config/all-settings", test_all_settings);
     g_test_add_func("/xenpv/config/all-device-words", test_all_device_words);
     g_test_add_func("/xenpv/config/all-elements", test_all_elements);
@@ -962,5 +976,6 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/config/network-disks", test_network_disks);
     g_test_add_func("/xenpv/config/format", test_format);
     g_test_add_func("/xenpv/config/xml-words", test_xml_words);
+    g_test_add_func("/xenpv/config/xml-devices", test_xml_devices);
     return g_test_run();
 }

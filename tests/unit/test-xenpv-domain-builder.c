@@ -138,17 +138,14 @@ static bool among(TestRam *ram, uint64_t mfn, uint64_t pfn, uint64_t nr)
     return false;
 }
 
-/* What holds for every domain, with its content */
-static void check_domain(TestRam *ram, const XenPVDomain *d)
+/* What holds for every domain: what is where */
+static void check_layout(TestRam *ram, const XenPVDomain *d)
 {
     const XenPVDomainConfig *cfg = &ram->cfg;
     const XenPVKernel *k = cfg->kernel;
     bool is_64bit = k->is_64bit;
     uint64_t boot_pages = (d->virt_end - d->virt_base) >> 12;
     bool p2m_apart = k->init_p2m != XENPV_UNSET;
-    unsigned pfn_size = is_64bit ? 8 : 4;
-    g_autofree uint8_t *image = NULL;
-    uint64_t image_size = k->virt_kend - k->virt_base;
     uint64_t nr_entries = 0;
     uint64_t pt_base;
     GHashTableIter iter;
@@ -210,9 +207,18 @@ static void check_domain(TestRam *ram, const XenPVDomain *d)
 
         g_assert_cmphex(ldq_le_p(l3 + 3 * 8) >> 12, ==, d->hv_table_mfn);
     }
+}
+
+/* And what is in it */
+static void check_content(TestRam *ram, const XenPVDomain *d)
+{
+    const XenPVDomainConfig *cfg = &ram->cfg;
+    const XenPVKernel *k = cfg->kernel;
+    unsigned pfn_size = k->is_64bit ? 8 : 4;
+    uint64_t image_size = k->virt_kend - k->virt_base;
+    g_autofree uint8_t *image = g_malloc0(image_size);
 
     /* The kernel, from pfn 0 to its end, as its segments say */
-    image = g_malloc0(image_size);
     for (unsigned i = 0; i < k->nr_segments; i++) {
         const XenPVSegment *s = &k->segments[i];
 
@@ -251,6 +257,12 @@ static void check_domain(TestRam *ram, const XenPVDomain *d)
         g_assert_cmpmem(p, n, (const uint8_t *)cfg->initrd + i * 4096, n);
         g_assert_true(n == 4096 || buffer_is_zero(p + n, 4096 - n));
     }
+}
+
+static void check_domain(TestRam *ram, const XenPVDomain *d)
+{
+    check_layout(ram, d);
+    check_content(ram, d);
 }
 
 #define ASSERT_START_INFO(is_64bit, p, member, value) \

@@ -412,8 +412,8 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
     xl_note_script(g, nic, script, attr(child(n, "ip"), "address"));
     nic->ovs &= nic->bridge != NULL;
     if (nic->bridge && !nic->ovs && script &&
-        strstr(script, "openvswitch")) {
-        return xl_parse_ovs(g, nic, errp);
+        strstr(script, "openvswitch") && !xl_parse_ovs(g, nic, errp)) {
+        return false;
     }
     if (nic->ovs && (!guest_is_word(nic->bridge) ||
                      (nic->ifname && !guest_is_word(nic->ifname)))) {
