@@ -337,27 +337,42 @@ static bool is_open(QTestState *qts, uint32_t port)
     return s.status != EVTCHNSTAT_closed;
 }
 
+/* All that a guest can have of xenstore: nodes, watches, a transaction */
+static unsigned fill_store(QTestState *qts)
+{
+    unsigned n;
+
+    for (n = 0; n < NR_NODES; n++) {
+        g_autofree char *path = g_strdup_printf("data/x/%u", n);
+
+        xs_path(qts, XS_WRITE, 0, path);
+    }
+    watch_all(qts);
+    xs_begin(qts);
+    xs_path(qts, XS_RM, 0, "device/vbd/51712");
+    return n;
+}
+
+/* By then the domain is another one, or awake. The ring has to be left alone. */
+static void wait_until_closed(QTestState *qts, uint32_t port)
+{
+    while (is_open(qts, port)) {
+        g_usleep(1000);
+    }
+}
+
 /* A full store, then a reset; as a request that is, as it is the guest's */
 static unsigned attack_reset(QTestState *qts)
 {
     unsigned n = 0;
-    uint32_t port;
 
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < NR_NODES; i++, n++) {
-            g_autofree char *path = g_strdup_printf("data/x/%d", i);
+        uint32_t port;
 
-            xs_path(qts, XS_WRITE, 0, path);
-        }
-        watch_all(qts);
-        xs_begin(qts);
-        xs_path(qts, XS_RM, 0, "device/vbd/51712");
+        n += fill_store(qts);
         port = xenpv_alloc_unbound(qts);
         xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_reboot, NULL, 0);
-        /* Done when this is free again. The ring has to be left alone. */
-        while (is_open(qts, port)) {
-            g_usleep(1000);
-        }
+        wait_until_closed(qts, port);
     }
     return n;
 }
@@ -389,9 +404,7 @@ static unsigned attack_slow_disk(QTestState *qts)
         g_assert_cmpuint(qtest_readl(qts, ring(8)), <, 16);
         port = xenpv_alloc_unbound(qts);
         xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_reboot, NULL, 0);
-        while (is_open(qts, port)) {
-            g_usleep(1000);
-        }
+        wait_until_closed(qts, port);
         frontend_destroy(&d.f);
     }
     return n;
@@ -601,23 +614,13 @@ static unsigned attack_suspend(QTestState *qts)
     for (int round = 0; round < 5; round++) {
         uint32_t port = xenpv_alloc_unbound(qts);
 
-        for (int i = 0; i < NR_NODES; i++, n++) {
-            g_autofree char *path = g_strdup_printf("data/x/%d", i);
-
-            xs_path(qts, XS_WRITE, 0, path);
-        }
-        watch_all(qts);
-        xs_begin(qts);
-        xs_path(qts, XS_RM, 0, "device/vbd/51712");
+        n += fill_store(qts);
         for (int i = 0; i < 1000; i++, n++) {
             xenpv_alloc_unbound(qts);
         }
         g_assert_cmpint(xenpv_call(qts, XENPV_CALL_SHUTDOWN, SHUTDOWN_suspend,
                                    &start_info, sizeof(start_info)), ==, 0);
-        /* It is awake when this is free again */
-        while (is_open(qts, port)) {
-            g_usleep(1000);
-        }
+        wait_until_closed(qts, port);
         qtest_memset(qts, XENPV_QTEST_MFN_XENSTORE * XENPV_PAGE, 0, XENPV_PAGE);
     }
     return n;
