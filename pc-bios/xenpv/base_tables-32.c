@@ -22,15 +22,6 @@
 #include "page_tables.h"
 
 /*
- * Our slots of a table that will be the top GiB's may hold what was in one in use,
- * before anything says what it is for.
- */
-bool hv_copy(unsigned level, unsigned i, u64 entry)
-{
-    return level == 2 && i >= HV_SLOT && !mfn_is_ram(PTE_MFN(entry));
-}
-
-/*
  * Not a present entry, whatever the version is, and one that may not be executed:
  * nobody is to be worried by it.
  */
@@ -42,7 +33,7 @@ void set_upper_version(ulong mfn, bool changing)
               changing ? 0 : ++last << 12 | PTE_NX);
 }
 
-/* A table becomes the top GiB's: what is in our slots is the guest's, or a copy */
+/* A table becomes the top GiB's: what the guest has in our slots goes */
 void begin_upper_table(ulong mfn)
 {
     set_info(mfn, FI_PAE_XEN_L2);

@@ -217,8 +217,7 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
         }
         l4[HV_SLOT + HV_CORE] = hv_entries[HV_CORE];
         l4[HV_SLOT + HV_M2P] = hv_entries[HV_M2P];
-        l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_P | PTE_RW |
-                                  PTE_A | PTE_D;
+        l4[HV_SLOT + HV_LINEAR] = (u64)mfn << 12 | nx | PTE_DATA;
         l4[HV_SLOT + HV_DIRECT] = hv_entries[HV_DIRECT];
     }
     spin_unlock(&tables_lock);

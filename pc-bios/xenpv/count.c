@@ -15,20 +15,15 @@
 
 #include "monitor.h"
 
-static inline struct xenpv_counters *mine(void)
+/* From here on the vCPU is in the monitor, and up to count_leave() */
+void count_enter(void)
 {
-    return (struct xenpv_counters *)(image_start + XENPV_CORE_COUNTERS) +
-           current_vcpu()->id;
-}
-
-static void enter(struct xenpv_counters *c)
-{
-    c->entered = rdtsc();
+    my_counters()->entered = rdtsc();
 }
 
 void count_leave(void)
 {
-    struct xenpv_counters *c = mine();
+    struct xenpv_counters *c = my_counters();
 
     if (c->entered) {
         c->ticks += rdtsc() - c->entered;
@@ -38,10 +33,10 @@ void count_leave(void)
 
 void count_trap(struct regs *regs)
 {
-    struct xenpv_counters *c = mine();
+    struct xenpv_counters *c = my_counters();
     unsigned vector = regs->vector;
 
-    enter(c);
+    count_enter();
     if (vector < XENPV_COUNTED_EXCEPTIONS) {
         c->exceptions[vector]++;
     } else {
@@ -53,41 +48,22 @@ void count_trap(struct regs *regs)
 void count_nested(ulong nr)
 {
     if (nr < XENPV_COUNTED_HYPERCALLS) {
-        mine()->hypercalls[nr]++;
+        my_counters()->hypercalls[nr]++;
     }
 }
 
 void count_hypercall(ulong nr)
 {
-    enter(mine());
+    count_enter();
     count_nested(nr);
 }
 
 void count_syscall(void)
 {
-    mine()->syscalls++;
+    my_counters()->syscalls++;
 }
 
 void count_upcall(void)
 {
-    mine()->upcalls++;
-}
-
-void count_doorbell(void)
-{
-    mine()->doorbells++;
-}
-
-void count_flush(void)
-{
-    mine()->flushes++;
-}
-
-void count_idle(bool idle)
-{
-    if (idle) {
-        count_leave();
-    } else {
-        enter(mine());
-    }
+    my_counters()->upcalls++;
 }

@@ -26,9 +26,12 @@
     .popsection
     .endm
 
-#ifdef __x86_64__
-    /* A C function, of the number in eax, which changes no register */
+    /*
+     * A C function, of the number in eax, which stays there. With 64 bits so do all
+     * registers; with 32 the guest's are on the stack.
+     */
     .macro CALL_FROM_ASM function
+#ifdef __x86_64__
     push %rax
     push %rcx
     push %rdx
@@ -49,7 +52,13 @@
     pop %rdx
     pop %rcx
     pop %rax
-    .endm
+#else
+    push %eax
+    push %eax
+    call \function
+    add $4, %esp
+    pop %eax
 #endif
+    .endm
 
 #endif

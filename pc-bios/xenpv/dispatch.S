@@ -117,15 +117,7 @@ call_hypercall:
 2:  SITE 1b, 2b, counted_call
 
 counted_call:
-#ifdef __x86_64__
     CALL_FROM_ASM count_nested
-#else
-    push %eax
-    push %eax
-    call count_nested
-    add $4, %esp
-    pop %eax
-#endif
     jmp dispatch_hypercall
 
     .section .note.GNU-stack, "", @progbits

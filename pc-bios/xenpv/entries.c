@@ -170,9 +170,6 @@ static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
         if (ret) {
             goto out;
         }
-        if (WORD == 4 && level == 3 && i == 3 && (val & PTE_P)) {
-            begin_upper_table(PTE_MFN(val));
-        }
         set_upper_entry(mfn, level, i, val, keep);
         put_entry_locked(level, old);
     } else {

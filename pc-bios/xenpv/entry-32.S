@@ -330,9 +330,7 @@ ret_to_guest_counted:
     inc %eax
     jmp ret_to_guest_checked
 counted_leave:
-    push %eax
-    call count_leave
-    pop %eax
+    CALL_FROM_ASM count_leave
     cmp $0xfe, %eax
     jmp leave_to_guest
 counted_upcall:
@@ -340,11 +338,7 @@ counted_upcall:
     call deliver_events
     jmp upcall_done
 counted_hypercall:
-    push %eax
-    push %eax
-    call count_hypercall
-    add $4, %esp
-    pop %eax
+    CALL_FROM_ASM count_hypercall
     call dispatch_hypercall
     jmp hypercall_done
 

@@ -464,7 +464,7 @@ static void send_to_backend(u32 port)
     struct vcpu *v = current_vcpu();
 
     if (counting()) {
-        count_doorbell();
+        my_counters()->doorbells++;
     }
     v->told_backend = true;
     __atomic_fetch_or(&incoming->vcpu[v->id].summary, 1, __ATOMIC_SEQ_CST);

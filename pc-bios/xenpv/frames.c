@@ -110,6 +110,8 @@ u64 disallowed(unsigned level)
 int get_entry_locked(unsigned level, unsigned i, u64 entry)
 {
     ulong mfn = PTE_MFN(entry);
+    bool top_gib;
+    int ret;
 
     if (!(entry & PTE_P)) {
         return 0;
@@ -124,8 +126,12 @@ int get_entry_locked(unsigned level, unsigned i, u64 entry)
          */
         return entry & PTE_RW ? -EINVAL : 0;
     }
-    return get_table_locked(mfn, level - 1,
-                            TOP_LEVEL == 3 && level == 3 && i == 3);
+    top_gib = WORD == 4 && level == 3 && i == 3;
+    ret = get_table_locked(mfn, level - 1, top_gib);
+    if (WORD == 4 && top_gib && !ret) {
+        begin_upper_table(mfn);
+    }
+    return ret;
 }
 
 void put_entry_locked(unsigned level, u64 entry)
@@ -194,7 +200,7 @@ static void put_entries(ulong mfn, unsigned level, unsigned n)
 /*
  * A reference to a table of this level. top_gib: to the level-2 table in the
  * last slot of a 32-bit top level, whose own last slots are ours whatever is in
- * them, such as copies of what we once put into another.
+ * them.
  */
 static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
 {
@@ -235,8 +241,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
 
         if (!(entry & PTE_P) || hv_slot(info, i) ||
             (level == 2 && !(entry & disallowed(2)) &&
-             likely(get_another_l1(entry))) ||
-            (WORD == 4 && hv_copy(level, i, entry))) {
+             likely(get_another_l1(entry)))) {
             continue;
         }
         ret = get_entry_locked(level, i, entry);
@@ -244,9 +249,6 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
             put_entries(mfn, level, i);
             *fi = 0;
             return ret;
-        }
-        if (WORD == 4 && level == 3 && i == 3) {
-            begin_upper_table(PTE_MFN(entry));
         }
     }
     clear_info(mfn, FI_CHECKING);

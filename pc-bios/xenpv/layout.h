@@ -38,8 +38,8 @@
 #define AREA_NMI_STACK      50
 #define AREA_DB_STACK       52
 #define AREA_PDPT           54      /* 32-bit: the PAE top level in use */
-#define AREA_UPPER          56      /* 32-bit: the top GiB's tables, see */
-#define AREA_NR_UPPER       4       /* base_tables-32.c */
+#define AREA_UPPER          56      /* 32-bit: tables for the top GiB, copies */
+#define AREA_NR_UPPER       4       /* of the guest's: see base_tables-32.c */
 #define AREA_WINDOW         128     /* 32-bit: guest frames, see frame.h */
 #define AREA_WINDOW_PAGES   128
 

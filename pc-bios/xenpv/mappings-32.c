@@ -22,8 +22,7 @@ void map_window(ulong mfn)
     unsigned i = mfn % AREA_WINDOW_PAGES;
 
     v->window[i] = mfn;
-    map_area_page(v, AREA_WINDOW + i, (u64)mfn << 12 | PTE_P | PTE_RW | PTE_A |
-                                      PTE_D);
+    map_area_page(v, AREA_WINDOW + i, (u64)mfn << 12 | PTE_DATA);
 }
 
 /* l1: where in an L1 table the vCPU's entries are */

@@ -53,8 +53,7 @@ void map_core(u64 *l2)
         l1[i] = core_pte(CORE_VIRT + i * PAGE_SIZE);
     }
     for (ulong i = 1; i < XENPV_CORE_SIZE / TABLES_2M; i++) {
-        l2[i] = (XENPV_CORE_GPA + i * TABLES_2M) | nx | PTE_P | PTE_RW |
-                PTE_PSE | PTE_A | PTE_D;
+        l2[i] = (XENPV_CORE_GPA + i * TABLES_2M) | nx | PTE_DATA | PTE_PSE;
     }
 }
 

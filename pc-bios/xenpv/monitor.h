@@ -66,6 +66,8 @@ typedef unsigned long ulong;
 #define PTE_PAT     0x080ULL
 #define PTE_G       0x100ULL
 #define PTE_NX      (1ULL << 63)
+/* A page of data of the monitor's */
+#define PTE_DATA    (PTE_P | PTE_RW | PTE_A | PTE_D)
 #define PTE_MFN(e)  (((e) & 0x000ffffffffff000ULL) >> 12)
 
 /* What is in a segment register now */
@@ -324,7 +326,7 @@ ulong find_fixup(ulong ip);
              : : "r" (val), "m" (*(volatile ulong *)(addr)) \
              : "memory" : label)
 
-/* A lock is never held by who waits for an event or for the machine */
+/* A lock is never held by who waits for an event of the guest's */
 struct spinlock {
     u32 held;
 };
@@ -480,7 +482,7 @@ void flush_others(u64 mask, ulong what);
 void flush_idle(void);
 void wake_up(struct vcpu *v);
 void kick_vcpu(struct vcpu *v);
-bool take_nmi(struct vcpu *v);
+bool take_request(struct vcpu *v, u32 bit);
 void request_nmi(struct vcpu *v);   /* to be taken later */
 void end_nmi(void);                 /* by an iret */
 void ask_again(struct vcpu *v);
@@ -526,17 +528,18 @@ void set_periodic_timer(struct vcpu *v, u64 ns);
 #define FIRST_PERIOD    10000000u   /* ns: Xen's, until the guest sets another */
 void forget_watchdogs(void);
 
-/* count.c, for entry-*.S and dispatch.S; the last three for whoever is counting */
+/* count.c, for entry-*.S and dispatch.S; the last two for vcpu.c, too */
 void count_trap(struct regs *regs);
 void count_hypercall(ulong nr);
 void count_nested(ulong nr);
 void count_syscall(void);
 void count_upcall(void);
+void count_enter(void);
 void count_leave(void);
 #define counting() unlikely(boot_info->counting)
-void count_doorbell(void);
-void count_flush(void);
-void count_idle(bool idle);
+#define my_counters() \
+    ((struct xenpv_counters *)(image_start + XENPV_CORE_COUNTERS) + \
+     current_vcpu()->id)
 
 /* suspend.c */
 long suspend(ulong start_info_mfn);

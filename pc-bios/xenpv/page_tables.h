@@ -78,7 +78,6 @@ static inline unsigned nr_entries(unsigned level)
 
 /* base_tables-32.c, with tables_lock held */
 void begin_upper_table(ulong mfn);
-bool hv_copy(unsigned level, unsigned i, u64 entry);
 void set_upper_version(ulong mfn, bool changing);
 void update_copies(ulong mfn);
 

@@ -91,7 +91,7 @@ void flush_others(u64 mask, ulong what)
         if (mask >> i & 1) {
             asked[i] = ask_flush(vcpus[i], what);
             if (counting()) {
-                count_flush();
+                my_counters()->flushes++;
             }
             if (__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
                 mask &= ~(1ULL << i);
@@ -145,11 +145,11 @@ void wake_up(struct vcpu *v)
     answer_flush(v);
 }
 
-/* Is the vCPU, on its way back to the guest, to tell it of an NMI? */
-bool take_nmi(struct vcpu *v)
+/* On the vCPU itself: is there such a request? Then it is one no more */
+bool take_request(struct vcpu *v, u32 bit)
 {
-    return __atomic_fetch_and(&v->requests, ~REQUEST_NMI, __ATOMIC_SEQ_CST) &
-           REQUEST_NMI;
+    return (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & bit) &&
+           (__atomic_fetch_and(&v->requests, ~bit, __ATOMIC_SEQ_CST) & bit);
 }
 
 void request_nmi(struct vcpu *v)

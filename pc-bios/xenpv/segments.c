@@ -36,13 +36,12 @@ void init_gdt(struct vcpu *v)
 {
     struct desc_ptr ptr = { 16 * PAGE_SIZE - 1, area_of(v) };
     u64 *ours = alloc_page(), *zero = alloc_page();
-    u64 rw = PTE_P | PTE_RW | PTE_A | PTE_D;
 
     for (int i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
-        map_area_page(v, AREA_GDT + i, core_gpa(zero) | rw);
+        map_area_page(v, AREA_GDT + i, core_gpa(zero) | PTE_DATA);
     }
-    map_area_page(v, AREA_GDT + 14, core_gpa(ours) | rw);
-    map_area_page(v, AREA_GDT + 15, core_gpa(zero) | rw);
+    map_area_page(v, AREA_GDT + 14, core_gpa(ours) | PTE_DATA);
+    map_area_page(v, AREA_GDT + 15, core_gpa(zero) | PTE_DATA);
 
     fill_gdt(v);
     v->tss->iopb = sizeof(*v->tss);
@@ -125,11 +124,11 @@ bool fix_descriptor(u64 *desc)
     return true;
 }
 
-static int fix_frame(ulong mfn, unsigned entries)
+static int fix_frame(ulong mfn)
 {
     volatile u64 *desc = frame(mfn);
 
-    for (unsigned i = 0; i < entries; i++) {
+    for (unsigned i = 0; i < 512; i++) {
         u64 old = desc[i], fixed;
 
         /* A copy is looked at: the CPU and other vCPUs may be changing it */
@@ -141,11 +140,6 @@ static int fix_frame(ulong mfn, unsigned entries)
         } while (fixed != old && !cmpxchg_u64(&desc[i], &old, fixed));
     }
     return 0;
-}
-
-static void map_descriptor_frame(struct vcpu *v, int page, ulong mfn)
-{
-    map_area_page(v, page, (u64)mfn << 12 | PTE_P | PTE_RW | PTE_A | PTE_D);
 }
 
 int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
@@ -160,7 +154,7 @@ int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
         if (get_seg_desc(frames[i])) {
             break;
         }
-        if (fix_frame(frames[i], 512)) {
+        if (fix_frame(frames[i])) {
             put_seg_desc(frames[i]);
             break;
         }
@@ -174,7 +168,7 @@ int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
     for (i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
         put_seg_desc(PTE_MFN(v->area_l1[AREA_GDT + i]));
         if (i < nr) {
-            map_descriptor_frame(v, AREA_GDT + i, frames[i]);
+            map_area_page(v, AREA_GDT + i, (u64)frames[i] << 12 | PTE_DATA);
         } else {
             map_area_page(v, AREA_GDT + i, zero);
         }
@@ -207,10 +201,10 @@ static bool map_ldt_page(struct vcpu *v, ulong i)
     u64 e = read_l1_entry(v->ldt_base + i * PAGE_SIZE);
 
     if (!(e & PTE_P) || !guest_mfn_valid(PTE_MFN(e)) ||
-        mfn_is_table(PTE_MFN(e)) || fix_frame(PTE_MFN(e), 512)) {
+        mfn_is_table(PTE_MFN(e)) || fix_frame(PTE_MFN(e))) {
         return false;
     }
-    map_descriptor_frame(v, AREA_LDT + i, PTE_MFN(e));
+    map_area_page(v, AREA_LDT + i, (u64)PTE_MFN(e) << 12 | PTE_DATA);
     return true;
 }
 

@@ -221,7 +221,7 @@ void do_trap(struct regs *regs)
                 if (unlikely(!v->up)) {
                     vcpu_offline(v);
                 }
-                if (unlikely(v->requests & REQUEST_NMI) && take_nmi(v)) {
+                if (take_request(v, REQUEST_NMI)) {
                     do_nmi(v, regs);
                 }
             }

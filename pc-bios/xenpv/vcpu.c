@@ -25,12 +25,10 @@ struct vcpu_info *first_vcpu_info(u32 id)
 void do_requests(struct vcpu *v)
 {
     answer_flush(v);
-    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_PERIODIC) {
-        __atomic_fetch_and(&v->requests, ~REQUEST_PERIODIC, __ATOMIC_SEQ_CST);
+    if (take_request(v, REQUEST_PERIODIC)) {
         set_periodic_timer(v, read_u64(&v->new_periodic_ns));
     }
-    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_MOVED) {
-        __atomic_fetch_and(&v->requests, ~REQUEST_MOVED, __ATOMIC_SEQ_CST);
+    if (take_request(v, REQUEST_MOVED)) {
         vcpu_info_moved(v);
     }
     if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_TICKS) {
@@ -64,7 +62,7 @@ static void adjust_poll(struct vcpu *v, u64 waited)
 static void halt(struct vcpu *v)
 {
     if (counting()) {
-        count_idle(true);
+        count_leave();
     }
     __atomic_store_n(&v->idle, true, __ATOMIC_SEQ_CST);
     if (v->told_backend && boot_info->poll_max_ns) {
@@ -82,7 +80,7 @@ static void halt(struct vcpu *v)
     }
     wake_up(v);
     if (counting()) {
-        count_idle(false);
+        count_enter();
     }
     ask_again(v);
 }
@@ -231,8 +229,7 @@ static long place_vcpu_info(struct vcpu *v,
         !guest_mfn_valid(info->mfn) || mfn_is_table(info->mfn)) {
         return -EINVAL;
     }
-    map_area_page(v, AREA_VCPU_INFO, info->mfn << 12 | PTE_P | PTE_RW | PTE_A |
-                                     PTE_D);
+    map_area_page(v, AREA_VCPU_INFO, info->mfn << 12 | PTE_DATA);
     new = (void *)((ulong)v - VCPU_OFFSET + AREA_VCPU_INFO * PAGE_SIZE +
                    info->offset);
     *new = *old;
