@@ -97,8 +97,7 @@ static void copy_tables(struct vcpu *v)
         e[i] = read_u64(&top[i]) & ~reserved;
     }
     /* Before its version is read: see update_copies() */
-    __atomic_store_n(&v->upper_mfn, e[3] & PTE_P ? PTE_MFN(e[3]) : 0,
-                     __ATOMIC_SEQ_CST);
+    atomic_store(&v->upper_mfn, e[3] & PTE_P ? PTE_MFN(e[3]) : 0);
     upper = e[3] & PTE_P ? copy_upper_table(v) : no_upper_table(v);
     e[3] = v->area_l1[AREA_UPPER + upper] & ~reserved;
     linear = upper_copy(v, upper) + HV_SLOT + HV_LINEAR;
@@ -109,16 +108,12 @@ static void copy_tables(struct vcpu *v)
     }
 }
 
-/* A top-level table that is going to be in use. Another vCPU copies when it starts */
-void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
+/* A top-level table is going to be in use. Another vCPU copies when it starts */
+void use_top_table(struct vcpu *v, ulong mfn, bool user, bool changed)
 {
     if (v == current_vcpu()) {
         copy_tables(v);
     }
-}
-
-void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed)
-{
     v->kernel_cr3 = PTE_MFN(v->area_l1[AREA_PDPT]) << 12;
 }
 
@@ -139,8 +134,8 @@ void update_copies(ulong mfn)
     for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
         struct vcpu *v = vcpus[id];
 
-        if (v && (__atomic_load_n(&v->top_mfn, __ATOMIC_SEQ_CST) == mfn ||
-                  __atomic_load_n(&v->upper_mfn, __ATOMIC_SEQ_CST) == mfn)) {
+        if (v && (atomic_load(&v->top_mfn) == mfn ||
+                  atomic_load(&v->upper_mfn) == mfn)) {
             mask |= 1ULL << id;
         }
     }

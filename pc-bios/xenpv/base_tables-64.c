@@ -44,7 +44,7 @@ static void hide_user_entries(u64 *l4)
     l4[HV_SLOT + HV_HIDES] = HIDES_USER;
     for (unsigned i = HV_SLOT_END; i < 512; i++) {
         if (unlikely(l4[i] & PTE_US)) {
-            __atomic_fetch_and(&l4[i], ~(u64)PTE_US, __ATOMIC_SEQ_CST);
+            atomic_fetch_and(&l4[i], ~(u64)PTE_US);
         }
     }
 }
@@ -54,7 +54,7 @@ void begin_base_table(ulong mfn)
 {
     /* What is in our slots is the guest's, a copy of another table's maybe */
     memset(&((u64 *)frame(mfn))[HV_SLOT], 0, sizeof(hv_entries));
-    __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(&top_changes, 1);
 }
 
 /* Are the lower halves the same? The CPU's own bits do not count */
@@ -92,8 +92,8 @@ static void choose_user_cr3(struct vcpu *v)
         v->user_cr3 = user << 12;
         return;
     }
-    __atomic_store_n(&v->user_cr3, v->kernel_cr3, __ATOMIC_SEQ_CST);
-    changes = __atomic_load_n(&top_changes, __ATOMIC_SEQ_CST);
+    atomic_store(&v->user_cr3, v->kernel_cr3);
+    changes = atomic_load(&top_changes);
     if (likely(p->top == top && p->user == user && p->changes == changes)) {
         return;
     }
@@ -107,7 +107,7 @@ static void choose_user_cr3(struct vcpu *v)
 
 static inline bool user_on_kernel_tables(const struct vcpu *v)
 {
-    return __atomic_load_n(&v->user_cr3, __ATOMIC_SEQ_CST) == v->kernel_cr3 &&
+    return atomic_load(&v->user_cr3) == v->kernel_cr3 &&
            v->user_top_mfn && v->user_top_mfn != v->top_mfn;
 }
 
@@ -169,7 +169,7 @@ void top_table_changed(ulong mfn)
     struct vcpu *self = current_vcpu();
     u64 mask = 0;
 
-    __atomic_fetch_add(&top_changes, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(&top_changes, 1);
     for (u32 id = 0; id < boot_info->nr_vcpus; id++) {
         struct vcpu *v = vcpus[id];
 
@@ -186,7 +186,7 @@ void top_table_changed(ulong mfn)
 }
 
 /* A top-level table that is going to be in use: our entries, if not there yet */
-void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
+static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {
     u64 *l4 = frame(mfn);
     bool kernels, shown = false;
@@ -226,8 +226,9 @@ void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
     }
 }
 
-void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed)
+void use_top_table(struct vcpu *v, ulong mfn, bool user, bool changed)
 {
+    prepare_top_table(v, mfn, user);
     if (!user) {
         if (changed) {
             v->kernel_cr3 = mfn << 12;

@@ -24,10 +24,9 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
             return ret;
         }
         /* Before its entries are read: see top_table_changed(), update_copies() */
-        __atomic_store_n(current, mfn, __ATOMIC_SEQ_CST);
+        atomic_store(current, mfn);
     }
-    prepare_top_table(v, mfn, user);
-    choose_cr3(v, mfn, user, mfn != old);
+    use_top_table(v, mfn, user, mfn != old);
     if (v == current_vcpu() && !user) {
         write_cr3(v->kernel_cr3);
     }

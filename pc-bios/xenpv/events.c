@@ -24,16 +24,14 @@ static inline bool test_and_set_bit(unsigned nr, volatile ulong *addr)
 {
     ulong bit = 1UL << (nr % BITS_PER_LONG);
 
-    return __atomic_fetch_or(&addr[nr / BITS_PER_LONG], bit, __ATOMIC_SEQ_CST) &
-           bit;
+    return atomic_fetch_or(&addr[nr / BITS_PER_LONG], bit) & bit;
 }
 
 static inline bool test_and_clear_bit(unsigned nr, volatile ulong *addr)
 {
     ulong bit = 1UL << (nr % BITS_PER_LONG);
 
-    return __atomic_fetch_and(&addr[nr / BITS_PER_LONG], ~bit,
-                              __ATOMIC_SEQ_CST) & bit;
+    return atomic_fetch_and(&addr[nr / BITS_PER_LONG], ~bit) & bit;
 }
 
 static inline bool test_bit(unsigned nr, volatile ulong *addr)
@@ -43,8 +41,7 @@ static inline bool test_bit(unsigned nr, volatile ulong *addr)
 
 static noinline void mark_upcall_on_other(struct vcpu *v)
 {
-    if (!__atomic_exchange_n(&v->vcpu_info->evtchn_upcall_pending, 1,
-                             __ATOMIC_SEQ_CST)) {
+    if (!atomic_exchange(&v->vcpu_info->evtchn_upcall_pending, 1)) {
         kick_vcpu(v);
     }
 }
@@ -196,27 +193,26 @@ static inline bool test_and_set_bit32(u32 nr, u32 *word)
 static bool link_tail(u32 tail, u32 port)
 {
     u32 *word = event_word(tail);
-    u32 old = __atomic_load_n(word, __ATOMIC_RELAXED);
+    u32 old = atomic_load(word);
 
     for (int try = 0; try < 5; try++) {
         u32 new = (old & ~(EVENT_BUSY | EVTCHN_FIFO_LINK_MASK)) | port;
 
         if (!(old & EVENT_LINKED)) {
             if (try) {
-                __atomic_fetch_and(word, ~EVENT_BUSY, __ATOMIC_SEQ_CST);
+                atomic_fetch_and(word, ~EVENT_BUSY);
             }
             return false;
         }
-        if (__atomic_compare_exchange_n(word, &old, new, false,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        if (atomic_compare_exchange_strong(word, &old, new)) {
             return true;
         }
         if (!try) {
-            old = __atomic_or_fetch(word, EVENT_BUSY, __ATOMIC_SEQ_CST);
+            old = atomic_fetch_or(word, EVENT_BUSY) | EVENT_BUSY;
         }
     }
     /* No guest that keeps to the rules: as Xen, it has lost the port */
-    __atomic_fetch_and(word, ~EVENT_BUSY, __ATOMIC_SEQ_CST);
+    atomic_fetch_and(word, ~EVENT_BUSY);
     return true;
 }
 
@@ -250,7 +246,7 @@ static __always_inline void append(u32 list, u32 port)
         return;
     }
     control = control_block(list >> 4);
-    __atomic_store_n(&control->head[list & 15], port, __ATOMIC_RELEASE);
+    atomic_store_explicit(&control->head[list & 15], port, memory_order_release);
     spin_unlock(&fifo_lock[list >> 4]);
     if (!test_and_set_bit32(list & 15, &control->ready)) {
         mark_upcall(vcpus[list >> 4]);
@@ -288,10 +284,8 @@ static noinline void link_event(u32 port)
             fifo_tail[last] = 0;
         }
         old = fifo_queued[port];
-        while (!__atomic_compare_exchange_n(&fifo_queued[port], &old,
-                                            (old & ~QUEUED_LIST) | list, false,
-                                            __ATOMIC_SEQ_CST,
-                                            __ATOMIC_SEQ_CST)) {
+        while (!atomic_compare_exchange_strong(&fifo_queued[port], &old,
+                                               (old & ~QUEUED_LIST) | list)) {
         }
         if (last >> 4 != list >> 4) {
             spin_unlock(&fifo_lock[last >> 4]);
@@ -302,23 +296,22 @@ static noinline void link_event(u32 port)
 
 static inline bool save_pending(u32 port)
 {
-    return __atomic_fetch_or(&fifo_queued[port], QUEUED_PENDING,
-                             __ATOMIC_SEQ_CST) & QUEUED_PENDING;
+    return atomic_fetch_or(&fifo_queued[port], QUEUED_PENDING) & QUEUED_PENDING;
 }
 
 static inline bool take_saved_pending(u32 port)
 {
-    return __atomic_fetch_and(&fifo_queued[port], (u16)~QUEUED_PENDING,
-                              __ATOMIC_SEQ_CST) & QUEUED_PENDING;
+    return atomic_fetch_and(&fifo_queued[port], (u16)~QUEUED_PENDING) &
+           QUEUED_PENDING;
 }
 
 static noinline void set_pending_fifo_slow(u32 port)
 {
-    if (!(__atomic_load_n(event_word(port), __ATOMIC_SEQ_CST) & EVENT_MASKED)) {
+    if (!(atomic_load(event_word(port)) & EVENT_MASKED)) {
         link_event(port);
     }
     if (evtchns[port].state == XENPV_EVTCHN_FREE) {
-        __atomic_fetch_and(event_word(port), ~EVENT_PENDING, __ATOMIC_SEQ_CST);
+        atomic_fetch_and(event_word(port), ~EVENT_PENDING);
     }
     if (nr_polling) {
         wake_pollers();
@@ -335,7 +328,7 @@ static __always_inline void set_pending_in_word(u32 port)
         return;
     }
     word = event_word(port);
-    __atomic_fetch_or(word, EVENT_PENDING, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(word, EVENT_PENDING);
     if (unlikely(evtchns[port].state == XENPV_EVTCHN_FREE || nr_polling)) {
         set_pending_fifo_slow(port);
     } else if (!(*(volatile u32 *)word & EVENT_MASKED)) {
@@ -358,8 +351,7 @@ static void set_pending_fifo(u32 port)
 static void unmask_fifo(u32 port)
 {
     if (port < fifo->nr_ports &&
-        __atomic_fetch_and(event_word(port), ~EVENT_MASKED, __ATOMIC_SEQ_CST) &
-        EVENT_PENDING) {
+        atomic_fetch_and(event_word(port), ~EVENT_MASKED) & EVENT_PENDING) {
         set_pending_fifo(port);
     }
 }
@@ -397,8 +389,7 @@ long poll_port(u32 port)
     }
     if (fifo->active) {
         return port < fifo->nr_ports &&
-               (__atomic_load_n(event_word(port), __ATOMIC_SEQ_CST) &
-                EVENT_PENDING);
+               (atomic_load(event_word(port)) & EVENT_PENDING);
     }
     return port < NR_2L_PORTS && test_bit(port, shared->evtchn_pending);
 }
@@ -418,7 +409,7 @@ static noinline void take_port(u32 port)
  */
 static inline u32 take_half(uint64_t *word, unsigned half)
 {
-    return __atomic_exchange_n((u32 *)word + half, 0, __ATOMIC_SEQ_CST);
+    return atomic_exchange((u32 *)word + half, 0);
 }
 
 static void take_word(u32 word)
@@ -437,7 +428,7 @@ void take_incoming(struct vcpu *v)
     u32 *summary = &incoming->vcpu[v->id].summary;
     u32 some;
 
-    while ((some = __atomic_exchange_n(summary, 0, __ATOMIC_SEQ_CST))) {
+    while ((some = atomic_exchange(summary, 0))) {
         for (; some; some &= some - 1) {
             unsigned s = __builtin_ctz(some);
 
@@ -467,7 +458,7 @@ static void send_to_backend(u32 port)
         my_counters()->doorbells++;
     }
     v->told_backend = true;
-    __atomic_fetch_or(&incoming->vcpu[v->id].summary, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(&incoming->vcpu[v->id].summary, 1);
     outl(XENPV_IO_BASE + XENPV_IO_SEND, port);
     take_incoming(v);
 }
@@ -482,7 +473,7 @@ bool poll_incoming(struct vcpu *v, u64 until)
     volatile u32 *words = (volatile u32 *)&incoming->vcpu[v->id].words[0];
     bool some;
 
-    __atomic_fetch_or(summary, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(summary, 1);
     for (;;) {
         /* That of the first words is our own bit, so these are looked at */
         some = *summary != 1 || words[0] || words[1] || v->requests ||

@@ -112,8 +112,7 @@ static inline bool mfn_is_table(ulong mfn)
 static inline bool cmpxchg_u64(volatile u64 *p, u64 *old, u64 new)
 {
 #ifdef __x86_64__
-    return __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_SEQ_CST);
+    return atomic_compare_exchange_strong(p, old, new);
 #else
     bool equal;
 

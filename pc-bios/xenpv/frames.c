@@ -28,8 +28,7 @@ static bool get_another(ulong mfn, unsigned level)
 
     while (FI_TYPE(old) == level && !(old & FI_CHECKING) &&
            (old & FI_COUNT_MASK) && (old & FI_COUNT_MASK) != FI_COUNT_MASK) {
-        if (__atomic_compare_exchange_n(fi, &old, old + 1, false,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        if (atomic_compare_exchange_strong(fi, &old, old + 1)) {
             return true;
         }
     }
@@ -41,8 +40,7 @@ static bool put_one_of_many(ulong mfn)
     frame_info_t *fi = &frame_table[mfn], old = *fi;
 
     while ((old & FI_COUNT_MASK) > 1) {
-        if (__atomic_compare_exchange_n(fi, &old, old - 1, false,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        if (atomic_compare_exchange_strong(fi, &old, old - 1)) {
             return true;
         }
     }
@@ -51,12 +49,12 @@ static bool put_one_of_many(ulong mfn)
 
 void set_info(ulong mfn, frame_info_t bits)
 {
-    __atomic_fetch_or(&frame_table[mfn], bits, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(&frame_table[mfn], bits);
 }
 
 static inline void clear_info(ulong mfn, frame_info_t bits)
 {
-    __atomic_fetch_and(&frame_table[mfn], ~bits, __ATOMIC_SEQ_CST);
+    atomic_fetch_and(&frame_table[mfn], ~bits);
 }
 
 int get_table(ulong mfn, unsigned level)
@@ -219,7 +217,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
         if ((info & FI_COUNT_MASK) == FI_COUNT_MASK) {
             return -EBUSY;
         }
-        __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
+        atomic_fetch_add(fi, 1);
         return 0;
     }
     info = level << FI_TYPE_SHIFT | 1;
@@ -258,7 +256,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
 static void put_table_locked(ulong mfn)
 {
     frame_info_t *fi = &frame_table[mfn];
-    frame_info_t info = __atomic_sub_fetch(fi, 1, __ATOMIC_SEQ_CST);
+    frame_info_t info = atomic_fetch_sub(fi, 1) - 1;
     unsigned level = FI_TYPE(info);
 
     if ((info & FI_COUNT_MASK) == 0) {
@@ -293,7 +291,7 @@ int get_seg_desc(ulong mfn)
         close_mappings(mfn);
         *fi = (u32)FI_SEG_DESC << FI_TYPE_SHIFT | 1;
     } else if (FI_TYPE(*fi) == FI_SEG_DESC) {
-        __atomic_fetch_add(fi, 1, __ATOMIC_SEQ_CST);
+        atomic_fetch_add(fi, 1);
     } else {
         ret = -EINVAL;
     }
@@ -311,6 +309,6 @@ void put_seg_desc(ulong mfn)
 /* The boot tables count as pinned, as Xen's domain builder leaves them */
 void pin_boot_table(ulong mfn)
 {
-    __atomic_fetch_add(&frame_table[mfn], 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(&frame_table[mfn], 1);
     set_info(mfn, FI_PINNED);
 }

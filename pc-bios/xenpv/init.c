@@ -76,7 +76,7 @@ void run_first(void)
     init_time(v);
     update_time(v, system_time());
     for (u32 i = 1; i < boot_info->nr_vcpus; i++) {
-        while (!__atomic_load_n(&vcpus[i]->ready, __ATOMIC_SEQ_CST)) {
+        while (!atomic_load(&vcpus[i]->ready)) {
             asm volatile("pause");
         }
     }
@@ -109,7 +109,7 @@ void start_monitor(void)
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         vcpu_create(i);
     }
-    __atomic_store_n(&monitor_started, 1, __ATOMIC_SEQ_CST);
+    atomic_store(&monitor_started, 1);
     run_first_on(VCPU_VIRT + STACK_TOP);
 }
 

@@ -116,7 +116,7 @@ void printk(const char *fmt, ...)
     va_list ap;
 
     /* No spinlock, below which this is: who is here now waits for nobody */
-    while (__atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE)) {
+    while (atomic_exchange(&busy, true)) {
         asm volatile("pause");
     }
     va_start(ap, fmt);
@@ -140,7 +140,7 @@ void printk(const char *fmt, ...)
         }
     }
     va_end(ap);
-    __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
+    atomic_store_explicit(&busy, false, memory_order_release);
 }
 
 static void print_regs(const struct regs *regs)

@@ -270,8 +270,7 @@ static int pin_table(ulong mfn, unsigned level)
     if (ret) {
         return ret;
     }
-    if (__atomic_fetch_or(&frame_table[mfn], FI_PINNED, __ATOMIC_SEQ_CST) &
-        FI_PINNED) {
+    if (atomic_fetch_or(&frame_table[mfn], FI_PINNED) & FI_PINNED) {
         put_table(mfn);
         return -EINVAL;
     }
@@ -281,8 +280,7 @@ static int pin_table(ulong mfn, unsigned level)
 static int unpin_table(ulong mfn)
 {
     if (!mfn_is_ram(mfn) ||
-        !(__atomic_fetch_and(&frame_table[mfn], ~FI_PINNED,
-                             __ATOMIC_SEQ_CST) & FI_PINNED)) {
+        !(atomic_fetch_and(&frame_table[mfn], ~FI_PINNED) & FI_PINNED)) {
         return -EINVAL;
     }
     put_table(mfn);

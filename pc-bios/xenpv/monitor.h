@@ -7,9 +7,10 @@
 #ifndef XENPV_MONITOR_H
 #define XENPV_MONITOR_H
 
-#include <stdint.h>
-#include <stddef.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* All of it is one image: no symbol is reached through a GOT */
 #pragma GCC visibility push(hidden)
@@ -334,14 +335,14 @@ void spin_wait(void);           /* for another vCPU, once: requests.c */
 
 static inline void spin_lock(struct spinlock *l)
 {
-    while (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))) {
+    while (unlikely(atomic_exchange(&l->held, 1))) {
         spin_wait();
     }
 }
 
 static inline void spin_unlock(struct spinlock *l)
 {
-    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+    atomic_store_explicit(&l->held, 0, memory_order_release);
 }
 
 /* lib.c */

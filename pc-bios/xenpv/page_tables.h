@@ -87,8 +87,7 @@ u64 hidden_entry(u64 *l4, unsigned i, u64 val);
 void top_table_changed(ulong mfn);
 
 /* base_tables-*.c: what base_tables.c asks of both */
-void prepare_top_table(struct vcpu *v, ulong mfn, bool user);
-void choose_cr3(struct vcpu *v, ulong mfn, bool user, bool changed);
+void use_top_table(struct vcpu *v, ulong mfn, bool user, bool changed);
 
 /* entries.c */
 

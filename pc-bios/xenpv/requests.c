@@ -22,7 +22,7 @@ void kick_vcpu(struct vcpu *v)
 
 void request(struct vcpu *v, u32 bits)
 {
-    __atomic_fetch_or(&v->requests, bits, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(&v->requests, bits);
     kick_vcpu(v);
 }
 
@@ -32,18 +32,23 @@ void request(struct vcpu *v, u32 bits)
  */
 static void do_flush(struct vcpu *v)
 {
-    u32 asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
-    ulong what = __atomic_exchange_n(&v->flush, FLUSH_NONE, __ATOMIC_SEQ_CST);
+    u32 asked = atomic_load(&v->flush_asked);
+    ulong what = atomic_exchange(&v->flush, FLUSH_NONE);
 
     if (what != FLUSH_NONE) {
         flush_for_others(v, what);
     }
-    __atomic_store_n(&v->flush_done, asked, __ATOMIC_SEQ_CST);
+    atomic_store(&v->flush_done, asked);
+}
+
+static inline bool is_flushed(struct vcpu *v, u32 asked)
+{
+    return (int)(atomic_load(&v->flush_done) - asked) >= 0;
 }
 
 static inline bool flush_is_asked(struct vcpu *v)
 {
-    return __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST) != v->flush_done;
+    return atomic_load(&v->flush_asked) != v->flush_done;
 }
 
 void answer_flush(struct vcpu *v)
@@ -63,13 +68,12 @@ void spin_wait(void)
 /* Returns the request's number */
 static u32 ask_flush(struct vcpu *v, ulong what)
 {
-    ulong old = __atomic_load_n(&v->flush, __ATOMIC_SEQ_CST), both;
+    ulong old = atomic_load(&v->flush), both;
 
     do {
         both = old == FLUSH_NONE || old == what ? what : FLUSH_ALL;
-    } while (!__atomic_compare_exchange_n(&v->flush, &old, both, false,
-                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-    return __atomic_add_fetch(&v->flush_asked, 1, __ATOMIC_SEQ_CST);
+    } while (!atomic_compare_exchange_strong(&v->flush, &old, both));
+    return atomic_fetch_add(&v->flush_asked, 1) + 1;
 }
 
 /*
@@ -93,7 +97,7 @@ void flush_others(u64 mask, ulong what)
             if (counting()) {
                 my_counters()->flushes++;
             }
-            if (__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
+            if (atomic_load(&vcpus[i]->idle)) {
                 mask &= ~(1ULL << i);
             } else {
                 kick_vcpu(vcpus[i]);
@@ -102,9 +106,8 @@ void flush_others(u64 mask, ulong what)
     }
     for (u32 i = 0; i < nr; i++) {
         if (mask >> i & 1) {
-            while ((int)(__atomic_load_n(&vcpus[i]->flush_done,
-                                         __ATOMIC_SEQ_CST) - asked[i]) < 0 &&
-                   !__atomic_load_n(&vcpus[i]->idle, __ATOMIC_SEQ_CST)) {
+            while (!is_flushed(vcpus[i], asked[i]) &&
+                   !atomic_load(&vcpus[i]->idle)) {
                 spin_wait();
             }
         }
@@ -126,10 +129,9 @@ void flush_idle(void)
         if (!v || v == self || likely(!flush_is_asked(v))) {
             continue;
         }
-        asked = __atomic_load_n(&v->flush_asked, __ATOMIC_SEQ_CST);
+        asked = atomic_load(&v->flush_asked);
         kick_vcpu(v);
-        while ((int)(__atomic_load_n(&v->flush_done, __ATOMIC_SEQ_CST) -
-                     asked) < 0) {
+        while (!is_flushed(v, asked)) {
             spin_wait();
         }
     }
@@ -141,20 +143,20 @@ void flush_idle(void)
  */
 void wake_up(struct vcpu *v)
 {
-    __atomic_store_n(&v->idle, false, __ATOMIC_SEQ_CST);
+    atomic_store(&v->idle, false);
     answer_flush(v);
 }
 
 /* On the vCPU itself: is there such a request? Then it is one no more */
 bool take_request(struct vcpu *v, u32 bit)
 {
-    return (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & bit) &&
-           (__atomic_fetch_and(&v->requests, ~bit, __ATOMIC_SEQ_CST) & bit);
+    return (atomic_load(&v->requests) & bit) &&
+           (atomic_fetch_and(&v->requests, ~bit) & bit);
 }
 
 void request_nmi(struct vcpu *v)
 {
-    __atomic_fetch_or(&v->requests, REQUEST_NMI, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(&v->requests, REQUEST_NMI);
 }
 
 /* An iret that ends an NMI: one that came meanwhile is due */

@@ -33,7 +33,7 @@ static void move_vcpu_info(struct vcpu *v)
     new->evtchn_pending_sel = 0;
     new->evtchn_upcall_pending = 0;
     v->vcpu_info_gpa = core_gpa(new);
-    __atomic_store_n(&v->vcpu_info, new, __ATOMIC_SEQ_CST);
+    atomic_store(&v->vcpu_info, new);
 }
 
 static void forget_vcpus(void)
@@ -72,7 +72,7 @@ static u32 nr_suspends;
 long suspend(ulong start_info_mfn)
 {
     u64 mfn = start_info_mfn;
-    u32 before = __atomic_load_n(&nr_suspends, __ATOMIC_SEQ_CST);
+    u32 before = atomic_load(&nr_suspends);
     long ret = 0;
 
     spin_lock(&suspend_lock);

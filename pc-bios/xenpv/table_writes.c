@@ -128,7 +128,7 @@ static void remember(ulong mfn, ulong table, unsigned slot)
         flush_all_tlbs();
     }
     *free = (struct opened) { mfn, table, slot, true };
-    __atomic_fetch_or(&frame_table[table], FI_OPENS, __ATOMIC_SEQ_CST);
+    atomic_fetch_or(&frame_table[table], FI_OPENS);
 }
 
 static bool open_mapping(struct vcpu *v, ulong addr)
@@ -201,10 +201,10 @@ HYPERCALL(do_vm_assist)
     }
     switch ((u32)a1) {
     case VMASST_CMD_enable:
-        __atomic_fetch_or(&vm_assists, 1UL << type, __ATOMIC_SEQ_CST);
+        atomic_fetch_or(&vm_assists, 1UL << type);
         break;
     case VMASST_CMD_disable:
-        __atomic_fetch_and(&vm_assists, ~(1UL << type), __ATOMIC_SEQ_CST);
+        atomic_fetch_and(&vm_assists, ~(1UL << type));
         if (type == VMASST_TYPE_writable_pagetables) {
             spin_lock(&tables_lock);
             forget_openings(NO_FRAME);

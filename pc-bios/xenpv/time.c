@@ -182,7 +182,7 @@ static void program_timer(struct vcpu *v, u64 now)
 static bool advance_time(struct vcpu *v)
 {
     struct vcpu_time_info *t = &v->vcpu_info->time;
-    u32 version = __atomic_fetch_or(&t->version, 1, __ATOMIC_SEQ_CST) | 1;
+    u32 version = atomic_fetch_or(&t->version, 1) | 1;
     int shift = t->tsc_shift;
     u64 delta = rdtsc() - t->tsc_timestamp, steps;
 
@@ -194,9 +194,7 @@ static bool advance_time(struct vcpu *v)
     t->tsc_timestamp += steps << (32 - shift);
     t->system_time += steps * t->tsc_to_system_mul;
     /* KVM, too, writes only while this vCPU stands still: did it meanwhile? */
-    return __atomic_compare_exchange_n(&t->version, &version, version + 1,
-                                       false, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_SEQ_CST);
+    return atomic_compare_exchange_strong(&t->version, &version, version + 1);
 }
 
 /*
@@ -355,7 +353,7 @@ static long poll(struct vcpu *v, ulong arg)
     }
     v->poll_deadline = p.timeout;
     v->polling = true;
-    __atomic_fetch_add(&nr_polling, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_add(&nr_polling, 1);
     if (p.timeout) {
         program_timer(v, system_time());
     }
@@ -382,7 +380,7 @@ static long poll(struct vcpu *v, ulong arg)
         idle(v);
     }
 out:
-    __atomic_fetch_sub(&nr_polling, 1, __ATOMIC_SEQ_CST);
+    atomic_fetch_sub(&nr_polling, 1);
     v->polling = false;
     v->poll_deadline = 0;
     if (v->runstate.state != RUNSTATE_running) {

@@ -64,7 +64,7 @@ static void halt(struct vcpu *v)
     if (counting()) {
         count_leave();
     }
-    __atomic_store_n(&v->idle, true, __ATOMIC_SEQ_CST);
+    atomic_store(&v->idle, true);
     if (v->told_backend && boot_info->poll_max_ns) {
         v->told_backend = false;
         v->wait_start = system_time();
@@ -153,7 +153,7 @@ static long get_runstate(struct vcpu *v, ulong to)
 
 void wait_until_up(struct vcpu *v)
 {
-    while (!__atomic_load_n(&v->up, __ATOMIC_SEQ_CST)) {
+    while (!atomic_load(&v->up)) {
         halt(v);
     }
     ask_again(v);
@@ -173,7 +173,7 @@ static void set_up(struct vcpu *v, bool up)
 {
     u32 id = v->id;
 
-    __atomic_store_n(&v->up, up, __ATOMIC_SEQ_CST);
+    atomic_store(&v->up, up);
     machine_call(XENPV_CALL_VCPU, up ? VCPUOP_up : VCPUOP_down, &id,
                  sizeof(id));
 }

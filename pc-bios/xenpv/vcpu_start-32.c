@@ -6,12 +6,6 @@
 
 #include "vcpu_start.h"
 
-/* There is no address that would be nobody's */
-bool context_is_valid(const struct vcpu_guest_context *c)
-{
-    return true;
-}
-
 void set_start_callbacks(struct vcpu *v)
 {
     const struct vcpu_guest_context *c = &v->start;

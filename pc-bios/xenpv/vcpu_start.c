@@ -44,7 +44,7 @@ void run_secondary(void)
     struct regs regs;
 
     /* The first vCPU waits for this: from here on interrupts are taken */
-    __atomic_store_n(&v->ready, true, __ATOMIC_SEQ_CST);
+    atomic_store(&v->ready, true);
     wait_until_up(v);
     reload_base_tables(v);
     write_cr3(v->kernel_cr3);
@@ -106,7 +106,7 @@ long initialise_vcpu(struct vcpu *v, ulong arg)
         return -EFAULT;
     }
     if (c->ldt_ents > 8192 || (c->ldt_base & (PAGE_SIZE - 1)) ||
-        !context_is_valid(c)) {
+        (WORD == 8 && !context_is_valid(c))) {
         return -EINVAL;
     }
     ret = set_tables(v);

@@ -21,7 +21,7 @@
     } while (0)
 
 /* vcpu_start-*.c: what of v->start differs by width */
-bool context_is_valid(const struct vcpu_guest_context *c);
+bool context_is_valid(const struct vcpu_guest_context *c);     /* 64-bit */
 void set_start_callbacks(struct vcpu *v);
 void load_start_of_width(struct vcpu *v, struct regs *regs);
 
