@@ -103,9 +103,7 @@ bool fix_descriptor(u64 *desc)
     unsigned dpl = d >> DESC_DPL_SHIFT & 3;
 
     if (!(d & DESC_P)) {
-        /* A not-present descriptor does no harm if it cannot become present
-         * by itself; the type is checked when it does */
-        return true;
+        return true;        /* it is looked at when it becomes present */
     }
     dpl |= dpl < GUEST_KERNEL_DPL ? GUEST_KERNEL_DPL : 0;
     if (!(d & DESC_S)) {

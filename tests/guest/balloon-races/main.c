@@ -26,9 +26,6 @@ static struct side {
     volatile bool done;
 } sides[2];
 
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-static struct vcpu_guest_context context;
-
 static volatile uint64_t *word_of(struct side *s, unsigned i)
 {
     /* Only this vCPU uses the address */
@@ -76,7 +73,7 @@ static void run(struct side *s)
     s->done = true;
 }
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     HYPERCALL(fpu_taskswitch, 0);
     asm volatile("fninit");
@@ -105,10 +102,7 @@ void test_main(void)
         }
         map_page(s->va, make_pte(s->frames[0], PAGE_KERNEL));
     }
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "VCPUOP_initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, NULL), 0, "VCPUOP_up");
+    start_second(secondary);
     run(&sides[0]);
     while (!sides[1].done) {
         HYPERCALL(sched_op, SCHEDOP_yield, NULL);

@@ -19,21 +19,13 @@
 
 #define RUN_NS      1500000000ULL
 
-static struct vcpu_guest_context context;
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
 static volatile ulong nr_traps, nr_wrong, wrong_line, rounds;
 static volatile bool ready, stop, stopped;
 static evtchn_port_t masked;
 
-/* Those of the second vCPU, by their stack; it has no vcpu_info here */
-static bool on_second(struct trap *t)
-{
-    return t->frame_address - (ulong)stack < sizeof(stack);
-}
-
 static bool ud2(struct trap *t)
 {
-    if (on_second(t)) {
+    if (is_of_second(t)) {
         t->frame->ip += 2;
         nr_traps++;
         return true;
@@ -44,7 +36,7 @@ static bool ud2(struct trap *t)
 static bool interrupt(struct trap *t)
 {
     /* Not written by the first vCPU at all */
-    if (on_second(t)) {
+    if (is_of_second(t)) {
         nr_traps++;
         return true;
     }
@@ -89,7 +81,7 @@ static void wrong_at(unsigned line, bool is)
 }
 #define wrong(is)   wrong_at(__LINE__, is)
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     HYPERCALL(fpu_taskswitch, 0);
     wrong(set_trap_entry(0x81, 3, trap_stub(0x81)));
@@ -138,9 +130,7 @@ void test_main(void)
     set_handler(0x81, interrupt);
     masked = bind_ipi(nothing);
     mask_port(masked);
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0, "initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, NULL), 0, "up");
+    start_second(secondary);
     /* The table for traps is for both, and user mode's tests change it */
     while (!ready) {
         barrier();

@@ -15,6 +15,7 @@
  *   memory.c    page tables
  *   user.c      user mode
  *   events.c    event channels and time
+ *   vcpus.c     the second vCPU, and races with it
  *
  * "volatile" is for memory that the hypervisor or the CPU changes, and for
  * accesses whose faulting is what a test is about.
@@ -427,5 +428,24 @@ void busy_wait(uint64_t ns);
 uint64_t mul_shift32(uint64_t a, uint32_t mul);
 /* a / b for small b, as 32-bit code has no 64-bit division without a library */
 uint64_t divide(uint64_t a, uint32_t b);
+
+/* --- vcpus.c --- */
+
+/* vCPU 1 runs this, which does not return, on a stack of its own and without events */
+void start_second(void (*fn)(void));
+/* Has it come from there? */
+bool is_of_second(const struct trap *trap);
+
+/*
+ * vCPU 1 takes part in races from here on: in each round, of which there are so many
+ * or those that the time allows, ours and theirs begin together; before and after are
+ * alone. A round that fails is the last one. Returns how many there were.
+ */
+typedef void side_fn(void);
+void start_races(void);
+unsigned race(unsigned rounds, uint64_t ns, side_fn *before, side_fn *ours,
+              side_fn *theirs, side_fn *after);
+extern volatile unsigned race_round;    /* which one it is */
+extern volatile bool racing;            /* our side has not ended yet */
 
 #endif

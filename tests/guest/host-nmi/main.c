@@ -22,8 +22,6 @@
 #define APIC_AREA   (IS_64BIT ? 0xffff808040022000UL : 0xf8022000UL)
 #define ICR_NMI     (4 << 8 | 1 << 14)      /* delivery mode, assert */
 
-static struct vcpu_guest_context context;
-static uint8_t stack[16384] __attribute__((aligned(4096)));
 static volatile unsigned nmis, nr_calls;
 static volatile enum { BLOCK, CALL, STOP } work;
 
@@ -60,7 +58,7 @@ asm(".pushsection .text\n"
     ".popsection\n");
 #endif
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     ulong handler = (ulong)nmi_entry;
 
@@ -112,10 +110,7 @@ void test_main(void)
         skip("of this machine's APIC");
         return;
     }
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "up");
+    start_second(secondary);
     while (!nr_calls) {
         asm volatile("pause" : : : "memory");
     }

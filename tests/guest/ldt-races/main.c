@@ -17,8 +17,6 @@
 #include "harness.h"
 
 static uint64_t ldt[512] __attribute__((aligned(4096)));
-static struct vcpu_guest_context context;
-static uint8_t stack[16384] __attribute__((aligned(4096)));
 
 #define SELECTOR    7           /* entry 0, ring 3 */
 #define LDT_DATA    0x00cff3000000ffffULL
@@ -40,7 +38,7 @@ static void set_entry(uint64_t desc)
     update_descriptor((uint64_t)virt_to_mfn(ldt) << PAGE_SHIFT, desc);
 }
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     for (unsigned n = 0;; n++) {
         switch (flags[0]) {
@@ -199,10 +197,7 @@ void test_main(void)
     make_tables(TEST_VA, 1);
     map_page(TEST_VA, make_pte(virt_to_mfn(ldt), PAGE_KERNEL_RO));
     check_ret(mmuext_op(MMUEXT_SET_LDT, TEST_VA, 1024), 0, "SET_LDT");
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "up");
+    start_second(secondary);
     unmask_upcalls();
 #ifdef __i386__
     taken_away();

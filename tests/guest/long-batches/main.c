@@ -19,12 +19,10 @@ static struct mmu_update updates[NR];
 static struct mmuext_op ops[NR];
 static uint8_t page[PAGE_SIZE] __attribute__((aligned(4096)));
 
-static struct vcpu_guest_context context;
-static uint8_t stack[16384] __attribute__((aligned(4096)));
 static volatile bool busy;
 static volatile unsigned nr_flushes, nr_flushes_busy;
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     for (;;) {
         bool before = busy;
@@ -102,10 +100,7 @@ static void others(void)
             .args = { (ulong)ops, 1000, 0, DOMID_SELF },
         };
     }
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "up");
+    start_second(secondary);
     while (!nr_flushes) {
         asm volatile("pause" : : : "memory");
     }

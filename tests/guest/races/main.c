@@ -20,40 +20,13 @@
 
 static uint8_t page[PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t gdt_page[PAGE_SIZE] __attribute__((aligned(4096)));
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-static struct vcpu_guest_context context;
-
-typedef void side_fn(void);
-static side_fn *volatile other_side;
-static volatile unsigned round, started, done;
-static volatile bool running;           /* this side, in this round */
-
 /* The entry that they are at, where the kernel sees it, and its address */
 static volatile uint64_t *entry;
 static uint64_t maddr, pte;
 
-/* No PAUSE: with TCG it costs more than what is waited for */
-#define wait_until(cond) \
-    do { \
-        barrier(); \
-    } while (!(cond))
-
-static void __attribute__((noreturn, used)) secondary(void)
-{
-    HYPERCALL(fpu_taskswitch, 0);
-    asm volatile("fninit");
-    for (;;) {
-        wait_until(started != round);
-        started = round;
-        other_side();
-        barrier();
-        done = started;
-    }
-}
-
 static void delay(void)
 {
-    for (volatile unsigned i = round % 64; i; i--) {
+    for (volatile unsigned i = race_round % 64; i; i--) {
     }
 }
 
@@ -61,25 +34,9 @@ static void nothing(void)
 {
 }
 
-/* ours and theirs at once; before and after are alone */
-static void race(side_fn *before, side_fn *ours, side_fn *theirs,
-                 side_fn *after)
+static void run(side_fn *before, side_fn *ours, side_fn *theirs, side_fn *after)
 {
-    uint64_t end = system_time() + LIMIT_NS;
-
-    other_side = theirs;
-    for (unsigned i = 0; i < ROUNDS && system_time() < end; i++) {
-        before();
-        running = true;
-        barrier();
-        round++;
-        wait_until(started == round);
-        ours();
-        barrier();
-        running = false;
-        wait_until(done == round);
-        after();
-    }
+    race(ROUNDS, LIMIT_NS, before, ours, theirs, after);
 }
 
 static uint32_t low_half(void)
@@ -121,7 +78,7 @@ static void check_dirty(void)
 static void preserve_ad(void)
 {
     nr_lost = 0;
-    race(make_clean, preserve, write_to_page, check_dirty);
+    run(make_clean, preserve, write_to_page, check_dirty);
     check_eq(nr_lost, 0, "dirty bits lost by PRESERVE_AD");
 }
 
@@ -143,7 +100,7 @@ static void set_bit(void)
 
 static void clear_bit(void)
 {
-    while (running) {
+    while (racing) {
         bool was;
 
         asm volatile("lock; btrl $9, %0"
@@ -171,11 +128,11 @@ static void direct_writes(void)
     check_ret(HYPERCALL(vm_assist, VMASST_CMD_enable,
                         VMASST_TYPE_writable_pagetables), 0, "vm_assist");
     mmu_update(maddr, pte & ~(uint64_t)0x200);
-    race(nothing, set_bit, clear_bit, nothing);
+    run(nothing, set_bit, clear_bit, nothing);
     nr_cleared += low_half() >> 9 & 1;
     check_eq(nr_cleared, nr_set, "how often BTR found the bit that BTS has set");
     nr_lost = 0;
-    race(make_clean, take_dirty, write_to_page, check_dirty);
+    run(make_clean, take_dirty, write_to_page, check_dirty);
     check_eq(nr_lost, 0, "dirty bits lost by BTR");
     check_ret(HYPERCALL(vm_assist, VMASST_CMD_disable,
                         VMASST_TYPE_writable_pagetables), 0, "vm_assist");
@@ -212,7 +169,7 @@ static void change_by_multi(void)
 
 static void watch(void)
 {
-    while (running) {
+    while (racing) {
         nr_absent += !(low_half() & _PAGE_PRESENT);
         nr_seen++;
     }
@@ -221,7 +178,7 @@ static void watch(void)
 /* A fault here ends the test */
 static void use(void)
 {
-    while (running) {
+    while (racing) {
         mmuext_op(MMUEXT_INVLPG_LOCAL, TEST_VA, 0);
         nr_seen += *(volatile uint8_t *)TEST_VA;
     }
@@ -241,9 +198,9 @@ static void never_absent(void)
     for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
         mmu_update(maddr, pte);
         nr_absent = nr_seen = 0;
-        race(nothing, changes[i].change, watch, nothing);
+        run(nothing, changes[i].change, watch, nothing);
         check_eq(nr_absent, 0, "%s: the entry is not present", changes[i].name);
-        race(nothing, changes[i].change, use, nothing);
+        run(nothing, changes[i].change, use, nothing);
     }
     mmu_update(maddr, pte);
 }
@@ -279,7 +236,7 @@ static uint64_t fetch_whole(const void *p)
 
 static void watch_descriptor(void)
 {
-    while (running) {
+    while (racing) {
         uint64_t d = fetch_whole(gdt_page);
         const uint64_t dpl = 3ULL << 45;
 
@@ -296,7 +253,7 @@ static void descriptors(void)
     change_descriptor();
     check_ret(HYPERCALL(set_gdt, &frame, 8), 0, "set_gdt");
     nr_mixed = 0;
-    race(nothing, change_descriptor, watch_descriptor, nothing);
+    run(nothing, change_descriptor, watch_descriptor, nothing);
     check_eq(nr_mixed, 0, "descriptors of two halves that do not belong together");
     check_ret(HYPERCALL(set_gdt, NULL, 0), 0, "set_gdt, of none");
 }
@@ -315,7 +272,7 @@ static void pin_and_unpin(void)
 
 static void use_and_leave(void)
 {
-    while (running) {
+    while (racing) {
         nr_bad += mmuext_op(MMUEXT_NEW_BASEPTR, new_base, 0) != 0;
         nr_seen += *(volatile uint8_t *)TEST_VA;
         nr_bad += mmuext_op(MMUEXT_NEW_BASEPTR, old_base, 0) != 0;
@@ -344,7 +301,7 @@ static void base_tables(void)
     make_readonly(top);
     old_base = virt_to_mfn((void *)start_info->pt_base);
     new_base = virt_to_mfn(top);
-    race(nothing, pin_and_unpin, use_and_leave, nothing);
+    run(nothing, pin_and_unpin, use_and_leave, nothing);
     check_eq(nr_bad, 0, "what pin, unpin and NEW_BASEPTR have refused");
     /* Every reference has been counted, and none twice */
     check_ret(update_va_mapping((ulong)top, make_pte(new_base, PAGE_KERNEL),
@@ -376,7 +333,7 @@ static void read_by_program(void)
 
 static void take_and_give(void)
 {
-    while (running) {
+    while (racing) {
         mmu_update(maddr, NOT_THERE);
         for (unsigned i = 0; i < 20; i++) {
             nr_lost += *entry != NOT_THERE;
@@ -392,7 +349,7 @@ static void user_bits(void)
                         pte_maddr(TEST_VA, 4) >> PAGE_SHIFT, 0), 0,
               "the kernel's base table for its programs");
     nr_lost = nr_bad = 0;
-    race(nothing, read_by_program, take_and_give, nothing);
+    run(nothing, read_by_program, take_and_give, nothing);
     check_eq(nr_lost, 0, "entries changed that were not there");
     check_eq(nr_bad, 0, "faults on what was there");
 }
@@ -404,10 +361,7 @@ void test_main(void)
     pte = make_pte(virt_to_mfn(page), PAGE_KERNEL);
     entry = pte_of(TEST_VA, 1);
     maddr = pte_maddr(TEST_VA, 1);
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "VCPUOP_initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "VCPUOP_up");
+    start_races();
     preserve_ad();
     direct_writes();
     descriptors();

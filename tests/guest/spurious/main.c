@@ -21,14 +21,12 @@
 #define WAIT_NS     20000000000ULL
 #define TOP_LEVEL   (IS_64BIT ? 4 : 3)
 
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t page[PAGE_SIZE] __attribute__((aligned(4096)));
-static struct vcpu_guest_context context;
 static volatile ulong where;            /* vCPU 1 has it written there */
 static volatile unsigned calls, missed;
 static volatile long unexpected;
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     for (;;) {
         /* XENVER_extraversion: 16 bytes */
@@ -108,10 +106,7 @@ void test_main(void)
     map_page(TEST_VA, make_pte(virt_to_mfn(page), PAGE_KERNEL));
     test_more_rights();
     where = (ulong)page;
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "VCPUOP_initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "VCPUOP_up");
+    start_second(secondary);
     wait_for_call();
     test_top_level();
 }

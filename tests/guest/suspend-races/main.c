@@ -23,9 +23,6 @@
 #define WAIT_NS             10000000000ULL
 #define NR_PORTS            16
 
-static struct vcpu_guest_context context;
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-
 /* What the second vCPU does, and what it does now */
 typedef void work_fn(void);
 static work_fn *volatile work, *volatile working;
@@ -173,7 +170,7 @@ static void suspend_too(void)
     work = nothing;
 }
 
-static void __attribute__((noreturn, used)) other_vcpu(void)
+static void other_vcpu(void)
 {
     HYPERCALL(fpu_taskswitch, 0);
     for (;;) {
@@ -271,10 +268,8 @@ void test_main(void)
     info_page = alloc_page();
     control_page = alloc_page();
     words_page = alloc_page();
-    kernel_context(&context, (ulong)other_vcpu, (ulong)stack + sizeof(stack) - 8);
     work = nothing;
-    check_ret(vcpu_op(VCPUOP_initialise, 1, &context), 0, "initialise");
-    check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
+    start_second(other_vcpu);
     mask_upcalls();
     for (n = 0; n < ROUNDS && system_time() < end && !failed(); n++) {
         let_it(n % 3 == 2 ? suspend_too : anything);

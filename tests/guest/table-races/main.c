@@ -23,37 +23,11 @@
 #define MARK        0x5aa5c33cUL
 
 static uint8_t data[PAGE_SIZE] __attribute__((aligned(4096)));
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-static struct vcpu_guest_context context;
-
-typedef void side_fn(void);
-static side_fn *volatile other_side;
-static volatile unsigned round, started, done;
-static volatile bool running;
 
 static ulong table_pfn, table_mfn;
 static long nr_held;
 static uint64_t slots[4];               /* machine addresses of entries for it */
 static volatile unsigned nr_given, nr_read, nr_faults, nr_wrong, nr_refused;
-
-#define wait_until(cond) \
-    do { \
-        barrier(); \
-    } while (!(cond))
-
-static void __attribute__((noreturn, used)) secondary(void)
-{
-    HYPERCALL(fpu_taskswitch, 0);
-    asm volatile("fninit");
-    nr_refused = set_trap_entry(X86_PF, 0, trap_stub(X86_PF)) != 0;
-    for (;;) {
-        wait_until(started != round);
-        started = round;
-        other_side();
-        barrier();
-        done = started;
-    }
-}
 
 static long memory_op(unsigned cmd, void *arg)
 {
@@ -95,7 +69,7 @@ static void get_frame(const volatile uint64_t *like, uint64_t pte)
     volatile uint64_t *entries = (volatile uint64_t *)SCRATCH_VA;
 
     if (memory_op(XENMEM_populate_physmap, &r) != 1) {
-        error("round %u: the frame cannot be had again", round);
+        error("round %u: the frame cannot be had again", race_round);
     }
     table_mfn = frame;
     nr_given = 0;
@@ -124,10 +98,10 @@ static void begin_base(void)
 /* Both are done: one of them has given it back, and its last use has ended */
 static void check_gone(void)
 {
-    check_eq(nr_given, 1, "round %u: how often it was given back", round);
-    check_eq(held(), nr_held - 1, "round %u: frames of the domain", round);
+    check_eq(nr_given, 1, "round %u: how often it was given back", race_round);
+    check_eq(held(), nr_held - 1, "round %u: frames of the domain", race_round);
     check(mmu_update(slots[0], make_pte(table_mfn, PAGE_TABLE)) != 0,
-          "round %u: it is a table again", round);
+          "round %u: it is a table again", race_round);
 }
 
 static void end(void)
@@ -140,16 +114,16 @@ static void end(void)
 
 static void end_base(void)
 {
-    check_eq(held(), nr_held, "round %u: frames while it is pinned", round);
+    check_eq(held(), nr_held, "round %u: frames while it is pinned", race_round);
     check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, table_mfn, 0), 0,
-              "round %u: unpin", round);
+              "round %u: unpin", race_round);
     check_gone();
 }
 
 /* A fault is right when it is not mapped any more */
 static bool page_fault(struct trap *t)
 {
-    if (t->frame_address - (ulong)stack >= sizeof(stack)) {
+    if (!is_of_second(t)) {
         return false;
     }
     t->regs->ax = 0;
@@ -160,7 +134,7 @@ static bool page_fault(struct trap *t)
 
 static void read_through(unsigned slot)
 {
-    ulong at = VA(slot) + round % (PAGE_SIZE / 8) * PAGE_SIZE, value, next;
+    ulong at = VA(slot) + race_round % (PAGE_SIZE / 8) * PAGE_SIZE, value, next;
 
 #ifdef __x86_64__
     asm volatile("lea 1f(%%rip), %%rdx\nmov (%2), %%rax\n1:"
@@ -178,7 +152,7 @@ static void use(void)
     do {
         read_through(0);
         mmuext_op(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
-    } while (running);
+    } while (racing);
 }
 
 static void take_and_leave(void)
@@ -187,7 +161,7 @@ static void take_and_leave(void)
         hook(1);
         read_through(1);
         unhook(1);
-    } while (running);
+    } while (racing);
 }
 
 static void go_there_and_back(void)
@@ -197,13 +171,13 @@ static void go_there_and_back(void)
     do {
         nr_refused += mmuext_op(MMUEXT_NEW_BASEPTR, table_mfn, 0) != 0;
         nr_refused += mmuext_op(MMUEXT_NEW_BASEPTR, base, 0) != 0;
-    } while (running);
+    } while (racing);
 }
 
 /* While the other side is at it */
 static void give_back_later(void)
 {
-    for (volatile unsigned i = round * 37 % 512; i; i--) {
+    for (volatile unsigned i = race_round * 37 % 512; i; i--) {
     }
     give_back();
 }
@@ -219,26 +193,23 @@ static void give_and_leave(void)
     unhook(0);
 }
 
-static void race(const char *name, side_fn *before, side_fn *ours,
-                 side_fn *theirs, side_fn *after)
+static void nothing(void)
 {
-    uint64_t limit = system_time() + LIMIT_NS;
+}
+
+/* Each vCPU has a table of its own */
+static void take_page_faults(void)
+{
+    nr_refused += set_trap_entry(X86_PF, 0, trap_stub(X86_PF)) != 0;
+}
+
+static void run(const char *name, side_fn *before, side_fn *ours, side_fn *theirs,
+                side_fn *after)
+{
     unsigned i;
 
-    other_side = theirs;
     nr_refused = nr_wrong = nr_read = nr_faults = 0;
-    for (i = 0; i < ROUNDS && system_time() < limit && !failed(); i++) {
-        before();
-        running = true;
-        barrier();
-        round++;
-        wait_until(started == round);
-        ours();
-        barrier();
-        running = false;
-        wait_until(done == round);
-        after();
-    }
+    i = race(ROUNDS, LIMIT_NS, before, ours, theirs, after);
     printk("%s: %u rounds, %u read, %u faults\n", name, i, nr_read, nr_faults);
     check_eq(nr_wrong, 0, "%s: other things read through the table", name);
 }
@@ -262,16 +233,16 @@ void test_main(void)
     give_back();
     check_eq(nr_given, 1, "a frame is given back");
 
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0, "initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, NULL), 0, "up");
-    race("given back in use", begin, give_and_leave, use, end);
-    race("given back by both", begin, give_back, give_back, end);
-    race("given back, let go", begin, give_back, leave, end);
-    race("given back, taken elsewhere", begin, give_back_later, take_and_leave,
-         end);
+    start_races();
+    race(1, LIMIT_NS, nothing, nothing, take_page_faults, nothing);
+    check_eq(nr_refused, 0, "the second vCPU's handler");
+    run("given back in use", begin, give_and_leave, use, end);
+    run("given back by both", begin, give_back, give_back, end);
+    run("given back, let go", begin, give_back, leave, end);
+    run("given back, taken elsewhere", begin, give_back_later, take_and_leave,
+        end);
     nr_refused = 0;
-    race("a base table", begin_base, give_back_later, go_there_and_back,
-         end_base);
+    run("a base table", begin_base, give_back_later, go_there_and_back,
+        end_base);
     check_eq(nr_refused, 0, "base tables that were refused");
 }

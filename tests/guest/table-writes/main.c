@@ -21,8 +21,6 @@
 #define TABLE_VA    (TEST_VA + (4UL << 20))     /* what the table maps */
 #define WAIT_NS     20000000000ULL
 
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-static struct vcpu_guest_context context;
 static uint64_t *table;             /* a frame that becomes one */
 static ulong mfn;
 
@@ -33,7 +31,7 @@ static volatile unsigned asked, done;
 static volatile bool faulted;
 static struct trap trap;
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     set_trap_entry(X86_PF, 0, trap_stub(X86_PF));
     for (;;) {
@@ -247,10 +245,7 @@ void test_main(void)
     for (unsigned i = 0; i < NR_VIEWS; i++) {
         view(i, PAGE_KERNEL_RO);
     }
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "VCPUOP_initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "VCPUOP_up");
+    start_second(secondary);
     becomes_higher_level();
     views_table_goes();
     entries_that_are_copied();

@@ -33,8 +33,6 @@ static struct space {
 
 /* A table of the level below, by which UPPER_VA is a page with the value */
 static ulong chains[NR_VALUES];
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(16)));
-static struct vcpu_guest_context context;
 static volatile unsigned started, stop, nr_looks, nr_certain;
 static volatile unsigned bad_value, bad_expected, nr_bad;
 
@@ -126,7 +124,7 @@ static void one_vcpu(void)
 }
 
 /* The other one looks at one after the other */
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     started = 1;
     while (!stop) {
@@ -156,10 +154,7 @@ static void two_vcpus(void)
     uint64_t end = system_time() + 20000000000ULL;
     unsigned n = 1;
 
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "VCPUOP_initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "VCPUOP_up");
+    start_second(secondary);
     for (unsigned i = 0; system_time() < end &&
                          (i < ROUNDS || nr_certain < ROUNDS); i++) {
         struct space *s;

@@ -16,9 +16,6 @@
 /* On a host that is busy with other things fewer rounds have to do */
 #define PART_NS     2000000000ULL
 
-static struct vcpu_guest_context context;
-static uint8_t stack[16384] __attribute__((aligned(4096)));
-
 /* What the second vCPU does, over and over, until it is to do something else */
 typedef void work_fn(void);
 static work_fn *volatile work, *volatile working;
@@ -41,7 +38,7 @@ static void nothing(void)
     asm volatile("pause");
 }
 
-static void __attribute__((noreturn, used)) secondary(void)
+static void secondary(void)
 {
     for (;;) {
         work_fn *fn = work;
@@ -222,11 +219,8 @@ void test_main(void)
     ulong rounds = option_number("rounds", 2000);
 
     user_init();
-    kernel_context(&context, (ulong)secondary, (ulong)stack + sizeof(stack) - 8);
     work = nothing;
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, 0), 0, "up");
+    start_second(secondary);
     let_it(nothing);
     virqs(rounds);
     ports(10 * rounds);
