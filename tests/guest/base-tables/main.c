@@ -151,13 +151,9 @@ static void upper_half(void)
 static void another_kernel_table(void)
 {
     uint64_t far = *pte_of(FAR, 4), other = *pte_of(OTHER, 4);
-    uint64_t *l4 = alloc_page();
+    uint64_t *l4 = copy_base_table();
     ulong mfn = virt_to_mfn(l4);
 
-    memcpy(l4, (void *)start_info->pt_base, PAGE_SIZE);
-    /* The hypervisor's, which belong to the table that they are in */
-    memset(&l4[256], 0, 16 * sizeof(*l4));
-    make_readonly(l4);
     check_ret(mmuext_op(MMUEXT_PIN_L4_TABLE, mfn, 0), 0, "PIN_L4_TABLE");
     use_for_programs(user_top);
     sees("the kernel's first table", FAR, VALUE_A);

@@ -352,6 +352,11 @@ void map_page(ulong va, uint64_t pte);
 /* Change the page's mapping at its usual address; errors end the test */
 void make_readonly(void *page);
 void make_writable(void *page);
+/*
+ * One like the base table that the domain began with, read-only. Of a 32-bit kernel
+ * the table of the last GiB is a copy, too, since the hypervisor has entries there.
+ */
+uint64_t *copy_base_table(void);
 
 /* An address of which no test maps the surroundings, and its 2 MiB region */
 #define TEST_VA     (IS_64BIT ? (ulong)0x0000100000000000ULL : 0x20000000UL)

@@ -142,3 +142,25 @@ void make_writable(void *page)
 {
     remap(page, PAGE_KERNEL);
 }
+
+uint64_t *copy_base_table(void)
+{
+    const uint64_t *was = (const uint64_t *)start_info->pt_base;
+    uint64_t *top = alloc_page();
+
+#ifdef __x86_64__
+    for (unsigned i = 0; i < 512; i++) {
+        top[i] = i >= 256 && i < 272 ? 0 : was[i];
+    }
+#else
+    uint64_t *l2 = alloc_page();
+
+    /* All of it, the hypervisor's entries too: so does Linux */
+    memcpy(l2, (void *)((ulong)pte_of(0xc0000000, 2) & ~4095UL), PAGE_SIZE);
+    make_readonly(l2);
+    memcpy(top, was, 3 * sizeof(*top));
+    top[3] = make_pte(virt_to_mfn(l2), _PAGE_PRESENT);
+#endif
+    make_readonly(top);
+    return top;
+}

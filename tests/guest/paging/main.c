@@ -309,42 +309,13 @@ static void pins(void)
               "UNPIN_TABLE of a data page");
 }
 
-#ifdef __x86_64__
-/* The hypervisor's part of the address space, as entries of the L4 */
-static bool is_hypervisors(unsigned i)
-{
-    return i >= 256 && i < 272;
-}
-#endif
-
 static void base_pointers(void)
 {
     ulong old = virt_to_mfn((void *)start_info->pt_base), new;
-    uint64_t *top = alloc_page();
-    volatile uint64_t *was = (uint64_t *)start_info->pt_base;
-    uint64_t saved;
+    uint64_t at = pte_maddr(TEST_VA, PAGE_LEVELS);
+    uint64_t saved = *pte_of(TEST_VA, PAGE_LEVELS), *top = copy_base_table();
 
     update_va_mapping(TEST_VA, make_pte(MFN(0), PAGE_KERNEL), UVMF_INVLPG);
-#ifdef __x86_64__
-    for (unsigned i = 0; i < 512; i++) {
-        if (!is_hypervisors(i)) {
-            top[i] = was[i];
-        }
-    }
-#else
-    {
-        uint64_t *l2 = alloc_page();
-
-        /* All of it, the hypervisor's entries too: so does Linux */
-        memcpy(l2, (void *)((ulong)pte_of(0xc0000000, 2) & ~4095UL), PAGE_SIZE);
-        make_readonly(l2);
-        for (unsigned i = 0; i < 3; i++) {
-            top[i] = was[i];
-        }
-        top[3] = make_pte(virt_to_mfn(l2), _PAGE_PRESENT);
-    }
-#endif
-    make_readonly(top);
     new = virt_to_mfn(top);
     check_ret(mmuext_op(MMUEXT_NEW_BASEPTR, MFN(0), 0), -EINVAL,
               "NEW_BASEPTR to a data page");
@@ -355,26 +326,12 @@ static void base_pointers(void)
     check_eq(start_info->nr_pages != 0, 1, "the kernel in the new tables");
 
     /* The old ones are no longer used: a change there is not seen */
-#ifdef __x86_64__
-    saved = was[TEST_VA >> 39 & 511];
-    check_ret(mmu_update(((uint64_t)old << PAGE_SHIFT) +
-                         (TEST_VA >> 39 & 511) * 8, 0), 0,
-              "changing the table that is not in use");
-#else
-    saved = was[TEST_VA >> 30];
-    check_ret(mmu_update(((uint64_t)old << PAGE_SHIFT) + (TEST_VA >> 30) * 8,
-                         0), 0, "changing the table that is not in use");
-#endif
+    check_ret(mmu_update(at, 0), 0, "changing the table that is not in use");
     mmuext_op(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
     check_eq(read_va(TEST_VA), 'A', "what the new tables map");
     check_ret(mmuext_op(MMUEXT_NEW_BASEPTR, old, 0), 0, "NEW_BASEPTR, back");
     check(faults(do_read, TEST_VA), "the old tables are not in use");
-#ifdef __x86_64__
-    mmu_update(((uint64_t)old << PAGE_SHIFT) + (TEST_VA >> 39 & 511) * 8,
-               saved);
-#else
-    mmu_update(((uint64_t)old << PAGE_SHIFT) + (TEST_VA >> 30) * 8, saved);
-#endif
+    mmu_update(at, saved);
     check_eq(read_va(TEST_VA), 'A', "what the old tables map again");
 
     check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, new, 0), 0, "UNPIN_TABLE");

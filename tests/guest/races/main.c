@@ -281,24 +281,8 @@ static void use_and_leave(void)
 
 static void base_tables(void)
 {
-    volatile uint64_t *was = (uint64_t *)start_info->pt_base;
-    uint64_t *top = alloc_page();
+    uint64_t *top = copy_base_table();
 
-#ifdef __x86_64__
-    for (unsigned i = 0; i < 512; i++) {
-        top[i] = i >= 256 && i < 272 ? 0 : was[i];
-    }
-#else
-    uint64_t *l2 = alloc_page();
-
-    memcpy(l2, (void *)((ulong)pte_of(0xc0000000, 2) & ~4095UL), PAGE_SIZE);
-    make_readonly(l2);
-    for (unsigned i = 0; i < 3; i++) {
-        top[i] = was[i];
-    }
-    top[3] = make_pte(virt_to_mfn(l2), _PAGE_PRESENT);
-#endif
-    make_readonly(top);
     old_base = virt_to_mfn((void *)start_info->pt_base);
     new_base = virt_to_mfn(top);
     run(nothing, pin_and_unpin, use_and_leave, nothing);
