@@ -15,11 +15,11 @@
 #define HW_XENPV_BLKIF_H
 
 #include "qemu/queue.h"
-#include "qemu/stats64.h"
 #include "hw/block/dataplane/xen-block.h"
 #include "hw/block/xen_blkif.h"
 #include "hw/xen/interface/io/ring.h"
 #include "hw/xen/xen.h"
+#include "hw/xenpv/xenpv-compat.h"
 #include "system/block-backend.h"
 #include "system/iothread.h"
 

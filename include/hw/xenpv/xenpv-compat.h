@@ -16,6 +16,7 @@
 #include "chardev/char-fe.h"
 #include "exec/tb-flush.h"
 #include "net/net.h"
+#include "qemu/atomic.h"
 #include "system/cpu-timers.h"
 #include "system/runstate.h"
 
@@ -50,6 +51,27 @@
 #include "qemu/aio-wait.h"
 #else
 #include "block/aio-wait.h"
+#endif
+
+#if __has_include("qemu/stats64.h")             /* until 10.2 */
+#include "qemu/stats64.h"
+#else
+
+/* There are no 32-bit hosts any more: 64 bits are read and written at once */
+typedef struct Stat64 {
+    uint64_t value;
+} Stat64;
+
+static inline uint64_t stat64_get(const Stat64 *s)
+{
+    return qatomic_read(&s->value);
+}
+
+static inline void stat64_set(Stat64 *s, uint64_t value)
+{
+    qatomic_set(&s->value, value);
+}
+
 #endif
 
 #if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 2
@@ -95,9 +117,12 @@ static inline void xenpv_set_offload(NetClientState *nc, const NetOffloads *ol)
 
 /*
  * What a VMStateDescription's post_save() returns, the hint of a field that has
- * to be equal, and a display that is updated after gfx_update()
+ * to be equal, and a display that is updated after gfx_update(): since 11.1, on
+ * the way to which the version is 11.0.50
  */
-#if QEMU_VERSION_MAJOR >= 11
+#if QEMU_VERSION_MAJOR > 11 || \
+    (QEMU_VERSION_MAJOR == 11 && \
+     (QEMU_VERSION_MINOR > 0 || QEMU_VERSION_MICRO >= 50))
 
 typedef void XenPVPostSave;
 typedef bool XenPVGfxUpdate;
