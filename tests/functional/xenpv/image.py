@@ -130,16 +130,33 @@ class Tree:
             f.truncate(FIRST * SECTOR + os.path.getsize(fs))
             f.seek(FIRST * SECTOR)
             with open(fs, 'rb') as source:
-                while True:
-                    block = source.read(1 << 20)
-                    if not block:
-                        break
-                    if block.strip(b'\0'):
-                        f.write(block)
-                    else:
-                        f.seek(len(block), os.SEEK_CUR)
+                copy_sparse(source, f)
         os.unlink(fs)
         return out
+
+
+def copy_sparse(source, f, size=None):
+    """What is there of SOURCE, or SIZE bytes, to F, with its holes left out"""
+    at = source.tell()
+    end = os.fstat(source.fileno()).st_size
+    end = min(end, at + size) if size is not None else end
+    offset = f.tell() - at
+    while at < end:
+        try:
+            data = os.lseek(source.fileno(), at, os.SEEK_DATA)
+        except OSError:
+            break               # only a hole up to the end
+        hole = min(os.lseek(source.fileno(), data, os.SEEK_HOLE), end)
+        at = data
+        while at < hole:
+            source.seek(at)
+            block = source.read(min(1 << 20, hole - at))
+            if block.strip(b'\0'):
+                f.seek(offset + at)
+                f.write(block)
+            at += len(block)
+    source.seek(end)
+    f.seek(offset + end)
 
 
 def mbr(partitions):
@@ -296,11 +313,13 @@ version = 1
         if first:
             f.write(mbr([(first, pv_size * mib // SECTOR)]))
         for offset, data in ((SECTOR, label), (4096, area),
-                             (4096 + there, metadata[:100]),
-                             (mib, source.read(piece * mib)),
-                             ((1 + piece + 2) * mib, source.read())):
+                             (4096 + there, metadata[:100])):
             f.seek(start + offset)
             f.write(data)
+        f.seek(start + mib)
+        copy_sparse(source, f, piece * mib)
+        f.seek(start + (1 + piece + 2) * mib)
+        copy_sparse(source, f)
         f.truncate(start + pv_size * mib)
     return out
 
@@ -374,14 +393,7 @@ def partitioned(file_system, kind='mbr'):
                 f.write(struct.pack('<16s16sQQQ72s', b't' * 16, b'u' * 16,
                                     first, last, 0, b''))
         f.seek(FIRST * SECTOR)
-        while True:
-            block = source.read(1 << 20)
-            if not block:
-                break
-            if block.strip(b'\0'):
-                f.write(block)
-            else:
-                f.seek(len(block), os.SEEK_CUR)
+        copy_sparse(source, f)
         # There may be a copy of the GPT behind it
         f.truncate((FIRST + sectors + 64) * SECTOR)
     return out
