@@ -382,7 +382,7 @@ class SmallGuests(GuestTest):
         options = ['-m', '128M', '-smp', '2', '-no-reboot', '-kernel',
                    self.place.file(os.path.join(paths.GUESTS,
                                                 name + '-' + width)),
-                   '-append', 'test=%s rounds=100000' % name]
+                   '-append', 'test=%s rounds=100000 seconds=6' % name]
         guest = self.start(*options, arch=arch)
         self.text, times = '', 0
         while guest.pump(0.1):

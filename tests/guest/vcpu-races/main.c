@@ -14,7 +14,7 @@
 
 #define WAIT_NS     5000000000ULL
 /* On a host that is busy with other things fewer rounds have to do */
-#define PART_NS     2000000000ULL
+#define PART_NS     (option_number("seconds", 2) * 1000000000ULL)
 
 /* What the second vCPU does, over and over, until it is to do something else */
 typedef void work_fn(void);
