@@ -18,6 +18,10 @@ MEGABYTES = int(os.environ.get('XENPV_NETWORK_MB', '16'))
 MAC = '52:54:00:12:34:99'
 # Packets of each kind with sizes of all kinds
 SIZES = int(os.environ.get('XENPV_NETWORK_SIZES', '150'))
+# Of the soak, of some 10 seconds each
+ROUNDS = int(os.environ.get('XENPV_ROUNDS', '3'))
+# What this end leaves to the guest: all, checksums alone, nothing
+OFFLOADS = (('checksums=1', 'segments=1'), ('segments=0',), ('checksums=0',))
 
 
 class NetworkTest(LinuxTest):
@@ -147,15 +151,80 @@ class Network(NetworkTest):
         self.assertGreater(large['tx'], 10)
         self.assertGreater(large['rx'], 10)
 
+    @only('soak')
+    def test_soak(self):
+        """In the long run packets are lost or damaged, of any size, by IPv4 or
+        IPv6, whatever either end has left for the other to do"""
+        script = ('ip link set lo up; ip tuntap add tap0 mode tap; '
+                  'ip addr add 192.0.2.1/24 dev tap0; '
+                  'ip addr add fd00::1/64 dev tap0 nodad; '
+                  'ip link set tap0 up; exec "$@"')
+        self.place.wrapper = [*UNSHARE, '--net', 'sh', '-ec', script, 'sh']
+        self.addCleanup(setattr, self.place, 'wrapper', [])
+        guest = self.boot('-smp', '2', '-netdev', 'tap,id=n,ifname=tap0,'
+                          'script=no,downscript=no', '-device',
+                          'xen-net-device,netdev=n,id=nic,mac=' + MAC)
+        within = inside(guest.popen.pid)
+        ports = self.start_peer('::', within)
+        self.wait_for_eth0(guest)
+        self.check(guest, 'echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; '
+                   'ip addr add 192.0.2.2/24 dev eth0; '
+                   'ip addr add fd00::2/64 dev eth0; ip link set eth0 up')
+        begin, sent, lost = time.monotonic(), 0, 0
+        for n in range(ROUNDS):
+            subprocess.run([*within, sys.executable, peer.__file__, 'offload',
+                            'tap0', *OFFLOADS[n % len(OFFLOADS)]], check=True)
+            lost += self.all_sizes(guest, within)
+            sent += 3 * SIZES
+            self.set_mtu(guest, within, (1500, 9000, 65000, 1280)[n % 4])
+            self.transfer(guest, ('192.0.2.1', 'fd00::1')[n // 2 % 2], ports,
+                          MEGABYTES)
+            minutes = (time.monotonic() - begin) / 60
+            print('# %d: %.1f minutes, %d of %d pings lost'
+                  % (n, minutes, lost, sent), flush=True)
+        counts = self.counters(guest)
+        # What one side of the rings has counted is what the other has
+        for way in ('tx', 'rx'):
+            self.check(guest, 'cat /sys/class/net/eth0/statistics/%s_packets'
+                       % way, r'(^|\n)%d$' % counts[way][0])
+        # And so has the tap device, which calls it the other way round
+        tap = subprocess.run(
+            [*within, 'awk', '/tap0:/ { print $11, $3 }', '/proc/net/dev'],
+            stdout=subprocess.PIPE, check=True).stdout.split()
+        dropped = guest.qmp.command('qom-get', path='/machine/peripheral/nic',
+                                    property='rx-dropped')
+        self.assertEqual([int(n) for n in tap],
+                         [counts['rx'][0] + dropped, counts['tx'][0]])
+        # Nothing that was damaged came so far that only its checksum told
+        self.check(guest, "awk '/^Tcp:/ { n++; if (n == 2) print $14, $16 }' "
+                   '/proc/net/snmp', r'(^|\n)0 0$')
+        self.check(guest, 'grep -E "InHdrErrors|InErrors|InCsumErrors" '
+                   '/proc/net/snmp6 | grep -v -w 0; true', r'^$')
+        again = self.check(guest, "awk '/^Tcp:/ { n++; if (n == 2) print $13 }' "
+                           '/proc/net/snmp')
+        print('# %s: %.0f minutes; %d frames with %d MiB to the host, %d with %d '
+              'from it; %d of %d pings lost, %d of the guest for want of room, '
+              '%s segments of TCP sent again'
+              % (self.name(), minutes, counts['tx'][0],
+                 counts['tx'][1] >> 20, counts['rx'][0], counts['rx'][1] >> 20,
+                 lost, sent, self.discards(guest), again), flush=True)
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+        self.assertEqual(guest.stderr(), '')
+
+    def set_mtu(self, guest, within, mtu):
+        subprocess.run([*within, 'ip', 'link', 'set', 'tap0', 'mtu', str(mtu)],
+                       check=True)
+        self.check(guest, 'ip link set eth0 mtu %d' % mtu)
+
     def all_sizes(self, guest, within):
         """
         Packets of any size, in as many slots as there can be, and in fragments;
-        each byte is compared by the other end
+        each byte is compared by the other end. Returns how many were lost
         """
+        lost = 0
         for mtu, most in ((65000, 64900), (9000, 9500), (1500, 20000)):
-            subprocess.run([*within, 'ip', 'link', 'set', 'tap0', 'mtu',
-                            str(mtu)], check=True)
-            self.check(guest, 'ip link set eth0 mtu %d' % mtu)
+            self.set_mtu(guest, within, mtu)
             flood = subprocess.run(
                 [*within, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  str(SIZES), '0', str(most)], stdout=subprocess.PIPE,
@@ -164,9 +233,11 @@ class Network(NetworkTest):
             self.assertEqual(damaged, 0)
             # What a busy machine answers after two seconds counts as lost
             self.assertGreater(received, SIZES * 9 // 10)
+            lost += SIZES - received
         # A checksum that is wrong at the guest's end
         self.check(guest, "awk '/^Icmp:/ { n++; if (n == 2) print $3, $4 }' "
                    '/proc/net/snmp', r'(^|\n)0 0$')
+        return lost
 
     def large_frames(self, dump):
         """What no Ethernet would take, each way, in a file of filter-dump's"""

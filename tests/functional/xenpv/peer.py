@@ -4,11 +4,12 @@
 peer.py ADDRESS
 peer.py flood ADDRESS COUNT LEAST [MOST]
 peer.py echo ADDRESS
+peer.py offload INTERFACE NAME=0|1...
 
-What a guest talks to: two TCP servers at ADDRESS, whose ports are the first
-line of the output, "SINK SOURCE". To the one a guest sends what it likes; the
-other sends it as many bytes of noise as its first line says. For each
-connection a line tells "BYTES MD5 SECONDS".
+What a guest talks to: two TCP servers at ADDRESS ("::": at all, of IPv4 as
+well), whose ports are the first line of the output, "SINK SOURCE". To the one a
+guest sends what it likes; the other sends it as many bytes of noise as its
+first line says. For each connection a line tells "BYTES MD5 SECONDS".
 
 A flood is of pings, as ping -f does it with a preload: 32 are on their way
 at a time, with LEAST bytes of data, or each with as many as chance will have it,
@@ -19,9 +20,13 @@ To the one who connects to an echo's port, which is the first line, goes noise
 without end, at 1 MiB a second or so, and has to come back. For each line of the
 input a line tells how many bytes have, or what was wrong with them.
 
+offload sets which of OFFLOADS an interface does for what this end sends.
+
 By itself, so that it can run in another network namespace than the tests do.
 """
 
+import array
+import fcntl
 import hashlib
 import os
 import random
@@ -76,7 +81,9 @@ def source(connection):
 def main(address):
     ports = []
     for handle in (sink, source):
-        listener = socket.create_server((address, 0))
+        listener = socket.create_server(
+            (address, 0), family=socket.AF_INET6 if ':' in address
+            else socket.AF_INET, dualstack_ipv6=':' in address)
         ports.append(listener.getsockname()[1])
         threading.Thread(target=serve, args=(listener, handle)).start()
     print(*ports, flush=True)
@@ -122,6 +129,21 @@ def flood(address, count, least, most=None):
     print(sent - lost, damaged, flush=True)
 
 
+# linux/ethtool.h and linux/sockios.h
+OFFLOADS = {'checksums': 0x17, 'segments': 0x1f}
+SIOCETHTOOL = 0x8946
+
+
+def offload(interface, *settings):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for setting in settings:
+            name, value = setting.split('=')
+            # struct ethtool_value, and a struct ifreq that leads to it
+            request = array.array('I', [OFFLOADS[name], int(value)])
+            fcntl.ioctl(s, SIOCETHTOOL, struct.pack(
+                '16sQ16x', interface.encode(), request.buffer_info()[0]))
+
+
 def echo(address):
     listener = socket.create_server((address, 0))
     print(listener.getsockname()[1], flush=True)
@@ -161,5 +183,7 @@ if __name__ == '__main__':
         echo(sys.argv[2])
     elif sys.argv[1] == 'flood':
         flood(sys.argv[2], *map(int, sys.argv[3:]))
+    elif sys.argv[1] == 'offload':
+        offload(*sys.argv[2:])
     else:
         main(sys.argv[1])
