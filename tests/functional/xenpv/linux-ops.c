@@ -5,7 +5,10 @@
  * counts instructions under "-icount shift=0"; the shortest batch counts, which
  * is one without a timer tick. Printed as "bench NAME NUMBER". With "op=NAME"
  * and "count=N" on the kernel's command line (which gives such words to init's
- * environment) that one operation runs N times and nothing is measured.
+ * environment) that one operation runs N times and nothing is measured. With
+ * "smp=1" it is the operations on another CPU that are measured: what both CPUs
+ * execute for one, as long as whoever waits for the other one says so by PAUSE,
+ * at which QEMU goes on with the other one.
  *
  * There is no C library here, so that all that runs on a guest of either width
  * is in this file, and gcc alone can build it.
@@ -21,7 +24,8 @@
 #ifdef __x86_64__
 enum { READ = 0, WRITE = 1, MMAP = 9, MUNMAP = 11, SIGACTION = 13, PIPE = 22,
        FORK = 57, EXECVE = 59, EXIT = 60, WAIT4 = 61, KILL = 62, GETPPID = 110,
-       GETPID = 39, ARCH_PRCTL = 158, REBOOT = 169 };
+       GETPID = 39, ARCH_PRCTL = 158, REBOOT = 169, MADVISE = 28,
+       SCHED_SETAFFINITY = 203, MEMBARRIER = 324 };
 
 static long call(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -36,11 +40,14 @@ static long call(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 asm(".globl _start\n_start: mov %rsp, %rdi; and $-16, %rsp; call start; hlt\n"
-    "restorer: mov $15, %eax; syscall\n");
+    "restorer: mov $15, %eax; syscall\n"
+    "clone: mov $56, %eax; syscall; test %eax, %eax; jnz 1f; call spin\n"
+    "1: ret\n");
 #else
 enum { READ = 3, WRITE = 4, MMAP = 90, MUNMAP = 91, SIGACTION = 174, PIPE = 42,
        FORK = 2, EXECVE = 11, EXIT = 1, WAIT4 = 114, KILL = 37, GETPPID = 64,
-       GETPID = 20, SET_THREAD_AREA = 243, REBOOT = 88 };
+       GETPID = 20, SET_THREAD_AREA = 243, REBOOT = 88, MADVISE = 219,
+       SCHED_SETAFFINITY = 241, MEMBARRIER = 375 };
 
 static long call(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -51,10 +58,16 @@ static long call(long nr, long a, long b, long c, long d, long e, long f)
 
 asm(".globl _start\n_start: mov %esp, %eax; and $-16, %esp; push $0; push $0\n"
     "push $0; push %eax; call start; hlt\n"
-    "restorer: mov $173, %eax; int $0x80\n");
+    "restorer: mov $173, %eax; int $0x80\n"
+    "clone: push %ebx; mov 8(%esp), %ebx; mov 12(%esp), %ecx; mov $120, %eax\n"
+    "int $0x80; test %eax, %eax; jnz 1f; call spin\n"
+    "1: pop %ebx; ret\n");
 #endif
 void restorer(void);
 void start(long *stack);
+void spin(void);
+/* A thread with that STACK, which calls spin() */
+long clone(long flags, char *stack);
 
 #define call4(nr, a, b, c, d)   call(nr, (long)(a), (long)(b), (long)(c), \
                                      (long)(d), 0, 0)
@@ -275,11 +288,60 @@ static void op_exec(void)
     wait_for(pid);
 }
 
+static void pin(int cpu)
+{
+    unsigned long mask = 1UL << cpu;
+
+    check(!call3(SCHED_SETAFFINITY, 0, sizeof(mask), &mask), "two CPUs");
+}
+
+static volatile int spinning;
+
+void spin(void)
+{
+    pin(1);
+    spinning = 1;
+    for (;;) {
+        asm volatile("pause");
+    }
+}
+
+/* On the other CPU is another thread of this program */
+static void need_thread(void)
+{
+    static char stack[4096] __attribute__((aligned(16)));
+
+    if (spinning) {
+        return;
+    }
+    check(!call3(MEMBARRIER, 16 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0),
+          "membarrier");
+    /* CLONE_VM, FS, FILES, SIGHAND, THREAD */
+    check(clone(0x10f00, stack + sizeof(stack)) > 0, "clone");
+    while (!spinning) {
+        asm volatile("pause");
+    }
+}
+
+static void op_membarrier(void)
+{
+    need_thread();
+    check(!call3(MEMBARRIER, 8 /* PRIVATE_EXPEDITED */, 0, 0), "membarrier");
+}
+
+static void op_flush(void)
+{
+    need_thread();
+    *neighbour = 1;
+    check(!call3(MADVISE, neighbour, 4096, 4 /* DONTNEED */), "madvise");
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
     int loops;          /* in a batch: too short for many timer ticks */
     int each;           /* operations in one run */
+    int smp;
 } ops[] = {
     { "getppid", op_getppid, 100, 1 },
     { "segment-base", op_segment_base, 100, 1 },
@@ -290,9 +352,13 @@ static const struct {
     { "context-switch", op_switch, 20, 2 },
     { "fork-exit", op_fork, 2, 1 },
     { "fork-exec-exit", op_exec, 2, 1 },
+    /* In this order, since a CPU that has a thread does not sleep any more */
+    { "wake-other", op_switch, 20, 2, 1 },
+    { "ipi-other", op_membarrier, 20, 1, 1 },
+    { "flush-other", op_flush, 20, 1, 1 },
 };
 
-static void set_up(void)
+static void set_up(int smp)
 {
     static struct {
         void (*handler)(int);
@@ -309,10 +375,16 @@ static void set_up(void)
     if (!call1(FORK, 0)) {
         char c;
 
+        if (smp) {
+            pin(1);
+        }
         while (call3(READ, there[0], &c, 1) == 1) {
             call3(WRITE, back[1], &c, 1);
         }
         call1(EXIT, 0);
+    }
+    if (smp) {
+        pin(0);
     }
 }
 
@@ -345,17 +417,21 @@ void start(long *stack)
 {
     char **argv = (char **)stack + 1;
     const char *op;
+    int smp;
 
     if (stack[0] == 2 && equal(argv[1], "exit")) {
         call1(EXIT, 0);
     }
     environment = argv + stack[0] + 1;
     op = variable("op");
+    smp = variable("smp") != NULL;
     print("\nxenpv-test: this is init\n");
-    set_up();
+    set_up(smp);
     for (int n = 0; n < sizeof(ops) / sizeof(ops[0]); n++) {
-        if (!op) {
+        if (!op && ops[n].smp == smp) {
             measure(n);
+        } else if (!op) {
+            continue;
         } else if (equal(op, ops[n].name)) {
             const char *count = variable("count");
 
@@ -365,7 +441,7 @@ void start(long *stack)
         }
     }
     /* Each signal that was sent has come */
-    check(op || signals == BATCHES * 50, "signals");
+    check(op || smp || signals == BATCHES * 50, "signals");
     print("linux-ops: done\n");
     end();
 }

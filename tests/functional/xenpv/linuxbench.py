@@ -8,6 +8,8 @@ what the kernel itself varies.
 
 The 32-bit kernel likewise, but under Xen: Debian's has no 32-bit PV.
 
+Then what one does to another CPU, with two: in instructions of both together.
+
 Results go to stdout and build/results/bench-linux.txt.
 """
 
@@ -35,6 +37,11 @@ LABELS = (
     ('fork-exit', 'fork, exit, wait'),
     ('fork-exec-exit', 'fork, exec, exit, wait'),
 )
+SMP_LABELS = (
+    ('wake-other', 'wake-up of a process that sleeps on it'),
+    ('ipi-other', 'IPI and its answer (membarrier)'),
+    ('flush-other', "first touch, and its TLB's flush (madvise)"),
+)
 
 
 def initramfs(arch):
@@ -52,7 +59,7 @@ def initramfs(arch):
     return path
 
 
-def counts(name, arch, machine, options):
+def counts(name, arch, machine, options, labels):
     """What one of the machines measures: a dictionary"""
     place = Host('tcg')
     process = place.start('bench-linux/' + name, arch,
@@ -63,7 +70,7 @@ def counts(name, arch, machine, options):
         process.expect('linux-ops: (done|failed)', 180)
         found = re.findall(r'^bench (\S+) (\d+)$', process.console.text(),
                            re.M)
-        missing = {n for n, _ in LABELS} - {n for n, _ in found}
+        missing = {n for n, _ in labels} - {n for n, _ in found}
         if missing:
             raise RuntimeError('%s has no figure for %s'
                                % (name, ', '.join(sorted(missing))))
@@ -72,15 +79,20 @@ def counts(name, arch, machine, options):
         process.release()
 
 
-def bench(out, arch, kernel):
+def bench(out, arch, kernel, smp):
     """False if a guest has failed, which costs its column"""
     init = initramfs(arch)
     append = ' quiet panic=-1'
+    more, labels = [], LABELS
+    if smp:
+        append += ' smp=1'
+        more, labels = ['-smp', '2'], SMP_LABELS
     failed = []
 
     def column(name, machine, options, may_fail=False):
         try:
-            return counts('%s-%s' % (name, arch), arch, machine, options)
+            return counts('%s-%s' % (name, arch), arch, machine,
+                          options + more, labels)
         except Exception as e:
             out('# %s: %s' % (name, e))
             if not may_fail:
@@ -101,14 +113,15 @@ def bench(out, arch, kernel):
         xen = column('xen', 'pc', [
             '-L', paths.FIRMWARE, '-m', '512M',
             '-kernel', paths.asset('xen-4.17-amd64'), '-append',
-            'console=com1 dom0=pv dom0_mem=256M dom0_max_vcpus=1 reboot=k,t '
-            'loglvl=warning', '-initrd',
+            'console=com1 dom0=pv dom0_mem=256M dom0_max_vcpus=%d reboot=k,t '
+            'loglvl=warning' % (2 if smp else 1), '-initrd',
             '%s console=hvc0%s,%s' % (kernel, append, init)])
-    out('instructions per operation inside Linux (%s), %s'
-        % (os.path.basename(kernel), arch))
+    out('instructions per operation %s Linux (%s), %s'
+        % ('on another CPU of' if smp else 'inside', os.path.basename(kernel),
+           arch))
     out('%-42s %8s %8s %6s %8s %6s' % ('', 'ours', 'Xen', 'ratio', 'native',
                                        'ratio'))
-    for name, label in LABELS:
+    for name, label in labels:
         cells = ['%8s' % ours.get(name, '-')]
         for other in (xen, native):
             if name in other and name in ours:
@@ -122,16 +135,20 @@ def bench(out, arch, kernel):
 
 
 def main(place_for, filters):
-    """FILTERs: x86_64, i386"""
+    """FILTERs: x86_64, i386, smp; none: all"""
     os.makedirs(paths.result('bench-linux'), exist_ok=True)
     out = Output('bench-linux.txt')
     kernels = [('x86_64', guests.linux('6.1')), ('i386', guests.linux32())]
-    kernels = [k for k in kernels if not filters or k[0] in filters]
+    kernels = [k for k in kernels if k[0] in filters or
+               not {'x86_64', 'i386'} & set(filters)]
     failed = False
     for arch, kernel in kernels:
-        try:
-            failed |= not bench(out, arch, kernel)
-        except Exception as e:
-            failed = True
-            out('%s failed: %s' % (arch, e))
+        for other in (False, True):
+            if filters and other != ('smp' in filters):
+                continue
+            try:
+                failed |= not bench(out, arch, kernel, other)
+            except Exception as e:
+                failed = True
+                out('%s failed: %s' % (arch, e))
     return 1 if failed else 0
