@@ -22,7 +22,8 @@ kvm     both under KVM, next to -M microvm, with VM exits for each request and
 What is timed is done as often as XENPV_BENCH_RUNS says [5], by turns, and the
 median is told, with the least and the most. disk and net also tell the host's
 CPU time for each MB or 1000 requests: of the vCPU, and of the main loop. That
-hangs less on what else runs here, and the larger one bounds the throughput.
+hangs less on what else runs here, and the larger one bounds the throughput. net
+tells frames and the card's interrupts as well, which are the back end's doing.
 
 A guest that fails costs its column, which says "-" from there on, and the exit
 status. Results go to stdout and build/results/bench-devices.txt.
@@ -424,11 +425,19 @@ class NetGuest:
     def iperf(self, options):
         return iperf(self.guest, self.address, self.port, options)
 
+    def events(self):
+        """Frames both ways, and the card's interrupts"""
+        interrupts = re.findall(
+            r'^ *\d+: +(\d+) .*(?:vif\d|virtio\d+-(?:in|out)put)',
+            self.guest.shell('cat /proc/interrupts'), re.M)
+        return self.guest.packets(), sum(map(int, interrupts))
+
     def measure(self, name):
         """
-        Mbit/s, packets/s or pings/s; and milliseconds of the vCPU and of the
-        main loop for each MB, 1000 packets or pings
+        Mbit/s, packets/s or pings/s; and for each MB, 1000 packets or pings
+        milliseconds of the vCPU and of the main loop, frames, and interrupts
         """
+        counted = self.events()
         before = self.guest.cpu_time()
         if name == PINGS_ROW:
             begin = time.monotonic()
@@ -441,8 +450,9 @@ class NetGuest:
                               got['packets'] / 1000)
             else:
                 rate, work = got['bits_per_second'] / 1e6, got['bytes'] / 1e6
-        after = self.guest.cpu_time()
-        return (rate, *((b - a) / work for a, b in zip(before, after)))
+        after = self.guest.cpu_time() + self.events()
+        return (rate, *((b - a) / work
+                        for a, b in zip(before + counted, after)))
 
     def close(self):
         if hasattr(self, 'server'):
@@ -467,7 +477,10 @@ def bench_network(place, out, network, tools, directory):
               Medians(out, title + 'ms of the vCPU for each MB, or 1000 '
                       'packets or pings', kinds, '%.2f', True),
               Medians(out, title + 'ms of the main loop, likewise', kinds,
-                      '%.2f', True)]
+                      '%.2f', True),
+              # What is to be alike: as large frames, and no more interrupts
+              Medians(out, title + 'frames, likewise', kinds, '%.1f', True),
+              Medians(out, title + 'interrupts, likewise', kinds, '%.1f', True)]
     table = tables[0].table
     guests_ = {}
     try:
