@@ -459,6 +459,13 @@ class Libvirt(GuestTest):
         self.define(self.domain_xml().replace('<console', CHANNEL + '<console'),
                     'create')
         self.console()
+        self.leave_console()
+        # The console's driver is there, and no agent
+        self.refused("qemu-agent-command pvguest "
+                     "'{\"execute\":\"guest-ping\"}'",
+                     'QEMU guest agent is not connected')
+        self.console(log_in=False)
+        self.type_until('\n', '# ')
         for line in ["cat > /tmp/agent << 'E'", *AGENT.splitlines(), 'E',
                      'sh /tmp/agent &']:
             self.shell.type(line + '\n')
