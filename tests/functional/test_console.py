@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 
 from xenpv.testcase import LinuxTest
 
@@ -42,3 +43,39 @@ class Console(LinuxTest):
                    'seq 1 3000 | md5sum | cmp - /tmp/sum')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
+
+    def wait_open(self, guest, wanted):
+        end = time.monotonic() + guest.limit(30)
+        while self.is_open(guest) != wanted:
+            self.assertLess(time.monotonic(), end, 'open: %s' % (not wanted))
+            guest.pump(0.1)
+
+    @staticmethod
+    def is_open(guest):
+        return next(c['frontend-open'] for c in
+                    guest.qmp.command('query-chardev') if c['label'] == 'agent')
+
+    def test_told(self):
+        """The host is not told, or wrongly, whether somebody in the guest has an
+        agent's channel open, also where the guest comes in"""
+        options = ['-chardev', 'null,id=agent', '-device', 'virtio-serial',
+                   '-device', 'virtserialport,chardev=agent,name=agent']
+        state = self.place.scratch(self.log_name('.state'))
+        guest = self.boot(*options)
+        self.check(guest, 'until [ -c /dev/hvc1 ]; do usleep 50000; done; sleep 2')
+        self.assertFalse(self.is_open(guest))
+        self.check(guest, 'exec 3<> /dev/hvc1')
+        self.wait_open(guest, True)
+        guest.qmp.command('migrate', uri='file:' + state)
+        self.wait_status(guest, 'query-migrate', 'completed')
+        guest.qmp.command('quit')
+        self.assert_status(guest, 0)
+
+        guest = self.start(*self.linux_options(), *options, '-S', '-incoming',
+                           'file:' + state)
+        self.wait_status(guest, 'query-migrate', 'completed')
+        self.assertTrue(self.is_open(guest))
+        guest.qmp.command('cont')
+        self.check(guest, 'exec 3<&-')
+        self.wait_open(guest, False)
+        os.unlink(state)
