@@ -31,8 +31,7 @@ void do_requests(struct vcpu *v)
     if (take_request(v, REQUEST_MOVED)) {
         vcpu_info_moved(v);
     }
-    if (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQUEST_TICKS) {
-        __atomic_fetch_and(&v->requests, ~REQUEST_TICKS, __ATOMIC_SEQ_CST);
+    if (take_request(v, REQUEST_TICKS)) {
         resume_ticks(v, system_time());
     }
 }
