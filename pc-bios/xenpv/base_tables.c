@@ -37,6 +37,58 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     return 0;
 }
 
+static void put_next_tables(struct vcpu *v)
+{
+    if (v->next_top_mfn) {
+        put_table(v->next_top_mfn);
+    }
+    if (v->next_user_top_mfn) {
+        put_table(v->next_user_top_mfn);
+    }
+}
+
+/*
+ * What a vCPU is to start with: its CPU may be using others until then, those that it
+ * had before it was down. user: 0 for none. With vcpus_lock.
+ */
+int set_next_tables(struct vcpu *v, ulong top, ulong user)
+{
+    int ret = get_table(top, TOP_LEVEL);
+
+    if (!ret && user) {
+        ret = get_table(user, TOP_LEVEL);
+        if (ret) {
+            put_table(top);
+        }
+    }
+    if (ret) {
+        return ret;
+    }
+    put_next_tables(v);
+    v->next_top_mfn = top;
+    v->next_user_top_mfn = user;
+    return 0;
+}
+
+/* They have a reference each, so they are what they were */
+void use_next_tables(struct vcpu *v)
+{
+    ulong old = v->user_top_mfn;
+
+    if (old && !v->next_user_top_mfn) {
+        atomic_store(&v->user_top_mfn, 0);
+        v->user_cr3 = 0;
+        put_table(old);
+    }
+    if (set_base_table(v, v->next_top_mfn, false) ||
+        (v->next_user_top_mfn &&
+         set_base_table(v, v->next_user_top_mfn, true))) {
+        monitor_crash(NULL, "a vCPU's page tables are gone");
+    }
+    put_next_tables(v);
+    v->next_top_mfn = v->next_user_top_mfn = 0;
+}
+
 /* For another vCPU, which has changed tables that this one may be using */
 void flush_for_others(struct vcpu *v, ulong what)
 {

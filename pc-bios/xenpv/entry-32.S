@@ -301,13 +301,17 @@ enter_guest:
     cld
     jmp ret_to_guest
 
-    /* run_first_on(stack) */
-    .globl run_first_on
-run_first_on:
+    /* run_first_on(stack), start_vcpu_on(stack) */
+    .macro RUN_ON function
+    .globl \function\()_on
+\function\()_on:
     mov 4(%esp), %esp
     xor %ebp, %ebp
-    call run_first
+    call \function
     ud2
+    .endm
+    RUN_ON run_first
+    RUN_ON start_vcpu
 
     /* Where the double-fault task starts */
     .globl double_fault_task

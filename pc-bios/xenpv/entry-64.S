@@ -785,13 +785,17 @@ enter_guest:
     AREA_TO_RBX
     jmp ret_to_guest
 
-    /* run_first_on(stack) */
-    .globl run_first_on
-run_first_on:
+    /* run_first_on(stack), start_vcpu_on(stack) */
+    .macro RUN_ON function
+    .globl \function\()_on
+\function\()_on:
     mov %rdi, %rsp
     xor %ebp, %ebp
-    call run_first
+    call \function
     ud2
+    .endm
+    RUN_ON run_first
+    RUN_ON start_vcpu
 
     /* While something is counted: see count.h and count.c */
 

@@ -98,7 +98,7 @@ void run_first(void)
     v->debugreg[6] = DR6_DEFAULT;
     v->debugreg[7] = DR7_DEFAULT;
     v->mode = V_MODE_KERNEL;
-    v->initialised = v->up = true;
+    v->initialised = v->up = v->runs = true;
     enter_guest(&regs);
 }
 

@@ -112,6 +112,8 @@ struct vcpu {
     u32 apic_id;
     bool ready;                 /* its CPU has started */
     bool initialised, up;       /* VCPUOP_initialise, VCPUOP_up */
+    bool runs;                  /* it is not in wait_until_up() */
+    bool renewed;               /* .start has not been loaded yet */
     /*
      * What other vCPUs ask of this one, see requests.c. A vCPU that is idle does
      * it when it wakes up, and is not interrupted for it.
@@ -132,6 +134,7 @@ struct vcpu {
 
     ulong top_mfn;              /* MMUEXT_NEW_BASEPTR's, or 0 */
     ulong user_top_mfn;         /* MMUEXT_NEW_USER_BASEPTR's, or 0 */
+    ulong next_top_mfn, next_user_top_mfn;  /* set_next_tables()'s */
     ulong vcpu_info_gpa;
     ulong gdt_ents;
     ulong ldt_base, ldt_ents;
@@ -429,6 +432,8 @@ void put_seg_desc(ulong mfn);
 
 /* base_tables.c and base_tables-*.c */
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
+int set_next_tables(struct vcpu *v, ulong top, ulong user);
+void use_next_tables(struct vcpu *v);   /* on the vCPU itself */
 bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit; likewise */
 bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden);
 void flush_for_others(struct vcpu *v, ulong what);
@@ -506,6 +511,8 @@ void wait_until_up(struct vcpu *v);
 /* vcpu_start.c and vcpu_start-*.c */
 long initialise_vcpu(struct vcpu *v, ulong arg);
 void run_secondary(void) __attribute__((noreturn));
+void start_vcpu(void) __attribute__((noreturn));
+void start_vcpu_on(ulong stack) __attribute__((noreturn));  /* entry-*.S */
 void load_data_segments(struct regs *regs, u16 ds, u16 es, u16 fs, u16 gs);
 
 /* apic.c */

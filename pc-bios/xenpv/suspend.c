@@ -36,6 +36,11 @@ static void move_vcpu_info(struct vcpu *v)
     atomic_store(&v->vcpu_info, new);
 }
 
+/*
+ * What Xen's tools save of a domain are the vCPUs that are up. The others are as new:
+ * Linux gives VCPUOP_initialise to those that it brings up afterwards, also if they
+ * have run. One of them waits on the tables that it had, until it starts.
+ */
 static void forget_vcpus(void)
 {
     struct vcpu *self = current_vcpu();
@@ -46,6 +51,9 @@ static void forget_vcpus(void)
         move_vcpu_info(vcpus[i]);
         vcpus[i]->runstate_addr = 0;
         vcpus[i]->time_addr = 0;
+        if (!vcpus[i]->up && !atomic_load(&vcpus[i]->runs)) {
+            vcpus[i]->initialised = false;
+        }
     }
     wait_for_others();
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {

@@ -152,8 +152,14 @@ static long get_runstate(struct vcpu *v, ulong to)
 
 void wait_until_up(struct vcpu *v)
 {
-    while (!atomic_load(&v->up)) {
-        halt(v);
+    while (!v->runs) {
+        while (!atomic_load(&v->up)) {
+            halt(v);
+        }
+        /* Nobody changes what it starts with from here on: see forget_vcpus() */
+        spin_lock(&vcpus_lock);
+        v->runs = v->up;
+        spin_unlock(&vcpus_lock);
     }
     ask_again(v);
 }
@@ -162,8 +168,12 @@ void vcpu_offline(struct vcpu *v)
 {
     int was = v->runstate.state;
 
+    atomic_store(&v->runs, false);
     update_runstate(v, RUNSTATE_offline);
     wait_until_up(v);
+    if (v->renewed) {
+        start_vcpu_on(area_base() + STACK_TOP);
+    }
     update_runstate(v, was);
 }
 

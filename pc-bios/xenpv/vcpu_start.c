@@ -18,6 +18,8 @@ static void load_fpu(const struct vcpu_guest_context *c)
                      "2:\n\t"
                      EX_TABLE(1b, 2b)
                      : : "m" (c->fpu_ctxt));
+    } else {
+        asm volatile("fninit");
     }
 }
 
@@ -37,17 +39,16 @@ static void load_regs(const struct cpu_user_regs *user, struct regs *regs)
     regs->bp = user->ebp;
 }
 
-/* A vCPU that has never run waits here, and starts with what it was given */
-void run_secondary(void)
+/* With what VCPUOP_initialise has given it, on an empty stack */
+void start_vcpu(void)
 {
     struct vcpu *v = current_vcpu();
     struct regs regs;
 
-    /* The first vCPU waits for this: from here on interrupts are taken */
-    atomic_store(&v->ready, true);
-    wait_until_up(v);
-    reload_base_tables(v);
-    write_cr3(v->kernel_cr3);
+    v->renewed = false;
+    use_next_tables(v);
+    /* And of its area: it may have been here before, with another GDT */
+    flush_tlb();
     init_time(v);
     if (v->time_addr) {
         copy_time(v);
@@ -62,23 +63,43 @@ void run_secondary(void)
     enter_guest(&regs);
 }
 
+/* A vCPU that has never been up waits here */
+void run_secondary(void)
+{
+    struct vcpu *v = current_vcpu();
+
+    /* The first vCPU waits for this: from here on interrupts are taken */
+    atomic_store(&v->ready, true);
+    wait_until_up(v);
+    start_vcpu();
+}
+
 static int set_tables(struct vcpu *v)
 {
     const struct vcpu_guest_context *c = &v->start;
+    ulong top = xen_cr3_to_pfn(c->ctrlreg[3]), user = 0;
     int ret = set_gdt_frames(v, c->gdt_frames, c->gdt_ents);
 
     if (ret) {
         return ret;
     }
-    ret = set_base_table(v, xen_cr3_to_pfn(c->ctrlreg[3]), false);
-    if (WORD == 8 && !ret && c->ctrlreg[1]) {
-        ret = set_base_table(v, xen_cr3_to_pfn(c->ctrlreg[1]), true);
+    if (WORD == 8 && c->ctrlreg[1]) {
+        user = xen_cr3_to_pfn(c->ctrlreg[1]);
     }
-    if (ret) {
+    if (set_next_tables(v, top, user)) {
         set_gdt_frames(v, NULL, 0);
         return -EINVAL;
     }
     return 0;
+}
+
+/* What another life has left, and what no context says */
+static void forget_context(struct vcpu *v)
+{
+    memset(&v->sysenter, 0, sizeof(v->sysenter));
+    memset(&v->syscall32, 0, sizeof(v->syscall32));
+    v->nr_ports = 0;
+    v->in_nmi = false;
 }
 
 static void set_debugregs(struct vcpu *v)
@@ -113,11 +134,12 @@ long initialise_vcpu(struct vcpu *v, ulong arg)
     if (ret) {
         return ret;
     }
+    forget_context(v);
     memcpy(v->traps, c->trap_ctxt, sizeof(v->traps));
     set_debugregs(v);
     v->iopl = c->user_regs.eflags >> 12 & 3;
     set_kernel_stack(v, c->kernel_ss, c->kernel_sp);
     set_start_callbacks(v);
-    v->initialised = true;
+    v->initialised = v->renewed = true;
     return 0;
 }

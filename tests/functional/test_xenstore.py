@@ -252,6 +252,20 @@ class Suspend(Xenstore):
         guest.qmp.command('system_wakeup')
         self.all_is_well(guest)
 
+    def test_offline(self):
+        """A vCPU that the guest had put down before it was suspended does not come
+        up after that, as Linux initialises it anew"""
+        guest = self.boot_with_socket(*self.options)
+        online = '/sys/devices/system/cpu/cpu1/online'
+        self.check(guest, 'until [ -b /dev/xvda ]; do usleep 50000; done; '
+                   'ifconfig eth0 10.0.2.15; echo 0 > ' + online)
+        self.suspend(guest)
+        guest.qmp.command('system_wakeup')
+        guest.wait_event('WAKEUP')
+        self.check(guest, 'nproc', '^1$', 60)
+        self.check(guest, 'echo 1 > ' + online, timeout=60)
+        self.all_is_well(guest)
+
     def wait_for(self, guest, command, status):
         end = time.monotonic() + guest.limit(60)
         while guest.qmp.command(command).get('status') != status:

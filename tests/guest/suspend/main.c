@@ -5,12 +5,16 @@
  * event channel, the 2-level ABI and none of its masks open; a grant table of one
  * frame; and nothing registered of vcpu_info and of the area for runstates. Its
  * vCPUs are as they were: another one, which ran all the time, can be put down and
- * up around the hypercalls that are for a vCPU that is down, as Linux does it.
+ * up around the hypercalls that are for a vCPU that is down, as Linux does it. One
+ * that is down is as new, since Xen's tools save none: it takes a new context and
+ * starts with that, on other tables than those that it had, which are then free.
  *
  * If the monitor kept a vcpu_info, it could not be registered anew, and the kernel
  * would have no events; if it kept a list of the FIFO ABI, an event would be linked
  * to a port that is none; if it wrote runstates where they were, to memory that is
- * something else by now.
+ * something else by now. If it kept the vCPU that was down, Linux would stop with a
+ * BUG where it brings that up (RHEL 5's, which puts all down to suspend; later ones,
+ * where an administrator had).
  *
  * monitor: system_wakeup
  * vCPUs: 2
@@ -26,7 +30,7 @@
 
 static struct vcpu_guest_context context;
 static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-static volatile ulong count;
+static volatile ulong count, renewed_count;
 
 static struct vcpu_runstate_info area;
 static unsigned nr_events;
@@ -44,22 +48,33 @@ static void __attribute__((noreturn, used)) other_vcpu(void)
     }
 }
 
-extern char other_entry[];
+static void __attribute__((noreturn, used)) renewed_vcpu(void)
+{
+    for (;;) {
+        renewed_count++;
+        vcpu_op(VCPUOP_is_up, 0, NULL);
+    }
+}
+
+extern char other_entry[], renewed_entry[];
 asm(".pushsection .text\n"
     "other_entry:\n"
     "push $0\n"
     "jmp other_vcpu\n"
+    "renewed_entry:\n"
+    "push $0\n"
+    "jmp renewed_vcpu\n"
     ".popsection\n");
 
-static void check_counts(const char *when)
+static void check_counts(const volatile ulong *n, const char *when)
 {
-    ulong before = count;
+    ulong before = *n;
     uint64_t end = system_time() + WAIT_NS;
 
-    while (count == before && system_time() < end) {
+    while (*n == before && system_time() < end) {
         asm volatile("pause");
     }
-    check(count != before, "%s: vCPU 1 does not run", when);
+    check(*n != before, "%s: vCPU 1 does not run", when);
 }
 
 static void event(evtchn_port_t port)
@@ -162,7 +177,7 @@ static void check_events(void)
     close_port(port);
 }
 
-static void suspend(bool fifo)
+static void suspend(bool fifo, bool both_up)
 {
     ulong store = start_info->store_mfn, cons = start_info->console.domU.mfn;
     uint32_t reason = SHUTDOWN_suspend;
@@ -198,12 +213,45 @@ static void suspend(bool fifo)
     check_ret(HYPERCALL(event_channel_op, EVTCHNOP_set_priority, &priority),
               -ENOSYS, "set_priority");
     check_eq(grant_frames(), 1, "grant frames");
-    check_counts("after suspend");
-    check_ret(vcpu_op(VCPUOP_is_up, 1, NULL), 1, "is_up");
+    if (both_up) {
+        check_counts(&count, "after suspend");
+    }
+    check_ret(vcpu_op(VCPUOP_is_up, 1, NULL), both_up, "is_up");
     /* Its runstate changes, and is written nowhere */
     poll.timeout = system_time() + 1000000;
     check_ret(HYPERCALL(sched_op, SCHEDOP_poll, &poll), 0, "poll");
     check_eq(area.state_entry_time, 0, "the area for runstates");
+}
+
+/* Not just told to go down, but there */
+static void put_down(void)
+{
+    struct vcpu_runstate_info info = { 0 };
+    uint64_t end = system_time() + WAIT_NS;
+
+    check_ret(vcpu_op(VCPUOP_down, 1, NULL), 0, "down");
+    while (info.state != RUNSTATE_offline && system_time() < end) {
+        check_ret(vcpu_op(VCPUOP_get_runstate_info, 1, &info), 0, "runstate");
+    }
+    check_eq(info.state, RUNSTATE_offline, "the runstate of vCPU 1");
+}
+
+static void check_renewed(ulong top)
+{
+    put_down();
+    suspend(false, false);
+    check_ret(vcpu_op(VCPUOP_up, 1, NULL), -EINVAL, "up of one that is as new");
+    kernel_context(&context, (ulong)renewed_entry, (ulong)stack + sizeof(stack));
+#ifdef __x86_64__
+    context.ctrlreg[3] = top << PAGE_SHIFT;
+#else
+    context.ctrlreg[3] = top << PAGE_SHIFT | top >> (32 - PAGE_SHIFT);
+#endif
+    check_ret(vcpu_op(VCPUOP_initialise, 1, &context), 0, "initialise it anew");
+    check_ret(vcpu_op(VCPUOP_initialise, 1, &context), -EEXIST, "and again");
+    check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
+    check_counts(&renewed_count, "initialised anew");
+    check_events();
 }
 
 void test_main(void)
@@ -218,12 +266,21 @@ void test_main(void)
 
         set_up(fifo ? others : pages, fifo);
         check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
-        check_counts("before");
+        check_counts(&count, "before");
         if (!fifo) {
             check_events();
         }
-        suspend(fifo);
+        suspend(fifo, true);
         check_events();
+    }
+    if (!failed()) {
+        uint64_t *own = copy_base_table();
+
+        check_renewed(virt_to_mfn(own));
+        check_renewed(virt_to_mfn((void *)start_info->pt_base));
+        /* It is a page like any other: else this fails */
+        make_writable(own);
+        own[0] = 0;
     }
     check(ring_write("the ring works\n", 15), "the console's ring is stuck");
 }
