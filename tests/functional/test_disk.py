@@ -347,7 +347,7 @@ class Disk(LinuxTest):
         for command in (read, write):
             status, output = guest.shell(command % 'xvda')
             self.assertNotEqual(status, 0, output)
-            self.assertIn('I/O error', output)
+            self.assertIn('Input/output error', output)
             self.check(guest, 'dd if=/dev/xvda of=/dev/null bs=4k count=1 '
                        'iflag=direct')
         for command in (read, write):
