@@ -256,6 +256,14 @@ static void test_chain(void)
           "/c", "k");
     CHECK("F " LST ":3: its first entry's kernel, /a, is not there", NULL, LST,
           "fallback 1\ntitle A\nkernel /a\ntitle B\nkernel /b\n");
+    /* Another system's loader, which PV GRUB has no command for */
+    CHECK("F " LST ":3: the default entry, 'W', has no kernel: PV GRUB stops at "
+          "its menu\n", NULL, LST, "default 0\ntimeout 1\ntitle W\n"
+          "chainloader +1\ntitle B\nkernel /b\n", "/b", "k");
+    CHECK("I " LST ": line 3: the default entry, 'W', would not boot: it has no "
+          "kernel; the fallback, 'B', does\n", "F " LST ":3", LST, "default 0\n"
+          "fallback 1\ntitle W\nchainloader +1\ntitle B\nkernel /b\n", "/b",
+          "k");
 }
 
 /* Words of old and of other menus */

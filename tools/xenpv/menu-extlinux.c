@@ -138,7 +138,7 @@ bool menu_extlinux_line(GuestFiles *f, const char *path, int line,
     } else if (!strcmp(key, "include")) {
         syslinux_include(r, path, words[1]);
     } else if (!strcmp(key, "label")) {
-        r->at = menu_add_entry(r, path, g_strdup_printf("%u", r->next++));
+        r->at = menu_add_entry(r, path, line, g_strdup_printf("%u", r->next++));
         if (r->at) {
             menu_set_title(r->at, words + 1, n - 1, false);
         }

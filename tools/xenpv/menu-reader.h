@@ -41,7 +41,8 @@ typedef struct MenuReader {
 } MenuReader;
 
 /* NULL if there are too many; takes @label */
-MenuEntry *menu_add_entry(MenuReader *r, const char *file, char *label);
+MenuEntry *menu_add_entry(MenuReader *r, const char *file, int line,
+                          char *label);
 /* The title, which may be in quotes and have blanks, and what --id says */
 void menu_set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2);
 /* The kernel and its arguments, if the entry has none yet */

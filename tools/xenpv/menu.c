@@ -39,7 +39,7 @@ void menu_free(Menu *m)
 }
 
 /* NULL if there are too many */
-MenuEntry *menu_add_entry(MenuReader *r, const char *file, char *label)
+MenuEntry *menu_add_entry(MenuReader *r, const char *file, int line, char *label)
 {
     MenuEntry *e;
 
@@ -51,6 +51,7 @@ MenuEntry *menu_add_entry(MenuReader *r, const char *file, char *label)
     e->label = label;
     e->title = g_strdup("");
     e->file = g_strdup(file);
+    e->line = line;
     e->args = g_ptr_array_new_with_free_func(g_free);
     e->initrds = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(r->m->entries, e);
@@ -344,7 +345,7 @@ static bool menu_words(MenuReader *r, const char *path, int line, char **words,
             r->next++;
         }
         if (entry) {
-            r->at = menu_add_entry(r, path, label);
+            r->at = menu_add_entry(r, path, line, label);
             if (r->at) {
                 menu_set_title(r->at, words + 1, n - 1, is_grub2);
             }
@@ -355,7 +356,7 @@ static bool menu_words(MenuReader *r, const char *path, int line, char **words,
     } else if (is_kernel_word(words[0]) && n >= 2) {
         /* What is in no entry boots by itself */
         if (!r->at && !r->m->entries->len) {
-            r->at = menu_add_entry(r, path, g_strdup("0"));
+            r->at = menu_add_entry(r, path, line, g_strdup("0"));
         }
         if (r->at) {
             menu_set_kernel(r, r->at, line, words + 1, n - 1);
@@ -575,8 +576,10 @@ static void read_bls(MenuReader *r)
                                                 (char *)names->pdata[i]);
         g_autofree char *text = guest_files_read_text(r->f, path);
 
-        r->at = text ? menu_add_entry(r, path, g_strdup_printf("%u", r->next))
-                     : NULL;
+        r->at = NULL;
+        if (text) {
+            r->at = menu_add_entry(r, path, 1, g_strdup_printf("%u", r->next));
+        }
         if (r->at) {
             r->at->id = g_strdup(names->pdata[i]);
             guest_files_each_line(r->f, path, text, bls_line, r);
@@ -651,32 +654,43 @@ static bool is_there(GuestFiles *f, const char *path)
     return false;
 }
 
-/* If the default's kernel is not there, the first of the others that has one */
+/* If the default boots nothing, the first of the fallbacks that does, or no entry */
 static void fall_back(MenuReader *r)
 {
     Menu *m = r->m;
     const MenuEntry *first = m->chosen;
     g_auto(GStrv) words = g_strsplit(r->fallback ?: "", " ", 16);
+    g_autofree char *why = NULL;
 
-    if (!first || !first->kernel || strchr(first->kernel, '$') ||
-        is_there(r->f, first->kernel)) {
+    if (!first || (first->kernel && (strchr(first->kernel, '$') ||
+                                     is_there(r->f, first->kernel)))) {
         return;
     }
+    why = first->kernel ? g_strdup_printf("its kernel, %s, is not there",
+                                          first->kernel)
+                        : g_strdup("it has no kernel");
     for (char **w = words; *w; w++) {
         MenuEntry *e = entry_named(m, *w);
 
         if (e && e != first && e->kernel && is_there(r->f, e->kernel)) {
             g_autofree char *text = g_strdup_printf(
-                "%s: line %d: the default entry, '%s', would not boot: its "
-                "kernel, %s, is not there; the fallback, '%s', does",
-                first->file, first->line, first->title, first->kernel,
-                e->title);
+                "%s: line %d: the default entry, '%s', would not boot: %s; the "
+                "fallback, '%s', does",
+                first->file, first->line, first->title, why, e->title);
 
             r->f->fact(r->f, text);
             m->chosen = e;
             m->is_first = false;
             return;
         }
+    }
+    /* What leads to a menu that is not there has been told of */
+    if (!first->kernel && !first->chain && !r->is_syslinux) {
+        g_autofree char *text = g_strdup_printf("the default entry, '%s', has no "
+                                                "kernel: PV GRUB stops at its menu",
+                                                first->title);
+
+        r->f->finding(r->f, first->file, first->line, text);
     }
 }
 
@@ -806,7 +820,7 @@ Menu *menu_read(GuestFiles *f)
             f->finding(f, m->file, r.refused_line, r.refused);
         }
         fall_back(&r);
-        /* One that only leads elsewhere is passed over */
+        /* What else there is to say is of what could be chosen in the menu */
         for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
             m->chosen = i < m->entries->len ? m->entries->pdata[i] : NULL;
         }
