@@ -533,6 +533,7 @@ void timer_interrupt(struct vcpu *v);
 void set_timer(struct vcpu *v, u64 deadline);
 void resume_ticks(struct vcpu *v, u64 now);
 void set_periodic_timer(struct vcpu *v, u64 ns);
+void end_poll(struct vcpu *v);   /* SCHEDOP_poll */
 #define FIRST_PERIOD    10000000u   /* ns: Xen's, until the guest sets another */
 void forget_watchdogs(void);
 

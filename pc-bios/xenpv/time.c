@@ -335,6 +335,15 @@ static long block(struct vcpu *v)
     return 0;
 }
 
+void end_poll(struct vcpu *v)
+{
+    if (v->polling) {
+        atomic_fetch_sub(&nr_polling, 1);
+        v->polling = false;
+        v->poll_deadline = 0;
+    }
+}
+
 static long poll(struct vcpu *v, ulong arg)
 {
     struct sched_poll p;
@@ -380,9 +389,7 @@ static long poll(struct vcpu *v, ulong arg)
         idle(v);
     }
 out:
-    atomic_fetch_sub(&nr_polling, 1);
-    v->polling = false;
-    v->poll_deadline = 0;
+    end_poll(v);
     if (v->runstate.state != RUNSTATE_running) {
         update_runstate(v, RUNSTATE_running);
     }

@@ -46,6 +46,8 @@ void start_vcpu(void)
     struct regs regs;
 
     v->renewed = false;
+    /* It may have been put down in the middle of one */
+    end_poll(v);
     use_next_tables(v);
     /* And of its area: it may have been here before, with another GDT */
     flush_tlb();
