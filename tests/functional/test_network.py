@@ -327,6 +327,8 @@ class Network(NetworkTest):
                             'xen-net-device,netdev=%s,id=nic%s,mac=52:54:00:00:'
                             '0%d:0%s' % (tap, tap, n, tap[1])]
             guests.append(self.boot(*options, wait=False))
+            # There, the script has made all taps: QEMU would make its own
+            guests[0].qmp.command('query-status')
             self.place.wrapper = inside(guests[0].popen.pid)
         for guest in guests:
             self.wait_for_shell(guest)
