@@ -227,6 +227,9 @@ static void interrupted_user_mode(void)
     struct trap t;
     ulong result;
 
+    /* No event comes but those that are asked for */
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0), 0,
+              "stop_periodic_timer");
     timer = bind_virq(VIRQ_TIMER, tick);
     unmask_port(timer);
     unmask_upcalls();
