@@ -79,6 +79,14 @@ class CheckGrub(GuestTest):
         self.check(path, 'initrd, /boot/initrd.img-6.1, is not there',
                    '/etc/fstab: .*/dev/vda1, which is not a Xen disk')
 
+    def test_stripes(self):
+        """A volume of LVM's in stripes, which GRUB alone puts together, is not
+        looked into"""
+        disk = image.lvm(self.tree('stripes').file_system(80), striped=True)
+        out = self.check(disk)
+        self.assertIn('(lvm/vg0-root) is read', out)
+        self.assertIn('64-bit PV kernel', out)
+
     def test_btrfs(self):
         """The same with btrfs, where / is in a directory, or in a snapshot as
         openSUSE has it"""

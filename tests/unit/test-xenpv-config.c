@@ -518,6 +518,9 @@ static void test_xml_devices(void)
           "f:2: note: maxEventChannels='7' of" },
         { X("<os><kernel>/k</kernel></os>", "<console type='pty'/>"),
           .note = "" },
+        { X("<os><kernel>/k</kernel></os>", "<input type='mouse' bus='xen'/>\n"
+            "<input type='tablet' bus='usb'/>"),
+          .note = "f:2: note: <input>: a PV guest has no USB here" },
         { X("<os><kernel>/k</kernel></os>", "<console type='pty'/>\n"
             "<console type='pty'><target type='xen' port='1'/></console>"),
           .note = "f:2: note: the console number 2 is not carried: add "
@@ -924,6 +927,7 @@ static void test_all_elements(void)
     static const char *const disk[] = {
         "iotune", "blockio", "geometry", "boot", "serial", "wwn", "vendor",
         "product", "encryption", "mirror", "transient", "backenddomain",
+        "auth",
     };
     static const struct {
         const char *os, *devices;   /* around it, with %s where it stands */

@@ -293,6 +293,9 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
         guest_note(g, n->line, "a %s is nothing that a PV guest has", device);
         return true;
     }
+    if (child(n, "auth") && !is(type, "network")) {
+        guest_note(g, n->line, "<auth>: what is the host's needs none");
+    }
     disk = guest_add_disk(g, n->line);
     disk->is_block = is(type, "block");
     disk->is_cdrom = is(device, "cdrom");
@@ -539,6 +542,9 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
                        "holds");
             note_attrs(g, n, "<controller>", channels, "the guest has as many "
                        "as its ABI");
+        } else if (is(n->name, "input") && is(attr(n, "bus"), "usb")) {
+            guest_note(g, n->line, "<input>: a PV guest has no USB here, but "
+                       "Xen's keyboard and pointer");
         } else {
             note_word(g, n, NULL, words, ARRAY_SIZE(words));
         }

@@ -241,12 +241,15 @@ def log_in(process, timeout=90):
     process.expect('# ', 30)
 
 
-def lvm(file_system, name='root', first=0):
+STRIPE = 64 << 10
+
+
+def lvm(file_system, name='root', first=0, striped=False):
     """
     A disk with an LVM volume group, the file system one of its logical
     volumes. FIRST is the sector where a partition for it begins; 0: none.
 
-    The volume is in two pieces, with another one between.
+    The volume is in two pieces, with another one between; or in two stripes.
     """
     mib = 1 << 20
     size = os.path.getsize(file_system) // mib
@@ -259,13 +262,22 @@ def lvm(file_system, name='root', first=0):
                          uuid[18:22], uuid[22:26], uuid[26:]))
 
     def volume(name, uuid, *segments):
-        """Each is (first extent of the volume, their number, of the disk)"""
+        """
+        Each is (first extent of the volume, their number, of the disk that of
+        each stripe)
+        """
         return '%s {\nid = "%s"\nstatus = ["READ", "WRITE", "VISIBLE"]\n' \
             'segment_count = %d\n' % (name, dashed(uuid * 32), len(segments)) + \
             ''.join('segment%d {\nstart_extent = %d\nextent_count = %d\n'
-                    'type = "striped"\nstripe_count = 1\n'
-                    'stripes = [\n"pv0", %d\n]\n}\n' % (n + 1, *segment)
-                    for n, segment in enumerate(segments)) + '}\n'
+                    'type = "striped"\nstripe_count = %d\nstripe_size = %d\n'
+                    'stripes = [\n%s\n]\n}\n'
+                    % (n + 1, start, count, len(stripes), STRIPE // SECTOR,
+                       ', '.join('"pv0", %d' % at for at in stripes))
+                    for n, (start, count, *stripes) in enumerate(segments)) + \
+            '}\n'
+
+    pieces = [(0, size, 0, piece + 2)] if striped else \
+        [(0, piece, 0), (piece, size - piece, piece + 2)]
 
     metadata = '''vg0 {
 id = "%s"
@@ -287,7 +299,7 @@ logical_volumes {
 contents = "Text Format Volume Group"
 version = 1
 ''' % (dashed('v' * 32), dashed(pv), pv_size * 2048, pv_size - 1,
-       volume(name, 'l', (0, piece, 0), (piece, size - piece, piece + 2)),
+       volume(name, 'l', *pieces),
        volume('other', 'o', (0, 2, piece)))
     metadata = metadata.encode() + b'\0'
 
@@ -316,10 +328,16 @@ version = 1
                              (4096 + there, metadata[:100])):
             f.seek(start + offset)
             f.write(data)
-        f.seek(start + mib)
-        copy_sparse(source, f, piece * mib)
-        f.seek(start + (1 + piece + 2) * mib)
-        copy_sparse(source, f)
+        if striped:
+            for n in range(size * mib // STRIPE):
+                f.seek(start + mib + n % 2 * (piece + 2) * mib +
+                       n // 2 * STRIPE)
+                copy_sparse(source, f, STRIPE)
+        else:
+            f.seek(start + mib)
+            copy_sparse(source, f, piece * mib)
+            f.seek(start + (1 + piece + 2) * mib)
+            copy_sparse(source, f)
         f.truncate(start + pv_size * mib)
     return out
 
