@@ -12,6 +12,11 @@ CONFIGURE_FLAGS ?=
 DESTDIR ?=
 -include build/xenpv-kvm.mak
 PREFIX ?= /usr/local
+# Of a build for another host, and of its monitor; for the packages, before it is
+# configured, too
+CROSS_PREFIX ?=
+MONITOR_CC ?=
+export CROSS_PREFIX MONITOR_CC
 QEMU ?= .cache/qemu
 QEMU_SERIES ?= 10.0
 
@@ -71,7 +76,9 @@ help:
 ## make deb                Debian packages, into build/deb/
 ## make check-deb          try them in a fresh Debian, 12 or 13 as here (a chroot)
 ## make html, make man     the documents, into build/html/ and build/man/
-## make deps               install the Debian packages needed, and nothing else
+## make deps               install the Debian packages needed, and nothing else;
+##                         make deps-build: those of "make" alone, with
+##                         CROSS_PREFIX=aarch64-linux-gnu- for arm64
 ## make install            into PREFIX (./configure --prefix), DESTDIR obeyed
 ## make uninstall          take that away again
 ## make clean              remove what was built
@@ -79,10 +86,12 @@ help:
 
 # --- What has to be there ----------------------------------------------------
 
-.PHONY: deps deps-demo deps-check deps-docs deps-lint deps-vmx assets
+.PHONY: deps deps-build deps-demo deps-check deps-docs deps-lint deps-vmx assets
 deps-docs:
 	@scripts/packages --install build docs
 deps: deps-check
+deps-build:
+	@scripts/packages --install build
 deps-demo:
 	@scripts/packages --install build demo
 deps-check:
@@ -115,7 +124,7 @@ check-sanitizers: fuzzers assets
 	@scripts/run-tests fuzz $(SANITIZED)
 check-all: tests fuzzers assets
 	@scripts/run-tests $(PARTS) fuzz $(SANITIZED)
-check-guest check-functional check-kvm bench bench-devices: assets
+check-functional check-kvm bench bench-devices: assets
 $(PARTS:%=check-%): check-%: tests
 	@scripts/run-tests $*
 # Takes too long for make check: before each release
@@ -184,10 +193,12 @@ check-deb: deb
 # The emulators keep their names but live in a directory of their own, and the
 # links to them have names that no distribution uses.
 
+INSTALL_PROGRAM = install -s --strip-program=$(CROSS_PREFIX)strip
+
 .PHONY: install uninstall
 install: all
 	install -d "$(libdir)/bin" "$(datadir)/keymaps" "$(bindir)"
-	install -s build/qemu-system-i386 build/qemu-system-x86_64 "$(libdir)/bin"
+	$(INSTALL_PROGRAM) build/qemu-system-i386 build/qemu-system-x86_64 "$(libdir)/bin"
 	install -m 644 build/pc-bios/xenpv/*.bin "$(datadir)"
 	install -m 644 $$(find $(QEMU)/pc-bios/keymaps/ -type f \
 	    ! -name meson.build) "$(datadir)/keymaps"
@@ -195,8 +206,8 @@ install: all
 	    "$(bindir)/qemu-xenpv-i386"
 	ln -sf ../lib/xenpv-kvm/bin/qemu-system-x86_64 \
 	    "$(bindir)/qemu-xenpv-x86_64"
-	install -s build/xenner build/xenpv-convert "$(bindir)"
-	install -s build/qemu-bridge-helper "$(libdir)"
+	$(INSTALL_PROGRAM) build/xenner build/xenpv-convert "$(bindir)"
+	$(INSTALL_PROGRAM) build/qemu-bridge-helper "$(libdir)"
 	install -d "$(completiondir)"
 	install -m 644 scripts/bash-completion/* "$(completiondir)"
 	if [ -d build/man ]; then install -d "$(mandir)" && \

@@ -16,13 +16,9 @@ class Configure(GuestTest):
     def test_source(self):
         """QEMU's source that has changed since configure copied it is built as it
         was, or what has not is copied once more"""
-        top = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, top)
+        top = self.make_tree()
         source = os.path.join(top, 'source')
         file = 'hw/i386/kvm/xenstore_impl.c'
-        shutil.copy2(os.path.join(paths.TOP, 'configure'), top)
-        shutil.copytree(os.path.join(paths.TOP, 'scripts'),
-                        os.path.join(top, 'scripts'))
         # So that nothing is fetched
         os.mkdir(os.path.join(top, '.cache'))
         os.symlink(os.path.join(paths.TOP, '.cache/meson'),
@@ -44,6 +40,49 @@ class Configure(GuestTest):
             if text:
                 with open(os.path.join(top, '.cache/qemu', file)) as f:
                     self.assertEqual(f.read(), text)
+
+    def test_compilers(self):
+        """Where the monitor's compiler cannot compile for x86, or the host is none
+        of those that are known, configure does not say so in one line"""
+        top = self.make_tree()
+        bin_dir = os.path.join(top, 'bin')
+        os.mkdir(bin_dir)
+        # An aarch64 host whose gcc for x86 has one width only
+        for name, text in (
+                ('uname', 'echo aarch64'),
+                ('arm-gcc', '[ "$1" = -dumpmachine ] && echo arm-linux-gnueabi'),
+                ('no-x86-gcc', 'exit 1'),
+                ('x86_64-linux-gnu-gcc', '[ "$1" = -m64 ]')):
+            path = os.path.join(bin_dir, name)
+            self.write(path, '#!/bin/sh\n%s\n' % text)
+            os.chmod(path, 0o755)
+
+        def check(said, *options):
+            done = subprocess.run(
+                # It is to get no further than to the source
+                ['sh', './configure', '--qemu-src=none', *options], cwd=top,
+                env=dict(os.environ, PATH=bin_dir + ':' + os.environ['PATH']),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+                encoding='utf-8', errors='replace')
+            self.assertNotEqual(done.returncode, 0, done.stdout)
+            self.assertRegex(done.stdout, r'\Aconfigure: .*%s.*\n\Z' % said)
+
+        check('the monitor is x86 code.* gcc-x86-64-linux-gnu, .*'
+              '--cross-cc-x86_64=CC', '--cc=no-x86-gcc')
+        for name in 'no-such-gcc', 'x86_64-linux-gnu-gcc':
+            check('--cross-cc-x86_64=%s is no gcc' % name,
+                  '--cross-cc-x86_64=' + name)
+        check('--cross-prefix=arm-, arm: ', '--cross-prefix=arm-')
+        check('--cross-prefix=m68k-linux-gnu-, m68k: ',
+              '--cross-prefix=m68k-linux-gnu-')
+
+    def make_tree(self):
+        top = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, top)
+        shutil.copy2(os.path.join(paths.TOP, 'configure'), top)
+        shutil.copytree(os.path.join(paths.TOP, 'scripts'),
+                        os.path.join(top, 'scripts'))
+        return top
 
     @staticmethod
     def write(*path_and_text):
