@@ -24,12 +24,13 @@
 
 bool xenpv_kvm_usable(void)
 {
+    /* On a host that is none of x86's, KVM is there for other guests */
+#if defined(__x86_64__) || defined(__i386__)
     uint32_t ecx = 0, max;
 
     if (access("/dev/kvm", R_OK | W_OK)) {
         return false;
     }
-#if defined(__x86_64__) || defined(__i386__)
     host_cpuid(1, 0, NULL, NULL, &ecx, NULL);
     if (ecx & CPUID_EXT_VMX) {
         return true;
