@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
 # The xenpv-kvm machine, for builds that only test it, where there is no KVM. What
 # it uses of other machines is built where those are.
 CONFIG_XENPV_KVM=y
