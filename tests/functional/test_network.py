@@ -10,6 +10,7 @@ import sys
 import time
 
 from xenpv import paths, peer
+from xenpv.place import busy
 from xenpv.program import UNSHARE, inside
 from xenpv.testcase import LinuxTest, Timeout, only
 
@@ -39,9 +40,19 @@ class NetworkTest(LinuxTest):
         return [int(p) for p in self.peer_line(20).split()]
 
     def peer_line(self, timeout):
-        if not select.select([self.peer.stdout], [], [], timeout)[0]:
+        if not select.select([self.peer.stdout], [], [], timeout * busy())[0]:
             raise Timeout('the other end has nothing to tell')
         return self.peer.stdout.readline().decode()
+
+    def in_network(self, script):
+        """
+        A network namespace of QEMU's own: there is nothing in it but what the
+        script makes
+        """
+        self.place.wrapper = [
+            *UNSHARE, '--net', 'sh', '-ec',
+            'ip link set lo up; %s; exec "$@"' % script, 'sh']
+        self.addCleanup(setattr, self.place, 'wrapper', [])
 
     def wait_for_eth0(self, guest):
         self.check(guest, 'until [ -e /sys/class/net/eth0 ]; do usleep 50000; '
@@ -100,12 +111,9 @@ class Network(NetworkTest):
     def test_tap(self):
         """A tap device, and two queues: packets are lost in a flood of pings, or
         what goes through TCP is lost or changed, or in small segments"""
-        # A network namespace of QEMU's own, with nothing in it but this
-        script = ('ip link set lo up && ip tuntap add tap0 mode tap && '
-                  'ip addr add 192.0.2.1/24 dev tap0 && '
-                  'ip link set tap0 up && exec "$@"')
-        self.place.wrapper = [*UNSHARE, '--net', 'sh', '-c', script, 'sh']
-        self.addCleanup(setattr, self.place, 'wrapper', [])
+        self.in_network('ip tuntap add tap0 mode tap; '
+                        'ip addr add 192.0.2.1/24 dev tap0; '
+                        'ip link set tap0 up')
         dump = paths.result(self.name() + '.pcap')
         guest = self.boot('-smp', '2', '-netdev', 'tap,id=n,ifname=tap0,'
                           'script=no,downscript=no', '-device',
@@ -128,7 +136,7 @@ class Network(NetworkTest):
             received, damaged = subprocess.run(
                 [*within, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  '3000', str(size)], stdout=subprocess.PIPE,
-                timeout=90).stdout.decode().split()
+                timeout=guest.limit(90)).stdout.decode().split()
             self.assertEqual(int(received) + self.discards(guest) - before,
                              3000)
             self.assertGreater(int(received), 2000)
@@ -155,12 +163,10 @@ class Network(NetworkTest):
     def test_soak(self):
         """In the long run packets are lost or damaged, of any size, by IPv4 or
         IPv6, whatever either end has left for the other to do"""
-        script = ('ip link set lo up; ip tuntap add tap0 mode tap; '
-                  'ip addr add 192.0.2.1/24 dev tap0; '
-                  'ip addr add fd00::1/64 dev tap0 nodad; '
-                  'ip link set tap0 up; exec "$@"')
-        self.place.wrapper = [*UNSHARE, '--net', 'sh', '-ec', script, 'sh']
-        self.addCleanup(setattr, self.place, 'wrapper', [])
+        self.in_network('ip tuntap add tap0 mode tap; '
+                        'ip addr add 192.0.2.1/24 dev tap0; '
+                        'ip addr add fd00::1/64 dev tap0 nodad; '
+                        'ip link set tap0 up')
         guest = self.boot('-smp', '2', '-netdev', 'tap,id=n,ifname=tap0,'
                           'script=no,downscript=no', '-device',
                           'xen-net-device,netdev=n,id=nic,mac=' + MAC)
@@ -230,7 +236,7 @@ class Network(NetworkTest):
             flood = subprocess.run(
                 [*within, sys.executable, peer.__file__, 'flood', '192.0.2.2',
                  str(SIZES), '0', str(most)], stdout=subprocess.PIPE,
-                timeout=90).stdout.decode().split()
+                timeout=guest.limit(90)).stdout.decode().split()
             received, damaged = map(int, flood)
             self.assertEqual(damaged, 0)
             here = received + self.discards(guest) - before
@@ -312,12 +318,10 @@ class Network(NetworkTest):
     def test_router(self):
         """Between two guests that have a third as their router, large segments
         whose checksums nobody has made yet are lost, or arrive damaged"""
-        script = ('ip link set lo up; for n in 1 2; do ip link add br$n type '
-                  'bridge; ip link set br$n up; done; for t in a1 a2 b1 c2; do '
-                  'ip tuntap add $t mode tap; ip link set $t master br${t#?} '
-                  'up; done; exec "$@"')
-        self.place.wrapper = [*UNSHARE, '--net', 'sh', '-ec', script, 'sh']
-        self.addCleanup(setattr, self.place, 'wrapper', [])
+        self.in_network('for n in 1 2; do ip link add br$n type bridge; '
+                        'ip link set br$n up; done; for t in a1 a2 b1 c2; do '
+                        'ip tuntap add $t mode tap; '
+                        'ip link set $t master br${t#?} up; done')
         guests = []
         for n, taps in enumerate((('a1', 'a2'), ('b1',), ('c2',))):
             options = []
@@ -382,7 +386,7 @@ class Network(NetworkTest):
             guests.append(guest)
         # Both must be read from while they talk
         guests[1].type('ping -A -q -c 100 -w 30 192.0.2.1\n')
-        end = time.monotonic() + 60
+        end = time.monotonic() + guests[1].limit(60)
         while (b'100 packets received' not in guests[1].console.seen and
                time.monotonic() < end):
             for guest in guests:
