@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 from xenpv import image
+from xenpv.place import busy
 from xenpv.program import tool
 from xenpv.testcase import GuestTest, guests, paths
 
@@ -42,7 +43,7 @@ class CheckGrub(GuestTest):
     def check(self, disk, *findings, grub=True, **how):
         """--check finds just that, in this order"""
         done = subprocess.run([tool('xenpv-convert'), '--check', disk],
-                              capture_output=True, timeout=300,
+                              capture_output=True, timeout=300 * busy(),
                               encoding='utf-8', errors='replace', **how)
         lines = done.stderr.splitlines()
         self.assertEqual(len(lines), len(findings), done.stderr)
@@ -172,7 +173,7 @@ class CheckGrub(GuestTest):
             done = subprocess.run([tool('xenpv-convert'), '--check-grub', op,
                                    place] + files, preexec_fn=start,
                                   stdin=subprocess.DEVNULL, text=True,
-                                  capture_output=True, timeout=60,
+                                  capture_output=True, timeout=60 * busy(),
                                   close_fds=False)
             return done.returncode, done.stdout
 

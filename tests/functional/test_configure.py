@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
+from xenpv.place import busy
 from xenpv.testcase import GuestTest, paths
 
 
@@ -32,8 +33,8 @@ class Configure(GuestTest):
             # There is not enough of QEMU to go further than that
             done = subprocess.run(
                 ['sh', './configure', '--qemu-src=' + source], cwd=top,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
-                encoding='utf-8', errors='replace')
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                timeout=60 * busy(), encoding='utf-8', errors='replace')
             self.assertNotEqual(done.returncode, 0, done.stdout)
             self.assertEqual('copying ' + source in done.stdout, copied,
                              done.stdout)

@@ -25,7 +25,7 @@ class Console(LinuxTest):
                           'xen-console,chardev=second')
         second = socket.socket(socket.AF_UNIX)
         self.addCleanup(second.close)
-        second.settimeout(30)
+        second.settimeout(guest.limit(30))
         second.connect(path)
         # More than the ring holds: the guest has to wait
         # Its settings are lost when nobody has it open

@@ -4,6 +4,7 @@
 import os
 import subprocess
 
+from xenpv.place import busy
 from xenpv.testcase import GuestTest, paths
 
 
@@ -14,7 +15,8 @@ class Documents(GuestTest):
     def build(self, form, *files):
         done = subprocess.run([os.path.join(paths.TOP, 'scripts/docs'), form],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=240, encoding='utf-8', errors='replace')
+                              timeout=240 * busy(), encoding='utf-8',
+                              errors='replace')
         self.assertEqual(done.returncode, 0, done.stdout)
         for name in files:
             path = os.path.join(paths.TOP, 'build', form, name)

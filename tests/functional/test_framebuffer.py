@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 
+from xenpv.place import busy
 from xenpv.screen import Font, LETTERS, Picture, Vnc, keys_of
 from xenpv.testcase import LinuxTest, Timeout
 
@@ -32,7 +33,7 @@ class Framebuffer(LinuxTest):
         # No cursor, which blinks
         self.check(guest, "printf '%s\\033[?25l%%s' '%s' > /dev/tty1"
                    % (CLEAR, LETTERS))
-        end = time.monotonic() + 20
+        end = time.monotonic() + guest.limit(20)
         while True:
             try:
                 return Font(self.screendump(guest))
@@ -54,7 +55,7 @@ class Framebuffer(LinuxTest):
 
     def wait_for_rows(self, rows, look):
         """Until these are the last ones with text in what look() sees"""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 20 * busy()
         while True:
             seen = look()
             while seen and not seen[-1]:
@@ -100,7 +101,7 @@ class Framebuffer(LinuxTest):
             """What these events come to: buttons, x, y"""
             before = len(self.packets)
             guest.qmp.command('input-send-event', events=list(events))
-            end = time.monotonic() + 20
+            end = time.monotonic() + guest.limit(20)
             while len(self.packets) == before:
                 self.assertLess(time.monotonic(), end, events)
                 output = self.check(guest, 'sleep 0.5; hexdump -v -e '

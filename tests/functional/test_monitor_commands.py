@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from xenpv.channel import QmpError
+from xenpv.place import busy
 from xenpv.testcase import LinuxTest, guests, only
 
 
@@ -177,8 +178,8 @@ class MonitorCommands(LinuxTest):
             said = subprocess.run(
                 ['gdb', '-batch', '-nx', '-ex', 'print start_info->magic',
                  '-ex', 'print start_info->nr_pages', kernels[arch], core],
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
-                check=False).stdout.decode()
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                timeout=120 * busy(), check=False).stdout.decode()
             self.assertRegex(said, r'(?m)^\$1 = "%s", ' % magic)
             self.assertRegex(said, r'(?m)^\$2 = %d$' % (100 << 8))
             guest.qmp.command('quit')

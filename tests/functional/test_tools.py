@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from xenpv import image
+from xenpv.place import busy
 from xenpv.program import BRIDGED, Program, inside, tool
 from xenpv.testcase import GuestTest, guests, paths
 
@@ -36,8 +37,9 @@ extra = "3 xencons=tty"
 
 def run(*command, text=None, **how):
     """Returns (status, standard output, standard error)"""
-    done = subprocess.run(command, input=text, capture_output=True, timeout=60,
-                          encoding='utf-8', errors='replace', **how)
+    done = subprocess.run(command, input=text, capture_output=True,
+                          timeout=60 * busy(), encoding='utf-8',
+                          errors='replace', **how)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -105,7 +107,7 @@ class WaysIn(GuestTest):
             if os.path.exists(path):
                 os.unlink(path)
         subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C',
-                        'host', '-f', key], check=True, timeout=60,
+                        'host', '-f', key], check=True, timeout=60 * busy(),
                        stdin=subprocess.DEVNULL)
         with open(key + '.pub') as f:
             return key, f.read()
@@ -121,7 +123,7 @@ class WaysIn(GuestTest):
                  '-o', 'UserKnownHostsFile=%s.hosts' % key,
                  '-o', 'GlobalKnownHostsFile=none', '-o', 'ConnectTimeout=60',
                  'root@10.9.0.2', command]
-        done = subprocess.run(words, capture_output=True, timeout=120,
+        done = subprocess.run(words, capture_output=True, timeout=120 * busy(),
                               stdin=subprocess.DEVNULL, encoding='utf-8',
                               errors='replace')
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -492,7 +494,7 @@ class Bad(GuestTest):
                     (('--to', UNSEEN, '-'), config), (('--' + UNSEEN,), None),
                     ((odd + '.none',), None)):
                 done = subprocess.run(
-                    (tool('xenpv-convert'),) + arguments, timeout=60,
+                    (tool('xenpv-convert'),) + arguments, timeout=60 * busy(),
                     input=(text or '').encode(), capture_output=True,
                     env=dict(os.environ, LC_ALL=locale))
                 self.assertEqual(done.returncode, 1)

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 
+from xenpv.place import busy
 from xenpv.testcase import Linux32Test, LinuxTest
 
 HOME = '/local/domain/1'
@@ -32,7 +33,7 @@ class Xenstore(LinuxTest):
     def tool(self, name, *args, status=0):
         done = subprocess.run(['xenstore-' + name, *args], env=self.env,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=60, check=False)
+                              timeout=60 * busy(), check=False)
         self.assertEqual(done.returncode, status, done.stdout)
         return done.stdout.decode()
 
@@ -40,7 +41,7 @@ class Xenstore(LinuxTest):
         sock = socket.socket(socket.AF_UNIX)
         self.addCleanup(sock.close)
         sock.connect(self.path)
-        sock.settimeout(60)
+        sock.settimeout(60 * busy())
         return sock
 
     def send(self, sock, kind, data, tx=0, length=None):
@@ -86,7 +87,7 @@ class Xenstore(LinuxTest):
             self.tool('write', HOME + '/data/a', 'one', HOME + '/data/b', 'two')
             self.assertIn(watch.stdout.readline().decode(),
                           (HOME + '/data/a\n', HOME + '/data/b\n'))
-            self.assertEqual(watch.wait(60), 0)
+            self.assertEqual(watch.wait(60 * busy()), 0)
         self.assertEqual(self.tool('read', HOME + '/data/a', HOME + '/data/b'),
                          'one\ntwo\n')
         self.tool('chmod', HOME + '/data/a', 'n0', 'r1')

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 
+from xenpv.place import busy
 from xenpv.program import tool
 from xenpv.testcase import GuestTest, paths
 
@@ -88,7 +89,7 @@ class Oracle(GuestTest):
             os.path.dirname(__file__), 'xenpv', 'xl-oracle.c'), '-lxlutil',
             '-lxenlight'], check=True)
         done = subprocess.run([program, *files], capture_output=True,
-                              check=True, timeout=60)
+                              check=True, timeout=60 * busy())
         read = []
         for line in done.stdout.decode().splitlines():
             words = [bytes.fromhex(w[:-1]).decode(errors='replace')
@@ -183,7 +184,7 @@ class Oracle(GuestTest):
         for path, read in zip(files, self.xl(files)):
             done = subprocess.run(
                 [tool('xenpv-convert'), '--to', 'qemu', path],
-                capture_output=True, timeout=60)
+                capture_output=True, timeout=60 * busy())
             with open(path, encoding='utf-8', errors='replace') as f:
                 text = f.read()[len(base) if path.startswith(where) else 0:]
             theirs = self.meaning_of_xl(read) if read is not None else None

@@ -15,6 +15,7 @@ import sys
 import time
 
 from . import paths, peer
+from .place import busy
 from .program import BRIDGED, inside, tool
 from .testcase import LinuxTest, Timeout
 
@@ -100,7 +101,7 @@ class BusyTest(LinuxTest):
         self.stream_goes_on(guest)
 
     def peer_says(self, timeout=30):
-        if not select.select([self.peer.stdout], [], [], timeout)[0]:
+        if not select.select([self.peer.stdout], [], [], timeout * busy())[0]:
             raise Timeout('the other end of the stream has nothing to tell')
         return self.peer.stdout.readline().decode().strip()
 

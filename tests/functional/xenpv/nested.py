@@ -418,7 +418,7 @@ class Nested:
         self.job += 1
         job = self.job
         self.control.send('%d %s\n' % (job, command))
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * busy()
         while job not in self.answers:
             if time.monotonic() > end:
                 self.broken = True
