@@ -120,9 +120,9 @@ demo: emulators-demo
 .PHONY: check check-sanitizers check-all $(PARTS:%=check-%) bench bench-devices
 check: tests fuzzers assets
 	@scripts/run-tests $(PARTS) fuzz $(if $(XTF),xtf)
-check-sanitizers: fuzzers assets
+check-sanitizers: sanitized assets
 	@scripts/run-tests fuzz $(SANITIZED)
-check-all: tests fuzzers assets
+check-all: tests sanitized assets
 	@scripts/run-tests $(PARTS) fuzz $(SANITIZED)
 check-functional check-kvm bench bench-devices: assets
 $(PARTS:%=check-%): check-%: tests
@@ -141,14 +141,16 @@ check-series: assets
 	    --build-dir=$(SERIES_BUILD) $(CONFIGURE_FLAGS)
 	@BUILD=$(CURDIR)/$(SERIES_BUILD) scripts/build emulators tests
 	@BUILD=$(CURDIR)/$(SERIES_BUILD) scripts/run-tests $(PARTS)
-# The build with sanitizers, which the fuzzers are a part of
-.PHONY: fuzzers check-fuzz fuzz
+# The build with sanitizers, of which the fuzzers alone are a part of make check
+.PHONY: fuzzers sanitized check-fuzz fuzz
 build/asan/build.ninja:
 	./configure --qemu-series=$(QEMU_SERIES) --build-dir=build/asan --cc=clang \
 	    --enable-sanitizers --enable-fuzzing
 fuzzers: deps-check
 	@$(MAKE) --no-print-directory build/asan/build.ninja
-	@BUILD=$(CURDIR)/build/asan scripts/build emulators tests fuzzers
+	@BUILD=$(CURDIR)/build/asan scripts/build fuzzers
+sanitized: fuzzers
+	@BUILD=$(CURDIR)/build/asan scripts/build emulators tests
 build/tsan/build.ninja:
 	./configure --qemu-series=$(QEMU_SERIES) --build-dir=build/tsan --cc=clang \
 	    --enable-tsan
