@@ -40,10 +40,14 @@ INCLUDE = 'include <abstractions/xenpv-kvm>'
 
 class LibvirtKvm(Libvirt):
     parts = ('kvm',)
+    security_driver = 'apparmor'
+    # One of each kind: to choose between them is libvirt's, which is the same
+    # under TCG
+    saves = Libvirt.saves[:1]
+    boots = ('reboot',)
     # They are about QEMU's options, which are the same here, or would take long
     # there; the last needs a bridge, which the outer machine's kernel does not
     # have
-    security_driver = 'apparmor'
     without = {'test_framebuffer': ('kvm',), 'test_i386': ('kvm',),
                'test_refused': ('kvm',), 'test_old_xml': ('kvm',),
                'test_snapshots': ('kvm',), 'test_copies': ('kvm',),
@@ -85,6 +89,9 @@ class LibvirtKvm(Libvirt):
         super().test_verbs()
         status, output = self.place.shell('dmesg | grep apparmor=.DENIED')
         self.assertEqual(output, '', output)
+
+    def starts_by_itself(self):
+        """So is who starts it"""
 
     def check_running(self):
         super().check_running()
