@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Memory that a guest gives back and gets again"""
 
-import os
 import re
 import time
 
-from xenpv.testcase import LinuxTest, paths
+from xenpv.testcase import LinuxTest
 
 MIB = 1 << 20
 
@@ -42,8 +41,8 @@ class Balloon(LinuxTest):
         self.check(guest, 'mount -t tmpfs -o size=400m x /mnt; '
                    'head -c 4000000 /dev/urandom > /mnt/0; '
                    'for i in $(seq %d); do cp /mnt/0 /mnt/$i; done; '
-                   'for i in $(seq %d); do cmp /mnt/0 /mnt/$i; done; '
-                   'umount /mnt' % (mib // 4, mib // 4), timeout=120)
+                   'md5sum /mnt/* | cut -c-32 | sort -u | wc -l; umount /mnt'
+                   % (mib // 4), r'^1$', 120)
 
     def test_balloon(self):
         """What a guest gives back stays with QEMU, or QMP does not tell of it,
@@ -91,16 +90,15 @@ class Balloon(LinuxTest):
         self.check(guest, 'head -c 20000000 /dev/urandom > /tmp/x; '
                    'md5sum < /tmp/x > /tmp/sum')
         self.balloon(guest, 320 * MIB)
-        path = paths.result(self.log_name('.state'))
-        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+        path = self.state_file()
         guest.qmp.command('migrate', uri='file:' + path)
         guest.wait_event('STOP')
-        self.wait_for(guest, 'query-migrate', 'completed')
+        self.wait_status(guest, 'query-migrate', 'completed')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)
         guest = self.start(*self.linux_options(), *options, '-incoming',
                            'file:' + path)
-        self.wait_for(guest, 'query-status', 'running')
+        self.wait_status(guest, 'query-status', 'running')
         # A load touches all of it, and gives back what the guest has not
         self.assertLess(self.resident(guest), 324 * MIB)
         self.assertEqual(self.actual(guest), 320 * MIB)
@@ -113,12 +111,6 @@ class Balloon(LinuxTest):
         self.wait_for_shell(guest)
         self.assertEqual(self.total(guest), had)
         self.assertLess(self.resident(guest), 194 * MIB)
-
-    def wait_for(self, guest, command, status):
-        end = time.monotonic() + guest.limit(60)
-        while guest.qmp.command(command).get('status') != status:
-            self.assertLess(time.monotonic(), end, status)
-            guest.pump(0.1)
 
     def test_stats(self):
         """What a guest tells of its memory, in xenstore, does not arrive"""

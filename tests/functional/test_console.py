@@ -60,7 +60,7 @@ class Console(LinuxTest):
         agent's channel open, also where the guest comes in"""
         options = ['-chardev', 'null,id=agent', '-device', 'virtio-serial',
                    '-device', 'virtserialport,chardev=agent,name=agent']
-        state = self.place.scratch(self.log_name('.state'))
+        state = self.state_file()
         guest = self.boot(*options)
         self.check(guest, 'until [ -c /dev/hvc1 ]; do usleep 50000; done; sleep 2')
         self.assertFalse(self.is_open(guest))
@@ -78,4 +78,3 @@ class Console(LinuxTest):
         guest.qmp.command('cont')
         self.check(guest, 'exec 3<&-')
         self.wait_open(guest, False)
-        os.unlink(state)

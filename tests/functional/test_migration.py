@@ -23,11 +23,6 @@ CORE, CORE_SIZE = 0xfe000000, 8 * MIB
 class Migration(BusyTest):
     label = 'migration'
 
-    def state_file(self):
-        path = paths.result(self.log_name('.state'))
-        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
-        return path
-
     def socket(self, n=0):
         path = paths.result(self.log_name('.sock%d' % n))
         if os.path.exists(path):

@@ -418,6 +418,6 @@ class Network(NetworkTest):
         self.wait_for_eth0(guest)
         self.check(guest, 'ip link set eth0 up; udhcpc -q -f -i eth0',
                    r'lease of 10\.0\.2\.15 obtained')
-        self.check(guest, 'ping -c 3 -w 20 10.0.2.2', '0% packet loss')
+        self.check(guest, 'ping -A -c 3 -w 20 10.0.2.2', '0% packet loss')
         guest.qmp.command('quit')
         self.assert_status(guest, 0)

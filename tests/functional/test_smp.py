@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several vCPUs, in a Linux that uses all of them"""
 
-import os
-
-from xenpv.testcase import LinuxTest, only, paths
+from xenpv.testcase import LinuxTest, only
 
 CPU = '/sys/devices/system/cpu'
 
@@ -92,8 +90,7 @@ class Smp(LinuxTest):
         self.check(guest, 'taskset -p 4 $$ > /dev/null; seq 5000 | sort -rn | '
                    'tail -n 1; taskset -p 7 $$ > /dev/null', r'^1$')
 
-        path = paths.result(self.log_name('.state'))
-        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+        path = self.state_file()
         guest.qmp.command('migrate', uri='file:' + path)
         guest.wait_event('STOP')
         self.wait_status(guest, 'query-migrate', 'completed')

@@ -14,6 +14,7 @@ by both binaries; and, as the part soak-kvm, under a nested KVM.
 """
 
 import os
+import subprocess
 
 from xenpv.busy import BusyTest
 from xenpv.testcase import Linux32Test, paths
@@ -127,8 +128,9 @@ class SoakDebian(Soak):
         # It is written to: a copy, which has the holes of the other
         self.root_image = self.image + '.root'
         self.addCleanup(os.unlink, self.root_image)
-        os.system("cp --sparse=always '%s' '%s'"
-                  % (paths.asset('debian-12-bench.ext4'), self.root_image))
+        subprocess.run(['cp', '--sparse=always',
+                        paths.asset('debian-12-bench.ext4'), self.root_image],
+                       check=True)
 
     def wait_for_shell(self, guest):
         self.log_in_debian(guest)

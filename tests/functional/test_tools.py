@@ -182,7 +182,7 @@ class WaysIn(GuestTest):
         self.assertIn('\nx86_64\n' if arch == 'x86_64' else '\ni686\n', output)
         self.assertRegex(output, r'\n/dev/(xvda1|root) / ext\d rw')
         self.assertIn('54:52:00:4d:1b:ec', output)
-        status, output = guest.shell('ping -c 3 -w 20 10.9.0.1', 40)
+        status, output = guest.shell('ping -A -c 3 -w 20 10.9.0.1', 40)
         self.assertEqual(status, 0, output)
         guest.type('poweroff\n')
         self.assert_status(guest, 0)
