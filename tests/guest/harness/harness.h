@@ -15,7 +15,7 @@
  *   memory.c    page tables
  *   user.c      user mode
  *   events.c    event channels and time
- *   vcpus.c     the second vCPU, and races with it
+ *   vcpus.c     the second vCPU, a third, and races with the second
  *
  * "volatile" is for memory that the hypervisor or the CPU changes, and for
  * accesses whose faulting is what a test is about.
@@ -438,7 +438,9 @@ uint64_t divide(uint64_t a, uint32_t b);
 
 /* vCPU 1 runs this, which does not return, on a stack of its own and without events */
 void start_second(void (*fn)(void));
-/* Has it come from there? */
+/* And vCPU 2 this */
+void start_third(void (*fn)(void));
+/* Has it come from the second? */
 bool is_of_second(const struct trap *trap);
 
 /*

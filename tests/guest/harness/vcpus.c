@@ -1,5 +1,5 @@
 /*
- * The second vCPU: bringing it up, and races with it
+ * The second vCPU, and a third: bringing them up, and races with the second
  *
  * A race is rounds in which both vCPUs begin together, so that in the end every order
  * of things has happened, on a busy machine too.
@@ -9,25 +9,37 @@
 
 #include "harness.h"
 
+#define STACK_SIZE  (4 * PAGE_SIZE)
 static struct vcpu_guest_context context;
-static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
+static uint8_t stacks[2][STACK_SIZE] __attribute__((aligned(4096)));
 
 static side_fn *volatile other_side;
 static volatile unsigned started, done;
 volatile unsigned race_round;
 volatile bool racing;
 
+static void start(unsigned cpu, void (*fn)(void))
+{
+    kernel_context(&context, (ulong)fn, (ulong)stacks[cpu - 1] + STACK_SIZE - 8);
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, cpu, &context), 0,
+              "VCPUOP_initialise of vCPU %u", cpu);
+    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, cpu, NULL), 0, "VCPUOP_up of vCPU %u",
+              cpu);
+}
+
 void start_second(void (*fn)(void))
 {
-    kernel_context(&context, (ulong)fn, (ulong)stack + sizeof(stack) - 8);
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_initialise, 1, &context), 0,
-              "VCPUOP_initialise");
-    check_ret(HYPERCALL(vcpu_op, VCPUOP_up, 1, NULL), 0, "VCPUOP_up");
+    start(1, fn);
+}
+
+void start_third(void (*fn)(void))
+{
+    start(2, fn);
 }
 
 bool is_of_second(const struct trap *trap)
 {
-    return trap->frame_address - (ulong)stack < sizeof(stack);
+    return trap->frame_address - (ulong)stacks[0] < STACK_SIZE;
 }
 
 /* No PAUSE: with TCG it costs more than what is waited for */

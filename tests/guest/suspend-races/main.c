@@ -1,16 +1,19 @@
 /*
  * SHUTDOWN_suspend while another vCPU is in the middle of anything: binds, sends and
  * closes events, registers its vcpu_info and runstate area, sets timers, grows the
- * grant table, waits, or suspends the domain itself. What it does may be refused, or
+ * grant table, waits, or suspends the domain itself; or brings a third vCPU down and
+ * up, and initialises it anew where it is as new. What it does may be refused, or
  * be in vain; but the domain goes on, and afterwards all works as in a new one.
  *
  * Under Xen the whole domain stands still in between, wherever its vCPUs are. Here the
  * other vCPU is stopped between any two instructions, in the monitor, too: a call that
  * had read what is gone by then would bring it back, write to memory that is
- * something else, or wait for ever.
+ * something else, or wait for ever. A vCPU that was made anew while its CPU had not
+ * left what it did before would go on with that, and one whose tables were counted
+ * twice, or not at all, would keep them for ever, or run on what is none.
  *
  * monitor: system_wakeup
- * vCPUs: 2
+ * vCPUs: 3
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +21,7 @@
 #include "harness.h"
 
 #define SHUTDOWN_suspend    2
-#define ROUNDS              9
+#define ROUNDS              12
 #define LIMIT_NS            12000000000ULL
 #define WAIT_NS             10000000000ULL
 #define NR_PORTS            16
@@ -161,6 +164,52 @@ static void anything(void)
     }
 }
 
+/*
+ * The third vCPU's lives: which one it was last given, by whom there is to give one,
+ * and which one it leads. Every other is on a base table of its own.
+ */
+static struct vcpu_guest_context context;
+static uint8_t stack[PAGE_SIZE] __attribute__((aligned(4096)));
+static ulong tops[2];
+static ulong last_life, given_life, nr_given;
+static volatile ulong led_life;
+
+static void __attribute__((noreturn, used)) third_vcpu(ulong life)
+{
+    for (;;) {
+        led_life = life;
+        /* No news; but it may wait for the others there when it is to go down */
+        vcpu_op(VCPUOP_up, 0, NULL);
+    }
+}
+
+extern char third_entry[];
+asm(".pushsection .text\n"
+    "third_entry:\n"
+#ifdef __x86_64__
+    "mov %rax, %rdi\n"
+#else
+    "push %eax\n"
+#endif
+    "push $0\n"
+    "jmp third_vcpu\n"
+    ".popsection\n");
+
+static long give_life(ulong top)
+{
+    long ret;
+
+    kernel_context(&context, (ulong)third_entry, (ulong)stack + sizeof(stack));
+    context.user_regs.ax = ++last_life;
+    context.ctrlreg[3] = top << PAGE_SHIFT |
+                         (IS_64BIT ? 0 : top >> (32 - PAGE_SHIFT));
+    ret = vcpu_op(VCPUOP_initialise, 2, &context);
+    if (!ret) {
+        given_life = last_life;
+    }
+    return ret;
+}
+
 /* Both do: it is one suspend. Without the first it would wake up to be asleep again */
 static void suspend_too(void)
 {
@@ -193,6 +242,34 @@ static bool within(uint64_t ns, bool (*fn)(ulong), ulong arg)
         asm volatile("pause" : : : "memory");
     }
     return true;
+}
+
+static bool leads_given_life(ulong unused)
+{
+    return led_life == given_life;
+}
+
+/*
+ * Down, anew, up: mostly it has not left its life by then, and so has to keep it,
+ * whatever becomes of the domain meanwhile
+ */
+static void renew(void)
+{
+    long given, up;
+
+    check_ret(vcpu_op(VCPUOP_down, 2, NULL), 0, "down");
+    if (random() % 4 == 0) {
+        busy_wait(20000);
+    }
+    given = give_life(tops[random() % 2]);
+    check(!given || given == -EEXIST, "initialise returns %ld", given);
+    up = vcpu_op(VCPUOP_up, 2, NULL);
+    check(!up || up == -EINVAL, "up returns %ld", up);
+    nr_given += !given;
+    if (!given && !up) {
+        check(within(WAIT_NS / 2, leads_given_life, 0), "the third vCPU leads life "
+              "%lu, and was given %lu", led_life, given_life);
+    }
 }
 
 static bool is_doing(ulong fn)
@@ -260,11 +337,53 @@ static void check_new(void)
     mask_upcalls();
 }
 
+static bool is_offline(ulong unused)
+{
+    struct vcpu_runstate_info info = { };
+
+    check_ret(vcpu_op(VCPUOP_get_runstate_info, 2, &info), 0, "runstate");
+    return info.state == RUNSTATE_offline;
+}
+
+/* Nobody else does anything: the life that it was given last is the one it leads */
+static void check_third(void)
+{
+    long ret = vcpu_op(VCPUOP_up, 2, NULL);
+
+    if (ret == -EINVAL) {
+        check_ret(give_life(tops[0]), 0, "initialise one that is as new");
+        ret = vcpu_op(VCPUOP_up, 2, NULL);
+    }
+    check_ret(ret, 0, "up");
+    led_life = 0;
+    check(within(WAIT_NS, leads_given_life, 0),
+          "the third vCPU leads life %lu, and was given %lu", led_life, given_life);
+}
+
+/* Of the lives it has had, none has kept a base table */
+static void check_third_is_new(uint64_t *own)
+{
+    check_ret(vcpu_op(VCPUOP_down, 2, NULL), 0, "down");
+    if (!within(WAIT_NS, is_offline, 0)) {
+        error("the third vCPU does not go down");
+    }
+    check_ret(suspend(), 0, "one suspend more");
+    check_ret(give_life(tops[1]), 0, "initialise the third vCPU anew");
+    check_ret(suspend(), 0, "the last suspend");
+    check_ret(give_life(tops[0]), 0, "initialise it before it has been up");
+    check_third();
+    make_writable(own);
+    own[0] = 0;
+}
+
 void test_main(void)
 {
     uint64_t end = system_time() + LIMIT_NS;
+    uint64_t *own = copy_base_table();
     unsigned n;
 
+    tops[0] = virt_to_mfn((void *)start_info->pt_base);
+    tops[1] = virt_to_mfn(own);
     info_page = alloc_page();
     control_page = alloc_page();
     words_page = alloc_page();
@@ -272,15 +391,21 @@ void test_main(void)
     start_second(other_vcpu);
     mask_upcalls();
     for (n = 0; n < ROUNDS && system_time() < end && !failed(); n++) {
-        let_it(n % 3 == 2 ? suspend_too : anything);
-        check_ret(suspend(), 0, "suspend, round %u", n);
-        the_vcpu_info = &shared_info->vcpu_info[0];
+        let_it(n % 3 == 2 ? suspend_too : n % 3 == 1 ? renew : anything);
+        for (unsigned i = 0; i < (n % 3 == 1 ? 3 : 1); i++) {
+            check_ret(suspend(), 0, "suspend, round %u", n);
+            the_vcpu_info = &shared_info->vcpu_info[0];
+        }
         let_it(nothing);
+        check_third();
         /* What it has done since the domain is awake goes as well */
         check_ret(suspend(), 0, "the second suspend, round %u", n);
         check_new();
     }
-    printk("%u rounds, %lu calls\n", n, nr_works);
+    if (!failed()) {
+        check_third_is_new(own);
+    }
+    printk("%u rounds, %lu calls, %lu lives\n", n, nr_works, nr_given);
     check(n > 1, "too few rounds");
     check(ring_write("the ring works\n", 15), "the console's ring is stuck");
 }

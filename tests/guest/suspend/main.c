@@ -14,9 +14,11 @@
  * to a port that is none; if it wrote runstates where they were, to memory that is
  * something else by now. If it kept the vCPU that was down, Linux would stop with a
  * BUG where it brings that up (RHEL 5's, which puts all down to suspend; later ones,
- * where an administrator had).
+ * where an administrator had). If it took it for one that still polls, each event of
+ * any vCPU would interrupt it, for good.
  *
  * monitor: system_wakeup
+ * machine: counters=on
  * vCPUs: 2
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -27,10 +29,17 @@
 #define SHUTDOWN_suspend    2
 #define ROUNDS              4       /* every other one by the FIFO ABI */
 #define WAIT_NS             5000000000ULL
+#define NR_TIMES            30
+
+/* The hypervisor's: struct xenpv_counters of vCPU 1, .interrupts */
+#define INTERRUPTS_OF_1     (*(volatile uint64_t *)((IS_64BIT ? \
+                             (ulong)0xffff808000000000ULL : 0xf7800000UL) + \
+                             0x70000 + 1024 + 96 * 8))
 
 static struct vcpu_guest_context context;
 static uint8_t stack[4 * PAGE_SIZE] __attribute__((aligned(4096)));
-static volatile ulong count, renewed_count;
+static volatile ulong count, renewed_count, poll_count;
+static evtchn_port_t polled_port;
 
 static struct vcpu_runstate_info area;
 static unsigned nr_events;
@@ -56,7 +65,19 @@ static void __attribute__((noreturn, used)) renewed_vcpu(void)
     }
 }
 
-extern char other_entry[], renewed_entry[];
+static void __attribute__((noreturn, used)) polling_vcpu(void)
+{
+    evtchn_port_t port = polled_port;
+    struct sched_poll poll = { .ports = &port, .nr_ports = 1 };
+
+    for (;;) {
+        check_ret(HYPERCALL(sched_op, SCHEDOP_poll, &poll), 0, "poll");
+        clear_port(port);
+        poll_count++;
+    }
+}
+
+extern char other_entry[], renewed_entry[], polling_entry[];
 asm(".pushsection .text\n"
     "other_entry:\n"
     "push $0\n"
@@ -64,17 +85,24 @@ asm(".pushsection .text\n"
     "renewed_entry:\n"
     "push $0\n"
     "jmp renewed_vcpu\n"
+    "polling_entry:\n"
+    "push $0\n"
+    "jmp polling_vcpu\n"
     ".popsection\n");
 
-static void check_counts(const volatile ulong *n, const char *when)
+static void check_counts_on(const volatile ulong *n, ulong before, const char *when)
 {
-    ulong before = *n;
     uint64_t end = system_time() + WAIT_NS;
 
     while (*n == before && system_time() < end) {
         asm volatile("pause");
     }
     check(*n != before, "%s: vCPU 1 does not run", when);
+}
+
+static void check_counts(const volatile ulong *n, const char *when)
+{
+    check_counts_on(n, *n, when);
 }
 
 static void event(evtchn_port_t port)
@@ -223,25 +251,27 @@ static void suspend(bool fifo, bool both_up)
     check_eq(area.state_entry_time, 0, "the area for runstates");
 }
 
+static void wait_for_state(int state)
+{
+    struct vcpu_runstate_info info = { .state = -1 };
+    uint64_t end = system_time() + WAIT_NS;
+
+    while (info.state != state && system_time() < end) {
+        check_ret(vcpu_op(VCPUOP_get_runstate_info, 1, &info), 0, "runstate");
+    }
+    check_eq(info.state, state, "the runstate of vCPU 1");
+}
+
 /* Not just told to go down, but there */
 static void put_down(void)
 {
-    struct vcpu_runstate_info info = { 0 };
-    uint64_t end = system_time() + WAIT_NS;
-
     check_ret(vcpu_op(VCPUOP_down, 1, NULL), 0, "down");
-    while (info.state != RUNSTATE_offline && system_time() < end) {
-        check_ret(vcpu_op(VCPUOP_get_runstate_info, 1, &info), 0, "runstate");
-    }
-    check_eq(info.state, RUNSTATE_offline, "the runstate of vCPU 1");
+    wait_for_state(RUNSTATE_offline);
 }
 
-static void check_renewed(ulong top)
+static void start_anew(const char *entry, ulong top)
 {
-    put_down();
-    suspend(false, false);
-    check_ret(vcpu_op(VCPUOP_up, 1, NULL), -EINVAL, "up of one that is as new");
-    kernel_context(&context, (ulong)renewed_entry, (ulong)stack + sizeof(stack));
+    kernel_context(&context, (ulong)entry, (ulong)stack + sizeof(stack));
 #ifdef __x86_64__
     context.ctrlreg[3] = top << PAGE_SHIFT;
 #else
@@ -250,8 +280,77 @@ static void check_renewed(ulong top)
     check_ret(vcpu_op(VCPUOP_initialise, 1, &context), 0, "initialise it anew");
     check_ret(vcpu_op(VCPUOP_initialise, 1, &context), -EEXIST, "and again");
     check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
+}
+
+static void check_renewed(ulong top)
+{
+    put_down();
+    suspend(false, false);
+    check_ret(vcpu_op(VCPUOP_up, 1, NULL), -EINVAL, "up of one that is as new");
+    start_anew(renewed_entry, top);
     check_counts(&renewed_count, "initialised anew");
     check_events();
+}
+
+static unsigned nr_interrupts(void (*fn)(evtchn_port_t port), evtchn_port_t port)
+{
+    uint64_t before = INTERRUPTS_OF_1;
+
+    for (unsigned i = 0; i < NR_TIMES; i++) {
+        fn(port);
+        /* It has taken the interrupt, if there was one */
+        check_counts(&renewed_count, "for a moment");
+        check_counts(&renewed_count, "for a moment");
+    }
+    return INTERRUPTS_OF_1 - before;
+}
+
+static void flush_all(evtchn_port_t unused)
+{
+    check_ret(mmuext_op(MMUEXT_TLB_FLUSH_ALL, 0, 0), 0, "TLB_FLUSH_ALL");
+}
+
+static void send_masked(evtchn_port_t port)
+{
+    check_ret(send_event(port), 0, "send");
+    clear_port(port);
+}
+
+/* vCPU 1 runs: it has to do with the first, and not with the second */
+static void check_interrupts(void)
+{
+    evtchn_port_t port = bind_ipi(event);
+    unsigned n = nr_interrupts(flush_all, 0);
+
+    check(n > NR_TIMES / 2, "%u interrupts for %u flushes", n, NR_TIMES);
+    mask_port(port);
+    n = nr_interrupts(send_masked, port);
+    check(n < NR_TIMES / 2, "vCPU 1 does not poll any more, and is interrupted %u "
+          "times for %u events of vCPU 0", n, NR_TIMES);
+    close_port(port);
+}
+
+static void check_poll(void)
+{
+    ulong top = virt_to_mfn((void *)start_info->pt_base);
+    struct evtchn_bind_ipi op = { .vcpu = 1 };
+
+    put_down();
+    suspend(false, false);
+    check_ret(HYPERCALL(event_channel_op, EVTCHNOP_bind_ipi, &op), 0, "bind");
+    polled_port = op.port;
+    mask_port(op.port);
+    start_anew(polling_entry, top);
+    wait_for_state(RUNSTATE_blocked);
+    put_down();
+    check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
+    wait_for_state(RUNSTATE_blocked);
+    check_eq(poll_count, 0, "polls that have ended without an event");
+    check_ret(send_event(polled_port), 0, "send");
+    check_counts_on(&poll_count, 0, "its event has come");
+    wait_for_state(RUNSTATE_blocked);
+    check_renewed(top);
+    check_interrupts();
 }
 
 void test_main(void)
@@ -281,6 +380,7 @@ void test_main(void)
         /* It is a page like any other: else this fails */
         make_writable(own);
         own[0] = 0;
+        check_poll();
     }
     check(ring_write("the ring works\n", 15), "the console's ring is stuck");
 }
