@@ -25,23 +25,15 @@ typedef struct Zeros {
     int reply[2];
 } Zeros;
 
-/* False: they are not here, or have no sandbox */
-static bool begin(Zeros *z)
+/* They are a package of Debian's, and a sandbox takes no hardware: nothing to skip */
+static void begin(Zeros *z)
 {
-    Error *err = NULL;
-
-    z->reader = grub_reader_new(&err);
-    if (!z->reader) {
-        g_test_skip(error_get_pretty(err));
-        error_free(err);
-        return false;
-    }
+    z->reader = grub_reader_new(&error_fatal);
     z->fd = g_file_open_tmp("xenpv-grub-XXXXXX", &z->name, NULL);
     g_assert_cmpint(z->fd, >=, 0);
     g_assert_cmpint(ftruncate(z->fd, 1 << 20), ==, 0);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
                                z->reply), ==, 0);
-    return true;
 }
 
 static void end(Zeros *z)
@@ -77,9 +69,7 @@ static void test_questions(void)
     char byte;
     Zeros z;
 
-    if (!begin(&z)) {
-        return;
-    }
+    begin(&z);
     for (int i = 0; i < ARRAY_SIZE(none); i++) {
         if (ask(&z, none[i])) {
             g_test_message("'%s' is answered", none[i]);
@@ -135,9 +125,7 @@ static void test_answer(void)
     bool failed;
     Zeros z;
 
-    if (!begin(&z)) {
-        return;
-    }
+    begin(&z);
     g_assert_true(ask(&z, "Gc 100 loop0 /x"));
     text = answer(&z, &failed, why);
     g_assert_true(failed);
@@ -166,9 +154,7 @@ static void test_deaf(void)
     int64_t until;
     Zeros z;
 
-    if (!begin(&z)) {
-        return;
-    }
+    begin(&z);
     while (send(z.reply[0], "x", 1, MSG_DONTWAIT) == 1) {
         /* Until there is no room for an answer */
     }
