@@ -36,7 +36,6 @@ void set_upper_version(ulong mfn, bool changing)
 /* A table becomes the top GiB's: what the guest has in our slots goes */
 void begin_upper_table(ulong mfn)
 {
-    set_info(mfn, FI_PAE_XEN_L2);
     for (unsigned i = HV_SLOT; i < HV_SLOT + HV_VERSION; i++) {
         if (entry_of(mfn, i)) {
             write_u64(&entry_of(mfn, i), 0);

@@ -211,7 +211,9 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
     fi = &frame_table[mfn];
     info = *fi;
     if (FI_TYPE(info)) {
-        if (FI_TYPE(info) != level) {
+        /* As in Xen the top GiB's is a type of its own: our slots in it are ours */
+        if (FI_TYPE(info) != level ||
+            (WORD == 4 && !(info & FI_PAE_XEN_L2) == top_gib)) {
             return -EINVAL;
         }
         if ((info & FI_COUNT_MASK) == FI_COUNT_MASK) {

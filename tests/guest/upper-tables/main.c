@@ -7,9 +7,12 @@
  * has a copy. If that is not brought up to date, a kernel reads what another process
  * has there, or what it has taken away. And Linux follows all entries of its own
  * table when it looks for pages that can be written and executed: it dies if one of
- * them leads to a frame that it does not have.
+ * them leads to a frame that it does not have. A third vCPU makes tables, uses them
+ * and lets them go while the first changes and the second uses them: if the copies, or
+ * the counts of who uses what, went wrong then, a CPU would walk through what is no
+ * table any more.
  *
- * vCPUs: 2
+ * vCPUs: 3
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,6 +25,10 @@
 #define NR_SPACES   7
 #define NR_VALUES   3
 #define ROUNDS      3000
+#define NR_LIVES    2000                    /* of the table that comes and goes */
+#define LIVES_NS    1500000000ULL
+#define WAIT_NS     20000000000ULL
+#define POISON      99
 #define FIRST_SLOT  428                     /* 32-bit: the hypervisor's */
 
 static struct space {
@@ -123,6 +130,213 @@ static void one_vcpu(void)
     }
 }
 
+/*
+ * A table that comes and goes: the third vCPU makes it, uses it, and has its memory
+ * back, into which it writes what nobody may ever find. The second uses it whenever it
+ * is there, and the first has in it, now and then, a table of the level below that it
+ * then uses for something else. Who does either says so before it looks whether the
+ * table is there, so that only what is a race for the hypervisor is one.
+ */
+static struct space moving;
+static uint64_t *moving_top, *moving_upper, *passing;
+static uint64_t good_entry, poison_entry, poison_chain;
+static volatile bool there, entering, changing, lives_end, second_ready;
+static volatile unsigned nr_lives, nr_uses, nr_poisoned, nr_passes, third_stuck;
+
+/* Here alone: nobody else writes there, and no other TLB is to be flushed by this */
+static long change_page(void *page, uint64_t flags)
+{
+    return update_va_mapping((ulong)page, make_pte(virt_to_mfn(page), flags),
+                             UVMF_INVLPG);
+}
+
+static void note_look(void)
+{
+    mmuext_op(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
+    nr_poisoned += look() == POISON;
+}
+
+/* Until the number is another one, or it has taken too long */
+static void wait_for_change(const volatile unsigned *n, unsigned was)
+{
+    uint64_t end = system_time() + 20000000;
+
+    while (*n == was && !lives_end && system_time() < end) {
+        barrier();
+    }
+}
+
+static void use_it(void)
+{
+    second_ready = true;
+    while (!lives_end) {
+        bool used = false;
+
+        entering = true;
+        __sync_synchronize();
+        if (there) {
+            used = !mmuext_op(MMUEXT_NEW_BASEPTR, moving.top, 0);
+        }
+        barrier();
+        entering = false;
+        for (unsigned i = 0; used && (i < 8 || (there && !lives_end)); i++) {
+            note_look();
+            nr_uses++;
+        }
+        use_space(&spaces[nr_uses % NR_SPACES]);
+    }
+}
+
+/* False: nobody lets it go */
+static bool get_back(void *page)
+{
+    uint64_t end = system_time() + WAIT_NS;
+
+    while (change_page(page, PAGE_KERNEL)) {
+        if (system_time() > end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool live_once(void)
+{
+    unsigned u = slot(UPPER_VA, UPPER_LEVEL), i = slot(UPPER_VA, PAGE_LEVELS);
+    unsigned uses = nr_uses, passes = nr_passes;
+
+    moving_upper[u] = make_pte(chains[0], PAGE_TABLE);
+    moving_top[i] = make_pte(virt_to_mfn(moving_upper),
+                             IS_64BIT ? PAGE_TABLE : _PAGE_PRESENT);
+    if (change_page(moving_upper, PAGE_KERNEL_RO) ||
+        change_page(moving_top, PAGE_KERNEL_RO) ||
+        mmuext_op(IS_64BIT ? MMUEXT_PIN_L4_TABLE : MMUEXT_PIN_L3_TABLE,
+                  moving.top, 0)) {
+        return false;
+    }
+    there = true;
+    use_space(&moving);
+    note_look();
+    wait_for_change(&nr_uses, uses);
+    wait_for_change(&nr_passes, passes);
+    note_look();
+    use_space(&spaces[nr_lives % NR_SPACES]);
+    there = false;
+    __sync_synchronize();
+    if (mmuext_op(MMUEXT_UNPIN_TABLE, moving.top, 0)) {
+        return false;
+    }
+    while (entering || changing) {
+        barrier();
+    }
+    if (!get_back(moving_top)) {
+        return false;
+    }
+    moving_top[i] = 0;
+    if (!get_back(moving_upper)) {
+        return false;
+    }
+    moving_upper[u] = poison_chain;
+    return true;
+}
+
+static void third(void)
+{
+    while (!lives_end) {
+        if (!live_once()) {
+            third_stuck = nr_lives + 1;
+            break;
+        }
+        nr_lives++;
+    }
+    lives_end = true;
+    for (;;) {
+        HYPERCALL(vcpu_op, VCPUOP_down, 2, 0);
+    }
+}
+
+static bool change_it(uint64_t entry)
+{
+    bool done = false;
+
+    changing = true;
+    __sync_synchronize();
+    if (there) {
+        done = !mmu_update(moving.upper_maddr, entry);
+    }
+    barrier();
+    changing = false;
+    return done;
+}
+
+/* Into the table, out of it, and it is a page like any other */
+static bool pass(unsigned n)
+{
+    uint64_t end = system_time() + WAIT_NS;
+    unsigned uses = nr_uses;
+    bool passed;
+
+    if (change_page(passing, PAGE_KERNEL_RO)) {
+        return false;
+    }
+    passed = change_it(make_pte(virt_to_mfn(passing), PAGE_TABLE));
+    if (passed) {
+        wait_for_change(&nr_uses, uses);
+    }
+    do {
+        change_it(make_pte(chains[n % NR_VALUES], PAGE_TABLE));
+        if (system_time() > end) {
+            return false;
+        }
+    } while (change_page(passing, PAGE_KERNEL));
+    passing[slot(UPPER_VA, UPPER_LEVEL - 1)] = poison_entry;
+    if (passed) {
+        wait_for_change(&nr_uses, nr_uses);
+        nr_passes++;
+    }
+    passing[slot(UPPER_VA, UPPER_LEVEL - 1)] = good_entry;
+    return true;
+}
+
+static void three_vcpus(void)
+{
+    uint64_t end = system_time() + LIVES_NS, last = end + WAIT_NS;
+    const uint64_t flags = UPPER_LEVEL == 2 ? PAGE_KERNEL : PAGE_TABLE;
+    unsigned n = 0;
+
+    make_space(&moving);
+    check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, moving.top, 0), 0, "unpin");
+    moving_top = mfn_to_virt(moving.top);
+    moving_upper = (uint64_t *)((ulong)moving.upper & ~4095UL);
+    make_writable(moving_top);
+    make_writable(moving_upper);
+    passing = alloc_page();
+    good_entry = make_pte(make_chain(UPPER_LEVEL - 2, 0), flags);
+    poison_entry = make_pte(make_chain(UPPER_LEVEL - 2, POISON), flags);
+    poison_chain = make_pte(make_chain(UPPER_LEVEL - 1, POISON), PAGE_TABLE);
+    passing[slot(UPPER_VA, UPPER_LEVEL - 1)] = good_entry;
+    while (!second_ready) {
+        barrier();
+    }
+    start_third(third);
+    /* On a busy machine at least a few of each */
+    while (!lives_end && nr_lives < NR_LIVES && system_time() < last &&
+           (system_time() < end || nr_lives < 3 || nr_passes < 3)) {
+        if (!pass(n++)) {
+            failure("the table that was in another is not let go, pass %u", n);
+            break;
+        }
+    }
+    lives_end = true;
+    printk("%u lives, %u uses, %u passes\n", nr_lives, nr_uses, nr_passes);
+    check(!third_stuck, "the table that comes and goes does not, in life %u",
+          third_stuck);
+    check(nr_lives && nr_passes, "%u lives and %u passes are too few", nr_lives,
+          nr_passes);
+    check(!nr_poisoned, "what was in no table any more has been read %u times",
+          nr_poisoned);
+}
+
 /* The other one looks at one after the other */
 static void secondary(void)
 {
@@ -144,6 +358,7 @@ static void secondary(void)
         }
     }
     stop = 2;
+    use_it();
     for (;;) {
         HYPERCALL(vcpu_op, VCPUOP_down, 1, 0);
     }
@@ -190,6 +405,32 @@ static void hypervisors_entries(void)
     }
 }
 
+/*
+ * 32-bit: such a table is of a kind of its own. If another one became it, with all that
+ * the kernel has in the hypervisor's entries, what is there would be lost, and the
+ * tables that it leads to would be in use for good.
+ */
+static void is_a_kind_of_its_own(void)
+{
+    uint64_t *top = copy_base_table(), *l2 = mfn_to_virt(PTE_MFN(top[3]));
+    ulong top_mfn = virt_to_mfn(top), l2_mfn = virt_to_mfn(l2);
+    uint64_t was = top[2];
+
+    check_ret(mmuext_op(MMUEXT_PIN_L2_TABLE, l2_mfn, 0), 0, "pin the last GiB's");
+    check_ret(mmuext_op(MMUEXT_PIN_L3_TABLE, top_mfn, 0), -EINVAL,
+              "with what is another GiB's by now, pin the base table");
+    check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, l2_mfn, 0), 0, "unpin the last GiB's");
+    check_ret(mmuext_op(MMUEXT_PIN_L3_TABLE, top_mfn, 0), 0, "pin the base table");
+    check_ret(mmu_update(((uint64_t)top_mfn << PAGE_SHIFT) + 16,
+                         make_pte(l2_mfn, _PAGE_PRESENT)), -EINVAL,
+              "the last GiB's for another");
+    check_eq(top[2], was, "the entry for that");
+    check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, top_mfn, 0), 0, "unpin the base table");
+    /* Nothing is left of it */
+    make_writable(top);
+    make_writable(l2);
+}
+
 void test_main(void)
 {
     if (is_initdomain() && !IS_64BIT) {
@@ -198,6 +439,7 @@ void test_main(void)
     }
     if (!IS_64BIT) {
         hypervisors_entries();
+        is_a_kind_of_its_own();
     }
     for (unsigned i = 0; i < NR_VALUES; i++) {
         chains[i] = make_chain(UPPER_LEVEL - 1, i);
@@ -210,4 +452,5 @@ void test_main(void)
     }
     one_vcpu();
     two_vcpus();
+    three_vcpus();
 }
