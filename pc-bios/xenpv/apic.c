@@ -102,8 +102,7 @@ void init_apic(struct vcpu *v)
     if (x2apic) {
         wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
     } else {
-        map_area_page(v, AREA_APIC, 0xfee00000 | PTE_P | PTE_RW | PTE_PCD |
-                                    PTE_A | PTE_D);
+        map_area_page(v, AREA_APIC, 0xfee00000 | AREA_DATA | PTE_PCD);
     }
     v->apic_id = x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
     apic_write(APIC_SVR, 0x1ff);

@@ -55,7 +55,7 @@ void init_gates_of_width(struct vcpu *v)
 {
     copy_stub(stub_page(v), syscall_stub, syscall_stub_end);
     copy_stub(stub_page(v) + SYSCALL32_STUB, syscall32_stub, syscall32_stub_end);
-    map_area_page(v, AREA_STUB, v->area_l1[AREA_STUB] & ~PTE_RW);
+    map_area_page(v, AREA_STUB, v->area_l1[AREA_STUB] & ~(PTE_RW | PTE_NX));
 }
 
 void load_syscall_msrs(struct vcpu *v)

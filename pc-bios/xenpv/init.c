@@ -26,10 +26,10 @@ static void vcpu_create(u32 id)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
-        l1[pages[i]] = core_gpa(alloc_page()) | PTE_DATA;
+        l1[pages[i]] = core_gpa(alloc_page()) | AREA_DATA;
     }
     for (int i = 0; WORD == 4 && i < AREA_NR_UPPER; i++) {
-        l1[AREA_UPPER + i] = core_gpa(alloc_page()) | PTE_DATA;
+        l1[AREA_UPPER + i] = core_gpa(alloc_page()) | AREA_DATA;
     }
     map_vcpu_area(id, l1);
     v->id = id;

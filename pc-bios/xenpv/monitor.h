@@ -67,8 +67,10 @@ typedef unsigned long ulong;
 #define PTE_PAT     0x080ULL
 #define PTE_G       0x100ULL
 #define PTE_NX      (1ULL << 63)
-/* A page of data of the monitor's */
+/* A page of data of the monitor's; and in a vCPU's area, where none is code */
 #define PTE_DATA    (PTE_P | PTE_RW | PTE_A | PTE_D)
+#define AREA_DATA   (PTE_DATA | nx)
+extern u64 nx;                      /* PTE_NX, if the CPU has it */
 #define PTE_MFN(e)  (((e) & 0x000ffffffffff000ULL) >> 12)
 
 /* What is in a segment register now */

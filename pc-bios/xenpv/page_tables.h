@@ -51,7 +51,6 @@
 
 /* mappings.c */
 extern u64 hv_entries[HV_SLOT_END - HV_SLOT];
-extern u64 nx;                      /* PTE_NX, if the CPU has it */
 void set_m2p(ulong mfn, ulong pfn);
 u64 *new_table(u64 *entry);
 void map_core(u64 *l2);

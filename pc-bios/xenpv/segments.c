@@ -38,10 +38,10 @@ void init_gdt(struct vcpu *v)
     u64 *ours = alloc_page(), *zero = alloc_page();
 
     for (int i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
-        map_area_page(v, AREA_GDT + i, core_gpa(zero) | PTE_DATA);
+        map_area_page(v, AREA_GDT + i, core_gpa(zero) | AREA_DATA);
     }
-    map_area_page(v, AREA_GDT + 14, core_gpa(ours) | PTE_DATA);
-    map_area_page(v, AREA_GDT + 15, core_gpa(zero) | PTE_DATA);
+    map_area_page(v, AREA_GDT + 14, core_gpa(ours) | AREA_DATA);
+    map_area_page(v, AREA_GDT + 15, core_gpa(zero) | AREA_DATA);
 
     fill_gdt(v);
     v->tss->iopb = sizeof(*v->tss);
@@ -166,7 +166,7 @@ int set_gdt_frames(struct vcpu *v, const ulong *frames, ulong ents)
     for (i = 0; i < FIRST_RESERVED_GDT_PAGE; i++) {
         put_seg_desc(PTE_MFN(v->area_l1[AREA_GDT + i]));
         if (i < nr) {
-            map_area_page(v, AREA_GDT + i, (u64)frames[i] << 12 | PTE_DATA);
+            map_area_page(v, AREA_GDT + i, (u64)frames[i] << 12 | AREA_DATA);
         } else {
             map_area_page(v, AREA_GDT + i, zero);
         }
@@ -202,7 +202,7 @@ static bool map_ldt_page(struct vcpu *v, ulong i)
         mfn_is_table(PTE_MFN(e)) || fix_frame(PTE_MFN(e))) {
         return false;
     }
-    map_area_page(v, AREA_LDT + i, (u64)PTE_MFN(e) << 12 | PTE_DATA);
+    map_area_page(v, AREA_LDT + i, (u64)PTE_MFN(e) << 12 | AREA_DATA);
     return true;
 }
 

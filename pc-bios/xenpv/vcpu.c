@@ -238,7 +238,7 @@ static long place_vcpu_info(struct vcpu *v,
         !guest_mfn_valid(info->mfn) || mfn_is_table(info->mfn)) {
         return -EINVAL;
     }
-    map_area_page(v, AREA_VCPU_INFO, info->mfn << 12 | PTE_DATA);
+    map_area_page(v, AREA_VCPU_INFO, info->mfn << 12 | AREA_DATA);
     new = (void *)((ulong)v - VCPU_OFFSET + AREA_VCPU_INFO * PAGE_SIZE +
                    info->offset);
     *new = *old;

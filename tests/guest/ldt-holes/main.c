@@ -7,7 +7,8 @@
  * could have helped; and if it took a program's own access to the LDT's
  * addresses for one of the CPU's, the program would try it for ever. With page
  * tables of their own for programs (xpti) it has no view of the kernel's while
- * it returns.
+ * it returns. What the LDT's pages hold is the kernel's: if the hypervisor could run
+ * it, an error of its own would be worth much more to a program.
  *
  * machine: xpti=on
  *
@@ -34,6 +35,24 @@ static void set_hole(void)
 static void fill_hole(void)
 {
     map_page(TEST_VA, make_pte(virt_to_mfn(ldt), PAGE_KERNEL_RO));
+}
+
+/* Its entry, in the tables in use, is a page that nobody executes */
+static void is_no_code(void)
+{
+#ifdef __x86_64__
+    ulong entry = 0xffff818000000000UL + (LDT_AREA >> 9 & 0x7ffffffff8UL);
+#else
+    ulong entry = 0xfe000000 + (LDT_AREA >> 12) * 8;
+#endif
+    uint64_t val;
+
+    fill_hole();
+    check_ret(mmuext_op(MMUEXT_SET_LDT, 0, 0), 0, "SET_LDT to none");
+    check_ret(mmuext_op(MMUEXT_SET_LDT, TEST_VA, 512), 0, "SET_LDT");
+    val = *(volatile uint64_t *)entry;
+    check_eq(PTE_MFN(val), virt_to_mfn(ldt), "the frame at the LDT's place");
+    check(val >> 63, "the LDT can be executed: %llx", (unsigned long long)val);
 }
 
 /* --- A return to a program whose stack segment is in the LDT --- */
@@ -114,6 +133,7 @@ void test_main(void)
     ldt[8] = LDT_DATA;
     make_readonly(ldt);
     make_tables(TEST_VA, 1);
+    is_no_code();
     returns();
     accesses();
     check_ret(mmuext_op(MMUEXT_SET_LDT, 0, 0), 0, "SET_LDT to none");
