@@ -6,7 +6,8 @@
  *
  * The process that asks has looked into a stranger's disk, and may have been taken
  * over by it. A broken answer would be about a device that is none of the disk's,
- * have no end, or wait for ever for one that does not listen.
+ * have no end, or wait for ever for one that does not listen. What it asks without an
+ * end would take that long.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -169,6 +170,40 @@ static void test_deaf(void)
     end(&z);
 }
 
+/* The process that asks, and an answer to each: there is no such file */
+static void ask_without_end(void)
+{
+    static const uint32_t answer[3] = { 0, 1, 0 };
+    int fds[2];
+    size_t len;
+
+    g_assert_cmpint(pipe(fds), ==, 0);
+    fds[1] = fcntl(fds[1], F_DUPFD, SANDBOX_REPLY_FD + 1);
+    g_assert_cmpint(dup2(fds[0], SANDBOX_REPLY_FD), ==, SANDBOX_REPLY_FD);
+    for (int i = 0; i < 100000; i++) {
+        g_assert_cmpint(write(fds[1], answer, sizeof(answer)), ==,
+                        sizeof(answer));
+        g_assert_null(grub_reader_ask(NULL, GRUB_CAT, "loop0", "/x", 10, &len,
+                                      NULL));
+    }
+}
+
+/*
+ * An image that has a hundred thousand names in its menu ends the check, with the
+ * reason. If it went on, there would be a process for each of thousands of them, and
+ * then findings about files that nobody has looked for.
+ */
+static void test_many(void)
+{
+    if (g_test_subprocess()) {
+        ask_without_end();
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stdout("*\nit takes more than 2000 files\n*");
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 4 && !strcmp(argv[1], GRUB_READER_CHILD)) {
@@ -178,5 +213,6 @@ int main(int argc, char **argv)
     g_test_add_func("/xenpv/grub-reader/questions", test_questions);
     g_test_add_func("/xenpv/grub-reader/answer", test_answer);
     g_test_add_func("/xenpv/grub-reader/deaf", test_deaf);
+    g_test_add_func("/xenpv/grub-reader/many", test_many);
     return g_test_run();
 }

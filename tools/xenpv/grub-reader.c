@@ -303,10 +303,17 @@ static char *words_of(const GByteArray *data, const char *reason)
 char *grub_reader_ask(void *opaque, GrubOp op, const char *device,
                       const char *path, size_t max, size_t *len, char **why)
 {
+    static unsigned nr_questions;
     g_autoptr(GByteArray) data = g_byte_array_new();
     char reason[MAX_REASON + 1] = "";
     Ending ending;
 
+    if (++nr_questions > MAX_QUESTIONS) {
+        /* What else it would say is about files that nobody has looked for */
+        printf("it takes more than %d files\n", MAX_QUESTIONS);
+        fflush(stdout);
+        _exit(EXIT_FAILURE);
+    }
     *len = 0;
     if (why) {
         *why = NULL;
