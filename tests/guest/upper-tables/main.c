@@ -143,11 +143,15 @@ static uint64_t good_entry, poison_entry, poison_chain;
 static volatile bool there, entering, changing, lives_end, second_ready;
 static volatile unsigned nr_lives, nr_uses, nr_poisoned, nr_passes, third_stuck;
 
-/* Here alone: nobody else writes there, and no other TLB is to be flushed by this */
+/*
+ * Nobody else writes there. But the page may have been a table: what other CPUs still
+ * have of a 64-bit kernel's is the kernel's to flush. A 32-bit one's is a copy, and the
+ * hypervisor's: here that is not helped by a flush.
+ */
 static long change_page(void *page, uint64_t flags)
 {
     return update_va_mapping((ulong)page, make_pte(virt_to_mfn(page), flags),
-                             UVMF_INVLPG);
+                             IS_64BIT ? UVMF_TLB_FLUSH | UVMF_ALL : UVMF_INVLPG);
 }
 
 static void note_look(void)
