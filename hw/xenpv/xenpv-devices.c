@@ -287,6 +287,17 @@ void xenpv_devices_set_wall_clock(MemoryRegion *core, bool is_64bit)
     xenpv_memory_written(wc, 12);
 }
 
+/*
+ * A front end that is asked to let go may refuse, as Linux does of a disk that is
+ * mounted, and goes on with its rings until it is done: a card's has no such state
+ */
+static bool is_in_use(XenDevice *xendev, enum xenbus_state front)
+{
+    return front == XenbusStateConnected ||
+           (front == XenbusStateClosing &&
+            object_dynamic_cast(OBJECT(xendev), TYPE_XEN_BLOCK_DEVICE));
+}
+
 /* Connect one back end, if it was connected where the domain comes from */
 static bool resume_backend(XenDevice *xendev, Error **errp)
 {
@@ -294,26 +305,40 @@ static bool resume_backend(XenDevice *xendev, Error **errp)
     XenBus *bus = XEN_BUS(qdev_get_parent_bus(DEVICE(xendev)));
     enum xenbus_state front, back;
     Error *err = NULL;
+    unsigned online;
 
     if (xs_node_scanf(bus->xsh, XBT_NULL, xendev->frontend_path, "state", NULL,
                       "%u", &front) != 1 ||
         xs_node_scanf(bus->xsh, XBT_NULL, xendev->backend_path, "state", NULL,
-                      "%u", &back) != 1) {
+                      "%u", &back) != 1 ||
+        xs_node_scanf(bus->xsh, XBT_NULL, xendev->backend_path, "online", NULL,
+                      "%u", &online) != 1) {
         error_setg(errp, "the domain that comes in has no device '%s'",
                    xendev->frontend_path);
         return false;
     }
     xendev->frontend_state = front;
     xendev->backend_state = back;
-    if (back != XenbusStateConnected) {
-        return true;
+    /* Here it may have been asked to go, after the domain was saved */
+    xendev->backend_online = true;
+    if (back == XenbusStateConnected) {
+        xendev->backend_state = XenbusStateInitWait;
+        klass->frontend_changed(xendev, front, &err);
+        if (!err && front == XenbusStateConnected &&
+            xendev->backend_state != XenbusStateConnected) {
+            error_setg(&err, "its back end did not connect");
+        }
+    } else if (back == XenbusStateClosing && !online &&
+               is_in_use(xendev, front)) {
+        Error *gone = NULL;
+
+        xendev->backend_state = XenbusStateInitWait;
+        klass->frontend_changed(xendev, XenbusStateConnected, &gone);
+        /* If its rings are not there any more, then it has let go of them */
+        error_free(gone);
+        xen_device_backend_set_state(xendev, XenbusStateClosing);
     }
-    xendev->backend_state = XenbusStateInitWait;
-    klass->frontend_changed(xendev, front, &err);
-    if (!err && front == XenbusStateConnected &&
-        xendev->backend_state != XenbusStateConnected) {
-        error_setg(&err, "its back end did not connect");
-    }
+    xendev->backend_online = online;
     if (err) {
         error_propagate_prepend(errp, err, "device '%s': ",
                                 xendev->frontend_path);

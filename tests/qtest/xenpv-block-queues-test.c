@@ -661,6 +661,57 @@ static void test_migration(void)
     remove_image(path);
 }
 
+/*
+ * A disk that is to be unplugged, and that its front end still has in use, works
+ * where it comes to, and goes as soon as it is let go there. Some front ends tell
+ * that they have been asked to.
+ */
+static void test_migration_in_use(void)
+{
+    static const enum xenbus_state states[] = {
+        XenbusStateConnected, XenbusStateClosing
+    };
+    g_autofree char *dir = g_dir_make_tmp("xenpv-XXXXXX", NULL);
+    g_autofree char *socket = g_build_filename(dir, "s", NULL);
+    g_autofree char *uri = g_strconcat("unix:", socket, NULL);
+    char *path = image();
+    Disk d[2];
+
+    for (int i = 0; i < ARRAY_SIZE(states); i++) {
+        QTestState *from = migrator(path, "driver=raw,file=f", QUEUES(2));
+        QTestState *to = migrator(path, "driver=raw,file=f",
+                                  QUEUES(2) " -incoming defer");
+
+        connect_queues(d, 2, from, false, 1);
+        qtest_qmp_device_del_send(from, "disk");
+        frontend_wait(&d[0].f, XenbusStateClosing);
+        frontend_set_state(&d[0].f, states[i]);
+        all_work(d, 2);
+        qtest_qmp_assert_success(to, "{'execute': 'migrate-incoming',"
+            " 'arguments': {'uri': %s, 'exit-on-error': false}}", uri);
+        xenpv_save(from, uri);
+        wait_migration(to, "completed");
+        for (int q = 0; q < 2; q++) {
+            d[q].f.qts = to;
+        }
+        qtest_qmp_assert_success(to, "{'execute': 'cont'}");
+        g_assert_cmpint(frontend_back_state(&d[0].f), ==, XenbusStateClosing);
+        all_work(d, 2);
+        frontend_set_state(&d[0].f, XenbusStateClosed);
+        qtest_qmp_eventwait(to, "DEVICE_DELETED");
+        for (int q = 0; q < 2; q++) {
+            g_assert_cmphex(xenpv_grant_flags(to, RING_REF + q), ==,
+                            GTF_permit_access);
+        }
+        frontend_destroy(&d->f);
+        qtest_quit(from);
+        qtest_quit(to);
+        unlink(socket);
+    }
+    g_assert_cmpint(rmdir(dir), ==, 0);
+    remove_image(path);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -674,5 +725,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/block-queues/hostile", test_hostile);
     qtest_add_func("/xenpv/block-queues/ends", test_ends);
     qtest_add_func("/xenpv/block-queues/migration", test_migration);
+    qtest_add_func("/xenpv/block-queues/migration-in-use",
+                   test_migration_in_use);
     return g_test_run();
 }

@@ -290,6 +290,47 @@ static void test_plug(void)
     close(fd);
 }
 
+/*
+ * A card that is to go while the guest is moved works where it comes to, as long as
+ * its front end has it, and goes then
+ */
+static void test_unplug_moved(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("xenpv-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *uri = g_strconcat("file:", path, NULL);
+    QTestState *qts, *to;
+    int fd, to_fd;
+    Nic n;
+
+    qts = start(&fd, ONE_NIC);
+    connect_nic(&n, qts, fd);
+    qtest_qmp_device_del_send(qts, "nic");
+    frontend_wait(&n.f, XenbusStateClosing);
+    assert_works(&n);
+    xenpv_save(qts, uri);
+    to = start(&to_fd, ONE_NIC " -incoming defer");
+    /* Else QEMU has frames of its own for the wire */
+    qtest_qmp_assert_success(to, "{'execute': 'migrate-set-parameters',"
+                             " 'arguments': {'announce-rounds': 0}}");
+    qtest_qmp_assert_success(to, "{'execute': 'migrate-incoming',"
+                             " 'arguments': {'uri': %s}}", uri);
+    g_assert_true(xenpv_migrated(to));
+    n.f.qts = to;
+    n.fd = to_fd;
+    g_assert_cmpint(frontend_back_state(&n.f), ==, XenbusStateClosing);
+    assert_works(&n);
+    frontend_set_state(&n.f, XenbusStateClosed);
+    qtest_qmp_eventwait(to, "DEVICE_DELETED");
+    frontend_destroy(&n.f);
+    qtest_quit(qts);
+    qtest_quit(to);
+    close(fd);
+    close(to_fd);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
 static void test_reset(void)
 {
     QTestState *qts;
@@ -744,6 +785,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/net/bad-rings", test_bad_rings);
     qtest_add_func("/xenpv/net/bad-connection", test_bad_connection);
     qtest_add_func("/xenpv/net/plug", test_plug);
+    qtest_add_func("/xenpv/net/unplug-moved", test_unplug_moved);
     qtest_add_func("/xenpv/net/reset", test_reset);
     qtest_add_func("/xenpv/net/bad-extras", test_bad_extras);
     qtest_add_func("/xenpv/net/multicast", test_multicast);
