@@ -424,6 +424,15 @@ class SmallGuests(GuestTest):
         self.grub('i386', 'i386')
         self.grub('i386', 'x86_64')
 
+    def test_no_stream(self):
+        """A program that was to bring a stream, and ends without one, is waited
+        for for ever"""
+        status, said = self.run_qemu(
+            '-kernel', self.place.file(guests.grub('x86_64')), '-sandbox', 'on',
+            '-incoming', 'exec:false')
+        self.assertEqual(status, 1, said)
+        self.assertIn('Not a migration stream', said)
+
     @only('kvm')
     def test_kvm(self):
         """A 32-bit guest under KVM is not what it was after it has migrated, or,
