@@ -103,8 +103,11 @@ class Xenstore(LinuxTest):
         self.assertEqual(self.tool('read', HOME + '/data/a'), 'one\n')
         self.assertIn('(n0,r1)', self.tool('ls', '-p', HOME + '/data'))
         self.tool('read', HOME + '/data/b', status=1)
-        # Linux does what it is told, as by xl shutdown
+        # Linux does what it is told, as by xl sysrq and by xl shutdown
         self.check(guest, 'true')
+        self.tool('write', HOME + '/control/sysrq', 'h')
+        self.check(guest, 'until dmesg | grep -q "sysrq: HELP"; do '
+                   'usleep 50000; done')
         self.tool('write', HOME + '/control/shutdown', 'halt')
         end = time.monotonic() + guest.limit(60)
         while self.tool('read', HOME + '/control/shutdown') != '\n':
