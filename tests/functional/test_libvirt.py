@@ -324,6 +324,8 @@ class Libvirt(GuestTest):
         self.virsh('dumpxml --migratable pvguest > /tmp/moved.xml')
         self.virsh('undefine pvguest')
         self.virsh('define /tmp/moved.xml')
+        self.virsh('domrename pvguest renamed')
+        self.virsh('domrename renamed pvguest')
 
         self.virsh('start pvguest')
         self.check_running()
@@ -349,6 +351,11 @@ class Libvirt(GuestTest):
         self.wait_memory(before - 32768)
         self.virsh('setmem pvguest %dK' % before)
         self.wait_memory(before)
+
+        # By its thread
+        self.virsh('vcpupin pvguest 1 0')
+        self.assertRegex(self.virsh('vcpuinfo pvguest'),
+                         r'(?s)VCPU: +1\b.*CPU Affinity: +y(-|$)')
 
         # A vCPU that is plugged is the guest's to bring up, as under Xen; it
         # moves with the guest
