@@ -30,7 +30,7 @@ LANGUAGE = (
     "disk = [\n\n '/a,raw,xvda,rw',\n\n]\n", "vif=['']",
     "vif=['mac=00:16:3e:00:00:01,bridge=b']", "vif = [ 'bridge=b', '' ]",
     "uuid='8f07fe28-753f-2729-d76d-bdbd892f949a'", "ramdisk='/r'",
-    "extra='\xc3\xa4'", "name='a'\n\n\n\n",
+    "extra='\xc3\xa4'", "name='a'\n\n\n\n", "extra=5", "name=10", "extra=0x10",
 )
 
 # As xl-disk-configuration(5) has them, and as it takes what xm had
@@ -40,6 +40,7 @@ DISKS = (
     '/a,raw,sda1,w', '/a, raw, xvda, rw', ' /a,raw,xvda,rw', '/a ,raw,xvda,rw',
     '/a,raw,xvda,rw,cdrom', '/a,raw,hdc,r,devtype=cdrom', ',,hdc,,cdrom',
     ',,hdc,r,cdrom', 'vdev=hdc,access=r,devtype=cdrom,target=',
+    ',empty,hdc,r,cdrom', 'format=empty,vdev=hdc,access=r,devtype=cdrom',
     'format=raw, vdev=xvda, access=rw, target=/a',
     'vdev=xvda,target=/a', 'vdev=xvda,format=qcow2,target=/a,b',
     'vdev=xvda,target=/a=b', 'access=ro,vdev=xvda,target=/a',

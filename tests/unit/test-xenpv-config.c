@@ -129,6 +129,10 @@ static void test_boot(void)
           .note = "f:6: note: entry '2' of the guest's menu is not chosen" },
         { D "firmware = 'pvgrub32'\n", .qemu = "boot-width=32", .note = "" },
         { D "firmware = 'pvgrub64'\n", .qemu = "boot-width=64", .note = "" },
+        { D "bootloader = 'pygrub'\nfirmware = 'pvgrub64'\n",
+          .note = "f:5: note: 'firmware' does not count beside 'bootloader'",
+          .not = "boot-width" },
+        { D "bootloader = 'pygrub'\nextra = ' '\n", .note = "" },
         { K "firmware = 'bios'\n", .qemu = "-kernel /k",
           .note = "f:4: note: 'firmware=bios'" },
         { D "kernel = '/usr/lib/xen/boot/pv-grub-x86_64.gz'\n"
@@ -190,6 +194,14 @@ static void test_display(void)
           "    -vnc 127.0.0.1:0,to=99,password-secret=vnc-password",
           .note = "f:4: note: the password is not printed: write it" },
         { K "sdl = 1\n", .qemu = "-display sdl" },
+        /* There is one that nobody is to see */
+        { K "vfb = ['vnc=0']\n", .qemu = "vfb=on", .not = "vnc" },
+        { K "vfb = ['vnc=0,sdl=1']\n", .qemu = "-display sdl" },
+        { K "vfb = ['vnclisten=[::]:3']\n", .qemu = "-vnc '[::]:3' ",
+          .libvirt = "port='5903' autoport='no'>\n"
+          "      <listen type='address' address='::'/>" },
+        { K "vfb = ['vnclisten=::1,vncdisplay=2']\n",
+          .qemu = "-vnc '[::1]:2' ", .libvirt = "address='::1'/>" },
         { K "vnc = 0\nvncunused = 1\nvncpasswd = ''\n",
           .qemu = "-display none",
           .note = "f:5: note: 'vncunused' is of no effect without vnc=1" },
@@ -238,6 +250,12 @@ static void test_disk_words(void)
           .note = "" },
         { K "disk = ['backendtype=phy,vdev=xvdb,target=/dev/a']\n",
           .qemu = "vdev=xvdb", .note = "" },
+        /* A drive without a medium, in each of xl's ways */
+        { K "disk = [',empty,hdc,r,cdrom']\n",
+          .qemu = "-device xen-cdrom,vdev=hdc", .not = "<disk" },
+        { K "disk = ['format=empty,vdev=hdc,devtype=cdrom']\n",
+          .qemu = "-device xen-cdrom,vdev=hdc", .not = "<disk" },
+        { K "disk = ['phy:vg/a,/dev/xvda,w']\n", .qemu = "vdev=xvda \\" },
         { K "disk = ['/d,raw,xvda,rw,backend=Domain-0']\nvif = ['bridge=b,"
           "backend=0']\n", .qemu = "file=/d", .note = "" },
         { K "disk = ['/d,raw,xvda,rw,script=block-x,backend=dom2,odd=1']\n",
@@ -253,6 +271,17 @@ static void test_disk_words(void)
     refused(K "disk = ['script=block-iscsi,vdev=xvda,target=iqn=x']\n",
             "f:4: disk: the script 'block-iscsi' connects 'iqn=x' under Xen: "
             "do so on the host, and name the block device that it gives");
+    refused(K "disk = ['script=block-iscsi,vdev=xvda,target=iqn=x:y,portal=p']"
+            "\n", "f:4: disk: the script 'block-iscsi' connects 'iqn=x:y,"
+            "portal=p' under Xen: do so on the host, and name the block device "
+            "that it gives");
+    refused(K "disk = ['/d,zip,xvda,rw']\n",
+            "f:4: disk: 'zip' is not a known image format");
+    refused(K "disk = ['/d,xvdx9x,w']\n", "f:4: disk: 'xvdx9x' is not a name "
+            "for a guest's disk (xvda, xvda1, hda, sda1, ...), nor Xen's "
+            "number of one");
+    refused(K "disk = ['/d,empty,hdc,r,cdrom']\n",
+            "f:4: disk: its format is 'empty', but it has a target");
 }
 
 /* A guest in another network than before, or with others' VLANs */
@@ -276,6 +305,13 @@ static void test_vif_words(void)
         { K "vif = ['ip=1;id,script=vif-route']\n",
           .note = "'ip route add ADDRESS dev TAP'" },
         { K "vif = ['bridge=b,script=vif-nat']\n", .note = "user networking" },
+        { K "vif = ['ip=10.0.0.5 10.0.0.6,script=vif-route,vifname=t']\n",
+          .note = "f:4: note: vif: 'ip=10.0.0.5 10.0.0.6' is not carried: the "
+          "script 'vif-route' routed what it names to the guest\n" },
+        { K "vif = ['vifname=t']\n", .note = "f:4: note: no bridge is named: "
+          "user networking takes its place\n"
+          "f:4: note: the name 't' of the host's end is not carried\n"
+          "f:4: note: no bridge" },
         { K "vif = ['bridge=b,mtu=9000,devid=1,odd=1,type=vif']\n",
           .note = "f:4: note: vif: 'mtu=9000' is not carried: set it in the "
           "guest and on the host's end\n"
@@ -330,6 +366,12 @@ static void test_language(void)
           "extra = 'a' + u\"b\" + R'c\\'d'\n", .qemu = "-name n ",
           .libvirt = "<kernel>/k\\n</kernel>\n"
           "    <cmdline>abc\\&apos;d</cmdline>", .note = "" },
+        /* To xl a number is text, and CPU 0 one as good as others */
+        { "name = 10\nkernel = '/k'\nmemory = 64\nextra = 03\n",
+          .qemu = "-name 10 ", .libvirt = "<cmdline>03</cmdline>", .note = "" },
+        { K "cpu = 0\ncpus = 0\n", .note = "f:4: note: 'cpu' is not carried: "
+          "bind QEMU's threads, by taskset or libvirt's <cputune>\n"
+          "f:5: note: 'cpus' is not carried" },
         { K "maxvcpus = 2\nvcpus = 4\n", .qemu = "-smp 4 ",
           .note = "f:4: note: maxvcpus: it is less than the 4 that the guest "
           "has, which are kept" },
@@ -484,6 +526,10 @@ static void test_xml_devices(void)
 #define N(attrs, words) X("<os><kernel>/k</kernel></os>", \
                           "\n<interface " attrs ">" words "</interface>")
     static const Case cases[] = {
+        { X("<os><kernel>/k</kernel></os>", "\n<disk type='block'><source "
+            "dev='/e'/><target dev='xvdb'/><script path='block-x'/></disk>"),
+          .note = "f:2: note: <script> of xvdb is not carried: what it does is "
+          "to be done on the host before" },
         { N("type='bridge'", ""), .qemu = "-netdev user,id=net0",
           .libvirt = "<interface type='user'>",
           .note = "f:2: note: no bridge is named: user networking takes" },
@@ -683,6 +729,9 @@ static void test_listings(void)
                "\"coredump_destroy\", \"vfbs\": [{\"vnc\": {\"enable\": "
                "\"True\", \"display\": 0, \"passwd\": \"p\"}}]"),
           .libvirt = "type='vnc' port='5900'" },
+        { JSON("", ", \"kernel\": \"/k\"", ", \"vfbs\": [{\"vnc\": {\"enable\": "
+               "\"False\"}, \"sdl\": {\"enable\": \"False\"}}]"),
+          .qemu = "vfb=on", .not = "vnc" },
     };
 
     run(cases, ARRAY_SIZE(cases));

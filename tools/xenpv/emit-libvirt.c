@@ -172,6 +172,9 @@ static void add_nic(Guest *g, GString *out, const GuestNic *nic)
     }
     if (nic->ifname && (nic->bridge || nic->network)) {
         line(out, "      <target dev='%s'/>", nic->ifname);
+    } else if (nic->ifname) {
+        guest_note(g, nic->line, "the name '%s' of the host's end is not "
+                   "carried", nic->ifname);
     }
     line(out, "      <model type='virtio'/>");
     line(out, "    </interface>");
@@ -319,7 +322,7 @@ char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type)
         add_nic(g, out, g->nics->pdata[i]);
     }
     line(out, "    <console type='pty'/>");
-    if (g->display.present) {
+    if (g->display.present && !g->display.is_hidden) {
         add_display(g, out, &g->display);
     }
     /*

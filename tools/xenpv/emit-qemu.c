@@ -109,13 +109,11 @@ static void add_display(GPtrArray *args, const GuestDisplay *d)
         add(args, "sdl");
     } else {
         const char *listen = d->listen ?: "127.0.0.1";
+        bool ipv6 = strchr(listen, ':');
 
         add(args, "-vnc");
-        if (d->display >= 0) {
-            add(args, "%s:%d%s", listen, d->display, secret);
-        } else {
-            add(args, "%s:0,to=99%s", listen, secret);
-        }
+        add(args, "%s%s%s:%d%s%s", ipv6 ? "[" : "", listen, ipv6 ? "]" : "",
+            MAX(d->display, 0), d->display < 0 ? ",to=99" : "", secret);
     }
     if (d->keymap) {
         add(args, "-k");
@@ -219,13 +217,14 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
                        "user networking instead" :
                        "no bridge is named%s: user networking takes its place",
                        nic->network ?: "");
-        } else if (nic->ifname && !nic->ovs) {
+        }
+        if (nic->ifname && !nic->ovs) {
             guest_note(g, nic->line, "the name '%s' of the host's end is not "
                        "carried", nic->ifname);
         }
         add_nic(g, args, nic, i);
     }
-    if (g->display.present) {
+    if (g->display.present && !g->display.is_hidden) {
         if (g->display.password && !g->display.is_sdl) {
             add_secret(g, args);
         }

@@ -397,8 +397,10 @@ static char *vdev_from_number(const char *value)
 
 bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value, Error **errp)
 {
-    char *name = guest_is_vdev(value) ? g_strdup(value)
-                                      : vdev_from_number(value);
+    /* xm took a name with /dev, too */
+    const char *bare = value + (g_str_has_prefix(value, "/dev/") ? 5 : 0);
+    char *name = guest_is_vdev(bare) ? g_strdup(bare)
+                                     : vdev_from_number(value);
 
     if (!name) {
         guest_error(g, disk->line, errp, "disk: '%s' is not a name for a "

@@ -80,7 +80,8 @@ typedef struct GuestNic {
 typedef struct GuestDisplay {
     bool present;
     int line;
-    bool is_sdl;            /* else VNC */
+    bool is_sdl;            /* else VNC, but for: */
+    bool is_hidden;         /* the guest has it, and nobody is shown it */
     char *listen;           /* NULL: the loopback */
     int display;            /* VNC's, -1: any that is free */
     char *password;

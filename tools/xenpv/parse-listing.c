@@ -650,6 +650,9 @@ static bool json_framebuffers(XlSettings *s, const Item *vfbs, Error **errp)
         g_autoptr(GString) out = g_string_new(is_sdl ? "type=sdl" : "type=vnc");
         const Item *parts[] = { vfb, is_sdl ? sdl : vnc };
 
+        if (!is_sdl && !strcmp(child_text(vnc, "enable"), "False")) {
+            g_string_append(out, ",vnc=0");
+        }
         if (!strcmp(child_text(vnc, "findunused"), "True")) {
             g_string_append(out, ",vncunused=1");
         }

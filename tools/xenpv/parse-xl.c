@@ -226,7 +226,8 @@ static bool is_of_hvm(const char *name)
         "pvshim", "pvshim_path", "pvshim_cmdline", "pvshim_extra", "mca_caps",
         "gic_version", "vuart", "tee", "device_tree", "device_model_args_hvm",
         "guest_os_type", "s3_integrity", "suppress_spurious_page_faults",
-        "memory_sharing", "xen_extended_power_mgmt",
+        "memory_sharing", "xen_extended_power_mgmt", "assisted_xapic",
+        "assisted_x2apic", "altp2m_count", "sve", "trap_unmapped_accesses",
     };
 
     for (int i = 0; i < ARRAY_SIZE(words); i++) {
@@ -342,6 +343,7 @@ static const struct {
     { "monitor", "QEMU's monitor is -monitor, or Ctrl-A c" },
     { "cpuid_check", "QEMU's -cpu says what the guest sees" },
     { "description", "libvirt's XML has <description>" },
+    { "llc_colors", "there is no colouring of the host's caches" },
 };
 
 static void note_setting(Guest *g, const char *name, const XlValue *v)
@@ -365,6 +367,13 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
     if (v->type != XL_UNKNOWN && !v->used) {
         guest_note(g, v->line, "'%s' is not carried", name);
     }
+}
+
+/* A setting that is off is not missed, but CPU 0 is one as good as others */
+static bool says_nothing(const char *name, const XlValue *v)
+{
+    return v->type == XL_NUMBER && !v->number && strcmp(name, "cpu") &&
+           strcmp(name, "cpus") && strcmp(name, "cpus_soft");
 }
 
 static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
@@ -428,7 +437,7 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
             return true;
         }
     }
-    if (v->type != XL_NUMBER || v->number) {
+    if (!says_nothing(name, v)) {
         note_setting(g, name, v);
     }
     return true;
@@ -548,6 +557,9 @@ static bool parse_kernel(XlSettings *s, Error **errp)
                        "guest has", text);
         } else if (!loader) {
             return parse_loader(s, firmware, text, errp);
+        } else {
+            guest_note(g, firmware->line, "'firmware' does not count beside "
+                       "'bootloader'");
         }
     }
     if (loader) {
@@ -689,6 +701,10 @@ static bool parse_settings(XlSettings *s, Error **errp)
     }
     if (!parse_cmdline(s, errp)) {
         return false;
+    }
+    /* SLES writes extra=" " */
+    if (g->cmdline && !g->cmdline[strspn(g->cmdline, " ")]) {
+        g_clear_pointer(&g->cmdline, g_free);
     }
     if (!g->kernel && g->cmdline) {
         v = look_up(s, "cmdline") ?: look_up(s, "extra") ?: look_up(s, "root");

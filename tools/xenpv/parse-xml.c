@@ -281,6 +281,7 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
         { "boot", "PV GRUB looks for a menu disk by disk" },
         { "backenddomain", "there are no driver domains; the disk must be the "
           "host's" },
+        { "script", "what it does is to be done on the host before" },
     };
 
     if (strcmp(type, "file") && strcmp(type, "block") &&

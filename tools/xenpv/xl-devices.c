@@ -51,7 +51,7 @@ static bool is_format(const char *word)
     g_autofree char *bare = g_strchomp(g_strdup(word));
 
     static const char *const formats[] = {
-        "raw", "qcow", "qcow2", "qed", "vhd", "vmdk", "aio",
+        "raw", "qcow", "qcow2", "qed", "vhd", "vmdk", "aio", "empty",
     };
 
     for (int i = 0; i < ARRAY_SIZE(formats); i++) {
@@ -115,12 +115,17 @@ static bool is_domain_0(const char *domain)
            !strcmp(domain, "dom0");
 }
 
+/* @script: one of Xen's, to which the source may say anything, or NULL */
 static bool set_source(Guest *g, GuestDisk *disk, const char *source,
-                       bool *had_prefix, Error **errp)
+                       const char *script, bool *had_prefix, Error **errp)
 {
     if (disk->source) {
         guest_error(g, disk->line, errp, "disk: its target is named twice");
         return false;
+    }
+    if (script && source[0] != '/') {
+        disk->source = g_strdup(source);
+        return true;
     }
     if (net_disk_is(source)) {
         return guest_set_net_disk(g, disk, source, errp);
@@ -227,8 +232,16 @@ typedef struct DiskParse {
     GuestDisk *disk;
     enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next;
     bool had_prefix;            /* the source had one that tells the format */
+    bool no_format;             /* none that is known follows the source */
+    bool empty;                 /* a drive without a medium */
     const char *script;         /* NULL: none */
 } DiskParse;
+
+static bool set_format(DiskParse *p, const char *value, Error **errp)
+{
+    p->empty = !strcmp(value, "empty");
+    return guest_set_disk_format(p->g, p->disk, p->empty ? "" : value, errp);
+}
 
 /* "KEY=VALUE", but for target=, which is not one word */
 static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
@@ -239,7 +252,7 @@ static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
 
     if (!strcmp(key, "format")) {
         p->next = MAX(p->next, VDEV);
-        return guest_set_disk_format(g, disk, value, errp);
+        return set_format(p, value, errp);
     } else if (!strcmp(key, "vdev")) {
         p->next = MAX(p->next, ACCESS);
         return guest_set_vdev(g, disk, value, errp);
@@ -322,25 +335,35 @@ static bool parse_disk_place(DiskParse *p, const char *word,
 {
     Guest *g = p->g;
     GuestDisk *disk = p->disk;
+    Error *err = NULL;
 
     if (!word[0] && p->next >= ACCESS) {
         return true;            /* its default */
     }
     switch (p->next) {
     case SOURCE:
-        if (!set_source(g, disk, word, &p->had_prefix, errp)) {
+        if (!set_source(g, disk, word, p->script, &p->had_prefix, errp)) {
             return false;
         }
-        p->next = p->had_prefix ||
-                  (following && following[0] && !is_format(following))
-                  ? VDEV : FORMAT;
+        p->no_format = following && following[0] && !is_format(following);
+        p->next = p->had_prefix || p->no_format ? VDEV : FORMAT;
         return true;
     case FORMAT:
         p->next = VDEV;
-        return guest_set_disk_format(g, disk, word, errp);
+        return set_format(p, word, errp);
     case VDEV:
         p->next = ACCESS;
-        return parse_disk_vdev(p, word, errp);
+        if (parse_disk_vdev(p, word, &err)) {
+            return true;
+        }
+        /* xl's form, with a format that nobody knows? */
+        if (p->no_format && !p->had_prefix && following &&
+            parse_disk_vdev(p, following, NULL)) {
+            error_free(err);
+            return set_format(p, word, errp);
+        }
+        error_propagate(errp, err);
+        return false;
     case ACCESS:
         p->next = TOO_MANY;
         return parse_access(g, disk, word, errp);
@@ -380,8 +403,8 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
         if (value && !strcmp(key, "target")) {
             /* It takes all that follows, commas too */
             here = strchr(here, '=') + 1;
-            if (!set_source(g, p.disk, here + strspn(here, " "), &p.had_prefix,
-                            errp)) {
+            if (!set_source(g, p.disk, here + strspn(here, " "), p.script,
+                            &p.had_prefix, errp)) {
                 return false;
             }
             break;
@@ -396,6 +419,11 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
     }
     if (p.disk->is_cdrom) {
         p.disk->readonly = true;
+    }
+    if (p.empty && p.disk->source) {
+        guest_error(g, v->line, errp, "disk: its format is 'empty', but it has "
+                    "a target");
+        return false;
     }
     return check_script(g, p.disk, p.script, errp);
 }
@@ -451,6 +479,10 @@ void xl_note_script(Guest *g, const GuestNic *nic, const char *script,
     g_autofree char *base = script ? g_path_get_basename(script) : NULL;
     bool routes = base && !strcmp(base, "vif-route");
 
+    if (routes && ip && !guest_is_word(ip)) {
+        guest_note(g, nic->line, "vif: 'ip=%s' is not carried: the script '%s' "
+                   "routed what it names to the guest", ip, script);
+    }
     if (routes) {
         guest_note(g, nic->line, "vif: the script '%s' routes to the guest: on "
                    "the host, 'ip tuntap add TAP mode tap', 'ip route add %s "
@@ -594,6 +626,9 @@ bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
             (!strcmp(key, "sdl") && !strcmp(value, "1"))) {
             d->is_sdl = true;
         }
+        if (!strcmp(key, "vnc")) {
+            d->is_hidden = !strcmp(value, "0");
+        }
     } else if (!strcmp(key, "vncdisplay")) {
         if (qemu_strtou64(value, NULL, 10, &n) < 0 || n > 59635) {
             guest_error(g, line, errp, "vfb: '%s' is not the number of a "
@@ -606,15 +641,18 @@ bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
             d->display = -1;
         }
     } else if (!strcmp(key, "vnclisten")) {
+        char *end = value[0] == '[' ? strchr(value, ']') : NULL;
         char *colon = strrchr(value, ':');
 
-        if (colon && strchr(value, ':') == colon &&
+        /* An address of IPv6 has colons, too; in brackets if one follows it */
+        if (colon && (end ? colon == end + 1 : strchr(value, ':') == colon) &&
             !qemu_strtou64(colon + 1, NULL, 10, &n) && n <= 59635) {
             d->display = n;
             *colon = 0;
         }
         g_free(d->listen);
-        d->listen = g_strdup(value);
+        d->listen = end && !end[1] ? g_strndup(value + 1, end - value - 1)
+                                   : g_strdup(value);
     } else if (!strcmp(key, "vncpasswd")) {
         g_free(d->password);
         d->password = value[0] ? g_strdup(value) : NULL;
@@ -660,5 +698,6 @@ bool xl_parse_vfb(Guest *g, const XlValue *v, Error **errp)
             return false;
         }
     }
+    g->display.is_hidden &= !g->display.is_sdl;
     return true;
 }

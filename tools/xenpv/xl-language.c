@@ -250,6 +250,7 @@ static XlValue *read_number(Parser *s, Error **errp)
                     "read", (int)MIN(strcspn(s->p, " \t\r\n,;)]#"), 40), s->p);
         return NULL;
     }
+    v->string = g_strndup(s->p, end - s->p);
     s->p = end;
     return g_steal_pointer(&v);
 }
@@ -585,6 +586,7 @@ static XlValue *read_value(Parser *s, Error **errp)
                 guest_error(s->g, line, errp, "the number is too large");
                 return NULL;
             }
+            g_clear_pointer(&v->string, g_free);
             break;
         case XL_LIST:
             if (!list_append(s, v, next, errp)) {
@@ -812,6 +814,9 @@ bool xl_want(Guest *g, const char *name, const XlValue *v, XlType type,
 const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
                            Error **errp)
 {
+    if (v->type == XL_NUMBER && v->string) {
+        return v->string;
+    }
     if (!xl_want(g, name, v, XL_STRING, errp)) {
         return NULL;
     }

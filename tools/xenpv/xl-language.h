@@ -29,7 +29,7 @@ typedef struct XlValue {
     XlType type;
     int line;
     int64_t number;
-    char *string;       /* of XL_UNKNOWN: what stands there */
+    char *string;       /* of XL_UNKNOWN and XL_NUMBER: what stands there */
     GPtrArray *list;
     unsigned depth;     /* of lists in each other */
     bool used;          /* it is a part of another value */
@@ -62,8 +62,9 @@ void xl_settings_clear(XlSettings *s);
 bool xl_want(Guest *g, const char *name, const XlValue *v, XlType type,
              Error **errp);
 /*
- * The string of the setting @name; NULL with @errp set if it is none, or is of
- * more than one line
+ * The string of the setting @name, or the number there as it is written, since
+ * the two are the same to xl; NULL with @errp set if it is neither, or is of more
+ * than one line
  */
 const char *xl_want_string(Guest *g, const char *name, const XlValue *v,
                            Error **errp);
