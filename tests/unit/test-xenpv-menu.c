@@ -277,6 +277,18 @@ static void test_words(void)
     CHECK("boots /boot/k-2\n", "variable", CFG, "set ver=\"2\"\n"
           "set k=/boot/k-${ver}\nmenuentry A {\n set k=/other\n"
           " linux (hd0)$k ro\n initrd $none\n}\n", "/boot/k-2", "k");
+    /* An entry's arguments; those that a loop or a function makes are told of */
+    CHECK("I " CFG " boots /b c\n", "variable", CFG,
+          "menuentry 'A b' --class x '/a' --unrestricted --id=y \"/b c\" {\n"
+          " linux $3 root=/dev/xvda1\n initrd ${2}\n}\n", "/b c", "", "/a", "");
+    CHECK("line 5: the kernel is named by a variable, $k: it is not looked "
+          "into\n", "boots /b", CFG, "menuentry A /a /b { linux $2; }\n"
+          "set default=1\nfor k in /boot/vmlinuz-*; do\n"
+          "menuentry \"$k\" \"$k\" {\n linux $2\n}\ndone\n", "/b", "");
+    CHECK("line 4: the kernel is named by a variable, $2: it is not looked "
+          "into\n", NULL, CFG, "set default=1\nmenuentry A /a { linux $2; }\n"
+          "function add { menuentry \"$1\" \"$2\" {\n linux $2\n} }\n"
+          "add B /b\n", "/a", "");
     CHECK("I " CFG " leads to " CFG2 "\n", NULL, CFG,
           "search.fs_uuid c0ffee root hd0,gpt2\n"
           "set prefix=($root)'/boot/grub2'\nconfigfile $prefix/grub.cfg\n",

@@ -13,6 +13,8 @@
 /* Variables that a menu sets for itself, and the longest name that they make */
 #define MAX_VARIABLES   64
 #define MAX_NAME        4096
+/* An entry's arguments that are known to it, "$1" and so on */
+#define MAX_ARGUMENTS   9
 
 static void entry_free(gpointer p)
 {
@@ -272,6 +274,59 @@ static void read_variables(MenuReader *r, char **words, unsigned n)
     }
 }
 
+/* Which quote is open behind @word, if @quote is in front of it */
+static char quote_after(char quote, const char *word)
+{
+    for (; *word; word++) {
+        if (quote) {
+            quote = *word == quote ? 0 : quote;
+        } else if (*word == '\'' || *word == '"') {
+            quote = *word;
+        }
+    }
+    return quote;
+}
+
+/*
+ * GRUB 2's "menuentry TITLE ARGUMENT ... {": what is in it has them as $1, $2 and so
+ * on. Options may stand anywhere, and most have a value.
+ */
+static void set_arguments(MenuReader *r, char **words, unsigned n)
+{
+    unsigned next = 1;
+    bool is_value = false;
+
+    for (unsigned i = 1; i <= MAX_ARGUMENTS; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+
+        g_hash_table_remove(r->variables, name);
+    }
+    for (unsigned i = 0; i < n && next <= MAX_ARGUMENTS; i++) {
+        g_autoptr(GString) text = g_string_new(words[i]);
+        char quote = quote_after(0, words[i]);
+
+        while (quote && i + 1 < n) {
+            g_string_append_printf(text, " %s", words[++i]);
+            quote = quote_after(quote, words[i]);
+        }
+        if (!strcmp(text->str, "{")) {
+            return;
+        }
+        if (!is_value && (g_str_has_prefix(text->str, "--") ||
+                          !strcmp(text->str, "$menuentry_id_option"))) {
+            is_value = strcmp(text->str, "--unrestricted") &&
+                       !strchr(text->str, '=');
+        } else if (is_value) {
+            is_value = false;
+        } else {
+            g_autofree char *plain = bare(text->str);
+
+            g_hash_table_replace(r->variables, g_strdup_printf("%u", next++),
+                                 expand(r, plain));
+        }
+    }
+}
+
 /* What an entry leads to, or a menu by itself */
 void menu_set_chain(MenuReader *r, const char *word)
 {
@@ -349,6 +404,9 @@ static bool menu_words(MenuReader *r, const char *path, int line, char **words,
             if (r->at) {
                 menu_set_title(r->at, words + 1, n - 1, is_grub2);
             }
+            if (is_grub2) {
+                set_arguments(r, words + 1, n - 1);
+            }
         } else {
             g_free(label);
             r->next_inner = 0;
@@ -418,13 +476,7 @@ static void menu_commands(MenuReader *r, const char *path, int line,
         char *w = words[i];
         size_t len = strlen(w);
 
-        for (const char *p = w; *p; p++) {
-            if (quote) {
-                quote = *p == quote ? 0 : quote;
-            } else if (*p == '\'' || *p == '"') {
-                quote = *p;
-            }
-        }
+        quote = quote_after(quote, w);
         while (!quote && len && w[len - 1] == ';') {
             w[--len] = 0;
             ends = true;
