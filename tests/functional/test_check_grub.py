@@ -100,6 +100,30 @@ class CheckGrub(GuestTest):
             self.assertEqual(top, ''.join(
                 re.findall("the guest's / in ([^\n]*)", out)))
 
+    def test_ext4(self):
+        """A feature of ext4's with which GRUB does not read it passes, or one
+        with which it does is told of"""
+        path = self.path('ext4.fs')
+        tree = image.Tree('check-grub-ext4')
+        tree.file('etc/hostname', 'h')
+        tree.file('boot/grub2/grub.cfg', 'linux /none\n')
+        told = []
+        for feature in ('metadata_csum_seed', 'large_dir', 'encrypt', 'mmp',
+                        'meta_bg,^resize_inode', 'ea_inode', 'inline_data',
+                        'casefold', 'bigalloc'):
+            image.run_tool('mke2fs', '-q', '-F', '-t', 'ext4', '-O', feature,
+                           '-d', tree.path, path, '8M')
+            names = subprocess.run([self.program, path, 'ls',
+                                    '(loop0)/boot/grub2/'], timeout=60,
+                                   capture_output=True, text=True).stdout
+            if 'grub.cfg' not in names:
+                told.append(feature)
+            self.check(path, *['its file system has %s,' % f for f in told
+                               if f == feature], "kernel, /none, is not there",
+                       grub=False)
+        self.assertIn('casefold', told)
+        self.assertNotIn('large_dir', told)
+
     def test_bls(self):
         """The entries of RHEL 8's boot partition, on XFS, are not found"""
         tree = image.Tree('check-grub-bls')

@@ -748,6 +748,52 @@ static bool open_parts(Image *im, unsigned from, unsigned to, bool *lvm)
     return any;
 }
 
+/*
+ * A feature of ext4's with which PV GRUB 2.06 takes a file system for none, or NULL.
+ * libext2fs reads them all.
+ */
+static const char *unread_feature(const struct ext2_super_block *sb)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } names[] = {
+        { EXT4_FEATURE_INCOMPAT_EA_INODE, "ea_inode" },
+        { EXT4_FEATURE_INCOMPAT_INLINE_DATA, "inline_data" },
+        { EXT4_FEATURE_INCOMPAT_CASEFOLD, "casefold" },
+    };
+    uint32_t unread = sb->s_feature_incompat & ~(uint32_t)(
+        EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER |
+        EXT2_FEATURE_INCOMPAT_META_BG | EXT3_FEATURE_INCOMPAT_EXTENTS |
+        EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_MMP |
+        EXT4_FEATURE_INCOMPAT_FLEX_BG | EXT4_FEATURE_INCOMPAT_CSUM_SEED |
+        EXT4_FEATURE_INCOMPAT_LARGEDIR | EXT4_FEATURE_INCOMPAT_ENCRYPT);
+
+    for (int i = 0; i < ARRAY_SIZE(names); i++) {
+        if (unread & names[i].bit) {
+            return names[i].name;
+        }
+    }
+    return unread ? "a feature that is not known here" :
+           sb->s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC
+           ? "bigalloc" : NULL;
+}
+
+/* The menu is where PV GRUB cannot see it */
+static void check_features(Image *im)
+{
+    const Part *part = im->boot ?: im->root;
+    const char *feature = part->fs ? unread_feature(part->fs->super) : NULL;
+    g_autofree char *text = NULL;
+
+    if (feature) {
+        text = g_strdup_printf("its file system has %s, with which PV GRUB does "
+                               "not read it: it cannot boot by itself, but may "
+                               "with a kernel on the host (-kernel)", feature);
+        image_finding(&im->files, NULL, 0, text);
+    }
+}
+
 /* Nothing was found that boots: why not */
 static void tell_nothing(Image *im, bool any, bool lvm)
 {
@@ -789,6 +835,7 @@ static void look_into(Image *im)
     }
     any |= open_parts(im, disk_parts, im->nr_parts, &lvm);
     if (im->root || im->boot) {
+        check_features(im);
         rules_check(&im->files, im->root);
     } else if (!im->bad) {
         tell_nothing(im, any, lvm);
