@@ -530,6 +530,18 @@ static void test_xml_devices(void)
             "dev='/e'/><target dev='xvdb'/><script path='block-x'/></disk>"),
           .note = "f:2: note: <script> of xvdb is not carried: what it does is "
           "to be done on the host before" },
+        { X("<os><kernel>/k</kernel></os>", "\n<disk type='file' snapshot='no'>"
+            "<source file='/e' startupPolicy='optional'/><target dev='xvdb'/>"
+            "</disk><controller type='usb' model='qusb2'/><graphics type='vnc'>"
+            "<listen type='network' network='n'/></graphics>"),
+          .note = "f:2: note: snapshot='no' of xvdb is not carried: copy it into "
+          "the new XML, where it means the same\n"
+          "f:2: note: startupPolicy='optional' of xvdb is not carried: copy it "
+          "into the new XML, where it means the same\n"
+          "f:2: note: <controller>: a PV guest has no USB here\n"
+          "f:2: note: network='n' of <listen> is not carried" },
+        { X("<os><kernel>/k</kernel></os>", "<controller type='usb' "
+            "model='none'/>"), .note = "" },
         { N("type='bridge'", ""), .qemu = "-netdev user,id=net0",
           .libvirt = "<interface type='user'>",
           .note = "f:2: note: no bridge is named: user networking takes" },

@@ -273,6 +273,9 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
         "cache", "io", "error_policy", "rerror_policy", "iothread", "queues",
         "copy_on_read", "detect_zeroes", NULL,
     };
+    static const char *const disk_words[] = {
+        "snapshot", "rawio", "sgio", "startupPolicy", NULL,
+    };
     static const Word words[] = {
         { "source" }, { "target" }, { "driver" }, { "readonly" }, { "address" },
         { "alias" }, { "backingStore" }, { "shareable" }, { "auth" },
@@ -327,6 +330,8 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     disk->shared = child(n, "shareable");
     disk->discard = is(attr(driver, "discard"), "unmap");
     note_attrs(g, driver, disk->vdev, driver_words, COPY);
+    note_attrs(g, n, disk->vdev, disk_words, COPY);
+    note_attrs(g, source, disk->vdev, disk_words, COPY);
     for (int i = 0; i < n->children->len; i++) {
         note_word(g, n->children->pdata[i], disk->vdev, words,
                   ARRAY_SIZE(words));
@@ -447,7 +452,7 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
                                                    "address");
     static const char *const words[] = {
         "socket", "websocket", "sharePolicy", "passwdValidTo", "powerControl",
-        NULL,
+        "network", NULL,
     };
     GuestDisplay *d = &g->display;
     int64_t number;
@@ -538,6 +543,9 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
             }
         } else if (is(n->name, "console")) {
             note_console(g, n, consoles++);
+        } else if (is(n->name, "controller") && is(attr(n, "type"), "usb") &&
+                   !is(attr(n, "model"), "none")) {
+            guest_note(g, n->line, "<controller>: a PV guest has no USB here");
         } else if (is(n->name, "controller")) {
             note_attrs(g, n, "<controller>", frames, "the machine's own limit "
                        "holds");
