@@ -82,6 +82,19 @@ void close_mappings(ulong mfn)
     }
 }
 
+/*
+ * The record goes. A frame that is a table no more may have been mapped writable by
+ * the kernel itself since then: that mapping stays as it is.
+ */
+static void drop_record(struct opened *o)
+{
+    if (mfn_level(o->mfn) == 1) {
+        close_mapping(o);
+    } else {
+        o->used = false;
+    }
+}
+
 /* A level-1 table ceases to be one, or (NO_FRAME) the assist is switched off */
 void forget_openings(ulong table)
 {
@@ -89,7 +102,7 @@ void forget_openings(ulong table)
 
     for (unsigned i = 0; i < sizeof(opened) / sizeof(*o); i++) {
         if (o[i].used && (table == NO_FRAME || o[i].table == table)) {
-            close_mapping(&o[i]);
+            drop_record(&o[i]);
         }
     }
     flush_all_tlbs();
@@ -124,7 +137,7 @@ static void remember(ulong mfn, ulong table, unsigned slot)
     }
     if (!free) {
         free = &o[next++ % ARRAY_SIZE(opened[0])];
-        close_mapping(free);
+        drop_record(free);
         flush_all_tlbs();
     }
     *free = (struct opened) { mfn, table, slot, true };

@@ -147,6 +147,25 @@ static void becomes_higher_level(void)
     enable(VMASST_CMD_enable);
 }
 
+/*
+ * Memory that was a table, and is mapped writable by the kernel since then, stays
+ * so when what has been opened is closed, as here when the assist is switched off
+ */
+static void plain_memory_again(void)
+{
+    view(0, PAGE_KERNEL_RO);
+    check(!faults(do_write, VIEW(0)), "a write to a table faults");
+    unpin();
+    view(0, PAGE_KERNEL);
+    check(!faults(do_write, VIEW(0)), "a write to memory faults");
+    enable(VMASST_CMD_disable);
+    check(!faults(do_write, VIEW(0)), "the assist is off, and the kernel's own "
+          "writable mapping of memory is read-only");
+    enable(VMASST_CMD_enable);
+    view(0, PAGE_KERNEL_RO);
+    check_ret(pin(1), 0, "PIN_L1_TABLE");
+}
+
 /* The table that has the view's entry ceases to be one, and becomes one again */
 static void views_table_goes(void)
 {
@@ -247,6 +266,7 @@ void test_main(void)
     }
     start_second(secondary);
     becomes_higher_level();
+    plain_memory_again();
     views_table_goes();
     entries_that_are_copied();
     programs();
