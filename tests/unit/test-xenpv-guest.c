@@ -676,7 +676,7 @@ static const struct {
     { "disk-no-source", K "disk = ['file:,xvda,w']\n",
       "f:3: disk: xvda has no source" },
     { "disk-number", K "disk = [7]\n",
-      "f:3: disk: a string is needed here, not a number" },
+      "f:3: disk: it does not say what the guest calls this disk" },
     { "vif-mac", K "vif = ['mac=54:52:00:4d:1b']\n",
       "f:3: mac: '54:52:00:4d:1b' is not an address of the form "
       "00:16:3e:xx:xx:xx" },
