@@ -497,6 +497,16 @@ static bool has(Part *part, const char *path)
     return !ext2fs_namei(part->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, &ino);
 }
 
+static void append_doubled(GString *out, const char *name)
+{
+    for (; *name; name++) {
+        g_string_append_c(out, *name);
+        if (*name == '-') {
+            g_string_append_c(out, '-');
+        }
+    }
+}
+
 /* LVM's names in GRUB: VG-LV, where each of them has its own - doubled */
 static char *grub_device(const Part *part)
 {
@@ -504,13 +514,9 @@ static char *grub_device(const Part *part)
 
     if (part->volume) {
         g_string_append(out, "lvm/");
-        for (const char *p = part->group->name; *p; p++) {
-            g_string_append(out, *p == '-' ? "--" : (char[]) { *p, 0 });
-        }
+        append_doubled(out, part->group->name);
         g_string_append_c(out, '-');
-        for (const char *p = part->volume->name; *p; p++) {
-            g_string_append(out, *p == '-' ? "--" : (char[]) { *p, 0 });
-        }
+        append_doubled(out, part->volume->name);
     } else if (part->number) {
         g_string_append_printf(out, "loop0,%s%u",
                                part->is_gpt ? "gpt" : "msdos", part->number);
