@@ -532,8 +532,9 @@ class Libvirt(GuestTest):
                             ' [1-5] (packets )?received')
             # The older one does not understand what newer kernels answer
             if self.root == 'libvirt-11':
-                self.assertRegex(self.virsh('domifaddr pvguest --source arp'),
-                                 r'pvnet%d +%s +ipv4 +10\.9\.0\.2/' % (n, mac))
+                # The host asks the guest itself some seconds after it has answered
+                self.wait_until('[[ $(virsh domifaddr pvguest --source arp) == '
+                                '*pvnet%d*%s*ipv4*10.9.0.2/* ]]' % (n, mac))
             self.virsh('detach-interface pvguest bridge --mac ' + mac)
             self.wait_until('! virsh domifstat pvguest pvnet%d > /dev/null '
                             '2>&1' % n)
