@@ -4,7 +4,8 @@
  * Sources needed beside this file: tools/xenpv/guest.c,
  * tools/xenpv/guest-read.c, tools/xenpv/net-disk.c,
  * tools/xenpv/xl-language.c, tools/xenpv/xl-devices.c, tools/xenpv/parse-xl.c,
- * tools/xenpv/parse-xml.c, tools/xenpv/parse-listing.c,
+ * tools/xenpv/parse-xml.c, tools/xenpv/xml-tree.c,
+ * tools/xenpv/parse-listing.c,
  * tools/xenpv/parse-xenner.c,
  * tools/xenpv/emit-qemu.c, tools/xenpv/emit-libvirt.c and
  * hw/xenpv/xenpv-text.c.
@@ -428,6 +429,8 @@ static void test_network_disks(void)
             "<source protocol='nbd'><host name='h' port='1'/></source>"
             "<target dev='xvdb'/></disk>"), .qemu = "file=nbd:h:1,format=raw" },
     };
+    g_autoptr(GString) hosts = g_string_new(NULL);
+    g_autofree char *xml = NULL;
 
     run(cases, ARRAY_SIZE(cases));
     refused(K "disk = ['nbd:h,raw,xvda,r']\n", "f:4: disk: 'nbd:h': it is not "
@@ -444,6 +447,14 @@ static void test_network_disks(void)
             "f:1: <disk>: 'iscsi' is not a protocol that is known here (rbd, "
             "nbd): connect it on the host, and name the block device that it "
             "gives");
+    for (int i = 0; i < 17; i++) {
+        g_string_append(hosts, "<host name='h'/>\n");
+    }
+    xml = g_strdup_printf(X("<os><kernel>/k</kernel></os>", "<disk "
+                            "type='network'><source protocol='rbd' "
+                            "name='p/i'>\n%s</source><target dev='xvdb'/>"
+                            "</disk>"), hosts->str);
+    refused(xml, "f:18: <source>: it has more than 16 hosts");
 }
 
 /* Python that can be read without being run, and what cannot */
@@ -554,6 +565,9 @@ static void test_xml_devices(void)
           .note = "'ip route add 10.0.0.5 dev TAP'" },
         { N("type='bridge'", "<source bridge='b'/><ip address='10.0.0.5'/>"),
           .note = "f:2: note: vif: 'ip=10.0.0.5' is not carried" },
+        { N("type='bridge'", "<source bridge='b'/><ip address='10.0.0.5'/>"
+            "<ip family='ipv6' address='fd00::5' prefix='64'/>"),
+          .note = "f:2: note: vif: 'ip=10.0.0.5 fd00::5' is not carried" },
         { N("type='bridge'", "<source bridge='ovsbr0.42'/>"
             "<script path='vif-openvswitch'/>"),
           .libvirt = "<vlan>\n        <tag id='42'/>",

@@ -1,11 +1,7 @@
 /*
- * Reads libvirt's XML for a domain of its Xen driver
+ * Reads libvirt's XML for a domain of its Xen driver: what its elements mean
  *
- * The events of GLib's parser are made into a tree, which is then walked: the
- * configuration is small, and what stands where can be said with its line.
- *
- * guest-read.c calls this. GLib's parser has no entities but XML's own five, so a
- * file cannot grow by reading it.
+ * guest-read.c calls this; xml-tree.c reads the text.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,117 +11,11 @@
 #include "guest.h"
 #include "net-disk.h"
 #include "xl-devices.h"
-
-#define MAX_DEPTH   32
-#define MAX_NODES   65536
-
-typedef struct Node Node;
-struct Node {
-    char *name;
-    int line;
-    GHashTable *attrs;
-    GString *text;
-    GPtrArray *children;
-    Node *parent;
-};
-
-typedef struct Reader {
-    Guest *g;
-    Node *root, *at;
-    unsigned depth, nodes;
-    int line;           /* GLib's own count runs ahead */
-} Reader;
-
-static void node_free(gpointer p)
-{
-    Node *n = p;
-
-    if (n) {
-        g_free(n->name);
-        g_hash_table_unref(n->attrs);
-        g_string_free(n->text, true);
-        g_ptr_array_unref(n->children);
-        g_free(n);
-    }
-}
-
-static void on_start(GMarkupParseContext *ctx, const char *name,
-                     const char **keys, const char **values, gpointer opaque,
-                     GError **error)
-{
-    Reader *r = opaque;
-    Node *n;
-
-    if (++r->depth > MAX_DEPTH || ++r->nodes > MAX_NODES) {
-        g_set_error(error, G_MARKUP_ERROR, G_MARKUP_ERROR_INVALID_CONTENT,
-                    "there are too many elements");
-        return;
-    }
-    if (!r->at && r->root) {
-        /* To GLib that is a document, too */
-        g_set_error(error, G_MARKUP_ERROR, G_MARKUP_ERROR_INVALID_CONTENT,
-                    "<%s> comes after the end of <%s>", name, r->root->name);
-        return;
-    }
-    n = g_new0(Node, 1);
-    n->line = r->line;
-    n->name = g_strdup(name);
-    n->attrs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    n->text = g_string_new(NULL);
-    n->children = g_ptr_array_new_with_free_func(node_free);
-    n->parent = r->at;
-    for (int i = 0; keys[i]; i++) {
-        g_hash_table_insert(n->attrs, g_strdup(keys[i]), g_strdup(values[i]));
-    }
-    if (r->at) {
-        g_ptr_array_add(r->at->children, n);
-    } else {
-        r->root = n;
-    }
-    r->at = n;
-}
-
-static void on_end(GMarkupParseContext *ctx, const char *name, gpointer opaque,
-                   GError **error)
-{
-    Reader *r = opaque;
-
-    g_strstrip(r->at->text->str);
-    r->at->text->len = strlen(r->at->text->str);
-    r->at = r->at->parent;
-    r->depth--;
-}
-
-static void on_text(GMarkupParseContext *ctx, const char *text, gsize len,
-                    gpointer opaque, GError **error)
-{
-    Reader *r = opaque;
-
-    if (r->at) {
-        g_string_append_len(r->at->text, text, len);
-    }
-}
-
-static const char *attr(const Node *n, const char *name)
-{
-    return n ? g_hash_table_lookup(n->attrs, name) : NULL;
-}
+#include "xml-tree.h"
 
 static bool is(const char *a, const char *b)
 {
     return a && !strcmp(a, b);
-}
-
-static const Node *child(const Node *n, const char *name)
-{
-    for (int i = 0; n && i < n->children->len; i++) {
-        const Node *c = n->children->pdata[i];
-
-        if (!strcmp(c->name, name)) {
-            return c;
-        }
-    }
-    return NULL;
 }
 
 /* What becomes of an element, and of each like it in other places */
@@ -140,7 +30,7 @@ typedef struct Word {
  * A note for @n, which is not carried: what @words says to do instead, or
  * nothing if that says so. @of: of what it is, or NULL.
  */
-static void note_word(Guest *g, const Node *n, const char *of,
+static void note_word(Guest *g, const XmlNode *n, const char *of,
                       const Word *words, int nr_words)
 {
     const char *advice = NULL;
@@ -158,7 +48,8 @@ static void note_word(Guest *g, const Node *n, const char *of,
                of ? " of " : "", of ?: "", advice ? ": " : "", advice ?: "");
 }
 
-static bool read_number(Guest *g, const Node *n, uint64_t *value, Error **errp)
+static bool read_number(Guest *g, const XmlNode *n, uint64_t *value,
+                        Error **errp)
 {
     if (qemu_strtou64(n->text->str, NULL, 10, value) < 0 ||
         n->text->str[0] == '-') {
@@ -170,7 +61,7 @@ static bool read_number(Guest *g, const Node *n, uint64_t *value, Error **errp)
 }
 
 /* In KiB, which is also the unit if none is given */
-static bool read_memory(Guest *g, const Node *n, uint64_t *kib, Error **errp)
+static bool read_memory(Guest *g, const XmlNode *n, uint64_t *kib, Error **errp)
 {
     static const struct {
         const char *unit;
@@ -181,7 +72,7 @@ static bool read_memory(Guest *g, const Node *n, uint64_t *kib, Error **errp)
         { "MiB", 1 << 20 }, { "GB", 1000000000 }, { "G", 1 << 30 },
         { "GiB", 1 << 30 }, { "TiB", 1ULL << 40 },
     };
-    const char *unit = attr(n, "unit") ?: "KiB";
+    const char *unit = xml_attr(n, "unit") ?: "KiB";
     uint64_t value;
 
     if (!read_number(g, n, &value, errp)) {
@@ -201,10 +92,11 @@ static bool read_memory(Guest *g, const Node *n, uint64_t *kib, Error **errp)
 }
 
 /* A disk that QEMU gets over a network: put together as xl has it */
-static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
-                            const Node *source, Error **errp)
+static bool read_net_source(Guest *g, GuestDisk *disk, const XmlNode *n,
+                            const XmlNode *source, Error **errp)
 {
-    const char *protocol = attr(source, "protocol") ?: "";
+    const char *protocol = xml_attr(source, "protocol") ?: "";
+    const XmlNode *snapshot = xml_child(source, "snapshot");
     g_autoptr(NetDisk) d = g_new0(NetDisk, 1);
     g_autofree char *text = NULL;
 
@@ -215,31 +107,35 @@ static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
         return false;
     }
     d->protocol = g_strdup(protocol);
-    d->name = g_strdup(attr(source, "name"));
-    if (d->name && attr(child(source, "snapshot"), "name")) {
+    d->name = g_strdup(xml_attr(source, "name"));
+    if (d->name && xml_attr(snapshot, "name")) {
         g_autofree char *image = d->name;
 
-        d->name = g_strconcat(image, "@", attr(child(source, "snapshot"),
-                                               "name"), NULL);
+        d->name = g_strconcat(image, "@", xml_attr(snapshot, "name"), NULL);
     }
-    d->user = g_strdup(attr(child(n, "auth") ?: child(source, "auth"),
-                            "username"));
-    d->conf = g_strdup(attr(child(source, "config"), "file"));
+    d->user = g_strdup(xml_attr(xml_child(n, "auth") ?:
+                                xml_child(source, "auth"), "username"));
+    d->conf = g_strdup(xml_attr(xml_child(source, "config"), "file"));
     for (int i = 0; i < source->children->len; i++) {
-        const Node *h = source->children->pdata[i];
+        const XmlNode *h = source->children->pdata[i];
 
         if (!is(h->name, "host")) {
             continue;
         }
-        if (is(attr(h, "transport"), "unix")) {
+        if (is(xml_attr(h, "transport"), "unix")) {
             g_free(d->socket);
-            d->socket = g_strdup(attr(h, "socket"));
-        } else if (attr(h, "name") && d->nr_hosts < NET_DISK_MAX_HOSTS) {
-            d->hosts[d->nr_hosts] = g_strdup(attr(h, "name"));
-            d->ports[d->nr_hosts++] = g_strdup(attr(h, "port"));
+            d->socket = g_strdup(xml_attr(h, "socket"));
+        } else if (xml_attr(h, "name")) {
+            if (d->nr_hosts == NET_DISK_MAX_HOSTS) {
+                guest_error(g, h->line, errp, "<source>: it has more than %d "
+                            "hosts", NET_DISK_MAX_HOSTS);
+                return false;
+            }
+            d->hosts[d->nr_hosts] = g_strdup(xml_attr(h, "name"));
+            d->ports[d->nr_hosts++] = g_strdup(xml_attr(h, "port"));
         }
     }
-    if (is(attr(source, "tls"), "yes")) {
+    if (is(xml_attr(source, "tls"), "yes")) {
         guest_note(g, n->line, "tls='yes' of <source> is not carried: QEMU "
                    "needs a tls-creds-x509 object for it (libvirt: nbd_tls in "
                    "qemu.conf); until then a server that wants TLS refuses");
@@ -249,23 +145,24 @@ static bool read_net_source(Guest *g, GuestDisk *disk, const Node *n,
 }
 
 /* A note for each of the attributes @words that @n has, the last one NULL */
-static void note_attrs(Guest *g, const Node *n, const char *of,
+static void note_attrs(Guest *g, const XmlNode *n, const char *of,
                        const char *const *words, const char *advice)
 {
     for (; n && *words; words++) {
-        if (attr(n, *words)) {
+        if (xml_attr(n, *words)) {
             guest_note(g, n->line, "%s='%s' of %s is not carried: %s", *words,
-                       attr(n, *words), of, advice);
+                       xml_attr(n, *words), of, advice);
         }
     }
 }
 
-static bool read_disk(Guest *g, const Node *n, Error **errp)
+static bool read_disk(Guest *g, const XmlNode *n, Error **errp)
 {
-    const Node *source = child(n, "source"), *target = child(n, "target");
-    const Node *driver = child(n, "driver");
-    const char *type = attr(n, "type") ?: "file";
-    const char *device = attr(n, "device") ?: "disk";
+    const XmlNode *source = xml_child(n, "source");
+    const XmlNode *target = xml_child(n, "target");
+    const XmlNode *driver = xml_child(n, "driver");
+    const char *type = xml_attr(n, "type") ?: "file";
+    const char *device = xml_attr(n, "device") ?: "disk";
     const char *path, *format;
     GuestDisk *disk;
     /* Of no effect under Xen, but meant: QEMU's driver has the same */
@@ -297,13 +194,13 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
         guest_note(g, n->line, "a %s is nothing that a PV guest has", device);
         return true;
     }
-    if (child(n, "auth") && !is(type, "network")) {
+    if (xml_child(n, "auth") && !is(type, "network")) {
         guest_note(g, n->line, "<auth>: what is the host's needs none");
     }
     disk = guest_add_disk(g, n->line);
     disk->is_block = is(type, "block");
     disk->is_cdrom = is(device, "cdrom");
-    path = attr(source, disk->is_block ? "dev" : "file");
+    path = xml_attr(source, disk->is_block ? "dev" : "file");
     if (is(type, "network")) {
         if (!read_net_source(g, disk, n, source, errp)) {
             return false;
@@ -311,24 +208,24 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
     } else if (path && path[0]) {
         disk->source = g_strdup(path);
     }
-    format = attr(driver, "type");
-    if (!format && (is(attr(driver, "name"), "qcow2") ||
-                    is(attr(driver, "name"), "qcow"))) {
-        format = attr(driver, "name");
+    format = xml_attr(driver, "type");
+    if (!format && (is(xml_attr(driver, "name"), "qcow2") ||
+                    is(xml_attr(driver, "name"), "qcow"))) {
+        format = xml_attr(driver, "name");
     }
     if (format && !guest_set_disk_format(g, disk, format, errp)) {
         return false;
     }
-    if (!attr(target, "dev")) {
+    if (!xml_attr(target, "dev")) {
         guest_error(g, n->line, errp, "<disk>: it has no <target dev=...>");
         return false;
     }
-    if (!guest_set_vdev(g, disk, attr(target, "dev"), errp)) {
+    if (!guest_set_vdev(g, disk, xml_attr(target, "dev"), errp)) {
         return false;
     }
-    disk->readonly = child(n, "readonly") || disk->is_cdrom;
-    disk->shared = child(n, "shareable");
-    disk->discard = is(attr(driver, "discard"), "unmap");
+    disk->readonly = xml_child(n, "readonly") || disk->is_cdrom;
+    disk->shared = xml_child(n, "shareable");
+    disk->discard = is(xml_attr(driver, "discard"), "unmap");
     note_attrs(g, driver, disk->vdev, driver_words, COPY);
     note_attrs(g, n, disk->vdev, disk_words, COPY);
     note_attrs(g, source, disk->vdev, disk_words, COPY);
@@ -340,25 +237,26 @@ static bool read_disk(Guest *g, const Node *n, Error **errp)
 }
 
 /* Open vSwitch's: a VLAN whose frames have no tag in the guest, or a trunk */
-static bool read_vlan(Guest *g, GuestNic *nic, const Node *vlan, Error **errp)
+static bool read_vlan(Guest *g, GuestNic *nic, const XmlNode *vlan,
+                      Error **errp)
 {
-    bool trunk = is(attr(vlan, "trunk"), "yes");
+    bool trunk = is(xml_attr(vlan, "trunk"), "yes");
     g_autoptr(GString) trunks = g_string_new(NULL);
     uint64_t id;
 
     for (int i = 0; i < vlan->children->len; i++) {
-        const Node *tag = vlan->children->pdata[i];
+        const XmlNode *tag = vlan->children->pdata[i];
 
-        if (!is(tag->name, "tag") || !attr(tag, "id")) {
+        if (!is(tag->name, "tag") || !xml_attr(tag, "id")) {
             continue;
         }
-        if (qemu_strtou64(attr(tag, "id"), NULL, 10, &id) < 0 || !id ||
+        if (qemu_strtou64(xml_attr(tag, "id"), NULL, 10, &id) < 0 || !id ||
             id > 4094) {
             guest_error(g, tag->line, errp, "<tag>: '%s' is not the number of "
-                        "a VLAN", attr(tag, "id"));
+                        "a VLAN", xml_attr(tag, "id"));
             return false;
         }
-        if (trunk && !is(attr(tag, "nativeMode"), "untagged")) {
+        if (trunk && !is(xml_attr(tag, "nativeMode"), "untagged")) {
             g_string_append_printf(trunks, "%s%" PRIu64,
                                    trunks->len ? "," : "", id);
         } else {
@@ -372,11 +270,25 @@ static bool read_vlan(Guest *g, GuestNic *nic, const Node *vlan, Error **errp)
     return true;
 }
 
-static bool read_interface(Guest *g, const Node *n, Error **errp)
+/* Each address that an interface names, as xl's ip= has them: with spaces */
+static void read_addresses(const XmlNode *n, GString *addresses)
 {
-    const char *type = attr(n, "type");
-    const Node *source = child(n, "source"), *mac = child(n, "mac");
-    const char *script = attr(child(n, "script"), "path");
+    for (int i = 0; i < n->children->len; i++) {
+        const XmlNode *c = n->children->pdata[i];
+
+        if (is(c->name, "ip") && xml_attr(c, "address")) {
+            g_string_append_printf(addresses, "%s%s", addresses->len ? " " : "",
+                                   xml_attr(c, "address"));
+        }
+    }
+}
+
+static bool read_interface(Guest *g, const XmlNode *n, Error **errp)
+{
+    const char *type = xml_attr(n, "type");
+    const XmlNode *source = xml_child(n, "source"), *mac = xml_child(n, "mac");
+    const char *script = xml_attr(xml_child(n, "script"), "path");
+    g_autoptr(GString) addresses = g_string_new(NULL);
     static const char *const source_words[] = { "portgroup", NULL };
     GuestNic *nic = guest_add_nic(g, n->line);
     static const Word words[] = {
@@ -391,34 +303,35 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
         { "boot", PV_NONE }, { "rom", PV_NONE }, { "tune", PV_NONE },
     };
 
-    nic->ovs = is(attr(child(n, "virtualport"), "type"), "openvswitch") &&
-               is(type, "bridge");
-    if (mac && !guest_set_mac(g, nic, attr(mac, "address") ?: "", errp)) {
+    nic->ovs = is(type, "bridge") &&
+               is(xml_attr(xml_child(n, "virtualport"), "type"), "openvswitch");
+    if (mac && !guest_set_mac(g, nic, xml_attr(mac, "address") ?: "", errp)) {
         return false;
     }
     if (is(type, "bridge")) {
         /* Without one: as xl's, which names none */
-        if (attr(source, "bridge") && attr(source, "bridge")[0]) {
-            nic->bridge = g_strdup(attr(source, "bridge"));
+        if (xml_attr(source, "bridge") && xml_attr(source, "bridge")[0]) {
+            nic->bridge = g_strdup(xml_attr(source, "bridge"));
         }
     } else if (is(type, "network")) {
-        if (!attr(source, "network")) {
+        if (!xml_attr(source, "network")) {
             guest_error(g, n->line, errp, "<interface>: it has no "
                         "<source network=...>");
             return false;
         }
-        nic->network = g_strdup(attr(source, "network"));
+        nic->network = g_strdup(xml_attr(source, "network"));
     } else if (!is(type, "user")) {
         guest_note(g, n->line, "an interface of type '%s' becomes one of user "
                    "networking", type ?: "");
     }
-    nic->ifname = g_strdup(attr(child(n, "target"), "dev"));
+    nic->ifname = g_strdup(xml_attr(xml_child(n, "target"), "dev"));
     if (nic->ifname && g_str_has_prefix(nic->ifname, "vif")) {
         /* Xen's own name for it, made anew at each start */
         g_clear_pointer(&nic->ifname, g_free);
     }
     note_attrs(g, source, "<source>", source_words, COPY);
-    xl_note_script(g, nic, script, attr(child(n, "ip"), "address"));
+    read_addresses(n, addresses);
+    xl_note_script(g, nic, script, addresses->len ? addresses->str : NULL);
     nic->ovs &= nic->bridge != NULL;
     if (nic->bridge && !nic->ovs && script &&
         strstr(script, "openvswitch") && !xl_parse_ovs(g, nic, errp)) {
@@ -432,7 +345,7 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
         return false;
     }
     for (int i = 0; i < n->children->len; i++) {
-        const Node *c = n->children->pdata[i];
+        const XmlNode *c = n->children->pdata[i];
 
         if (is(c->name, "vlan") && nic->ovs) {
             if (!read_vlan(g, nic, c, errp)) {
@@ -445,11 +358,11 @@ static bool read_interface(Guest *g, const Node *n, Error **errp)
     return true;
 }
 
-static bool read_graphics(Guest *g, const Node *n, Error **errp)
+static bool read_graphics(Guest *g, const XmlNode *n, Error **errp)
 {
-    const char *type = attr(n, "type"), *port = attr(n, "port");
-    const char *listen = attr(n, "listen") ?: attr(child(n, "listen"),
-                                                   "address");
+    const char *type = xml_attr(n, "type"), *port = xml_attr(n, "port");
+    const char *listen = xml_attr(n, "listen") ?:
+                         xml_attr(xml_child(n, "listen"), "address");
     static const char *const words[] = {
         "socket", "websocket", "sharePolicy", "passwdValidTo", "powerControl",
         "network", NULL,
@@ -467,11 +380,11 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
         return true;
     }
     note_attrs(g, n, "<graphics>", words, COPY);
-    note_attrs(g, child(n, "listen"), "<listen>", words, COPY);
+    note_attrs(g, xml_child(n, "listen"), "<listen>", words, COPY);
     d->present = true;
     d->line = n->line;
     d->is_sdl = is(type, "sdl");
-    if (port && !is(attr(n, "autoport"), "yes")) {
+    if (port && !is(xml_attr(n, "autoport"), "yes")) {
         if (qemu_strtoi64(port, NULL, 10, &number) < 0 || number > 65535 ||
             (number >= 0 && number < 5900)) {
             guest_error(g, n->line, errp, "<graphics>: '%s' is not a port for "
@@ -481,25 +394,25 @@ static bool read_graphics(Guest *g, const Node *n, Error **errp)
         d->display = number < 0 ? -1 : number - 5900;
     }
     d->listen = g_strdup(listen);
-    d->password = g_strdup(attr(n, "passwd"));
-    d->keymap = g_strdup(attr(n, "keymap"));
+    d->password = g_strdup(xml_attr(n, "passwd"));
+    d->keymap = g_strdup(xml_attr(n, "keymap"));
     return true;
 }
 
 /* The first is the guest's; the others QEMU can have as well */
-static void note_console(Guest *g, const Node *n, unsigned number)
+static void note_console(Guest *g, const XmlNode *n, unsigned number)
 {
     if (number) {
         guest_note(g, n->line, "the console number %u is not carried: add "
                    "'-chardev pty,id=c -device xen-console,chardev=c' to "
                    "QEMU's command line", number + 1);
-    } else if (attr(n, "type") && !is(attr(n, "type"), "pty")) {
+    } else if (xml_attr(n, "type") && !is(xml_attr(n, "type"), "pty")) {
         guest_note(g, n->line, "a console of type '%s' becomes libvirt's pty "
-                   "or QEMU's terminal", attr(n, "type"));
+                   "or QEMU's terminal", xml_attr(n, "type"));
     }
 }
 
-static bool read_devices(Guest *g, const Node *devices, Error **errp)
+static bool read_devices(Guest *g, const XmlNode *devices, Error **errp)
 {
     /* What every Xen guest has, and what goes with a framebuffer, is quiet */
     static const Word words[] = {
@@ -526,7 +439,7 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
     unsigned consoles = 0;
 
     for (int i = 0; i < devices->children->len; i++) {
-        const Node *n = devices->children->pdata[i];
+        const XmlNode *n = devices->children->pdata[i];
 
         if (is(n->name, "disk")) {
             g->disk_line = n->line;
@@ -543,15 +456,16 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
             }
         } else if (is(n->name, "console")) {
             note_console(g, n, consoles++);
-        } else if (is(n->name, "controller") && is(attr(n, "type"), "usb") &&
-                   !is(attr(n, "model"), "none")) {
+        } else if (is(n->name, "controller") &&
+                   is(xml_attr(n, "type"), "usb") &&
+                   !is(xml_attr(n, "model"), "none")) {
             guest_note(g, n->line, "<controller>: a PV guest has no USB here");
         } else if (is(n->name, "controller")) {
             note_attrs(g, n, "<controller>", frames, "the machine's own limit "
                        "holds");
             note_attrs(g, n, "<controller>", channels, "the guest has as many "
                        "as its ABI");
-        } else if (is(n->name, "input") && is(attr(n, "bus"), "usb")) {
+        } else if (is(n->name, "input") && is(xml_attr(n, "bus"), "usb")) {
             guest_note(g, n->line, "<input>: a PV guest has no USB here, but "
                        "Xen's keyboard and pointer");
         } else {
@@ -561,7 +475,8 @@ static bool read_devices(Guest *g, const Node *devices, Error **errp)
     return true;
 }
 
-static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
+static bool read_os(Guest *g, const XmlNode *os, const XmlNode *loader,
+                    Error **errp)
 {
     static const Word words[] = {
         { "type" }, { "kernel" }, { "initrd" }, { "cmdline" }, { "root" },
@@ -571,9 +486,11 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
         { "bootmenu", PV_NONE }, { "smbios", PV_NONE }, { "bios", PV_NONE },
         { "acpi", PV_NONE },
     };
-    const Node *type = child(os, "type"), *kernel = child(os, "kernel");
-    const Node *initrd = child(os, "initrd"), *cmdline = child(os, "cmdline");
-    const Node *root = child(os, "root");
+    const XmlNode *type = xml_child(os, "type");
+    const XmlNode *kernel = xml_child(os, "kernel");
+    const XmlNode *initrd = xml_child(os, "initrd");
+    const XmlNode *cmdline = xml_child(os, "cmdline");
+    const XmlNode *root = xml_child(os, "root");
     g_autoptr(GString) out = g_string_new(NULL);
     bool copy;
 
@@ -583,8 +500,8 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
                     "machines", type->text->str);
         return false;
     }
-    if (attr(type, "arch") && !guest_set_arch(g, type->line,
-                                              attr(type, "arch"), errp)) {
+    if (xml_attr(type, "arch") && !guest_set_arch(g, type->line,
+                                              xml_attr(type, "arch"), errp)) {
         return false;
     }
     copy = kernel && guest_is_boot_copy(kernel->text->str);
@@ -641,10 +558,10 @@ static bool read_os(Guest *g, const Node *os, const Node *loader, Error **errp)
 }
 
 /* A number in an attribute; true with @value as it was if there is none */
-static bool read_count(Guest *g, const Node *n, const char *name,
+static bool read_count(Guest *g, const XmlNode *n, const char *name,
                        uint64_t *value, Error **errp)
 {
-    const char *text = attr(n, name);
+    const char *text = xml_attr(n, name);
 
     if (text && (qemu_strtou64(text, NULL, 10, value) < 0 || text[0] == '-')) {
         guest_error(g, n->line, errp, "<%s>: '%s' is not a number", n->name,
@@ -655,10 +572,10 @@ static bool read_count(Guest *g, const Node *n, const char *name,
 }
 
 /* What the guest has at its start, and to what it may grow */
-static bool read_memories(Guest *g, const Node *domain, Error **errp)
+static bool read_memories(Guest *g, const XmlNode *domain, Error **errp)
 {
-    const Node *memory = child(domain, "memory");
-    const Node *current = child(domain, "currentMemory");
+    const XmlNode *memory = xml_child(domain, "memory");
+    const XmlNode *current = xml_child(domain, "currentMemory");
     uint64_t kib = 0, max = 0;
 
     if (memory) {
@@ -685,7 +602,7 @@ static bool read_memories(Guest *g, const Node *domain, Error **errp)
                                             max / 1024, errp));
 }
 
-static bool read_vcpus(Guest *g, const Node *n, Error **errp)
+static bool read_vcpus(Guest *g, const XmlNode *n, Error **errp)
 {
     uint64_t all, now;
 
@@ -698,10 +615,10 @@ static bool read_vcpus(Guest *g, const Node *n, Error **errp)
     }
     if (now > all) {
         guest_error(g, n->line, errp, "<vcpu>: current='%s' is more than all "
-                    "%s", attr(n, "current"), n->text->str);
+                    "%s", xml_attr(n, "current"), n->text->str);
         return false;
     }
-    if (attr(n, "cpuset")) {
+    if (xml_attr(n, "cpuset")) {
         guest_note(g, n->line, "the cpuset of <vcpu> is not carried: bind "
                    "QEMU's threads, by taskset or libvirt's <cputune>");
     }
@@ -710,25 +627,26 @@ static bool read_vcpus(Guest *g, const Node *n, Error **errp)
 }
 
 /* Xen's clock gives a PV guest the time of day, in UTC, and nothing else */
-static void read_clock(Guest *g, const Node *n)
+static void read_clock(Guest *g, const XmlNode *n)
 {
-    const char *offset = attr(n, "offset");
+    const char *offset = xml_attr(n, "offset");
 
     if (offset && !is(offset, "utc")) {
         guest_note(g, n->line, "<clock offset='%s'> is not carried: Xen's "
                    "clock is UTC; set the time zone in the guest", offset);
     }
     for (int i = 0; i < n->children->len; i++) {
-        const Node *c = n->children->pdata[i];
+        const XmlNode *c = n->children->pdata[i];
+        const char *name = xml_attr(c, "name");
 
         guest_note(g, c->line, "<%s%s%s%s> of <clock> is not carried: a guest "
-                   "has Xen's clock", c->name, attr(c, "name") ? " name='" : "",
-                   attr(c, "name") ?: "", attr(c, "name") ? "'" : "");
+                   "has Xen's clock", c->name, name ? " name='" : "",
+                   name ?: "", name ? "'" : "");
     }
 }
 
 /* What libvirt writes for a Xen guest that says nothing about a PV one */
-static void read_features(Guest *g, const Node *n)
+static void read_features(Guest *g, const XmlNode *n)
 {
     static const Word words[] = {
         { "acpi" }, { "apic" }, { "pae" }, { "hap" }, { "xen" },
@@ -738,7 +656,7 @@ static void read_features(Guest *g, const Node *n)
     };
 
     for (int i = 0; i < n->children->len; i++) {
-        const Node *c = n->children->pdata[i];
+        const XmlNode *c = n->children->pdata[i];
 
         note_word(g, c, "<features>", words, ARRAY_SIZE(words));
         for (int j = 0; is(c->name, "xen") && j < c->children->len; j++) {
@@ -749,7 +667,7 @@ static void read_features(Guest *g, const Node *n)
 }
 
 /* An element that has no counterpart, or none that a tool could choose */
-static void note_element(Guest *g, const Node *n)
+static void note_element(Guest *g, const XmlNode *n)
 {
     static const Word words[] = {
         { "os" }, { "memory" }, { "currentMemory" }, { "devices" },
@@ -772,7 +690,7 @@ static void note_element(Guest *g, const Node *n)
     note_word(g, n, NULL, words, ARRAY_SIZE(words));
 }
 
-static bool read_element(Guest *g, const Node *n, Error **errp)
+static bool read_element(Guest *g, const XmlNode *n, Error **errp)
 {
     if (is(n->name, "name")) {
         return guest_set_name(g, n->line, n->text->str, errp);
@@ -793,9 +711,9 @@ static bool read_element(Guest *g, const Node *n, Error **errp)
     return true;
 }
 
-static bool read_domain(Guest *g, const Node *domain, Error **errp)
+static bool read_domain(Guest *g, const XmlNode *domain, Error **errp)
 {
-    const Node *devices = child(domain, "devices");
+    const XmlNode *devices = xml_child(domain, "devices");
 
     if (!is(domain->name, "domain")) {
         guest_error(g, domain->line, errp, is(domain->name, "value") ||
@@ -808,13 +726,14 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
                     "<%s> is not a domain of libvirt's", domain->name);
         return false;
     }
-    if (!is(attr(domain, "type"), "xen") &&
-        !is(attr(domain, "type"), "linux")) {
+    if (!is(xml_attr(domain, "type"), "xen") &&
+        !is(xml_attr(domain, "type"), "linux")) {
         guest_error(g, domain->line, errp, "<domain>: its type is '%s', not "
-                    "'xen'", attr(domain, "type") ?: "");
+                    "'xen'", xml_attr(domain, "type") ?: "");
         return false;
     }
-    if (!read_os(g, child(domain, "os"), child(domain, "bootloader"), errp) ||
+    if (!read_os(g, xml_child(domain, "os"), xml_child(domain, "bootloader"),
+                 errp) ||
         !read_memories(g, domain, errp)) {
         return false;
     }
@@ -824,25 +743,6 @@ static bool read_domain(Guest *g, const Node *domain, Error **errp)
         }
     }
     return !devices || read_devices(g, devices, errp);
-}
-
-/* Line by line, with the end of each apart */
-static bool read_text(GMarkupParseContext *ctx, Reader *r, const char *text,
-                      size_t len, GError **error)
-{
-    const char *end = text + len;
-
-    for (r->line = 1; text < end; r->line++) {
-        const char *eol = memchr(text, '\n', end - text) ?: end;
-
-        if (!g_markup_parse_context_parse(ctx, text, eol - text, error) ||
-            (eol < end &&
-             !g_markup_parse_context_parse(ctx, eol, 1, error))) {
-            return false;
-        }
-        text = eol + 1;
-    }
-    return g_markup_parse_context_end_parse(ctx, error);
 }
 
 char *guest_xml_in_utf8(const char *text, size_t *len)
@@ -866,33 +766,16 @@ char *guest_xml_in_utf8(const char *text, size_t *len)
 Guest *guest_parse_xml(const char *file, const char *text, size_t len,
                        Error **errp)
 {
-    static const GMarkupParser parser = {
-        .start_element = on_start,
-        .end_element = on_end,
-        .text = on_text,
-    };
     g_autoptr(Guest) g = guest_new(file);
-    g_autoptr(GMarkupParseContext) ctx = NULL;
     g_autoptr(GError) error = NULL;
-    Reader r = { .g = g };
-    bool ok = false;
+    g_autoptr(XmlNode) domain = NULL;
+    int line;
 
-    ctx = g_markup_parse_context_new(&parser, G_MARKUP_TREAT_CDATA_AS_TEXT, &r,
-                                     NULL);
-    if (!read_text(ctx, &r, text, len, &error)) {
-        const char *reason = error->message;
-
-        /* GLib puts the place in front, in words of its own */
-        if (g_str_has_prefix(reason, "Error on line") && strstr(reason, ": ")) {
-            reason = strstr(reason, ": ") + 2;
-        }
-        guest_error(g, r.line, errp, "%s", reason);
-    } else if (!r.root) {
-        /* Comments and declarations alone are a document to GLib */
-        guest_error(g, 1, errp, "there is no element in it");
-    } else {
-        ok = read_domain(g, r.root, errp) && guest_check(g, errp);
+    domain = xml_tree_read(text, len, &line, &error);
+    if (!domain) {
+        guest_error(g, line, errp, "%s", error->message);
+        return NULL;
     }
-    node_free(r.root);
-    return ok ? g_steal_pointer(&g) : NULL;
+    return read_domain(g, domain, errp) && guest_check(g, errp) ?
+           g_steal_pointer(&g) : NULL;
 }
