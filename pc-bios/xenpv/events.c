@@ -156,6 +156,12 @@ static inline u32 *event_word(u32 port)
            port % XENPV_FIFO_WORDS;
 }
 
+/* A vCPU without control block: as with Xen, it has no events */
+static inline bool has_control(u32 vcpu)
+{
+    return *(volatile u32 *)&fifo->control[vcpu] & XENPV_FIFO_CONTROL;
+}
+
 static inline struct evtchn_fifo_control_block *control_block(u32 vcpu)
 {
     u64 control = fifo->control[vcpu];
@@ -274,7 +280,9 @@ static noinline void link_event(u32 port)
         }
         unlock_lists(list >> 4, last >> 4);
     }
-    if (unlikely(test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port)))) {
+    /* Another vCPU may have bound the port to one that has no lists */
+    if (unlikely(!has_control(list >> 4)) ||
+        unlikely(test_and_set_bit32(EVTCHN_FIFO_LINKED, event_word(port)))) {
         unlock_lists(list >> 4, last >> 4);
         return;
     }
@@ -323,8 +331,7 @@ static __always_inline void set_pending_in_word(u32 port)
 {
     u32 *word;
 
-    /* A vCPU without control block: as with Xen, it has no events */
-    if (unlikely(!(fifo->control[evtchns[port].vcpu] & XENPV_FIFO_CONTROL))) {
+    if (unlikely(!has_control(evtchns[port].vcpu))) {
         return;
     }
     word = event_word(port);

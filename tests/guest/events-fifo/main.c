@@ -10,6 +10,9 @@
  * either. The errors are those by which a kernel decides to use the 2-level
  * ABI, to which EVTCHNOP_reset goes back.
  *
+ * An event whose port goes to a vCPU without lists, while it is sent, is lost, but
+ * must not be written to some other frame of the guest's.
+ *
  * vCPUs: 2
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -391,12 +394,72 @@ static void poll(void)
     words[port] = 0;
 }
 
+static void bind_to_self(evtchn_port_t *from, evtchn_port_t *to)
+{
+    struct evtchn_alloc_unbound u = { DOMID_SELF, DOMID_SELF };
+    struct evtchn_bind_interdomain i = { .remote_dom = DOMID_SELF };
+
+    check_ret(evtchn_op(EVTCHNOP_alloc_unbound, &u), 0, "alloc_unbound");
+    i.remote_port = *to = u.port;
+    check_ret(evtchn_op(EVTCHNOP_bind_interdomain, &i), 0, "bind_interdomain");
+    *from = i.local_port;
+}
+
+/* --- A port that is bound to a vCPU without control block while it is sent --- */
+
+#define ROUNDS      20000
+#define LIMIT_NS    300000000ULL
+
+static evtchn_port_t sender, moving;
+
+static void send_and_take(void)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        send_event(sender);
+        while (take(DEFAULT)) {
+        }
+    }
+}
+
+static void bind_elsewhere_and_back(void)
+{
+    while (racing) {
+        bind_vcpu(moving, 1);
+        bind_vcpu(moving, 0);
+    }
+}
+
+static void nothing(void)
+{
+}
+
+static void rebound(void)
+{
+    static uint8_t old[PAGE_SIZE];
+
+    if (bind_vcpu(0, 1) == -ENOENT) {
+        return;
+    }
+    /* An address of 0, which is none, leads there */
+    map_page(TEST_VA, make_pte(pfn_to_mfn(0), PAGE_KERNEL));
+    memcpy(old, (void *)TEST_VA, PAGE_SIZE);
+    bind_to_self(&sender, &moving);
+    start_races();
+    race(ROUNDS, LIMIT_NS, nothing, send_and_take, bind_elsewhere_and_back,
+         nothing);
+    check(!memcmp(old, (void *)TEST_VA, PAGE_SIZE), "frame 0 has changed");
+    close(sender);
+    close(moving);
+    while (take(DEFAULT)) {
+    }
+    take_ready();
+    vcpu_info()->evtchn_upcall_pending = 0;
+}
+
 /* To the lists of another vCPU, which need not run for that */
 static void other_vcpu(void)
 {
     struct evtchn_fifo_control_block *own = control, *other = alloc_page();
-    struct evtchn_alloc_unbound u = { DOMID_SELF, DOMID_SELF };
-    struct evtchn_bind_interdomain i = { .remote_dom = DOMID_SELF };
     uint8_t *pending = &shared_info->vcpu_info[1].evtchn_upcall_pending;
     evtchn_port_t from, to;
 
@@ -404,10 +467,7 @@ static void other_vcpu(void)
         printk("one vCPU: nothing about others\n");
         return;
     }
-    check_ret(evtchn_op(EVTCHNOP_alloc_unbound, &u), 0, "alloc_unbound");
-    i.remote_port = to = u.port;
-    check_ret(evtchn_op(EVTCHNOP_bind_interdomain, &i), 0, "bind_interdomain");
-    from = i.local_port;
+    bind_to_self(&from, &to);
     check_list(DEFAULT, "bound", from, 0, 0);
 
     send_event(from);
@@ -542,6 +602,7 @@ void test_main(void)
     closing();
     upcalls();
     poll();
+    rebound();
     other_vcpu();
     many();
     back_to_2l();
