@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
+#include "frame.h"
 #include "msr.h"
 
 #define NS_PER_SEC          1000000000u
@@ -109,13 +110,23 @@ u64 system_time(void)
     return time;
 }
 
-/* SCHEDOP_watchdog: by a timer of the vCPU that has set it last */
+/*
+ * SCHEDOP_watchdog: by a timer of the vCPU that has set it last. The vCPU that had
+ * set it before may be looking at it without the lock, so a deadline is written
+ * whole, and before .vcpu.
+ */
 #define NR_WATCHDOGS    2
 static struct {
     struct vcpu *vcpu;          /* NULL: not in use */
     u64 deadline;
 } watchdogs[NR_WATCHDOGS];
 static struct spinlock watchdog_lock;
+
+/* The deadline of one that is this vCPU's, else 0 */
+static inline u64 watchdog_deadline(struct vcpu *v, unsigned i)
+{
+    return watchdogs[i].vcpu == v ? read_u64(&watchdogs[i].deadline) : 0;
+}
 
 /* Of two deadlines, of which 0 is none */
 static inline u64 earlier(u64 a, u64 b)
@@ -160,7 +171,7 @@ static void program_timer(struct vcpu *v, u64 now)
     next = earlier(next, v->poll_deadline);
     next = earlier(next, v->time_update);
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
-        next = earlier(next, watchdogs[i].vcpu == v ? watchdogs[i].deadline : 0);
+        next = earlier(next, watchdog_deadline(v, i));
     }
     if (!next || (v->timer_set && v->timer_set <= next)) {
         return;
@@ -252,7 +263,9 @@ void timer_interrupt(struct vcpu *v)
         }
     }
     for (unsigned i = 0; i < NR_WATCHDOGS; i++) {
-        if (unlikely(watchdogs[i].vcpu == v && now >= watchdogs[i].deadline)) {
+        u64 deadline = watchdog_deadline(v, i);
+
+        if (unlikely(deadline && now >= deadline)) {
             shutdown(SHUTDOWN_watchdog, 0);
         }
     }
@@ -427,7 +440,8 @@ static long set_watchdog(struct vcpu *v, u32 id, u32 timeout)
     } else if (!new && !timeout) {
         watchdogs[id].vcpu = NULL;
     } else {
-        watchdogs[id].deadline = system_time() + (u64)timeout * NS_PER_SEC;
+        write_u64(&watchdogs[id].deadline,
+                  system_time() + (u64)timeout * NS_PER_SEC);
         watchdogs[id].vcpu = v;
     }
     spin_unlock(&watchdog_lock);
