@@ -79,6 +79,29 @@ def alarm(signum, frame):
     raise TimeoutError('the test took longer than any should')
 
 
+class Stopped(Exception):
+    """By somebody who does not want to wait for the end"""
+
+
+def stop_by_signal(report):
+    """
+    The test that runs fails then, so that it clears up, and no other one
+    begins: unittest would skip what a test has to do at its end
+    """
+    signals = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+    def stop(signum, frame):
+        for s in signals:
+            signal.signal(s, signal.SIG_IGN)
+        report.stop()
+        raise Stopped('stopped by ' + signal.Signals(signum).name)
+
+    for s in signals:
+        # What is ignored already, as by nohup, stays so
+        if signal.getsignal(s) != signal.SIG_IGN:
+            signal.signal(s, stop)
+
+
 def place_for(part, **nested):
     if part in ('functional', 'soak'):
         return Host('tcg')
@@ -107,6 +130,7 @@ def run_tests(part, filters):
         report.line('not ok %s - no test has such a name' % part)
         return 1
     shutil.rmtree(os.path.join(paths.RESULTS, part), ignore_errors=True)
+    stop_by_signal(report)
     try:
         place = place_for(part)
     except Exception as e:
@@ -118,6 +142,8 @@ def run_tests(part, filters):
     signal.signal(signal.SIGALRM, alarm)
     try:
         for test in tests:
+            if report.shouldStop:
+                break
             # A soak takes as long as it takes
             signal.alarm(0 if os.environ.get('XENPV_ROUNDS')
                          else int(TEST_LIMIT[part] * busy()))
@@ -125,7 +151,7 @@ def run_tests(part, filters):
             signal.alarm(0)
     finally:
         place.close()
-    return 0 if report.ran and not report.failed else 1
+    return 0 if report.ran and not report.failed and not report.shouldStop else 1
 
 
 def main(arguments):
