@@ -266,6 +266,10 @@ static int pin_table(ulong mfn, unsigned level)
     if (level > TOP_LEVEL) {
         return 0;               /* as Xen, which has nothing to pin there */
     }
+    if (WORD == 4 && level == 2 && mfn_is_ram(mfn) &&
+        (frame_table[mfn] & FI_PAE_XEN_L2)) {
+        return -EINVAL;         /* the top GiB's is of another type */
+    }
     ret = get_table(mfn, level);
     if (ret) {
         return ret;

@@ -425,6 +425,8 @@ static void is_a_kind_of_its_own(void)
               "with what is another GiB's by now, pin the base table");
     check_ret(mmuext_op(MMUEXT_UNPIN_TABLE, l2_mfn, 0), 0, "unpin the last GiB's");
     check_ret(mmuext_op(MMUEXT_PIN_L3_TABLE, top_mfn, 0), 0, "pin the base table");
+    check_ret(mmuext_op(MMUEXT_PIN_L2_TABLE, l2_mfn, 0), -EINVAL,
+              "pin the last GiB's, which it is now");
     check_ret(mmu_update(((uint64_t)top_mfn << PAGE_SHIFT) + 16,
                          make_pte(l2_mfn, _PAGE_PRESENT)), -EINVAL,
               "the last GiB's for another");
