@@ -37,7 +37,7 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     return 0;
 }
 
-static void put_next_tables(struct vcpu *v)
+void put_next_tables(struct vcpu *v)
 {
     if (v->next_top_mfn) {
         put_table(v->next_top_mfn);
@@ -45,6 +45,7 @@ static void put_next_tables(struct vcpu *v)
     if (v->next_user_top_mfn) {
         put_table(v->next_user_top_mfn);
     }
+    v->next_top_mfn = v->next_user_top_mfn = 0;
 }
 
 /*
@@ -86,7 +87,6 @@ void use_next_tables(struct vcpu *v)
         monitor_crash(NULL, "a vCPU's page tables are gone");
     }
     put_next_tables(v);
-    v->next_top_mfn = v->next_user_top_mfn = 0;
 }
 
 /* For another vCPU, which has changed tables that this one may be using */

@@ -435,6 +435,7 @@ void put_seg_desc(ulong mfn);
 /* base_tables.c and base_tables-*.c */
 int set_base_table(struct vcpu *v, ulong mfn, bool user);
 int set_next_tables(struct vcpu *v, ulong top, ulong user);
+void put_next_tables(struct vcpu *v);   /* of a vCPU that is not up */
 void use_next_tables(struct vcpu *v);   /* on the vCPU itself */
 bool leave_kernel_tables(struct vcpu *v, ulong addr);   /* 64-bit; likewise */
 bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden);

@@ -53,6 +53,8 @@ static void forget_vcpus(void)
         vcpus[i]->time_addr = 0;
         if (!vcpus[i]->up && !atomic_load(&vcpus[i]->runs)) {
             vcpus[i]->initialised = false;
+            put_next_tables(vcpus[i]);
+            set_gdt_frames(vcpus[i], NULL, 0);
         }
     }
     wait_for_others();

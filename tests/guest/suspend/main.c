@@ -7,7 +7,8 @@
  * vCPUs are as they were: another one, which ran all the time, can be put down and
  * up around the hypercalls that are for a vCPU that is down, as Linux does it. One
  * that is down is as new, since Xen's tools save none: it takes a new context and
- * starts with that, on other tables than those that it had, which are then free.
+ * starts with that, on other tables than those that it had, which are then free; and
+ * so are those, and the GDT, of a context with which it has never been up.
  *
  * If the monitor kept a vcpu_info, it could not be registered anew, and the kernel
  * would have no events; if it kept a list of the FIFO ABI, an event would be linked
@@ -269,9 +270,14 @@ static void put_down(void)
     wait_for_state(RUNSTATE_offline);
 }
 
-static void start_anew(const char *entry, ulong top)
+/* gdt: NULL for none */
+static void initialise_anew(const char *entry, ulong top, const void *gdt)
 {
     kernel_context(&context, (ulong)entry, (ulong)stack + sizeof(stack));
+    if (gdt) {
+        context.gdt_frames[0] = virt_to_mfn(gdt);
+        context.gdt_ents = 8;
+    }
 #ifdef __x86_64__
     context.ctrlreg[3] = top << PAGE_SHIFT;
 #else
@@ -279,6 +285,11 @@ static void start_anew(const char *entry, ulong top)
 #endif
     check_ret(vcpu_op(VCPUOP_initialise, 1, &context), 0, "initialise it anew");
     check_ret(vcpu_op(VCPUOP_initialise, 1, &context), -EEXIST, "and again");
+}
+
+static void start_anew(const char *entry, ulong top)
+{
+    initialise_anew(entry, top, NULL);
     check_ret(vcpu_op(VCPUOP_up, 1, NULL), 0, "up");
 }
 
@@ -290,6 +301,23 @@ static void check_renewed(ulong top)
     start_anew(renewed_entry, top);
     check_counts(&renewed_count, "initialised anew");
     check_events();
+}
+
+/* It is as new again, and what it was to start with is free */
+static void check_never_up(void)
+{
+    uint64_t *own = copy_base_table(), *gdt = alloc_page();
+
+    put_down();
+    suspend(false, false);
+    make_readonly(gdt);
+    initialise_anew(renewed_entry, virt_to_mfn(own), gdt);
+    suspend(false, false);
+    make_writable(own);
+    make_writable(gdt);
+    own[0] = gdt[0] = 0;
+    start_anew(renewed_entry, virt_to_mfn((void *)start_info->pt_base));
+    check_counts(&renewed_count, "initialised and up");
 }
 
 static unsigned nr_interrupts(void (*fn)(evtchn_port_t port), evtchn_port_t port)
@@ -380,6 +408,7 @@ void test_main(void)
         /* It is a page like any other: else this fails */
         make_writable(own);
         own[0] = 0;
+        check_never_up();
         check_poll();
     }
     check(ring_write("the ring works\n", 15), "the console's ring is stuck");
