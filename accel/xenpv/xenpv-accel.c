@@ -1,11 +1,11 @@
 /*
- * What differs between KVM and TCG: whether KVM is of use here, what is known of
- * the processor, and upcalls, how a vector gets to a vCPU
+ * What differs between KVM and TCG: whether KVM is of use here, what is known
+ * of the processor, and upcalls: how a vector gets to a vCPU
  *
- * A back end's notification comes from any thread, and never takes the BQL:
- * the main thread may hold it while it waits for that very thread. KVM takes
- * an MSI from anywhere. QEMU's own local APIC is only touched under the BQL,
- * for which the vCPU's thread is asked.
+ * A back end may send a notification from any thread, and must never take the
+ * BQL for it: the main thread may hold the BQL while it waits for that thread.
+ * KVM takes an MSI from any thread. QEMU's own local APIC may only be touched
+ * with the BQL held, so the vCPU's thread is asked to do that.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,7 +24,7 @@
 
 bool xenpv_kvm_usable(void)
 {
-    /* On a host that is none of x86's, KVM is there for other guests */
+    /* On a host that is not x86, KVM is there for other guests */
 #if defined(__x86_64__) || defined(__i386__)
     uint32_t ecx = 0, max;
 
@@ -84,7 +84,7 @@ void xenpv_accel_send_vector(unsigned vcpu, uint8_t vector)
 
 bool xenpv_accel_needs_xpti(void)
 {
-    /* An emulated processor does not read ahead of its rights */
+    /* An emulated processor does not speculate past access rights */
     return kvm_enabled() &&
            !(kvm_arch_get_supported_msr_feature(kvm_state,
                                                 MSR_IA32_ARCH_CAPABILITIES) &

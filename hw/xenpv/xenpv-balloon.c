@@ -1,18 +1,18 @@
 /*
  * Memory that a domain gives back and gets again
  *
- * Domain 0 says by memory/target in xenstore how much the domain should have, and
- * by a word of the core region how much it may have, as Xen's tools do by
- * XEN_DOMCTL_max_mem. The guest's own driver does the rest; the monitor keeps the
- * books, and tells here of what has changed. So QMP's balloon and query-balloon
- * are all that there is to it, and what becomes of the frames.
+ * Domain 0 says by memory/target in xenstore how much the domain should have,
+ * and by a word of the core region how much it may have, as Xen's tools do by
+ * XEN_DOMCTL_max_mem. The guest's own driver does the rest; the monitor keeps
+ * the books, and reports changes here. So this file is only QMP's balloon and
+ * query-balloon, and gives the host back the frames' memory.
  *
- * A guest that is asked for nothing has all of -m, and may grow to maxmem=. The
- * target stays what it is when the machine is reset: the domain starts with -m
- * again, and goes on to the target by itself.
+ * Unless it is asked for less or more, up to maxmem=, a guest has all of -m.
+ * The target stays when the machine is reset: the domain starts with -m again,
+ * and goes on to the target by itself.
  *
- * All of it runs with the BQL. A call is about 256 frames at most, each of which
- * may be a range of its own for the host: about a millisecond.
+ * All of it runs with the BQL held. A call has at most 256 frames; should each
+ * be a range of its own for the host, that takes about a millisecond.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -42,17 +42,17 @@ struct XenPVBalloonState {
 
     uint64_t target;        /* bytes, as domain 0 wants it */
     uint64_t actual;        /* bytes, as the monitor says */
-    /* The same in a stream */
+    /* The same, as a stream has them */
     struct {
         uint64_t target, actual;
     } saved;
 
-    /* The memory/meminfo that was seen last, and when that was first */
+    /* The last memory/meminfo that was seen, and when it was first seen */
     GByteArray *meminfo;
     int64_t meminfo_seconds;
 };
 
-/* One access, of 32-bit hosts and monitors, too: the upper half is 0 for good */
+/* Only the lower half, in one access even of 32-bit hosts: the upper stays 0 */
 static void set_limit(XenPVBalloonState *s)
 {
     uint32_t *max = xenpv_core_ptr(s->core, XENPV_CORE_BOOT_INFO +
@@ -68,7 +68,7 @@ static void balloon_to_target(void *opaque, ram_addr_t target)
 
     s->target = QEMU_ALIGN_DOWN(MIN(target, s->max_ram_size), XENPV_PAGE_SIZE);
     trace_xenpv_balloon_target(s->target);
-    /* It may grow before it is asked to */
+    /* The guest must be allowed to grow before it is asked to */
     set_limit(s);
     xenpv_xenstore_printf(s->xenstore, "memory/target", "%" PRIu64,
                           s->target / KiB);
@@ -113,8 +113,8 @@ void xenpv_balloon_start(XenPVBalloonState *s)
 }
 
 /*
- * guest-stats, as virtio-balloon has it. A guest that wants to tell writes lines of
- * its /proc/meminfo to xenstore, as some distributions' agents do.
+ * guest-stats, as in virtio-balloon. A guest that wants to report them writes
+ * lines of its /proc/meminfo to xenstore, as some distributions' agents do.
  */
 
 static const char *const stat_names[] = {
@@ -132,7 +132,7 @@ static const struct {
     { "Cached:", "stat-disk-caches" },
 };
 
-/* In bytes, of what is like "MemFree:   1234 kB"; UINT64_MAX: it is not there */
+/* In bytes, from a line "MemFree:   1234 kB"; UINT64_MAX: there is none */
 static uint64_t stat_of(char **lines, const char *stat)
 {
     for (int i = 0; i < ARRAY_SIZE(known_lines); i++) {
@@ -219,7 +219,7 @@ static void xenpv_balloon_realize(DeviceState *dev, Error **errp)
     xenpv_call_register(s->call, XENPV_CALL_MEMORY, call_memory, s);
 }
 
-/* Its absence says that the domain has what it started with */
+/* A stream without this section says that the domain has what it began with */
 static bool is_changed(void *opaque)
 {
     XenPVBalloonState *s = opaque;
@@ -244,7 +244,7 @@ static int balloon_pre_load(void *opaque)
     return 0;
 }
 
-/* The limit itself has come with the core region */
+/* The limit itself comes with the core region */
 static int balloon_post_load(void *opaque, int version_id)
 {
     XenPVBalloonState *s = opaque;

@@ -1,10 +1,10 @@
 /*
- * Disks: the node "params", the word by which a Xen host knows a disk's file
+ * Disks: the node "params", by which a Xen host names a disk's file
  *
  * Xen's public/io/blkif.h has it for whoever attaches the file, but guests read
- * it, too: MirageOS, for one, finds the disk that its program calls "fat1.img" by
- * it. Called by xenpv-block.c in the main loop, when a disk is there and when its
- * medium has changed.
+ * it, too: MirageOS, for one, finds by it the disk that its program calls
+ * "fat1.img". xenpv-block.c calls this in the main loop, when a disk has been
+ * made and when its medium has changed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

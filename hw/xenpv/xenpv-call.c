@@ -1,14 +1,15 @@
 /*
  * Calls from the monitor: the machine's I/O ports
  *
- * The monitor does by itself all it can. For what only the machine can do or
- * decide it fills in its vCPU's mailbox and writes to XENPV_IO_CALL; the other
- * devices register here what they answer, and none is known here by name. This
- * file itself answers for what is QEMU's: shutdown, and a monitor that is lost.
- * vCPUs enter by these ports, with the BQL.
+ * The monitor does all it can by itself. For what only the machine can do or
+ * decide, it fills in its vCPU's mailbox and writes to XENPV_IO_CALL. The other
+ * devices register here the calls that they answer; this file knows none of
+ * them by name. It answers itself for what is QEMU's: shutdown, and the
+ * monitor's report that it is lost. vCPUs enter by these ports, with the BQL
+ * held.
  *
- * A mailbox is memory that the guest can write at any time, so it is copied
- * once, checked, and only then looked at.
+ * The guest can write to a mailbox at any time, so the mailbox is copied once,
+ * and only the copy is checked and used.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,7 +33,7 @@
 
 /* The longest line of the monitor's log; longer ones are broken */
 #define LOG_LINE_MAX    256
-/* SHUTDOWN_watchdog counts once in this time */
+/* SHUTDOWN_watchdog has an effect at most once in this time */
 #define WATCHDOG_MS     1000
 
 typedef struct Call {
@@ -74,7 +75,7 @@ MemoryRegion *xenpv_call_io(XenPVCallState *s)
     return &s->io;
 }
 
-/* Did the user say what is to become of a guest that crashes? */
+/* Did the user say what is to happen when a guest crashes? */
 static bool panic_action_given(void)
 {
     QemuOpts *opts = qemu_opts_find(qemu_find_opts("action"), NULL);
@@ -83,8 +84,9 @@ static bool panic_action_given(void)
 }
 
 /*
- * A domain crashes once: what it says of itself after that is no news. Whoever
- * started QEMU is told by its exit status, too, if it ends for that by itself.
+ * A domain crashes once: what it reports after that is ignored. If QEMU ends
+ * because of it, and the user did not choose that, its exit status says so,
+ * too.
  */
 static void crashed(XenPVCallState *s, const char *why)
 {
@@ -157,7 +159,7 @@ static void log_flush(XenPVCallState *s)
     }
 }
 
-/* What is not printable has no place on the user's terminal */
+/* Unprintable characters must not reach the user's terminal */
 static void log_append(GString *line, uint8_t c)
 {
     g_string_append_c(line, c == '\t' || (c >= ' ' && c < 0x7f) ? c : '?');
@@ -250,7 +252,7 @@ static void xenpv_io_write(void *opaque, hwaddr addr, uint64_t val,
 
     switch (addr) {
     case XENPV_IO_SEND:
-        /* Ports of back ends have an ioeventfd; here is what has none */
+        /* Back ends' ports have an ioeventfd; only others arrive here */
         trace_xenpv_evtchn_send_ignored(val);
         break;
     case XENPV_IO_CALL:
@@ -301,7 +303,7 @@ static void xenpv_call_reset_hold(Object *obj, ResetType type)
     s->crashed = false;
 }
 
-/* A line of the log that is not complete stays where it began */
+/* An incomplete line of the log is not saved: it stays where it began */
 static const VMStateDescription vmstate_call = {
     .name = TYPE_XENPV_CALL,
     .version_id = 1,

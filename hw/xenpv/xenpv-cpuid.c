@@ -1,10 +1,10 @@
 /*
  * What a Xen PV guest learns from CPUID
  *
- * The CPU model of the vCPU decides, less what a PV kernel cannot use because
- * it does not run in ring 0, plus Xen's own leaves. The monitor answers the
- * emulated CPUID (ud2, "xen") from the table that is made here; a program's
- * own CPUID instruction sees the vCPU as it is.
+ * The guest sees what the vCPU's CPU model has, less what a PV kernel cannot
+ * use because it does not run in ring 0, plus Xen's own leaves. The monitor
+ * answers the emulated CPUID (ud2, "xen") from the table that is made here; a
+ * program's own CPUID instruction sees the vCPU as it is.
  *
  * xenpv-kvm.c calls this at each reset, before any vCPU runs.
  *
@@ -30,9 +30,9 @@ typedef struct {
 /*
  * The features that Xen's public/arch-x86/cpufeatureset.h grants to all
  * guests, without those that need MSRs the monitor does not have: machine
- * check, thermal control, breakpoint extensions, AMX. What bounds speculation,
- * or says that there is no need, is offered as far as the CPU model has it, on
- * AMD's CPUs, too: see the monitor's speculation.c.
+ * check, thermal control, breakpoint extensions, AMX. Features that limit
+ * speculation, or say that this is not needed, are offered if the CPU model has
+ * them, on AMD's CPUs, too: see the monitor's speculation.c.
  */
 static const PVFeatures pv_features[] = {
     { 0x00000001, 0, R_EDX, 0x1f898975 },
@@ -89,8 +89,8 @@ static void restrict_features(X86CPU *cpu, uint32_t leaf, uint32_t subleaf,
     switch (leaf) {
     case 0x1:
         regs[R_ECX] |= CPUID_EXT_HYPERVISOR;
-        regs[R_ECX] &= ~CPUID_EXT_OSXSAVE;      /* the monitor's to say */
-        /* A 32-bit guest's programs have the shorter way in int $0x80 */
+        regs[R_ECX] &= ~CPUID_EXT_OSXSAVE;      /* the monitor sets it */
+        /* For programs of a 32-bit guest int $0x80 is the shorter way */
         if (!is_64bit || !sysenter_in_long_mode(cpu)) {
             regs[R_EDX] &= ~CPUID_SEP;
         }
@@ -162,7 +162,7 @@ static void add_leaf(X86CPU *cpu, bool is_64bit, uint32_t leaf,
     add(table, n, leaf, any ? XENPV_CPUID_ANY : subleaf, regs);
 }
 
-/* The state that the guest may have saved: what goes with its features */
+/* The XSAVE state components of the features that the guest has */
 static uint64_t xstates(X86CPU *cpu, bool is_64bit)
 {
     const uint64_t avx512 = XSTATE_OPMASK_MASK | XSTATE_ZMM_Hi256_MASK |
@@ -186,7 +186,7 @@ static uint64_t xstates(X86CPU *cpu, bool is_64bit)
     return states;
 }
 
-/* Leaf 0xd: .ebx of the first two is the monitor's to say */
+/* Leaf 0xd; the monitor fills in .ebx of the first two subleaves */
 static void add_xstate_leaves(X86CPU *cpu, bool is_64bit,
                               struct xenpv_cpuid *table, unsigned *n)
 {
@@ -214,7 +214,7 @@ static void add_xstate_leaves(X86CPU *cpu, bool is_64bit,
                           &regs[R_ECX], &regs[R_EDX]);
             restrict_features(cpu, 0xd, i, is_64bit, regs);
             if (i == 1) {
-                regs[R_ECX] = regs[R_EDX] = 0;      /* nothing is XSAVES's */
+                regs[R_ECX] = regs[R_EDX] = 0;      /* no state of XSAVES */
             }
         } else {
             continue;
@@ -276,7 +276,7 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
     return n;
 }
 
-/* -march=i686 has conditional moves, and a PAE entry is changed in one go */
+/* The monitor uses CMOV (-march=i686), and CMPXCHG8B for PAE's entries */
 static const struct {
     uint32_t feature;
     const char *name;

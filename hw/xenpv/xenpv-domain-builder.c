@@ -23,9 +23,9 @@
  * The number of page tables is part of the ABI: kernels take it from
  * start_info, and some (mini-os) derive from it how far memory is mapped.
  *
- * First everything is laid out and checked, then memory is written: no more of it
- * than must be, as what is zero in RAM that nobody has touched takes no memory of
- * the host's.
+ * It first lays out and checks everything, and only then writes memory. It does
+ * not write zeros to RAM that nobody has touched, so that these pages take no
+ * memory of the host's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,7 +44,7 @@
 #define BOOT_PADDING_PAGES  (512 * KiB / XENPV_PAGE_SIZE)
 #define BOOT_STACK_PAGES    1
 
-/* The address that PAE's last top-level entry starts at, the kernel's */
+/* Where PAE's last top-level entry starts to map, the kernel's own */
 #define PAE_L2_SLOT3        0xc0000000ULL
 
 /* Beyond this the arithmetic below might overflow: 4 PiB */
@@ -62,14 +62,14 @@
 /* The CPU takes nothing else in the four entries of a PAE L3 */
 #define PTE_TABLE_PAE_L3    PTE_PRESENT
 
-/* The page tables of one level that map [from, to] are a run of pfns */
+/* A run of pfns: the page tables of one level that map [from, to] */
 typedef struct TableRun {
     unsigned level;
-    uint64_t from, to;      /* the last byte, too */
+    uint64_t from, to;      /* inclusive */
     uint64_t pfn;
 } TableRun;
 
-/* Memory that is mapped, and the tables that are needed for it */
+/* Memory that is mapped, and the tables that map it */
 typedef struct Mapping {
     uint64_t from, to;
     uint64_t pfn;
@@ -95,7 +95,7 @@ typedef struct Build {
 } Build;
 
 /* ------------------------------------------------------------------------ */
-/* Page tables: which there must be                                         */
+/* Page tables: which ones are needed                                       */
 
 /* log2 of what one table of this level maps */
 static unsigned table_shift(unsigned level)
@@ -121,8 +121,8 @@ static void add_run(Mapping *map, unsigned level, uint64_t from, uint64_t to,
 }
 
 /*
- * Determine the tables for [from, to] that @other, if any, does not have.
- * Those of @other are for higher addresses. The tables are at @table_pfn.
+ * Plan the tables for [from, to], without those that @other, if any, has: its
+ * tables are for higher addresses. The new ones are at @table_pfn.
  */
 static void plan_mapping(const Build *b, Mapping *map, uint64_t from,
                          uint64_t to, uint64_t pfn, uint64_t table_pfn,
@@ -152,9 +152,9 @@ static void plan_mapping(const Build *b, Mapping *map, uint64_t from,
             add_run(map, level, run_from, run_to, table_pfn);
         }
         /*
-         * A PAE kernel below 0xc0000000 needs a place for the hypervisor's
-         * slots nevertheless. One L2 is what Xen made until 4.6, and what the
-         * kernels that count tables expect; newer ones also fill the gap.
+         * A PAE kernel below 0xc0000000 needs an L2 for the hypervisor's slots,
+         * too. Xen made just one until 4.6, and kernels that count tables
+         * expect that; newer versions also fill the gap below it.
          */
         if (b->top_level == 2 && level == 1 && run_to < PAE_L2_SLOT3) {
             add_run(map, level, PAE_L2_SLOT3, b->vaddr_mask, table_pfn);
@@ -162,7 +162,7 @@ static void plan_mapping(const Build *b, Mapping *map, uint64_t from,
     }
 }
 
-/* The pfn of the table of @level that is responsible for @vaddr (masked) */
+/* The pfn of the table of @level that maps @vaddr (masked) */
 static uint64_t table_for(const Build *b, unsigned level, uint64_t vaddr)
 {
     const Mapping *maps[] = { &b->boot, &b->p2m };
@@ -211,8 +211,8 @@ static bool alloc_pages(Build *b, const char *what, uint64_t pages,
 }
 
 /*
- * Pages that are mapped from virt_base on. Not only RAM may be too small for
- * them, but also the address space.
+ * Allocate pages that are mapped from virt_base on. They have to fit into RAM,
+ * and into the address space, too.
  */
 static bool alloc_mapped(Build *b, const char *what, uint64_t pages,
                          uint64_t *pfn)
@@ -257,7 +257,7 @@ static bool layout_page_tables(Build *b)
 
     do {
         uint64_t start = pfn_to_vaddr(b, table_pfn);
-        /* An end that is aligned already is moved on, by Xen's tools too */
+        /* As in Xen's tools, an end that is aligned already moves on, too */
         uint64_t last = (start + (pages << XENPV_PAGE_SHIFT)) |
                         (BOOT_ALIGN - 1);
 
@@ -403,7 +403,7 @@ static void *frame(Build *b, uint64_t pfn)
     return p;
 }
 
-/* @len bytes at @paddr; @data may be NULL for zeros */
+/* Write @len bytes at @paddr, zeros if @data is NULL */
 static bool write_bytes(Build *b, uint64_t paddr, const void *data,
                         uint64_t len)
 {
@@ -492,7 +492,7 @@ static bool write_p2m(Build *b)
     return true;
 }
 
-/* Make @pfn what the table of @level has for @vaddr */
+/* Enter @pfn in the table of @level that maps @vaddr */
 static bool write_entry(Build *b, unsigned level, uint64_t vaddr, uint64_t pfn,
                         uint64_t flags)
 {
@@ -516,7 +516,7 @@ static bool is_page_table(const Build *b, uint64_t pfn)
 
 static bool write_mapping(Build *b, const Mapping *map)
 {
-    /* The tables themselves, but the top-level one */
+    /* Enter the tables, but the top-level one, in those above them */
     for (unsigned i = 0; i < map->nr_runs; i++) {
         const TableRun *run = &map->runs[i];
         unsigned parent = run->level + 1;
@@ -536,7 +536,7 @@ static bool write_mapping(Build *b, const Mapping *map)
             }
         }
     }
-    /* The pages. Of all of them only page tables are read-only. */
+    /* Enter the pages; only page tables are mapped read-only */
     for (uint64_t offset = 0; offset <= map->to - map->from;
          offset += XENPV_PAGE_SIZE) {
         uint64_t pfn = map->pfn + (offset >> XENPV_PAGE_SHIFT);

@@ -1,11 +1,11 @@
 /*
  * What a paravirtualised kernel says about itself: Xen's ELF notes
  *
- * They tell how the kernel wants to be started; before there were notes, the text of a
- * section named __xen_guest did. What is read from both is as in Xen's libelf.
+ * They say how the kernel wants to be started; before there were notes, the
+ * text of a section named __xen_guest did. Both are read as in Xen's libelf.
  *
- * Called by xenpv-elf.c. Nothing in the file is trusted: all reads go through a checked
- * range, and what is copied has limits.
+ * Called by xenpv-elf.c. Nothing in the file is trusted: all reads go through a
+ * checked range, and what is copied has limits.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +19,7 @@
 #include "hw/xenpv/xenpv-text.h"
 #include "xenpv-elf.h"
 
-/* Notes in all, as in libelf, and Xen's: there are 20 types of them */
+/* Limits: all notes, as in libelf, and Xen's, of which there are 20 types */
 #define MAX_NOTES           65536
 #define MAX_XEN_NOTES       256
 #define MAX_NOTE_TEXT       4096
@@ -31,8 +31,8 @@
     xenpv_text_copy(array, sizeof(array), src, len)
 
 /*
- * "feature|!feature|...", with ! where the kernel requires the feature. One
- * that has no name here can be ignored unless it is required.
+ * "feature|!feature|...", with ! where the kernel requires the feature. A
+ * feature without a name here is ignored unless the kernel requires it.
  */
 static bool parse_features(XenPVKernel *k, const char *text, Error **errp)
 {
@@ -112,8 +112,8 @@ static NoteKind note_kind(uint32_t type)
 }
 
 /*
- * @descsz is the note's idea of its size, @avail what the file has of it: the
- * last note of GRUB, a text, claims some bytes beyond the end of the file.
+ * @descsz is the size that the note claims, @avail how much of it the file has:
+ * GRUB's last note, a text, claims some bytes beyond the end of the file.
  */
 static bool parse_note(XenPVKernel *k, uint32_t type, const uint8_t *desc,
                        uint32_t descsz, uint32_t avail, Error **errp)

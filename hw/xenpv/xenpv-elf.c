@@ -1,9 +1,9 @@
 /*
- * Understand a paravirtualised kernel's ELF file: its structure, its segments, and
+ * Parse a paravirtualised kernel's ELF file: its structure, its segments, and
  * where in memory all of it belongs
  *
- * xenpv-elf-notes.c reads what the kernel says about itself. What holds for what that
- * leaves out is as in Xen's libelf.
+ * xenpv-elf-notes.c reads what the kernel says about itself; defaults for the
+ * rest are those of Xen's libelf.
  *
  * Called by xenpv-kernel.c, once the file is unpacked. Nothing in it is
  * trusted: all reads go through a checked range, and what is copied has limits.
@@ -18,7 +18,7 @@
 #include "hw/xenpv/xenpv-monitor.h"
 #include "xenpv-elf.h"
 
-/* The symbols that a BSD kernel gets; those of NetBSD have 2 MiB */
+/* Limit for the symbols that a BSD kernel gets; those of NetBSD have 2 MiB */
 #define MAX_SYMBOLS         (64 * MiB)
 
 #define ELF_SET(elf, p, type, member, value) \
@@ -112,7 +112,7 @@ static bool build_symtab(const Elf *elf, XenPVKernel *k, uint64_t paddr,
         }
     }
     if (!strtab_shdr) {
-        /* A kernel that was stripped: it starts, and does without */
+        /* The kernel was stripped: it starts without symbols */
         k->bsd_symtab = false;
         return true;
     }
@@ -241,8 +241,8 @@ bool xenpv_virt_range_ok(bool is_64bit, uint64_t start, uint64_t end)
 }
 
 /*
- * Is the image, [virt_kstart, virt_kend), where a guest's may be? Then it is
- * from virt_base on, without a wrap, and so is each segment within it.
+ * Is the image, [virt_kstart, virt_kend), where a guest's may be? If so,
+ * neither it nor any segment in it wraps around, counted from virt_base.
  */
 static bool check_image_range(const XenPVKernel *k, Error **errp)
 {
@@ -294,7 +294,7 @@ static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
                    k->virt_base);
         return false;
     }
-    /* Before anything is derived from the image's end, and after that */
+    /* Checked before the symbols are put behind the image, and again after */
     if (!check_image_range(k, errp)) {
         return false;
     }
@@ -324,7 +324,7 @@ static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
                        k->init_p2m);
             return false;
         }
-        /* In all other cases that cannot be done Xen ignores the note */
+        /* Xen ignores the note in all other cases that are impossible */
         if (!k->is_64bit || k->init_p2m >= k->virt_base ||
             (k->init_p2m & (XENPV_PAGE_SIZE - 1))) {
             k->init_p2m = XENPV_UNSET;
@@ -334,9 +334,9 @@ static bool parse_addresses(const Elf *elf, XenPVKernel *k, bool legacy,
 }
 
 /*
- * Has the kernel Xen's notes only because it is built for HVM or PVH domains?
- * Then the entry for PVH is the only one that it tells. Linux without XEN_PV
- * has the note PADDR_OFFSET all the same, which means nothing by itself.
+ * Does the kernel have Xen's notes only because it is built for HVM or PVH
+ * domains? Then the entry for PVH is the only one that it names. Linux without
+ * XEN_PV has the note PADDR_OFFSET all the same, which means nothing by itself.
  */
 static bool is_without_pv(const XenPVKernel *k, bool legacy)
 {
@@ -345,7 +345,7 @@ static bool is_without_pv(const XenPVKernel *k, bool legacy)
            (k->has_phys32_entry || k->paddr_offset != XENPV_UNSET);
 }
 
-/* Is this a kernel that can be a domU, and one for this machine? */
+/* Can this kernel be a domU, and can it run on this machine? */
 static bool check_metadata(const XenPVKernel *k, bool legacy, bool allow_64bit,
                            Error **errp)
 {

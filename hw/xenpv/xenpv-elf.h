@@ -1,6 +1,6 @@
 /*
- * A paravirtualised kernel's ELF file: what xenpv-kernel.c calls, and what the two
- * files that understand it share
+ * A paravirtualised kernel's ELF file: what xenpv-kernel.c calls, and what the
+ * two files that parse it share
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,16 +15,16 @@
 /*
  * xenpv_elf_parse: fill in @k from the ELF file in the @len bytes at @data.
  *
- * Segments point into @data, which is to stay where it is.
+ * Segments point into @data, which has to outlive them.
  * @allow_64bit: false makes a 64-bit kernel an error.
- * @source: set to where the kernel says what it is, for people.
+ * @source: set to where the kernel describes itself, as a text for people.
  *
- * Returns false with @errp set if it is none that can be started here.
+ * Returns false with @errp set if this machine cannot start the kernel.
  */
 bool xenpv_elf_parse(const uint8_t *data, size_t len, bool allow_64bit,
                      XenPVKernel *k, const char **source, Error **errp);
 
-/* The file, as xenpv-elf.c has opened it: both tables of headers are in it */
+/* An ELF file after elf_open(), which checked that it has all of its headers */
 typedef struct Elf {
     const uint8_t *data;
     size_t size;
@@ -56,7 +56,7 @@ static inline const uint8_t *elf_range(const Elf *elf, uint64_t offset,
     return elf->data + offset;
 }
 
-/* The header of segment or section @i: the tables were checked as a whole */
+/* The header of segment or section @i; elf_open() has checked the tables */
 static inline const uint8_t *elf_phdr(const Elf *elf, unsigned i)
 {
     return elf->data + elf->phoff + (size_t)i * elf->phentsize;
@@ -75,12 +75,12 @@ static inline const uint8_t *elf_section(const Elf *elf, const uint8_t *shdr,
     return elf_range(elf, ELF_GET(elf, shdr, Shdr, sh_offset), *size);
 }
 
-/* Before there were ELF notes: a section with text */
+/* The text by which kernels described themselves before there were ELF notes */
 #define XEN_GUEST_SECTION   "__xen_guest"
 
 /*
  * xenpv_elf_parse_notes: fill in @k with what the kernel says about itself, in
- * xenpv-elf-notes.c. @legacy: set to whether it was in __xen_guest.
+ * xenpv-elf-notes.c. @legacy: set to whether it says so in __xen_guest.
  */
 bool xenpv_elf_parse_notes(const Elf *elf, XenPVKernel *k, bool *legacy,
                            Error **errp);

@@ -1,21 +1,20 @@
 /*
- * What PV GRUB does in a machine without -kernel: its configuration, in GRUB's
- * own language
+ * PV GRUB's configuration in a machine without -kernel, in GRUB's own language
  *
  * A menu that was made for pygrub, or for the boot loader of a real machine,
- * names devices as they were there, and is still to boot. pygrub passes over
- * what the menu says, and takes files from where the menu is. So here each
- * command that takes a file looks for it: in GRUB 2's menus where they say, in
- * those of GRUB legacy first beside the menu; then beside the menu, and then on
+ * names devices as they were there, and still has to boot. pygrub ignores the
+ * devices, and takes files from where the menu is. So here each command that
+ * takes a file looks for it: first where the menu says, if it is GRUB 2's, or
+ * beside the menu, if it is GRUB legacy's; then beside the menu, and then on
  * all disks.
  *
- * For that, linux, initrd and so on are functions. A command of GRUB's would
- * come before a function of its name: so the commands have others here, with
- * their last letter a capital, see xenpv_grub_edit(). Where GRUB could not be
- * changed, the functions are never called, and paths are what the menu says.
+ * For that, linux, initrd and so on are functions. GRUB would prefer its own
+ * commands of the same names, so xenpv_grub_edit() gives those other names,
+ * with the last letter a capital. Where it could not change GRUB, the functions
+ * are never called, and paths are what the menu says.
  *
- * All variables are global to a menu, and a menu in a menu has its own: it
- * begins with those that are exported.
+ * All variables are global to a menu. A menu within a menu has its own ones,
+ * which begin as copies of those that are exported.
  *
  *   order  all disks in the guest's order, each before its partitions; in
  *          brackets each
@@ -30,8 +29,9 @@
 #include "xenpv-grub.h"
 
 /*
- * locate FILE: sets root and file to where it is; false, and file to FILE, if
- * it is nowhere. FILE may have a device in front, "(hd0,1)/boot/vmlinuz".
+ * locate FILE: sets root and file to where FILE is. If it is nowhere, it
+ * returns false and sets file to FILE. A device may come first,
+ * "(hd0,1)/boot/vmlinuz".
  */
 #define LOCATE \
     "function locate {\n" \
@@ -52,7 +52,7 @@
     "  return 1\n" \
     "}\n"
 
-/* While an entry of BLS is read, linux and initrd are words of that */
+/* While a BLS entry is read, linux and initrd are its words, not commands */
 #define LOADERS \
     "function linux {\n" \
     "  if [ \"$reading\" ]; then set bls_linux=\"$*\"; return 0; fi\n" \
@@ -70,7 +70,7 @@
     "  done\n" \
     "  initrD $files\n" \
     "}\n" \
-    /* As RHEL 7 has it, for a BIOS and for EFI */ \
+    /* RHEL 7's names, for a BIOS and for EFI */ \
     "function linux16 { linux \"$@\"; }\n" \
     "function linuxefi { linux \"$@\"; }\n" \
     "function initrd16 { initrd \"$@\"; }\n" \
@@ -104,12 +104,12 @@
 
 /*
  * Fedora's and RHEL 8's menus have no entries, but a command, blscfg, which
- * makes them of the files in a directory: those of the Boot Loader
+ * makes them from the files in a directory, those of the Boot Loader
  * Specification. PV GRUB has no such command. The words of such a file are
- * commands here, with which it is read like a script.
+ * functions here, so that the file can be read like a script.
  *
- * newer A B: whether the name A is that of a later version than B, by RPM's
- * rules, so that the first entry is the latest, and a rescue one the last.
+ * newer A B: is A the name of a later version than B, by RPM's rules? It makes
+ * the latest entry the first, and a rescue one the last.
  */
 #define BLS \
     "function title { set bls_title=\"$*\"; }\n" \
@@ -170,7 +170,7 @@
     "    done\n" \
     "  done\n" \
     "}\n" \
-    /* Those of ids, the latest first */ \
+    /* Makes the entries of ids, the latest first */ \
     "function bls_entries {\n" \
     "  regexp --set=1:bls_root '^.(.*).$' \"$bdev\"\n" \
     "  while [ \"$ids\" ]; do\n" \
@@ -202,13 +202,13 @@
     "export order own top first\n"
 
 /*
- * First another GRUB, which a guest may have installed for just that purpose;
- * then the menus, disk by disk, in pygrub's order: GRUB 2's, EXTLINUX's, and GRUB
- * legacy's. What "grub2-set-default" and RHEL 8 have kept
- * for the menu is taken from beside it; "next_entry" is not, since it is for
- * one boot only, and could not be taken away.
+ * First look for another GRUB, which a guest may have installed for just that
+ * purpose; then for menus, disk by disk, in pygrub's order: GRUB 2's,
+ * EXTLINUX's, and GRUB legacy's. What "grub2-set-default" and RHEL 8 keep for
+ * the menu is read from beside it. "next_entry" is not: it is for one boot
+ * only, and could not be removed.
  *
- * It ends at GRUB's prompt, as it would with Debian's own.
+ * If nothing boots, it ends at GRUB's prompt, as Debian's own does.
  */
 const char xenpv_grub_config[] =
     LOCATE LOADERS BLS ORDER

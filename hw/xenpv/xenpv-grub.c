@@ -1,12 +1,12 @@
 /*
  * Boot from disk: PV GRUB as the kernel of a machine that was given none
  *
- * The image is looked for in QEMU's data directories, where an administrator
- * may put one, and where Debian's grub-xen-host puts it. The configuration in
- * Debian's, kept in a tar file within the image, knows GRUB 2's grub.cfg
- * only, though the reader of GRUB legacy's menus is part of it: so that
- * configuration is replaced by ours (xenpv-grub-menu.c), in memory. An image
- * without such a tar file is taken as it is.
+ * The machine looks for the image once, at its init: in QEMU's data
+ * directories, where an administrator may put one, and where Debian's
+ * grub-xen-host puts it. The configuration in Debian's image, in a tar file,
+ * only knows GRUB 2's grub.cfg, although the image can also read GRUB legacy's
+ * menus. So our own configuration (xenpv-grub-menu.c) replaces it, in memory.
+ * An image without such a tar file is used as it is.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@
 
 #define GRUB_DEBIAN_DIR     "/usr/lib/grub-xen"
 
-/* Of a tar file: what is needed of POSIX's ustar header */
+/* What is needed of a tar file's header, POSIX's ustar */
 #define TAR_BLOCK           512
 #define TAR_SIZE            124     /* 11 octal digits */
 #define TAR_CHECKSUM        148     /* 6 octal digits, NUL, space */
@@ -55,7 +55,7 @@ static size_t find_config(const uint8_t *image, size_t len)
     return len;
 }
 
-/* Whether @p is "NAME\0legacy_NAME '", from GRUB's table of GRUB legacy's words */
+/* Is @p "NAME\0legacy_NAME '", from GRUB's table of GRUB legacy's words? */
 static bool is_legacy_word(const uint8_t *p, const uint8_t *end,
                            const char *name)
 {
@@ -66,10 +66,11 @@ static bool is_legacy_word(const uint8_t *p, const uint8_t *end,
 }
 
 /*
- * Makes the last letter of a command's name a capital, wherever the image has
- * that as a string of its own: where it is registered, and where another
- * command looks for it. Returns how often it is there. @words: how often it is
- * a word of GRUB legacy's, which stays. Without @change, it only counts.
+ * Make the last letter of a command's name a capital, wherever the image has
+ * the name as a string of its own: where it is registered, and where another
+ * command looks for it. Returns how often that is. @words is set to how often
+ * the name is a word of GRUB legacy's, which stays. Without @change, it only
+ * counts.
  */
 static unsigned rename_command(uint8_t *image, size_t len, const char *name,
                                unsigned *words, bool change)
@@ -94,9 +95,9 @@ static unsigned rename_command(uint8_t *image, size_t len, const char *name,
 }
 
 /*
- * The commands that our configuration has functions in place of get other
- * names. (Not by their first letters: GRUB has one function for configfile and
- * source, which looks at that.) None does if all is not as expected.
+ * Rename the commands that our configuration replaces by functions. (Not by
+ * their first letters: GRUB has one function for configfile and source, which
+ * looks at that.) Renames none unless the image is as expected.
  */
 static void rename_commands(uint8_t *image, size_t len)
 {
@@ -140,7 +141,7 @@ bool xenpv_grub_edit(uint8_t *image, size_t len, const char *config)
     if (old_size > len) {
         return false;
     }
-    /* Its last block, and those at the end of the archive but for one */
+    /* The file's own blocks, and all but one of those that end the archive */
     room = ROUND_UP(old_size, TAR_BLOCK);
     while (room + 2 * TAR_BLOCK <= len &&
            zeroes(data + room, 2 * TAR_BLOCK)) {

@@ -2,11 +2,12 @@
  * Find the paravirtualised kernel in a file
  *
  * The first half of the domain builder (see xenpv-domain-builder.h): it turns
- * the file of -kernel into a struct XenPVKernel, called once, before the
- * machine is first reset. A kernel may be wrapped: an ELF file as the payload
+ * the file of -kernel into a struct XenPVKernel. The machine calls it once,
+ * before its first reset. A kernel may be wrapped: an ELF file as the payload
  * of a bzImage, each of them compressed by one of the programs that Linux's
- * build or a user may choose. The wraps are taken off here, by xenpv-unpack.c;
- * what the ELF file says is for xenpv-elf.c. Nothing in the file is trusted.
+ * build or a user may choose. This file takes the wraps off, with
+ * xenpv-unpack.c; xenpv-elf.c parses the ELF file. Nothing in the file is
+ * trusted.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +21,7 @@
 #include "xenpv-elf.h"
 #include "trace.h"
 
-/* bzImage (payload of the bzImage) (compressed) ELF, compressed as a whole */
+/* More than a compressed file with a bzImage with a compressed ELF file has */
 #define MAX_NESTING         4
 
 /* The header of a bzImage, from Linux's Documentation/arch/x86/boot.rst */
@@ -69,9 +70,9 @@ static void append_format(char *format, size_t size, const char *s)
 }
 
 /*
- * A machine keeps its kernel for the next reset. A page of zeroes, of which a
- * kernel may have as many as of others, can take no memory of the host's: what a
- * large block of malloc() loses so reads as zeroes again.
+ * A machine keeps its kernel for the next reset, and a kernel may have as many
+ * pages of zeroes as of others. Those need no memory of the host's: in a large
+ * block of malloc(), a page that was dropped reads as zeroes again.
  */
 static void drop_zero_pages(uint8_t *data, size_t len)
 {
@@ -94,7 +95,7 @@ static void drop_zero_pages(uint8_t *data, size_t len)
     }
 }
 
-/* Take @data, which was allocated by g_malloc(), apart */
+/* Unwrap and parse @data, which was allocated by g_malloc(); takes it over */
 static XenPVKernel *kernel_parse(uint8_t *data, size_t len, bool allow_64bit,
                                  Error **errp)
 {

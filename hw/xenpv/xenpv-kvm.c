@@ -1,11 +1,12 @@
 /*
  * The xenpv-kvm machine: Xen paravirtualised guests without Xen
  *
- * This file wires: RAM, the monitor's memory, vCPUs, Xen's platform devices;
- * and at each reset it lets the domain builder make the guest's memory anew
- * and sets the first vCPU to the monitor's entry point. The monitor, in
- * pc-bios/xenpv/, does the rest inside the VM; include/hw/xenpv/
- * xenpv-monitor.h says what it finds there.
+ * This file puts the machine together: RAM, the monitor's memory, vCPUs, Xen's
+ * platform devices. At each reset it has the domain builder make the guest's
+ * memory anew, and sets the vCPUs to the monitor's entry point. The monitor, in
+ * pc-bios/xenpv/, does the rest inside the VM; include/hw/xenpv/xenpv-monitor.h
+ * says what it finds there. All of it runs with the BQL held; no vCPU runs
+ * while the machine is initialised or reset.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -42,7 +43,7 @@
 #include "hw/xen/interface/xen.h"
 
 #define XENPV_DEFAULT_XEN_VERSION   "4.17"
-/* As KVM's own halt_poll_ns */
+/* As KVM's own default for halt_poll_ns */
 #define XENPV_DEFAULT_POLL_MAX_NS   200000
 
 struct XenPVKVMState {
@@ -55,7 +56,7 @@ struct XenPVKVMState {
     bool vfb;
     uint32_t poll_max_ns;
     OnOffAuto xpti;
-    unsigned boot_width;            /* 0: by the binary */
+    unsigned boot_width;            /* 0: that of the QEMU binary */
     unsigned xen_major, xen_minor;
 
     bool accel_by_default;
@@ -73,7 +74,7 @@ struct XenPVKVMState {
     XenPVDevices *devices;
     XenPVTraits traits;
 
-    /* For the rate of the TSC under TCG: when the machine was made */
+    /* For the TSC's rate under TCG: the clocks when the machine was made */
     int64_t start_ticks, start_ns;
 };
 
@@ -144,7 +145,7 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
     } else if (machine->initrd_filename) {
         error_setg(errp, "-initrd needs -kernel");
     } else if (qtest_enabled()) {
-        return true;            /* devices alone */
+        return true;            /* only the devices */
     } else if (!xenpv_has_disk()) {
         error_setg(errp, "-M xenpv-kvm needs a kernel, -kernel FILE, or a disk "
                    "to boot from, -hda FILE");
@@ -179,8 +180,8 @@ static bool xenpv_load_guest(XenPVKVMState *s, Error **errp)
 /* Reset */
 
 /*
- * The host's ticks and time at one moment: of some tries, the one that was
- * interrupted least
+ * Read the host's ticks and time at one moment. Takes the one of several tries
+ * that was interrupted least.
  */
 static void sample_clocks(int64_t *ticks, int64_t *ns)
 {
@@ -198,9 +199,9 @@ static void sample_clocks(int64_t *ticks, int64_t *ns)
 }
 
 /*
- * How the TSC runs. Under KVM the monitor uses kvmclock; TCG's TSC is the
- * host's, which is measured since the machine was made, and counts
- * nanoseconds with -icount.
+ * Tell the monitor the TSC's rate. Under KVM the monitor uses kvmclock instead.
+ * TCG's TSC is the host's, whose rate is measured from when the machine was
+ * made; with -icount it counts nanoseconds.
  */
 static void xenpv_set_clock(XenPVKVMState *s, struct xenpv_boot_info *info)
 {
@@ -277,7 +278,7 @@ static void xenpv_fill_boot_info(XenPVKVMState *s, const XenPVDomain *dom)
     };
     info->abi_version = cpu_to_le32(XENPV_ABI_VERSION);
     info->flags = cpu_to_le32(flags);
-    /* Not under TCG, where the back end may need the same host CPU */
+    /* Not under TCG: polling would take a CPU that the back end may need */
     info->poll_max_ns = cpu_to_le32(kvm_enabled() ? s->poll_max_ns : 0);
     info->nr_vcpus = cpu_to_le32(machine->smp.max_cpus);
     info->domid = cpu_to_le32(XENPV_DOMID);
@@ -309,7 +310,7 @@ static void *builder_frame(void *opaque, uint64_t mfn)
     return xenpv_frame_to_host(mfn);
 }
 
-/* What the domain builder is told, but for the ports of the two rings */
+/* The domain builder's configuration, still without the two rings' ports */
 static XenPVDomainConfig xenpv_domain_config(XenPVKVMState *s)
 {
     return (XenPVDomainConfig) {
@@ -327,8 +328,8 @@ static XenPVDomainConfig xenpv_domain_config(XenPVKVMState *s)
 }
 
 /*
- * No domain, for the one that comes in: with cpr-reboot and x-ignore-shared its
- * memory is there already, in a file that nobody else may write to
+ * Build no domain if one comes in whose memory is kept: with cpr-reboot and
+ * x-ignore-shared it is there already, in a file to which nobody else may write
  */
 static bool xenpv_wait_for_domain(XenPVKVMState *s)
 {
@@ -357,7 +358,7 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     cfg.xencons_evtchn = ports.console;
     cfg.xenstore_evtchn = ports.xenstore;
     cfg.ram_is_zero = xenpv_memory_take_zero_ram(&s->memory);
-    /* It cannot fail: xenpv_machine_init() has tried it */
+    /* It cannot fail: xenpv_machine_init() has checked it */
     xenpv_domain_build(&cfg, dom, &error_fatal);
     if (dom->hypercall_page_mfn != XENPV_UNSET) {
         xenpv_fill_hypercall_page(xenpv_frame_to_host(dom->hypercall_page_mfn),
@@ -373,7 +374,7 @@ static void xenpv_build_domain(XenPVKVMState *s, XenPVDomain *dom)
     xenpv_devices_start(s->devices, dom->xencons_mfn, dom->xenstore_mfn);
 }
 
-/* The state in which the monitor is entered: struct xenpv_image_header */
+/* Put a vCPU into the state that struct xenpv_image_header promises */
 static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
 {
     CPUX86State *env = &cpu->env;
@@ -391,7 +392,7 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     if (is_64bit) {
         efer |= MSR_EFER_LME | MSR_EFER_LMA | MSR_EFER_SCE;
     }
-    /* The mode first: what a segment means depends on it */
+    /* The mode first: the meaning of a segment depends on it */
     cpu_load_efer(env, efer);
     cpu_x86_update_cr4(env, CR4_PAE_MASK);
     env->cr[3] = le32_to_cpu(s->header.cr3);
@@ -414,7 +415,7 @@ static void xenpv_start_cpu(XenPVKVMState *s, X86CPU *cpu, unsigned index)
     trace_xenpv_machine_start_cpu(index, env->eip, env->cr[3]);
 }
 
-/* Devices alone, for qtest: the rings are in the frames 1 and 2 */
+/* Reset the devices alone, for qtest, with the two rings in frames 1 and 2 */
 static void xenpv_reset_without_guest(XenPVKVMState *s)
 {
     XenPVDevicePorts ports;
@@ -427,8 +428,9 @@ static void xenpv_reset_without_guest(XenPVKVMState *s)
 }
 
 /*
- * The platform devices have no reset phases of their own: they need the builder's
- * frames, which needs their ports, and all of it once the back ends have let go.
+ * The platform devices have no reset phases of their own because of the order:
+ * first the back ends let go, then the builder needs the devices' ports, then
+ * the devices need the builder's frames.
  */
 static void xenpv_machine_reset(MachineState *machine, ResetType type)
 {
@@ -450,7 +452,7 @@ static void xenpv_machine_reset(MachineState *machine, ResetType type)
         xenpv_build_domain(s, &dom);
     }
     if (tcg_enabled()) {
-        /* Memory was written behind the back of what has been translated */
+        /* What has been translated may be from memory that was overwritten */
         queue_tb_flush(first_cpu);
     }
     CPU_FOREACH(cs) {
@@ -480,9 +482,9 @@ static void xenpv_check_config(XenPVKVMState *s, Error **errp)
 }
 
 /*
- * With one vCPU, TCG takes locked instructions apart into loads and stores, for
- * which there is nobody to mind. Here back ends change the same words by atomic
- * operations from their own threads: events on their way, grants in use.
+ * With one vCPU, TCG turns locked instructions into plain loads and stores, as
+ * no other vCPU can interfere. Here back ends change the same words by atomic
+ * operations in their own threads: pending events, grants in use.
  */
 static void xenpv_make_atomics_atomic(void)
 {
@@ -495,7 +497,7 @@ static void xenpv_make_atomics_atomic(void)
     }
 }
 
-/* The CPUs of vCPUs that may be plugged later are there from the start, too */
+/* vCPUs that may be plugged later have CPUs from the start, too */
 static void xenpv_make_more_cpus(MachineState *machine)
 {
     for (unsigned i = machine->smp.cpus; i < machine->smp.max_cpus; i++) {
@@ -541,9 +543,9 @@ static void xenpv_machine_init(MachineState *machine)
     }
     if (!kvm_enabled()) {
         /*
-         * TCG's is an Athlon of model 6, stepping 3, of which 32-bit Linux says
-         * that it is not suitable for SMP; stepping 1 is. (Of newer families
-         * kernels expect MSRs that Xen does not have.) -cpu may say otherwise.
+         * TCG's "max" is an Athlon of model 6, stepping 3, which 32-bit Linux
+         * calls unsuitable for SMP; it accepts stepping 1. (With newer families
+         * kernels expect MSRs that Xen does not have.) -cpu may override these.
          */
         const char *max = X86_CPU_TYPE_NAME("max");
 
@@ -551,9 +553,9 @@ static void xenpv_machine_init(MachineState *machine)
         object_register_sugar_prop(max, "model", "6", false);
         object_register_sugar_prop(max, "stepping", "1", false);
         /*
-         * These say that REP MOVSB and STOSB are the fastest way to copy and to
-         * clear. TCG does them a byte at a time: a page takes eight times as
-         * long as with the quadwords that kernels and C libraries use else.
+         * These claim that REP MOVSB and STOSB are the fastest way to copy and
+         * clear. TCG does them byte by byte: a page takes eight times as long
+         * as with the quadwords that kernels and C libraries use otherwise.
          */
         object_register_sugar_prop(max, "erms", "off", false);
         object_register_sugar_prop(max, "fsrm", "off", false);
@@ -588,7 +590,7 @@ static void xenpv_machine_init(MachineState *machine)
     xenpv_migration_init(&s->traits, &s->memory, s->devices);
 
     if (s->kernel) {
-        /* What does not fit is said now, and not when the guest resets */
+        /* Report what does not fit now, and not when the guest resets */
         XenPVDomainConfig dom_cfg = xenpv_domain_config(s);
 
         if (!xenpv_domain_check(&dom_cfg, &err)) {
@@ -834,8 +836,8 @@ static const TypeInfo xenpv_machine_info = {
 };
 
 /*
- * What a guest sees of a version of the machine stays as it is. A change of it
- * makes a new version, which gets the alias; the old one goes back to what was.
+ * What a guest sees of a machine version never changes. A change makes a new
+ * version, which gets the alias; the old version then restores what it had.
  */
 static void xenpv_machine_1_0_class_init(ObjectClass *oc, XenPVClassData *data)
 {

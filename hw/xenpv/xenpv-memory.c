@@ -1,9 +1,9 @@
 /*
  * The memory of the xenpv-kvm machine, see include/hw/xenpv/xenpv-memory.h
  *
- * Called by the machine at its init and at each reset, under the BQL; and by
- * devices, from any thread, to find a frame. A guest names frames as it likes:
- * whatever is not RAM is NULL here, and nothing else is asked of a number.
+ * The machine calls it at its init and at each reset, with the BQL held;
+ * devices call it to find a frame, from any thread. A guest may name any frame:
+ * the address of one that is not RAM is NULL, and callers check nothing else.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,7 +23,7 @@
 #define XENPV_TABLES_ALIGN      (2 * MiB)
 #define FOUR_GIB_MFN            (4 * GiB >> XENPV_PAGE_SHIFT)
 
-/* What is asked without a machine at hand: set once, before there are devices */
+/* For callers without a machine at hand; set once, before there are devices */
 static struct {
     uint8_t *host;
     uint64_t low_pages, high_pages;
@@ -31,11 +31,11 @@ static struct {
 } guest_ram;
 
 /*
- * Guest RAM that is shared and has a file descriptor, so that back ends can map
- * frames of it side by side: rings of several pages, the framebuffer. Not an
- * ordinary memory-backend-ram with share=on, which would be limited by the size
- * of /dev/shm. As large as the guest may ever get: what it does not have takes no
- * memory of the host's.
+ * Make guest RAM that is shared and has a file descriptor, so that back ends
+ * can map frames of it side by side: rings of several pages, the framebuffer.
+ * Not an ordinary memory-backend-ram with share=on, which the size of /dev/shm
+ * would limit. It is as large as the guest may ever get: frames that the guest
+ * does not have take no memory of the host's.
  */
 bool xenpv_memory_create_backend(MachineState *machine, const char *path,
                                  Error **errp)
@@ -48,7 +48,7 @@ bool xenpv_memory_create_backend(MachineState *machine, const char *path,
     if (path || !object_class_by_name(TYPE_MEMORY_BACKEND_MEMFD)) {
         ram_addr_t size = machine->ram_size;
 
-        /* QEMU's own looks nowhere else */
+        /* QEMU's own function takes the size only from here */
         machine->ram_size = machine->maxram_size;
         ok = parent->create_default_memdev(machine, path, errp);
         machine->ram_size = size;
@@ -136,7 +136,7 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     m->start_pages = start_size >> XENPV_PAGE_SHIFT;
     m->low_pages = MIN(m->nr_pages, XENPV_HOLE_START >> XENPV_PAGE_SHIFT);
     low = m->low_pages << XENPV_PAGE_SHIFT;
-    /* Not so in a file, which may have been there before */
+    /* A file may have been there before, with content */
     m->ram_is_zero = !qemu_ram_is_named_file(ram->ram_block);
     guest_ram.host = memory_region_get_ram_ptr(ram);
     guest_ram.low_pages = m->low_pages;
@@ -155,8 +155,8 @@ void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
     memory_region_add_subregion(sysmem, XENPV_CORE_GPA, &m->core);
 
     /*
-     * The hole has entries, too: a kernel may look up the frames there that it
-     * can map, shared_info first of all.
+     * The hole has entries, too: a kernel may look up frames there that it can
+     * map, shared_info first of all.
      */
     m->max_mfn = MAX(end, 4 * GiB) >> XENPV_PAGE_SHIFT;
     m->tables_gpa = ROUND_UP(MAX(end, 4 * GiB), XENPV_TABLES_ALIGN);
@@ -181,7 +181,7 @@ bool xenpv_memory_take_zero_ram(XenPVMemory *m)
 
 bool xenpv_memory_is_kept(XenPVMemory *m)
 {
-    /* As migration has it of what it does not move */
+    /* The same test as migration's for memory that it leaves where it is */
     return qemu_ram_is_shared(m->ram->ram_block) &&
            qemu_ram_is_named_file(m->ram->ram_block);
 }
@@ -192,8 +192,8 @@ static uint64_t pfn_to_mfn(XenPVMemory *m, uint64_t pfn)
 }
 
 /*
- * Pages of RAM, counted as they lie in the host's memory. RAM of pages that are
- * larger than the guest's is kept.
+ * Give the host back pages of RAM, numbered as they lie in its memory. Does
+ * nothing if the host's pages are larger than the guest's.
  */
 static void discard(uint64_t page, uint64_t n)
 {
@@ -206,7 +206,7 @@ static void discard(uint64_t page, uint64_t n)
         qemu_ram_pagesize(rb) != XENPV_PAGE_SIZE) {
         return;
     }
-    /* It has said why not, and does so once */
+    /* The function has reported a failure; once is enough */
     failed = ram_block_discard_range(rb, page << XENPV_PAGE_SHIFT,
                                      n << XENPV_PAGE_SHIFT);
     xenpv_memory_written((uint8_t *)guest_ram.host + (page << XENPV_PAGE_SHIFT),
@@ -250,7 +250,7 @@ void xenpv_memory_discard_released(XenPVMemory *m)
     discard(from, pfn - from);
 }
 
-/* What has not been written since the machine was made takes no memory */
+/* Does not write to pages that are zero: untouched ones take no memory */
 static void clear(uint8_t *p, uint64_t len)
 {
     for (uint64_t i = 0; i < len; i += XENPV_PAGE_SIZE) {
@@ -267,7 +267,7 @@ void xenpv_memory_reset_tables(XenPVMemory *m)
     unsigned entry = m->is_64bit ? 8 : 4;
     uint64_t hole = (XENPV_HOLE_START >> XENPV_PAGE_SHIFT) * entry;
 
-    /* What is between RAM and the hole is nobody's, and takes no memory */
+    /* Entries between RAM and the hole are nobody's, and take no memory so */
     memset(m2p, 0xff, m->low_pages * entry);
     memset(m2p + hole, 0xff, m->m2p_size - hole);
     for (uint64_t pfn = 0; pfn < m->start_pages; pfn++) {

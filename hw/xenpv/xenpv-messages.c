@@ -1,9 +1,10 @@
 /*
- * What is said about a guest's doings, at a bounded rate
+ * Messages about what a guest does, at a bounded rate
  *
- * A guest that does the wrong thing a million times a second must not fill the
- * host's disk with it, nor keep the thread that holds the big lock at writing.
- * The lock here is for the counters only: nothing is written under it.
+ * A guest that does something wrong a million times a second must not fill the
+ * host's disk with messages, nor keep the thread that holds the BQL writing
+ * them. The lock here only protects the counters: no message is written under
+ * it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +17,7 @@
 #include "hw/xenpv/xenpv-messages.h"
 
 static QemuSpin lock;
-/* Of which something was left out in the period that has not ended yet */
+/* Kinds of which the current period, which has not ended, left something out */
 static QSLIST_HEAD(, XenPVMessages) suppressed;
 static QEMUTimer timer;
 
@@ -46,7 +47,7 @@ static void say_left_out(const XenPVMessages *m)
     }
 }
 
-/* Periods that have ended; the timer comes again for the others */
+/* Report on the periods that have ended, and set the timer for the others */
 static void report_left_out(void *opaque)
 {
     for (;;) {
@@ -81,8 +82,8 @@ static void report_left_out(void *opaque)
 }
 
 /*
- * May it be said? If it begins a new period, what was left out of the last one
- * is in before.
+ * May the message be written? If it begins a new period, @before gets what was
+ * left out of the last one.
  */
 static bool count(XenPVMessages *m, XenPVMessageTo to, XenPVMessages *before)
 {

@@ -2,17 +2,17 @@
  * Saving and migrating a domain of the xenpv-kvm machine
  *
  * The guest takes no part in it: frame numbers, and so all page tables, stay
- * what they are. Memory moves as QEMU moves RAM: the guest's, the core region
- * (the monitor and its data, shared_info, grant and event tables) and the tables
- * region; vCPUs, in the monitor or not, as QEMU moves CPUs. Each device has a
+ * what they are. QEMU moves memory as RAM: the guest's, the core region (the
+ * monitor and its data, shared_info, grant and event tables) and the tables
+ * region; it moves vCPUs, in the monitor or not, as CPUs. Each device has a
  * vmstate of its own for what it keeps where the guest cannot write.
  *
  * Back ends have next to none. At the source all requests are completed when
- * the vCPUs stop, so a ring in guest memory says all; at the target the device
- * that -device made finds the nodes of the front end in xenstore, maps the ring
- * and binds the channel that they name, and goes on from rsp_prod. That is what
- * happens here when all the rest is loaded; and an error there is an error of
- * the migration, so that the source goes on.
+ * the vCPUs stop, so a ring in guest memory says all. At the target the device
+ * that -device made finds the front end's nodes in xenstore, maps the ring and
+ * binds the channel that they name, and goes on from rsp_prod. This file starts
+ * that when all the rest is loaded; an error in it is an error of the
+ * migration, so that the source goes on. All of it runs with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -96,7 +96,7 @@ static int traits_post_load(void *opaque, int version_id)
               same_flag("KVM's PV EOI", XENPV_BOOT_KVM_PV_EOI) &&
               same_tsc(stream->tsc_hz, here->tsc_hz);
 
-    /* It protects more than is needed, or else too little */
+    /* A domain with XPTI may run anywhere, one without it may not */
     if (ok && (here->flags & XENPV_BOOT_XPTI) &&
         !(stream->flags & XENPV_BOOT_XPTI)) {
         error_report("xenpv-kvm: this host's processor needs xpti=on, and the "
@@ -110,8 +110,9 @@ static int traits_post_load(void *opaque, int version_id)
 }
 
 /*
- * The first section of all, before memory is: of two machines that differ the
- * user reads this, and not which of QEMU's devices missed what because of it.
+ * The first section of all, even before memory: if two machines differ, the
+ * user reads how, and not which of QEMU's devices missed something because of
+ * it.
  */
 static const VMStateDescription vmstate_traits = {
     .name = "xenpv-kvm",
@@ -147,8 +148,8 @@ static int resume_post_load(void *opaque, int version_id)
 }
 
 /*
- * Nothing but the moment when all else is there: sections come in the order in
- * which they were registered
+ * Only its post_load matters, which runs when all else is loaded: sections come
+ * in the order in which they were registered
  */
 static const VMStateDescription vmstate_resume = {
     .name = "xenpv-kvm/resume",
@@ -160,7 +161,7 @@ static const VMStateDescription vmstate_resume = {
     }
 };
 
-/* There is one more device: what resumes them all comes after it, too */
+/* One more device: register the resume section anew, to have it come last */
 static void device_realized(DeviceListener *listener, DeviceState *dev)
 {
     if (object_dynamic_cast(OBJECT(dev), TYPE_XEN_DEVICE)) {
@@ -175,7 +176,7 @@ void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
     state.memory = memory;
     state.traits = traits;
     state.devices = devices;
-    /* The target's reset builds a domain, in memory that is still the source's */
+    /* The target's reset would build a domain in memory that the source uses */
     error_setg(&no_cpr_transfer, "-M xenpv-kvm does not support the migration "
                "mode cpr-transfer; cpr-reboot works");
     xenpv_add_blocker_mode(&no_cpr_transfer, MIG_MODE_CPR_TRANSFER);

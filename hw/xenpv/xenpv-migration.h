@@ -11,8 +11,8 @@
 #include "hw/xenpv/xenpv-memory.h"
 
 /*
- * What the monitor of a running domain was told once, and relies on: it cannot
- * be told otherwise, so the machine that the domain comes to must have the same.
+ * What the monitor of a running domain was told once, and relies on. It cannot
+ * be told anew, so the machine that the domain comes to must have the same.
  */
 typedef struct XenPVTraits {
     uint32_t abi_version;       /* XENPV_ABI_VERSION */
@@ -21,13 +21,13 @@ typedef struct XenPVTraits {
     uint32_t flags;             /* XENPV_BOOT_* */
     uint32_t xen_major, xen_minor;
     uint64_t ram_size;          /* bytes */
-    uint64_t tsc_hz;            /* 0: KVM's clock, which is told anew */
+    uint64_t tsc_hz;            /* 0: KVM's clock, whose rate is told anew */
 } XenPVTraits;
 
 /*
- * At the machine's init. @traits are those of this machine and change with a
- * reset; what arrives is compared with them. Loading makes them those of the
- * domain that has come.
+ * Called at the machine's init. @traits are those of this machine, and change
+ * with a reset. A load compares the domain's with them, and then replaces them
+ * by the domain's.
  */
 void xenpv_migration_init(XenPVTraits *traits, XenPVMemory *memory,
                           XenPVDevices *devices);

@@ -1,9 +1,9 @@
 /*
- * Xen's platform devices of the xenpv-kvm machine, among themselves
+ * What the platform devices of the xenpv-kvm machine call of each other
  *
  * Each device finds the monitor's core region by its property "core", and
- * registers with xenpv-call what it does for the guest. All of it runs under
- * the BQL, except for what back ends do in their IOThreads: notify() and
+ * registers the calls that it handles with xenpv-call. All of it runs with the
+ * BQL held, except for what back ends do in their IOThreads: notify() and
  * pending() of event channels, and mapping and copying of grants.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -63,9 +63,9 @@ static inline void *xenpv_core_ptr(MemoryRegion *core, uint64_t offset)
 }
 
 /*
- * Calls. The handler of an op gets a copy of the mailbox's data, made once,
- * with what is beyond its *size bytes zeroed; what it leaves in its first
- * *size bytes is copied back. It returns the mailbox's .ret.
+ * Calls by the monitor. An op's handler gets a copy of the mailbox's data, made
+ * once, with what is beyond its *size bytes zeroed. The first *size bytes that
+ * it leaves in @data are copied back; it returns the mailbox's .ret.
  */
 #define XENPV_CALL_DATA_SIZE    sizeof_field(struct xenpv_mailbox, data)
 
@@ -73,60 +73,60 @@ typedef int64_t XenPVCallFn(void *opaque, unsigned vcpu, uint32_t cmd,
                             void *data, uint32_t *size);
 void xenpv_call_register(XenPVCallState *s, uint32_t op, XenPVCallFn *fn,
                          void *opaque);
-/* SHUTDOWN_suspend, of all that XENPV_CALL_SHUTDOWN asks for, is not QEMU's alone */
+/* Set the handler of XENPV_CALL_SHUTDOWN with SHUTDOWN_suspend */
 void xenpv_call_register_suspend(XenPVCallState *s, XenPVCallFn *fn,
                                  void *opaque);
-/* The region with XENPV_IO_SEND, where ioeventfds are put */
+/* The region with XENPV_IO_SEND, to which ioeventfds are added */
 MemoryRegion *xenpv_call_io(XenPVCallState *s);
 
-/* Once, at the machine's init */
+/* Called once, at the machine's init */
 void xenpv_counters_init(const XenPVDevicesConfig *cfg);
-/* After a load: whether the domain is counted has come with it */
+/* After a load, which has brought along whether the domain is counted */
 void xenpv_counters_resume(void);
 
-/* What the host may ask for: see xenpv-info.c */
+/* Set up what people on the host may ask for: see xenpv-info.c */
 void xenpv_info_init(XenPVXenstoreState *xenstore, XenPVConsoleState *console);
 
 /* Event channels */
 void xenpv_evtchn_reset(XenPVEvtchnState *s);
-/* EVTCHNOP_alloc_unbound for the guest by its builder: the port, or 0 */
+/* EVTCHNOP_alloc_unbound by the guest's builder; returns the port, or 0 */
 uint32_t xenpv_evtchn_alloc_unbound(XenPVEvtchnState *s);
 
-/* Has the guest masked a port of its own? With the BQL */
+/* Has the guest masked this port of its own? Called with the BQL held. */
 bool xenpv_evtchn_is_masked(uint32_t port);
 
-/* After a load: wake up those vCPUs that had not been told of their events */
+/* After a load: wake up the vCPUs that had not been told of their events yet */
 void xenpv_evtchn_resume(XenPVEvtchnState *s);
 
 /* Grant tables */
 void xenpv_gnttab_reset(XenPVGnttabState *s);
-/* The two grants that a domain's builder makes for its own two rings */
+/* Make the two grants that a domain's builder makes for the domain's rings */
 void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
                        uint64_t xenstore_mfn);
 /*
- * A part of a frame that the guest has granted to domain 0, in use until it is
- * released; NULL: it may not be. From any thread.
+ * Use a part of a frame that the guest has granted to domain 0, until it is
+ * released. Returns NULL if that is not allowed. Called from any thread.
  */
 void *xenpv_gnttab_use(uint32_t ref, uint32_t offset, uint32_t len, bool write);
 void xenpv_gnttab_release(uint32_t ref, bool write);
-/* It has been written to, and is not released */
+/* Mark a frame that is in use as written to, without releasing it */
 void xenpv_gnttab_written(uint32_t ref);
 
 /*
- * xenstore. What domain 0 writes below the guest's home is remembered: that is
- * the tree to which a reset goes back.
+ * xenstore. It remembers what domain 0 writes below the guest's home, because a
+ * reset goes back to that.
  */
 void xenpv_xenstore_reset(XenPVXenstoreState *s);
 void xenpv_xenstore_start(XenPVXenstoreState *s, uint64_t mfn, uint32_t port);
 uint64_t xenpv_xenstore_ring_mfn(XenPVXenstoreState *s);
 /*
- * Back ends that resume write what is there already, which is none of the guest's
- * business: while this is on, its watches do not fire.
+ * Back ends that resume write what is there already, of which the guest need
+ * not know: while this is on, the guest's watches do not fire.
  */
 void xenpv_xenstore_hush(XenPVXenstoreState *s, bool on);
-/* Deliver what watches of back ends have fired, now */
+/* Call now the back ends' watches that have fired */
 void xenpv_xenstore_flush(XenPVXenstoreState *s);
-/* Write below the guest's home, as domain 0, with the perms of the parent */
+/* Write below the guest's home, as domain 0, with the parent's permissions */
 void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
                                                const char *path,
                                                const char *fmt, ...);
@@ -134,41 +134,41 @@ void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
 /* Read below the guest's home, as domain 0; NULL: there is no such node */
 GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path);
 
-/* Where a guest may write its /proc/meminfo, or as much of it as it likes */
+/* Where a guest may write its /proc/meminfo, or any part of it */
 #define XENPV_MEMINFO   "memory/meminfo"
 
-/* Memory: the domain is built, with what it has at first */
+/* The domain has been built, with the memory that it has at first */
 void xenpv_balloon_start(XenPVBalloonState *s);
 
-/* vCPUs: the domain is built, with one that is up */
+/* The domain has been built, with one vCPU up */
 void xenpv_vcpus_start(XenPVVcpusState *s);
-/* When a stream is at its end: has it what is to be said of this machine's? */
+/* At a stream's end: had it a section of vCPUs, just if this machine has? */
 bool xenpv_vcpus_check_load(XenPVVcpusState *s, Error **errp);
 
 /* The primary console */
 void xenpv_console_reset(XenPVConsoleState *s);
 void xenpv_console_start(XenPVConsoleState *s, uint64_t mfn, uint32_t port);
 uint64_t xenpv_console_ring_mfn(XenPVConsoleState *s);
-/* Give it a character device, if it has none yet. False: it has one, or errp */
+/* Give it a character device; false: it has one already, or errp is set */
 bool xenpv_console_attach(XenPVConsoleState *s, Chardev *chr, Error **errp);
 
 /*
- * Other names for devices. The callback gives the primary console a character
- * device (or NULL, for none) and returns false if it has one already, without
- * setting errp.
+ * Devices under other names. The callback gives the primary console a character
+ * device (or NULL, for none). If the console has one already, the callback
+ * returns false without setting errp.
  */
 typedef bool XenPVConsoleAttachFn(void *opaque, Chardev *chr, Error **errp);
 void xenpv_standins_create(XenPVConsoleAttachFn *attach, void *opaque);
 
 /*
- * The framebuffer, and the keyboard with the pointer on it: once, after
- * xen_bus_init()
+ * The framebuffer, and the keyboard with the pointer on it. Called once, after
+ * xen_bus_init().
  */
 QemuConsole *xenpv_vfb_create(void);
 void xenpv_vkbd_create(QemuConsole *con);
 
 /*
- * Send a vector to a vCPU's local APIC. From any thread. (accel/xenpv)
+ * Send a vector to a vCPU's local APIC. Called from any thread. (accel/xenpv)
  */
 void xenpv_accel_send_vector(unsigned vcpu, uint8_t vector);
 

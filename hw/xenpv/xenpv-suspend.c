@@ -1,24 +1,25 @@
 /*
  * SHUTDOWN_suspend: a domain that sleeps, and goes on as one that was restored
  *
- * A guest suspends itself when xenstore's control/shutdown says so, or because it
- * likes to. It is QEMU's state "suspended" then, in which it can be saved and
- * migrated, until system_wakeup. What it finds after that is what it would find in
- * the new domain that Xen's tools make of a saved one; the hypercall returns 0:
+ * A guest suspends itself when xenstore's control/shutdown says so, or when it
+ * chooses to. QEMU is in its state "suspended" then, in which the domain can be
+ * saved and migrated, until system_wakeup. The hypercall returns 0 then, and
+ * the guest finds what it would find in the new domain that Xen's tools make of
+ * a saved one:
  *
- *  - its memory, its vCPUs with their registers, tables and callbacks, as they were;
+ *  - its memory, its vCPUs with their registers, tables and callbacks, as before;
  *  - no event channel but those of xenstore and the console, and the 2-level ABI;
  *  - an empty grant table of version 1;
- *  - xenstore's tree as the toolstack makes it, with front ends in Initialising, for
- *    back ends that wait for them;
- *  - start_info with the rings' frames, which the guest had put in there as pfns,
- *    and their ports.
+ *  - xenstore's tree as the toolstack makes it, with front ends in Initialising,
+ *    and back ends that wait for them;
+ *  - start_info with the rings' frames, where the guest had put pfns, and ports.
  *
- * The frames are the same ones, though no guest relies on that. What the monitor
- * keeps of what was registered, it forgets by itself (pc-bios/xenpv/suspend.c).
+ * The frames are the same ones, though no guest relies on that. The monitor
+ * itself forgets what the guest had registered with it
+ * (pc-bios/xenpv/suspend.c).
  *
- * A vCPU comes here by xenpv-call.c, QEMU by its wakeup notifier and the machine at
- * a reset; all of it with the BQL, and waking up while no vCPU runs.
+ * Called by a vCPU through xenpv-call.c, by QEMU's wakeup notifier and by the
+ * machine at a reset, with the BQL held; no vCPU runs when it wakes up.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,7 +34,7 @@
 #include "xenpv-platform.h"
 #include "trace.h"
 
-/* A frame that is none: the guest has not said where start_info is */
+/* Not a frame: the guest has not said where start_info is */
 #define NO_FRAME    UINT64_MAX
 
 typedef struct SuspendState {
@@ -42,7 +43,7 @@ typedef struct SuspendState {
     bool is_64bit;
     Notifier wakeup;
 
-    bool suspended;             /* by itself */
+    bool suspended;             /* the guest has suspended itself */
     uint64_t start_info_mfn;
 } SuspendState;
 
@@ -70,7 +71,7 @@ static void write_start_info(const XenPVDevicePorts *ports,
     xenpv_memory_written(page, XENPV_PAGE_SIZE);
 }
 
-/* All ports masked, none pending, as Xen's tools do it: 32 vcpu_info, then bits */
+/* As Xen's tools do, mask all ports and clear their bits, behind 32 vcpu_info */
 static void clear_events(void)
 {
     uint8_t *bits = (uint8_t *)xenpv_core_ptr(state.core,
@@ -104,9 +105,9 @@ static void wakeup(Notifier *notifier, void *reason)
 }
 
 /*
- * A domain that was saved in the moment between its hypercall and QEMU's suspending
- * it: it runs where it is loaded, and nobody wakes it up. (One that is suspended is
- * told of by RUN_STATE_SUSPENDED.)
+ * A domain may have been saved after its hypercall, but before QEMU suspended
+ * it. It runs where it is loaded, and nobody wakes it up, so this does. (A
+ * domain that was suspended comes with RUN_STATE_SUSPENDED.)
  */
 static void vm_state_changed(void *opaque, bool running, RunState vm_state)
 {
@@ -115,7 +116,7 @@ static void vm_state_changed(void *opaque, bool running, RunState vm_state)
     }
 }
 
-/* The guest may say in which frame its start_info is */
+/* Its data, if there is any, says in which frame the guest's start_info is */
 static int64_t call_suspend(void *opaque, unsigned vcpu, uint32_t cmd,
                             void *data, uint32_t *size)
 {
@@ -131,7 +132,7 @@ void xenpv_suspend_forget(void)
     state.suspended = false;
 }
 
-/* Its absence says that the domain is not suspended */
+/* A stream without this section says that the domain is not suspended */
 static bool suspend_needed(void *opaque)
 {
     return state.suspended;

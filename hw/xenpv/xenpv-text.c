@@ -1,7 +1,8 @@
 /*
- * Text of a stranger's, for people to read
+ * Untrusted text, for people to read
  *
- * Called by whoever prints what a file says of itself; xenpv-text.h says why.
+ * Called by whatever prints what a file says about itself; xenpv-text.h says
+ * why.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,7 +10,7 @@
 #include "qemu/osdep.h"
 #include "hw/xenpv/xenpv-text.h"
 
-/* A terminal may be told to do something by all others */
+/* Any other character may tell a terminal to do something */
 static bool is_plain(gunichar c)
 {
     if (c < 0x80) {
@@ -30,7 +31,7 @@ static bool is_plain(gunichar c)
     }
 }
 
-/* The character at @p, 0 if it is not plain, and its length */
+/* The character at @p, or 0 if it is not plain; @n is set to its length */
 static gunichar next_char(const char *p, size_t len, size_t *n)
 {
     gunichar c = g_utf8_get_char_validated(p, len);
@@ -43,7 +44,7 @@ static gunichar next_char(const char *p, size_t len, size_t *n)
     return is_plain(c) ? c : 0;
 }
 
-/* Libraries have typographic quotes and dashes in their own messages */
+/* Messages of libraries have typographic quotes and dashes */
 static char in_ascii(gunichar c)
 {
     switch (c) {

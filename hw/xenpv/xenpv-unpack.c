@@ -2,10 +2,10 @@
  * Read files, and unpack what is compressed
  *
  * For the domain builder (see xenpv-domain-builder.h), and for xenpv-convert
- * --check, which looks into the initrds of strangers: nothing in the input is
- * trusted. Each format is unpacked by its library. The caller limits the sizes
- * of a file and of what comes out of it; the limits below are those of time, and
- * of the memory that a decoder takes for itself.
+ * --check, which looks into initrds of unknown origin: nothing in the input is
+ * trusted. Each format is unpacked by its library. The caller limits the size
+ * of a file and of its output; the limits below are for time, and for the
+ * memory that a decoder takes for itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,8 +29,8 @@
 /* Compressed streams in a row: 512 MiB in blocks of 64 KiB have 8192 */
 #define MAX_STREAMS         65536
 /*
- * Compressed data may be larger than what comes out of it, but hardly: a
- * percent, for what cannot be compressed. Beyond this it is made of empty
+ * Compressed data may be larger than its output, but only by about a percent,
+ * if it cannot be compressed. Input that is further ahead consists of empty
  * streams or blocks, of which a file can have a hundred million.
  */
 #define MAX_INPUT_AHEAD     (16 * MiB)
@@ -110,20 +110,20 @@ fail:
 /* ------------------------------------------------------------------------ */
 /* Decompression                                                            */
 
-/* What a decompressor writes to: it grows, until there is .max + 1 of it */
+/* What a decompressor writes to; it grows up to .max + 1 bytes */
 typedef struct Output {
     uint8_t *buf;
     size_t len;         /* filled */
     size_t size;        /* allocated */
     uint64_t max;
-    size_t taken;       /* input of the streams before this one */
+    size_t taken;       /* input bytes of the streams before this one */
 } Output;
 
 /*
- * Make room for @want more bytes, or for as many as there may be (at least 1),
- * after @pos bytes of the stream's input.
- * One byte beyond .max may be filled: that is how a decompressor that is at
- * .max shows whether it was at its end.
+ * Make room for @want more bytes, or for as many as are allowed (at least 1),
+ * when @pos bytes of the stream's input have been used.
+ * One byte beyond .max may be filled: this shows whether a decompressor that
+ * has reached .max was at its end.
  */
 static bool output_reserve(Output *out, size_t pos, size_t want, Error **errp)
 {
@@ -157,7 +157,7 @@ static bool output_reserve(Output *out, size_t pos, size_t want, Error **errp)
     return true;
 }
 
-/* A library is called for so much at a time, so that limits are looked at */
+/* The most that one call of a library gets: limits are checked in between */
 #define OUTPUT_STEP (1 * MiB)
 #define INPUT_STEP  (1 * MiB)
 
@@ -357,7 +357,7 @@ out:
 static bool unpack_lz4_legacy(const uint8_t *in, size_t len, size_t *used,
                               bool trailer, Output *out, Error **errp)
 {
-    /* Nothing but the size tells a block from what follows the last one */
+    /* Only the size tells a block from the trailer after the last one */
     size_t end = trailer ? len - 4 : len;
     size_t pos = 4;
 

@@ -1,22 +1,22 @@
 /*
  * vCPUs that come and go while the guest runs
  *
- * As under Xen, a domain has all vCPUs that it may ever have from the start, and
- * which of them it should use is told by cpu/N/availability in xenstore: a kernel
- * that meets with others as it boots brings these up and puts them down again.
- * So all of -smp's maxcpus= are CPUs of the machine for good, each a thread that
- * sleeps; and what device_add makes, for one beyond -smp, is a device of the type
- * that query-hotpluggable-cpus names. While there is none for a CPU, QMP does not
- * show that CPU (its property "shown-as", see scripts/qemu/70-cpus-as-shown).
+ * As under Xen, a domain has from the start all vCPUs that it may ever have,
+ * and cpu/N/availability in xenstore tells it which of them to use: a kernel
+ * that finds others as it boots brings these up and puts them down again. So
+ * all of -smp's maxcpus= are CPUs of the machine for good, each a thread that
+ * sleeps. For one beyond -smp, device_add makes only a device, of the type that
+ * query-hotpluggable-cpus names. Without such a device for a CPU, QMP does not
+ * show the CPU (its property "shown-as", see scripts/qemu/70-cpus-as-shown).
  *
- * device_del asks the guest by availability, and the device goes when the monitor
- * has told that the vCPU is down. A guest that keeps it for too long has refused:
- * DEVICE_UNPLUG_GUEST_ERROR, and the vCPU is available as before.
+ * device_del asks the guest by availability, and removes the device when the
+ * monitor reports the vCPU as down. A guest that keeps it for too long has
+ * refused: DEVICE_UNPLUG_GUEST_ERROR, and the vCPU is available as before.
  *
- * Availability is advice. A guest that uses what it should not is not stopped; it
- * has host threads as many as maxcpus=, and no more.
+ * Availability is advice. A guest that uses a vCPU against it is not stopped,
+ * but never has more host threads than maxcpus=.
  *
- * All of it runs with the BQL.
+ * All of it runs with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -49,7 +49,7 @@ struct XenPVVcpuDevice {
     uint32_t unplug_timeout;    /* ms */
 
     unsigned vcpu;
-    QEMUTimer *timer;           /* runs while it is asked for */
+    QEMUTimer *timer;           /* runs while the guest is asked for it */
 };
 
 struct XenPVVcpusState {
@@ -62,13 +62,13 @@ struct XenPVVcpusState {
 
     XenPVVcpuDevice *devices[XENPV_MAX_VCPUS];
 
-    /* By vCPU: what the monitor says is up; what is plugged; asked for */
+    /* Bit N, of vCPU N: up, as the monitor says; plugged; asked back */
     uint64_t up, plugged, asked;
-    /* The same in a stream */
+    /* The same, as a stream has them */
     struct {
         uint64_t up, plugged, asked;
     } saved;
-    bool loaded;                /* a stream has had them */
+    bool loaded;                /* a stream had this section */
 };
 
 static XenPVVcpusState *the_vcpus(void)
@@ -92,13 +92,13 @@ static void forget_request(XenPVVcpusState *s, XenPVVcpuDevice *dev)
     DEVICE(dev)->pending_deleted_event = false;
 }
 
-/* The guest has let go of it, or never had it */
+/* The guest has put it down, or never had it up */
 static void remove_device(XenPVVcpusState *s, XenPVVcpuDevice *dev)
 {
     bool asked = DEVICE(dev)->pending_deleted_event;
 
     forget_request(s, dev);
-    /* Else DEVICE_DELETED is not sent of it */
+    /* Without it qdev does not send DEVICE_DELETED */
     DEVICE(dev)->pending_deleted_event = asked;
     hotplug_handler_unplug(qdev_get_hotplug_handler(DEVICE(dev)), DEVICE(dev),
                            &error_abort);
@@ -156,7 +156,7 @@ void xenpv_vcpus_start(XenPVVcpusState *s)
     }
 }
 
-/* Plugging, by the machine's hotplug handler */
+/* Plugging: called by the machine's hotplug handler */
 
 static bool same_id(bool has, int64_t there, int32_t wanted)
 {
@@ -235,7 +235,7 @@ void xenpv_vcpu_unplug(DeviceState *device, Error **errp)
     qdev_unrealize(device);
 }
 
-/* What QMP shows in the place of a CPU that is there for good */
+/* The device that QMP shows in place of a CPU that is there for good */
 
 static char *get_shown_as(Object *obj, Error **errp)
 {
@@ -269,7 +269,7 @@ static void xenpv_vcpus_realize(DeviceState *device, Error **errp)
     xenpv_call_register(s->call, XENPV_CALL_VCPU, call_vcpu, s);
 }
 
-/* Its absence says that there are no vCPUs but those of -smp */
+/* A stream without this section says that there are no vCPUs beyond -smp */
 static bool vcpus_needed(void *opaque)
 {
     XenPVVcpusState *s = opaque;
@@ -287,7 +287,7 @@ static int vcpus_pre_save(void *opaque)
     return 0;
 }
 
-/* Nothing is taken of a stream until all of it is there, and is right */
+/* Takes nothing from a stream until all of it is there and has been checked */
 static int vcpus_post_load(void *opaque, int version_id)
 {
     XenPVVcpusState *s = opaque;

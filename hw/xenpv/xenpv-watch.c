@@ -1,5 +1,5 @@
 /*
- * Watches of xenstore, and what they have still to be told: see xenpv-watch.h
+ * Watches of xenstore, and the changes queued for them: see xenpv-watch.h
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -146,9 +146,9 @@ static bool below(const char *path, const char *dir)
 }
 
 /*
- * The path of which a watch is told: that of the node which has changed, if it
- * is watched or is below what is watched; or its own, if that went away with
- * the node. NULL: it is not told.
+ * The path of which a watch is told: the changed node's, if the watch is on it
+ * or above it; the watch's own, if that was removed together with the node.
+ * NULL: it is not told.
  */
 static const char *told(const XenPVWatch *w, const char *path, bool removed)
 {

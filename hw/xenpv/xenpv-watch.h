@@ -1,18 +1,18 @@
 /*
- * Watches of xenstore, and what they have still to be told
+ * Watches of xenstore, and the changes of which they have still to be told
  *
- * A list of watches, the guest's or the back ends', has a queue of the nodes
- * that have changed, each of them once. Only when its turn comes is a change
- * compared with the watches, one after the other. So what is queued does not
- * grow with the number of watches, nothing has to be searched for when a watch
- * goes, and each step is short.
+ * Each list of watches (the guest's, the back ends', one for each program of
+ * domain 0) has a queue of changed nodes, each of them once. A change is
+ * compared with the watches, one after the other, only when its turn comes. So
+ * the queue does not grow with the number of watches, removing a watch needs no
+ * search in the queue, and each step is short.
  *
- * What is queued for the back ends is bounded by their being told before the
- * guest may ask for anything more. The guest's list has a limit. Beyond it the
- * changes are dropped, and each watch is told of its own path instead, as it is
- * when it is made: "look at it again".
+ * The back ends' queue is bounded because they are told before the guest may
+ * ask for anything more. The guest's queue has a limit. Beyond it the changes
+ * are dropped, and each watch is told of its own path instead, as a new watch
+ * is: "look at it again".
  *
- * Nothing here is for more than one thread, calls back, or is about a ring.
+ * Called by xenpv-xenstore*.c with the BQL held. Nothing here calls back.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,17 +23,17 @@
 #include "hw/xen/xen_backend_ops.h"
 #include "qemu/queue.h"
 
-/* Nodes that have changed, in order, each of them once */
+/* Changed nodes, in order, each of them once */
 typedef struct XenPVChange {
     QSIMPLEQ_ENTRY(XenPVChange) next;
-    uint64_t number;        /* watches that are younger are not told */
+    uint64_t number;        /* for watches whose .since is smaller */
     bool removed;           /* with all that was below it */
     char path[];
 } XenPVChange;
 
 typedef struct XenPVChanges {
     QSIMPLEQ_HEAD(, XenPVChange) queue;
-    GHashTable *by_path;    /* the same */
+    GHashTable *by_path;    /* the same changes */
 } XenPVChanges;
 
 void xenpv_changes_init(XenPVChanges *c);
@@ -42,7 +42,7 @@ void xenpv_changes_add(XenPVChanges *c, const char *path, bool removed,
                        uint64_t number);
 /* The first one, which the caller frees; NULL: there is none */
 XenPVChange *xenpv_changes_pop(XenPVChanges *c);
-/* All that is in from goes to c, which is empty */
+/* Move all of @from to @c, which must be empty */
 void xenpv_changes_move(XenPVChanges *c, XenPVChanges *from);
 void xenpv_changes_clear(XenPVChanges *c);
 unsigned xenpv_changes_count(const XenPVChanges *c);
@@ -50,11 +50,11 @@ unsigned xenpv_changes_count(const XenPVChanges *c);
 typedef struct XenPVWatch {
     QTAILQ_ENTRY(XenPVWatch) next;
     char *path;             /* absolute, or a special one (@...) */
-    size_t prefix;          /* what a relative path leaves out */
-    uint64_t since;         /* changes of before are not for it */
+    size_t prefix;          /* length of what a relative path leaves out */
+    uint64_t since;         /* it is not told of changes up to this number */
     bool own;               /* it has to be told of its own path */
 
-    /* The guest's */
+    /* The guest's, or a program's */
     char *token;
     /* A back end's */
     struct qemu_xs_handle *h;
@@ -70,43 +70,43 @@ typedef struct XenPVWatches {
 
     XenPVChanges changes;
     uint64_t last_number;
-    /* What is being told, and which watch is next to be compared with it */
+    /* The change being told, and the next watch to compare with it */
     XenPVChange *current;
     XenPVWatch *cursor;
 } XenPVWatches;
 
 /**
- * xenpv_watches_init: an empty list
- * @max_changes: how many are queued at most; 0: its user sees to it
+ * xenpv_watches_init: make an empty list
+ * @max_changes: how many are queued at most; 0: the caller bounds them
  */
 void xenpv_watches_init(XenPVWatches *ws, unsigned max_changes);
 
-/* With all watches, and what they were to be told */
+/* Free all watches, and the changes queued for them */
 void xenpv_watches_destroy(XenPVWatches *ws);
 
-/* A watch at the end of the list, which will be told of its own path first */
+/* Append a watch, which will be told of its own path first */
 XenPVWatch *xenpv_watches_add(XenPVWatches *ws, const char *path,
                               size_t prefix);
 void xenpv_watches_remove(XenPVWatches *ws, XenPVWatch *w);
 
 /* A node has been written to, or has been removed with all below it */
 void xenpv_watches_changed(XenPVWatches *ws, const char *path, bool removed);
-/* Would a watch be told of it? */
+/* Would any watch be told of this change? */
 bool xenpv_watches_match(XenPVWatches *ws, const char *path, bool removed);
 
-/* Is there anything to be told, or to be compared? */
+/* Is a watch still to be told, or to be compared with a change? */
 bool xenpv_watches_pending(const XenPVWatches *ws);
 
 /**
- * xenpv_watches_next: one step of telling
- * @path: the node of which it is to be told; the caller frees it
+ * xenpv_watches_next: one step of telling the watches
+ * @path: the node of which the watch is to be told; the caller frees it
  *
- * A step looks at each watch once at most. NULL: nobody was to be told in this
- * step; there may be more to do, see xenpv_watches_pending().
+ * A step looks at each watch at most once. Returns NULL if none is to be told
+ * in this step; there may be more to do, see xenpv_watches_pending().
  */
 XenPVWatch *xenpv_watches_next(XenPVWatches *ws, char **path);
 
-/* Nothing of what has happened is told any more */
+/* Drop all that the watches have not been told yet */
 void xenpv_watches_forget(XenPVWatches *ws);
 
 #endif /* HW_XENPV_WATCH_H */

@@ -1,12 +1,13 @@
 /*
  * xenstore: what QEMU's back ends do with it
  *
- * The operations of hw/xen/xen_backend_ops.h, as domain 0: what they write
- * below the guest's home is remembered as the toolstack's. They are as
- * libxenstore's are: errno says what was wrong.
+ * The operations of hw/xen/xen_backend_ops.h, as domain 0: what back ends write
+ * below the guest's home is remembered as the toolstack's. As in libxenstore,
+ * errno says what was wrong.
  *
- * Called by QEMU's Xen bus and its devices, with the BQL. A watch's function is
- * called from xenpv_xenstore_flush() or the bottom half, never from here.
+ * QEMU's Xen bus and its devices call these with the BQL held. A watch's
+ * function is called by xenpv_xenstore_flush() or the bottom half, never from
+ * here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +20,7 @@
 /* Where the back ends of all kinds are, a directory for each device */
 #define BACKENDS            "/local/domain/0/backend"
 
-/* As the back ends' operations have no argument for it */
+/* Global because the back ends' open() has no argument for it */
 static XenPVXenstoreState *xenstore;
 
 static bool set_errno(int err)
@@ -66,11 +67,11 @@ static char *be_path(const char *path)
 }
 
 /*
- * Of the guest's tree a back end sees what domain 0 has made: by that it tells
- * which numbers of devices are free, and the guest may have removed some.
+ * In the guest's tree a back end sees what domain 0 has made, even if the guest
+ * has removed it: the back end finds out by this which device numbers are free.
  *
- * As libxenstore's, the list has its names behind it, in the one block that the
- * caller frees.
+ * As in libxenstore, the list and its names are one block, which the caller
+ * frees.
  */
 static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
                            const char *path, unsigned int *num)
@@ -99,7 +100,7 @@ static char **be_directory(struct qemu_xs_handle *h, xs_transaction_t t,
         size += sizeof(char *) + strlen(l->data) + 1;
         n++;
     }
-    /* Not NULL, which is an error, if there are none */
+    /* An empty list is not NULL, which would be an error */
     list = g_malloc(size + 1);
     at = (char *)(list + n);
     *num = n;
@@ -155,7 +156,7 @@ static bool be_create(struct qemu_xs_handle *h, xs_transaction_t t,
     if (err == ENOENT) {
         err = xenpv_xenstore_write_node(xenstore, t, abspath, "", 0);
     } else if (!err && xenpv_xenstore_below(abspath, BACKENDS)) {
-        /* Another device has it */
+        /* Another device is there */
         err = EEXIST;
     }
     if (!err) {
@@ -175,7 +176,7 @@ static bool be_destroy(struct qemu_xs_handle *h, xs_transaction_t t,
         return false;
     }
     err = xenpv_xenstore_rm_node(xenstore, t, abspath);
-    /* The guest may have removed it: xs_rm() does not mind either */
+    /* The guest may have removed it; xs_rm() takes that for success, too */
     return set_errno(err == ENOENT ? 0 : err);
 }
 

@@ -1,9 +1,9 @@
 /*
  * xenstore: the device
  *
- * Made by xenpv-devices.c, once, with the BQL: the store, the guest's ring to it,
- * the toolstack's tree in it, and the operations of the back ends. QMP's
- * system_powerdown becomes a node here, too.
+ * xenpv-devices.c makes it, once, with the BQL held. It sets up the store, the
+ * guest's ring, the toolstack's tree, and the back ends' operations. It also
+ * turns QMP's system_powerdown into a node.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -2,11 +2,11 @@
  * xenstore: the requests of the guest, and of domain 0's programs
  *
  * A function for each request of docs/misc/xenstore.txt of Xen. Each gets a
- * request that has been copied from where it came, with a 0 behind it, and of whose
- * text nothing is trusted; it appends the answer to .reply, or returns a
- * positive errno. None of them waits, or takes more than a few milliseconds.
+ * copy of the request, with a 0 behind it, and trusts nothing of its text. It
+ * appends the answer to .reply and returns 0, or returns a positive errno. None
+ * of them waits, or takes more than a few milliseconds.
  *
- * Called for the guest's ring and domain 0's sockets, with the BQL.
+ * Called for the guest's ring and domain 0's sockets, with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +16,7 @@
 #include "xenpv-xenstore.h"
 #include "trace.h"
 
-/* By which transaction of the engine a request reads */
+/* The engine's transaction through which a request reads */
 static xs_transaction_t reads_by(XenPVXenstoreState *s, Request *req)
 {
     return xenpv_xenstore_reads_by(s, req->tx_id);
@@ -39,7 +39,7 @@ static int reply_ok(Request *req)
     return 0;
 }
 
-/* What domain 0 changes below the guest's home is the toolstack's */
+/* Remember what domain 0 changes below the guest's home: a reset keeps it */
 static int changed(XenPVXenstoreState *s, Request *req, const char *path,
                    int err)
 {
@@ -49,7 +49,7 @@ static int changed(XenPVXenstoreState *s, Request *req, const char *path,
     return err ?: reply_ok(req);
 }
 
-/* The strings of a request, each of which ends with a 0, if there are max */
+/* Store up to max strings of a request; returns how many it has, 0: invalid */
 static unsigned get_strings(Request *req, const char **strings, unsigned max)
 {
     unsigned n = 0;
@@ -70,7 +70,7 @@ static unsigned get_strings(Request *req, const char **strings, unsigned max)
     return n;
 }
 
-/* The one path that is all of a request; NULL: there is another */
+/* The path that is all of a request; NULL: there is more, or it is invalid */
 static char *only_path(XenPVXenstoreState *s, Request *req)
 {
     const char *path;
@@ -82,9 +82,9 @@ static char *only_path(XenPVXenstoreState *s, Request *req)
 }
 
 /*
- * That a node does not exist is only for those to know who may read what is
- * next above it. Where that is, is found by halving: a path may have more than
- * a thousand levels.
+ * Only those who may read the nearest existing node above it may know that a
+ * node does not exist. Bisection finds that node: a path may have more than a
+ * thousand levels.
  */
 static int hide_missing(XenPVXenstoreState *s, Request *req, const char *path,
                         int err)
@@ -97,7 +97,7 @@ static int hide_missing(XenPVXenstoreState *s, Request *req, const char *path,
     if (err != ENOENT) {
         return err;
     }
-    /* Where what is above it ends: "/", "/local", ... */
+    /* Where the path of each node above it ends: "/", "/local", ... */
     g_array_append_val(ends, end);
     for (const char *p = path + 1; (p = strchr(p, '/')); p++) {
         end = p - path;
@@ -303,7 +303,7 @@ static int do_set_perms(XenPVXenstoreState *s, Request *req)
     if (!path) {
         return EINVAL;
     }
-    /* As the store writes them itself: not what a guest puts behind a number */
+    /* In the store's own form: without what a guest puts after a number */
     for (unsigned i = 1; i < n && !err; i++) {
         unsigned long domid;
         const char *end;
@@ -458,7 +458,7 @@ static int do_is_domain_introduced(XenPVXenstoreState *s, Request *req)
     return 0;
 }
 
-/* For the toolstack's domain alone */
+/* Xen keeps these for its toolstack's domain; here nobody has them */
 static int do_privileged(XenPVXenstoreState *s, Request *req)
 {
     return EACCES;
@@ -492,7 +492,7 @@ static int request(XenPVXenstoreState *s, Request *req)
     if (req->type >= ARRAY_SIZE(handlers) || !handlers[req->type]) {
         return ENOSYS;
     }
-    /* The engine would let domain 0's programs have each other's */
+    /* The engine would let domain 0's programs use each other's transactions */
     if (req->domid == XENPV_BACKEND_DOMID && req->tx_id != XBT_NULL &&
         !xenpv_xenstore_owns(s, req->watches, req->tx_id)) {
         return ENOENT;

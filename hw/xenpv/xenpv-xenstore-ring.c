@@ -1,13 +1,13 @@
 /*
  * xenstore: the guest's ring
  *
- * The wire protocol of xenstored on the guest's shared page, of which nothing
- * is trusted: docs/misc/xenstore-ring.txt of Xen. Each byte is copied once, and
+ * xenstored's wire protocol on the guest's shared page, whose content it does
+ * not trust: docs/misc/xenstore-ring.txt of Xen. Each byte is copied once, and
  * each index is read once for each use. A guest that violates the protocol is
  * told so on the ring, and then ignored until it connects anew.
  *
- * Woken by the guest's event, by a bottom half, and by a timer; all of it in
- * the main loop, with the BQL.
+ * The guest's event, a bottom half and a timer call it, all of them in the main
+ * loop, with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,15 +21,15 @@
 #include "trace.h"
 
 /*
- * How long after the ring was used it is looked at once more. Linux's
- * xb_write() has no barrier between its store of req_prod and its look at
- * req_cons: it may take the ring for not empty, and send no event, while ours
- * cannot see what it added. xenstored looks at all rings again before it
- * sleeps, which hides that.
+ * How long after a use of the ring to look at it once more. Linux's xb_write()
+ * has no barrier between its store of req_prod and its load of req_cons: it may
+ * see an old req_cons, so that the ring seems not to be empty, and send no
+ * event, while run_ring() does not see the new req_prod yet. xenstored looks at
+ * all rings again before it sleeps, which hides that.
  */
 #define LOOK_AGAIN_MS       1
 
-/* A message, or none, that is to go to the guest next: .out is empty */
+/* Make a message, or none, the next one to the guest, while .out is empty */
 static void put_message(XenPVXenstoreState *s, const GByteArray *message)
 {
     memcpy(s->out, message->data, message->len);
@@ -47,8 +47,8 @@ static void handle_request(XenPVXenstoreState *s)
 }
 
 /*
- * A step of telling the guest, out of which a message may come: is there more
- * to tell?
+ * One step of telling the guest's watches, which may yield a message; is there
+ * more to tell?
  */
 static bool put_event(XenPVXenstoreState *s)
 {
@@ -69,12 +69,12 @@ static void violation(XenPVXenstoreState *s, uint32_t error)
 }
 
 /*
- * Copy to the ring what fits of what is waiting: the number of bytes.
+ * Copy to the ring what fits of .out; returns the number of bytes.
  *
- * A guest only says that it has taken something if it saw the ring full; and
- * likewise in the other direction, if it saw the ring empty when it added
- * something. So the other index is read once more after ours is visible, and
- * by run_ring() yet again a little later.
+ * A guest sends an event after it has taken something only if it saw the ring
+ * full, and after it has added something only if it saw the ring empty. So the
+ * guest's index is read once more after ours is visible, and run_ring() has it
+ * read yet again a little later.
  */
 static uint32_t ring_put(XenPVXenstoreState *s)
 {
@@ -94,11 +94,11 @@ static uint32_t ring_put(XenPVXenstoreState *s)
         for (uint32_t i = 0; i < len; i++) {
             s->ring->rsp[MASK_XENSTORE_IDX(prod + i)] = s->out[s->out_sent + i];
         }
-        /* The bytes before their index */
+        /* The bytes have to be visible before their index */
         smp_wmb();
         prod += len;
         qatomic_set(&s->ring->rsp_prod, cpu_to_le32(prod));
-        /* Our index before the guest's is read again */
+        /* Our index has to be visible before the guest's is read again */
         smp_mb();
         s->out_sent += len;
         put += len;
@@ -116,8 +116,8 @@ static uint32_t wanted(XenPVXenstoreState *s)
 }
 
 /*
- * Take from the ring what is there of one message: the number of bytes. See
- * ring_put() for why the guest's index is read again.
+ * Take from the ring what is there of one message; returns the number of bytes.
+ * See ring_put() for why the guest's index is read again.
  */
 static uint32_t ring_get(XenPVXenstoreState *s)
 {
@@ -132,7 +132,7 @@ static uint32_t ring_get(XenPVXenstoreState *s)
             violation(s, XENSTORE_ERROR_RINGIDX);
             return got;
         }
-        /* The bytes were there before the index said so */
+        /* The guest wrote the bytes before the index: read them after it */
         smp_rmb();
         while (prod != cons && wanted(s)) {
             s->in[s->in_len++] = s->ring->req[MASK_XENSTORE_IDX(cons)];
@@ -152,7 +152,7 @@ static uint32_t ring_get(XenPVXenstoreState *s)
             /* We have read what the guest may overwrite now */
             smp_mb();
             qatomic_set(&s->ring->req_cons, cpu_to_le32(cons));
-            /* Our index before the guest's is read again */
+            /* Our index has to be visible before the guest's is read again */
             smp_mb();
         }
     } while (got != before && !s->ignored && wanted(s));
@@ -167,15 +167,15 @@ static void reconnect(XenPVXenstoreState *s)
     s->ring->req_cons = s->ring->req_prod = 0;
     s->ring->rsp_cons = s->ring->rsp_prod = 0;
     s->ring->error = cpu_to_le32(XENSTORE_ERROR_NONE);
-    /* The new indexes before the word that they are */
+    /* The guest has to see the new indexes before it sees this */
     smp_wmb();
     qatomic_set(&s->ring->connection, cpu_to_le32(XENSTORE_CONNECTED));
 }
 
 /*
- * An answer has to go before the next request is looked at, which bounds what
- * a guest that never reads can have waiting for it. Events come after answers:
- * some guests expect none between a request and its answer.
+ * An answer has to be out before the next request is looked at: so one answer
+ * is all that can wait for a guest that never reads. Events come after answers,
+ * as some guests expect none between a request and its answer.
  */
 static void run_ring(XenPVXenstoreState *s)
 {
@@ -219,7 +219,7 @@ static void run_ring(XenPVXenstoreState *s)
             break;
         }
     }
-    /* What was read has moved an index, too */
+    /* Even if nothing was sent, an index may have moved */
     xenpv_memory_written(s->ring, sizeof(*s->ring));
     if (notify) {
         timer_mod(s->ring_timer,
@@ -230,7 +230,7 @@ static void run_ring(XenPVXenstoreState *s)
     }
 }
 
-/* Also the timer's */
+/* Also called by the timer */
 static void ring_bh(void *opaque)
 {
     run_ring(opaque);

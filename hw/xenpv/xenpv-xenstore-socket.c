@@ -1,18 +1,18 @@
 /*
  * xenstore for the host's programs: xenstored's protocol on a UNIX socket
  *
- * Who connects is domain 0, as at xenstored's own socket: xenstore-ls, -read,
- * -write, -watch and -chmod with XENSTORED_PATH set to it. What they change below
- * the guest's home is the toolstack's, to which a reset goes back.
+ * Whoever connects is domain 0, as at xenstored's own socket: xenstore-ls,
+ * -read, -write, -watch and -chmod with XENSTORED_PATH set to it. What they
+ * change below the guest's home is remembered: a reset goes back to that.
  *
- * The socket's permissions are all the protection that there is, as with QMP's. A
- * client that goes wrong is bounded as the guest is: it has a request on its way
- * and an answer, of which each is a message; no request is looked at before the
- * answer to the one before it is out; and watches, transactions and changes to
- * be told have their limits in xenpv-xenstore.h. A message longer than that, or
- * the socket's end, ends the connection with all that it had.
+ * Only the socket's permissions protect it, as with QMP's. A misbehaving client
+ * is bounded as the guest is: one request and one answer are under way, each of
+ * them one message; a request is looked at only when the answer to the one
+ * before it is out; and its watches, transactions and queued changes have
+ * limits, in xenpv-xenstore.h. A message that is too long, or the socket's end,
+ * ends the connection and frees all that it had.
  *
- * All of it runs in the main loop, with the BQL.
+ * All of it runs in the main loop, with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,7 +31,7 @@
 #define TYPE_XENPV_XENSTORE_SOCKET  "xenpv-xenstore-socket"
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVXenstoreSocket, XENPV_XENSTORE_SOCKET)
 
-/* Programs that are connected at a time; who comes later is turned away */
+/* Programs that may be connected at a time; later ones are turned away */
 #define CLIENTS_MAX     32
 
 struct XenPVXenstoreSocket {
@@ -50,7 +50,7 @@ typedef struct Client {
     QIOChannelSocket *channel;
     uint8_t in[HEADER_SIZE + XENSTORE_PAYLOAD_MAX + 1];
     uint32_t in_len;
-    GByteArray *out;        /* a message, or none */
+    GByteArray *out;        /* the message that is going out, or empty */
     size_t sent;
 } Client;
 
@@ -72,7 +72,7 @@ static void close_client(Client *c)
     g_free(c);
 }
 
-/* False: the connection is at its end */
+/* Returns false at the connection's end */
 static bool send_some(Client *c)
 {
     while (c->sent < c->out->len) {
@@ -89,7 +89,7 @@ static bool send_some(Client *c)
     return true;
 }
 
-/* As much as there is of one message; false: the connection is at its end */
+/* Receive what is there of one message; false: the connection has ended */
 static bool receive_some(Client *c)
 {
     uint32_t want;
@@ -157,7 +157,7 @@ static void new_client(QIONetListener *listener, QIOChannelSocket *channel,
     XenPVXenstoreSocket *socket = opaque;
     Client *c;
 
-    /* The listener's reference goes with this call, and the socket with that */
+    /* The listener drops its reference after this, which closes the socket */
     if (socket->nr_clients >= CLIENTS_MAX) {
         trace_xenpv_xenstore_client_refused(channel->fd);
         return;
@@ -177,7 +177,7 @@ static void new_client(QIONetListener *listener, QIOChannelSocket *channel,
     qemu_bh_schedule(c->conn.bh);
 }
 
-/* The socket's file goes, too */
+/* Stop listening, which also removes the socket's file */
 static void at_exit(Notifier *n, void *opaque)
 {
     XenPVXenstoreSocket *s = container_of(n, XenPVXenstoreSocket, exit);

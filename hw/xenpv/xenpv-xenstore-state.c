@@ -1,20 +1,19 @@
 /*
  * Saving and loading xenstore
  *
- * What is saved is what the guest can see: the tree with its permissions, what
- * the toolstack has made of it, the guest's watches and what they have still to
- * be told, and the message that is half read or half sent. Loading goes by the
- * operations of the store, as domain 0, with paths that are checked: a stream is
- * input, and may be anything.
+ * It saves what the guest can see: the tree with its permissions, the part that
+ * the toolstack made, the guest's watches and what they have still to be told,
+ * and messages that are half read or half sent. Loading uses the store's own
+ * operations, as domain 0, with checked paths: a stream is untrusted input.
  *
- * A transaction that was open is doomed (see Tx). Back ends' watches are not
- * part of it: back ends look at their front ends when they resume.
+ * A transaction that was open is doomed from then on (see Tx). Back ends'
+ * watches are not saved: back ends look at their front ends when they resume.
  *
- * The text of the stream is a sequence of numbers (big endian), strings (with
- * their final 0) and blocks of bytes (their length, then they), in the order of
+ * The stream is a sequence of numbers (big endian), strings (with their final
+ * 0) and blocks of bytes (the length, then the bytes), in the order of
  * save_state().
  *
- * Called by migration, with the BQL, while no vCPU runs.
+ * Migration calls this with the BQL held, while no vCPU runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,11 +26,11 @@
 #include "migration/vmstate.h"
 #include "xenpv-xenstore.h"
 
-/* Of all of it: more than the guest's quota and a toolstack's tree can be */
+/* The stream's size: more than the guest's quota and a toolstack's tree make */
 #define STATE_MAX           (64 * MiB)
 /*
- * Nodes in it, and those that the toolstack has made: a guest can have 1000, a
- * device has some thirty
+ * Nodes in the tree, and nodes that the toolstack made: a guest can have 1000,
+ * and a device has some thirty
  */
 #define NODES_MAX           65536
 /* Transactions that a guest may have open: the engine's own limit */
@@ -122,7 +121,7 @@ static void put_watches(GByteArray *out, const XenPVWatches *ws)
         put_u32(out, w->own);
     }
     put_u64(out, ws->last_number);
-    /* One that some have been told of already is told to all of them again */
+    /* If some watches were told of .current, all of them are told again */
     put_u32(out, xenpv_changes_count(&ws->changes) + (ws->current ? 1 : 0));
     if (ws->current) {
         put_change(out, ws->current);
@@ -191,7 +190,7 @@ static GByteArray *save_state(XenPVXenstoreState *s)
 typedef struct Reader {
     const uint8_t *p;
     size_t left;
-    const char *bad;        /* what is wrong, once something is */
+    const char *bad;        /* the first thing that is wrong, or NULL */
 } Reader;
 
 static bool fail(Reader *r, const char *what)
@@ -245,7 +244,7 @@ static const uint8_t *get_block(Reader *r, uint32_t *len)
     return get_bytes(r, *len);
 }
 
-/* As xenstore's own: a letter and a domain each */
+/* Each is a letter and a domain's number, as in the store */
 static GList *get_perms(Reader *r)
 {
     uint32_t nr = get_u32(r);
@@ -268,7 +267,7 @@ static GList *get_perms(Reader *r)
     return perms;
 }
 
-/* A node as it is in the stream; false: the list ends here, or .bad */
+/* Read one node; false: the list has ended, or .bad says what is wrong */
 static bool get_node(Reader *r, char **path, GByteArray **value, GList **perms)
 {
     const char *name = get_string(r);
@@ -475,7 +474,7 @@ static int xenstore_pre_save(void *opaque)
     XenPVXenstoreState *s = opaque;
     g_autoptr(GByteArray) out = NULL;
 
-    /* What a transaction has changed, and the back ends' events, go first */
+    /* Tell the back ends first: of the queues only the guest's is saved */
     xenpv_xenstore_flush(s);
     out = save_state(s);
     g_free(s->saved);
@@ -506,7 +505,7 @@ static int xenstore_post_load(void *opaque, int version_id)
 
     if (!ok) {
         error_report("xenstore: the state that comes in is wrong: %s", r.bad);
-        /* Half of it is nothing to go on with, should somebody try to */
+        /* Nobody is to go on with half of a state */
         xenpv_xenstore_reset(s);
     }
     g_clear_pointer(&s->saved, g_free);

@@ -1,13 +1,13 @@
 /*
  * xenstore: the toolstack's tree, and the way back to it
  *
- * What a toolstack makes for a new domain is made here, when the device is
- * realized. xenpv-xenstore.c remembers it, and all else that domain 0 (QEMU's
+ * When the device is realized, this makes what a toolstack makes for a new
+ * domain. xenpv-xenstore.c remembers it, and all else that domain 0 (QEMU's
  * back ends, the machine, the host's programs) writes below the guest's home; a
- * reset makes the guest's home that again, whatever the guest has made of it.
+ * reset restores the guest's home to that, whatever the guest has changed.
  *
  * Called by the device, by a reset, and by the machine's other devices for what
- * they tell the guest; all of it with the BQL.
+ * they tell the guest; always with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,7 +26,7 @@ static void G_GNUC_PRINTF(3, 0) write_text(XenPVXenstoreState *s,
                                         strlen(value));
 
     if (err) {
-        /* Domain 0 has all the nodes that it may: one of its programs, then */
+        /* Domain 0's quota is used up, by one of the host's programs */
         xenpv_guest_warning("xenstore: %s cannot be written: %s", abspath,
                             strerror(err));
     }
@@ -50,7 +50,7 @@ GByteArray *xenpv_xenstore_get(XenPVXenstoreState *s, const char *path)
     return xenpv_xenstore_read_node(s, abspath);
 }
 
-/* A node that the guest may read, or that is its own */
+/* Make a node: the guest's own if @writable, else one that it may read */
 static void G_GNUC_PRINTF(4, 5) make_node(XenPVXenstoreState *s,
                                           const char *path, bool writable,
                                           const char *fmt, ...)
@@ -154,7 +154,7 @@ GList *xenpv_xenstore_tree_names(XenPVXenstoreState *s, const char *dir)
 /* ------------------------------------------------------------------------- */
 /* Back to it: reset                                                          */
 
-/* The nodes of the toolstack, and the directories in which they are */
+/* The toolstack's nodes, and the directories above them */
 static GHashTable *toolstacks_paths(XenPVXenstoreState *s)
 {
     GHashTable *paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
@@ -205,9 +205,9 @@ static bool node_is(XenPVXenstoreState *s, const char *path,
 }
 
 /*
- * Is what a front end with this state node has told to its back end nothing
- * yet? That is a question to the back end. The front end may have written
- * anything since, or have removed its directory.
+ * Has the front end of this state node told its back end nothing yet? Only the
+ * back end's state can tell: the front end may have written anything since, or
+ * have removed its directory.
  */
 static bool is_new(XenPVXenstoreState *s, const char *front_state)
 {
@@ -226,7 +226,7 @@ static bool is_new(XenPVXenstoreState *s, const char *front_state)
             node_is(s, back_state, XenbusStateInitWait));
 }
 
-/* The front ends are gone, without having said so */
+/* A reset has ended the front ends, which could not say so themselves */
 static void close_front_ends(XenPVXenstoreState *s)
 {
     g_autofree char *devices = g_strdup_printf("%s/device", s->home);
@@ -254,7 +254,7 @@ static void close_front_ends(XenPVXenstoreState *s)
     xenpv_xenstore_flush(s);
 }
 
-/* Those that it was given, or those of its parent, which has its own again */
+/* The node's own permissions, or its parent's, which are restored already */
 static void restore_perms(XenPVXenstoreState *s, const char *path, Node *node)
 {
     g_autofree char *parent = g_path_get_dirname(path);
@@ -275,7 +275,7 @@ static void restore_nodes(XenPVXenstoreState *s)
     GList *paths = g_hash_table_get_keys(s->toolstack);
 
     remove_guests_nodes(s, keep, s->home);
-    /* A directory comes before what is in it */
+    /* Sorted, so that a directory comes before what is in it */
     paths = g_list_sort_with_data(paths, compare_names, NULL);
     for (GList *l = paths; l; l = l->next) {
         Node *node = g_hash_table_lookup(s->toolstack, l->data);

@@ -1,32 +1,33 @@
 /*
  * xenstore: the store
  *
- * The store itself is QEMU's xenstore_impl.c, a data structure. Around it are
+ * The store itself is QEMU's xenstore_impl.c, a data structure without watches.
+ * Around it are
  *
- *  - xenpv-xenstore.c, this, which all of the others call and which calls none
- *    of them: whoever changes the store goes through xenpv_xenstore_write() and
- *    its like, which note for xenpv-watch.c what has changed; the store itself
- *    has no watches. All that domain 0 writes below the guest's home is
- *    remembered, for a reset goes back to it;
- *  - xenpv-xenstore-tree.c: what a toolstack makes for a new domain, and the
- *    way back to it;
+ *  - xenpv-xenstore.c, this file, which all of the others call and which calls
+ *    none of them. Whoever changes the store does so by xenpv_xenstore_write()
+ *    and its like, which queue the change in xenpv-watch.c. This file also
+ *    remembers what domain 0 writes below the guest's home, because a reset
+ *    goes back to that;
+ *  - xenpv-xenstore-tree.c: makes what a toolstack makes for a new domain, and
+ *    restores it at a reset;
  *  - xenpv-xenstore-requests.c and xenpv-xenstore-ring.c: the wire protocol of
- *    xenstored on the guest's shared page, of which nothing is trusted:
+ *    xenstored on the guest's shared page, whose content they do not trust:
  *    docs/misc/xenstore.txt and xenstore-ring.txt of Xen;
  *  - xenpv-xenstore-backend.c: the operations by which QEMU's back ends use the
  *    store, as domain 0;
  *  - xenpv-xenstore-socket.c: the same for the host's programs, by the wire
  *    protocol on a UNIX socket;
  *  - xenpv-xenstore-state.c: saving and loading;
- *  - xenpv-xenstore-device.c: the device, which begins with all of these.
+ *  - xenpv-xenstore-device.c: the device, which initialises all of these.
  *
- * Nothing of it grows, or takes long, for anything that a guest does. It has
- * what xenstore_impl.c allows (XS_MAX_DOMAIN_NODES, XS_MAX_NODE_SIZE,
- * XS_MAX_TRANSACTIONS) and the limits in xenpv-xenstore.h. Before a request is
- * looked at, the answer to the one before it is out, and the back ends have
- * been told of what it has changed: so a guest that does not read is not heard,
- * and what is queued for the back ends comes from one request. What takes
- * longer than RUN_US_MAX goes on in a bottom half.
+ * Nothing that a guest does makes this grow without bound or take long. The
+ * guest gets what xenstore_impl.c allows (XS_MAX_DOMAIN_NODES,
+ * XS_MAX_NODE_SIZE, XS_MAX_TRANSACTIONS) and the limits in xenpv-xenstore.h. A
+ * request is looked at only when the answer to the one before it is out, and
+ * the back ends have been told of what that one changed: so a guest that does
+ * not read is not heard, and the back ends' queue holds the changes of one
+ * request. Work that takes longer than RUN_US_MAX goes on in a bottom half.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,7 +44,7 @@
 /* Paths                                                                      */
 
 /*
- * The absolute form of a path, or NULL if it is not valid. Only watches may
+ * Returns a path's absolute form, or NULL if it is not valid. Only watches may
  * be on the special ones, which begin with an @.
  */
 char *xenpv_xenstore_path(unsigned domid, const char *path, bool special)
@@ -81,8 +82,9 @@ bool xenpv_xenstore_below(const char *path, const char *dir)
 /* Watches                                                                    */
 
 /*
- * A node of the store has changed. What is noted for the back ends is only
- * what they watch: domain 0 may change much at once, and there is no limit.
+ * A node of the store has changed. The back ends' queue has no limit, and
+ * domain 0 may change much at once, so only what a back end watches is queued
+ * there.
  */
 static void changed(XenPVXenstoreState *s, const char *path, bool removed)
 {
@@ -111,7 +113,7 @@ void xenpv_xenstore_hush(XenPVXenstoreState *s, bool on)
     s->hushed = on;
 }
 
-/* In a transaction: now for it, and for others when it is done */
+/* A change in a transaction is kept with it until it is committed */
 static void changed_in(XenPVXenstoreState *s, xs_transaction_t t,
                        const char *path, bool removed)
 {
@@ -168,7 +170,7 @@ bool xenpv_xenstore_back_ends_know(XenPVXenstoreState *s)
     return true;
 }
 
-/* Tell the back ends, until a time; false: there is more */
+/* Tell the back ends until it is late; false: there is more to tell */
 static bool deliver(XenPVXenstoreState *s, int64_t until)
 {
     bool done = false;
@@ -236,7 +238,7 @@ xs_transaction_t xenpv_xenstore_reads_by(XenPVXenstoreState *s,
     return is_doomed(s, t) ? XBT_NULL : t;
 }
 
-/* May another node be changed in a transaction, which is not a back end's? */
+/* May this transaction change another node? A back end's always may. */
 static bool tx_has_room(XenPVXenstoreState *s, xs_transaction_t t)
 {
     Tx *tx = g_hash_table_lookup(s->txs, GUINT_TO_POINTER(t));
@@ -424,7 +426,7 @@ int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
     return err;
 }
 
-/* By these the guest is asked for something once, not at each start from then on */
+/* Domain 0 asks the guest for something by these once, not at each start */
 static bool is_request(XenPVXenstoreState *s, const char *path)
 {
     return xenpv_xenstore_below(path, s->home) &&
@@ -512,7 +514,7 @@ int xenpv_xenstore_transaction_start(XenPVXenstoreState *s, unsigned domid,
             add_tx(s, domid, owner, *t);
             return 0;
         }
-        /* The engine does not know of those: it has given one's number anew */
+        /* The engine does not know doomed ones, and reused one's number */
         xs_impl_transaction_end(s->impl, domid, *t, false);
     } while (true);
 }
@@ -522,7 +524,7 @@ void xenpv_xenstore_add_doomed(XenPVXenstoreState *s, xs_transaction_t t)
     add_tx(s, s->domid, &s->guest_watches, t)->doomed = true;
 }
 
-/* What one of domain 0's programs has changed, as the toolstack's */
+/* Remember what a program of domain 0 has changed as the toolstack's */
 static void remember_changes(XenPVXenstoreState *s, const XenPVChanges *changes)
 {
     XenPVChange *change;
@@ -551,7 +553,7 @@ int xenpv_xenstore_transaction_end(XenPVXenstoreState *s, unsigned domid,
         if (owner && domid == XENPV_BACKEND_DOMID) {
             remember_changes(s, &tx->changes);
         }
-        /* The guest's come one by one, but domain 0 does not wait */
+        /* One may still be under way: only the guest waits for that */
         while (xenpv_xenstore_note_committed(s)) {
             continue;
         }
@@ -596,8 +598,8 @@ void xenpv_xenstore_init_store(XenPVXenstoreState *s)
     xenpv_watches_init(&s->guest_watches, GUEST_CHANGES_MAX);
     QTAILQ_INIT(&s->connections);
     /*
-     * Not in the block layer's context: what back ends do when a front end
-     * changes may wait there, and must not be entered again
+     * Not in the main AioContext: a back end that reacts to its front end may
+     * wait there for the block layer, and must not be entered again meanwhile
      */
     s->be_bh = aio_bh_new(iohandler_get_aio_context(), be_events_bh, s);
 }

@@ -1,10 +1,10 @@
 /*
  * What has another place or name in another series of QEMU
  *
- * This tree is for QEMU 10.0, 10.2 and 11. Where they differ is said here, and
- * nowhere else in C: our files include this one in place of headers that have
- * moved, and use the names below, which are those of the newest series where it
- * has one. scripts/qemu has the changes of QEMU's own text.
+ * This tree is for QEMU 10.0, 10.2 and 11. In C only this file knows how they
+ * differ: our files include it in place of headers that have moved, and use the
+ * names below, which are those of the newest series where it has one.
+ * scripts/qemu has the changes to QEMU's own text.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -57,7 +57,7 @@
 #include "qemu/stats64.h"
 #else
 
-/* There are no 32-bit hosts any more: 64 bits are read and written at once */
+/* There are no 32-bit hosts any more: one access reads or writes 64 bits */
 typedef struct Stat64 {
     uint64_t value;
 } Stat64;
@@ -102,7 +102,7 @@ typedef CharBackend CharFrontend;
 #define xenpv_add_blocker_mode(reason, mode) \
     migrate_add_blocker_modes(reason, &error_abort, mode, -1)
 
-/* Those that we have */
+/* The ones that we use */
 typedef struct NetOffloads {
     bool csum, tso4, tso6;
 } NetOffloads;
@@ -116,9 +116,9 @@ static inline void xenpv_set_offload(NetClientState *nc, const NetOffloads *ol)
 #endif
 
 /*
- * What a VMStateDescription's post_save() returns, the hint of a field that has
- * to be equal, and a display that is updated after gfx_update(): since 11.1, on
- * the way to which the version is 11.0.50
+ * Since 11.1, whose development versions are 11.0.50 and later: what a
+ * VMStateDescription's post_save() returns, the hint of a field that has to be
+ * equal, and a display that is updated after gfx_update() has returned
  */
 #if QEMU_VERSION_MAJOR > 11 || \
     (QEMU_VERSION_MAJOR == 11 && \
@@ -146,7 +146,7 @@ typedef void XenPVGfxUpdate;
 
 #endif
 
-/* The name of the terminal that @chr is, to be freed; NULL if it is none */
+/* The name of the terminal that @chr is, to be freed; NULL if it is not one */
 static inline char *xenpv_chr_pty_name(Chardev *chr)
 {
 #ifdef CHARDEV_IS_PTY                           /* until 10.2 */

@@ -1,12 +1,12 @@
 /*
  * Xen's platform devices of the xenpv-kvm machine: what the machine sees
  *
- * The machine makes them all by one call and then, at each reset, goes
+ * The machine makes them all by one call. At each reset it then calls
  *
- *   xenpv_devices_reset()   back to a domain without connections; allocates
+ *   xenpv_devices_reset()   goes back to a domain without connections; allocates
  *                           the two ports that start_info tells the guest
  *   ...                     the domain builder writes the guest's memory
- *   xenpv_devices_start()   the rings are where the builder has put them
+ *   xenpv_devices_start()   takes the rings from where the builder put them
  *
  * hw/xenpv/README says which file has what.
  *
@@ -22,10 +22,10 @@
 typedef struct XenPVDevices XenPVDevices;
 
 typedef struct XenPVDevicesConfig {
-    MemoryRegion *core;     /* RAM of XENPV_CORE_SIZE bytes, for good */
+    MemoryRegion *core;     /* RAM of XENPV_CORE_SIZE bytes, which stays */
     unsigned domid;
     bool is_64bit;          /* the guest's width */
-    unsigned nr_vcpus;      /* that it may have: CPUs of the machine, by now */
+    unsigned nr_vcpus;      /* that it may have; their CPUs are made already */
     unsigned nr_fixed_vcpus;    /* the first of them, -smp's */
     const char *name;
     QemuUUID uuid;
@@ -41,15 +41,15 @@ typedef struct XenPVDevicePorts {
 } XenPVDevicePorts;
 
 /*
- * At the machine's init, before any -device is made: from here on there is a
- * Xen bus. There can be only one set of devices. Errors are fatal.
+ * Called at the machine's init, before any -device is made: from here on there
+ * is a Xen bus. There can be only one set of devices. Errors are fatal.
  */
 XenPVDevices *xenpv_devices_create(const XenPVDevicesConfig *cfg);
 
 /*
- * Closes all that the guest had open, and puts xenstore back to what a
- * toolstack leaves for a new domain. The core region's event channel and
- * grant tables are made anew: clear the core region before this, not after.
+ * Close all that the guest had open, and restore xenstore to what a toolstack
+ * makes for a new domain. This makes the core region's event channel and grant
+ * tables anew: clear the core region before, not after.
  */
 void xenpv_devices_reset(XenPVDevices *d, XenPVDevicePorts *ports);
 
@@ -62,15 +62,15 @@ typedef struct XenPVRings {
 } XenPVRings;
 
 /*
- * xenpv_devices_reset() for a domain that goes on: its rings stay where they are,
- * and so do its memory and its vCPUs.
+ * Do the same for a domain that goes on: its rings stay where they are, and so
+ * do its memory and its vCPUs.
  */
 void xenpv_devices_reconnect(XenPVDevices *d, XenPVDevicePorts *ports,
                              XenPVRings *rings);
 
 /*
- * A domain that suspends itself: once at the machine's init, after
- * xenpv_devices_create(); and when a new domain is built, which is not suspended
+ * A domain that suspends itself. _init() is called once at the machine's init,
+ * after xenpv_devices_create(); _forget() when a new domain is built.
  */
 void xenpv_suspend_init(const XenPVDevicesConfig *cfg, XenPVDevices *d);
 void xenpv_suspend_forget(void);
@@ -79,23 +79,23 @@ void xenpv_suspend_forget(void);
 void xenpv_devices_set_wall_clock(MemoryRegion *core, bool is_64bit);
 
 /*
- * A domain has been loaded from a stream: connect each back end to the front
- * end that it finds connected, as it was where the domain comes from. False: the
- * devices here are not those of the domain, or one cannot connect; see @errp.
+ * Called when a domain has been loaded from a stream. Connects each back end to
+ * the front end that it finds connected, as it was at the source. Returns false
+ * with @errp set if the devices are not the domain's, or one cannot connect.
  */
 bool xenpv_devices_resume(XenPVDevices *d, Error **errp);
 
-/* A vCPU that can be plugged: what the machine's hotplug handler is for */
+/* A vCPU that can be plugged; the machine's hotplug handler calls these */
 #define TYPE_XENPV_VCPU "xenpv-vcpu"
 void xenpv_vcpu_pre_plug(DeviceState *dev, Error **errp);
 void xenpv_vcpu_plug(DeviceState *dev, Error **errp);
 void xenpv_vcpu_unplug_request(DeviceState *dev, Error **errp);
 void xenpv_vcpu_unplug(DeviceState *dev, Error **errp);
 
-/* Of the machine: what management software sets and a PV guest does not have */
+/* Machine properties that management software sets, for what a PV guest lacks */
 void xenpv_standins_add_properties(ObjectClass *machine);
 
-/* Of the machine: what the monitor counts. The image and boot_info are new: reset */
+/* What the monitor counts. _reset() is for when image and boot_info are new. */
 void xenpv_counters_add_properties(ObjectClass *machine);
 void xenpv_counters_reset(void);
 

@@ -139,9 +139,8 @@ typedef struct XenPVSegment {
 } XenPVSegment;
 
 /*
- * A kernel that has been found, unpacked and understood. To read only.
- * Addresses are XENPV_UNSET where the kernel has no such note and there is no
- * default for it.
+ * A kernel that has been found, unpacked and parsed. Read-only. Addresses are
+ * XENPV_UNSET where the kernel has no such note and there is no default for it.
  */
 typedef struct XenPVKernel {
     bool is_64bit;
@@ -153,7 +152,7 @@ typedef struct XenPVKernel {
     uint64_t virt_kstart;       /* the image with its bss and symbols: */
     uint64_t virt_kend;         /* virt_base <= virt_kstart < virt_kend */
     uint64_t virt_hypercall;    /* or XENPV_UNSET; not checked yet */
-    uint64_t init_p2m;          /* or XENPV_UNSET, as if it must be ignored */
+    uint64_t init_p2m;          /* or XENPV_UNSET, also if Xen ignores it */
     uint64_t hv_start_low;      /* or XENPV_UNSET */
     bool unmapped_initrd;       /* MOD_START_PFN */
     bool bsd_symtab;            /* the symbols are among the segments */
@@ -211,8 +210,8 @@ uint8_t *xenpv_file_load(const char *filename, uint64_t max, size_t *len,
  * xenpv_decompress: unpack data of any format that kernels come in.
  *
  * @max: an output larger than this is an error.
- * @trailer: what Linux's build appends to the payload of a bzImage, 4 bytes
- * with the size of the output, may follow.
+ * @trailer: @in may end with what Linux's build appends to the payload of a
+ * bzImage: 4 bytes with the size of the output.
  * @format: set to the format's name; NULL if @in has none of the formats, and
  * then NULL is returned without setting @errp.
  *
@@ -225,8 +224,8 @@ uint8_t *xenpv_decompress(const uint8_t *in, size_t in_len, uint64_t max,
 /*
  * xenpv_virt_range_ok: may a guest of this width have [@start, @end) mapped?
  *
- * That is: is it not empty, and is neither the hypervisor's nor, in 64-bit
- * mode, not canonical?
+ * Not if it is empty, or has addresses of the hypervisor or, in 64-bit mode,
+ * non-canonical ones.
  */
 bool xenpv_virt_range_ok(bool is_64bit, uint64_t start, uint64_t end);
 
@@ -258,7 +257,7 @@ typedef struct XenPVDomainConfig {
     void *(*frame)(void *opaque, uint64_t mfn);
     void *opaque;
 
-    bool ram_is_zero;           /* all of it, and nobody has touched it */
+    bool ram_is_zero;           /* all of it, because nobody has touched it */
 } XenPVDomainConfig;
 
 static inline uint64_t xenpv_pfn_to_mfn(const XenPVDomainConfig *cfg,
@@ -276,9 +275,9 @@ typedef struct XenPVDomain {
     uint64_t top_table_mfn;     /* L4, or PAE's L3 with its 4 entries */
 
     /*
-     * Where the hypervisor's part of the address space has to be entered: the
-     * L4, or the L2 below the L3's last entry, from 0xc0000000 on. The builder
-     * leaves the hypervisor's slots empty.
+     * Where the hypervisor's mappings have to be entered: in the L4, or in the
+     * L2 below the L3's last entry, for 0xc0000000 on. The builder leaves the
+     * hypervisor's slots empty.
      */
     uint64_t hv_table_mfn;
 
@@ -314,14 +313,15 @@ bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
                         Error **errp);
 
 /*
- * The same without writing anything: would it fail, but for cfg->frame? What
- * does not matter for that, like event channels, may be missing.
+ * Do the same without writing anything: would the build fail for another reason
+ * than cfg->frame? Members of no influence on that, like event channels, may be
+ * unset.
  */
 bool xenpv_domain_check(const XenPVDomainConfig *cfg, Error **errp);
 
 /*
- * What a domain's start_info says of its connections, which are new in a domain
- * that has been built and in one that wakes up from SHUTDOWN_suspend
+ * A domain's connections, as its start_info has them. They are new in a domain
+ * that has been built, and in one that wakes up from SHUTDOWN_suspend.
  */
 typedef struct XenPVConnections {
     uint64_t shared_info_mfn;

@@ -1,6 +1,6 @@
 /*
- * The xenpv-kvm machine's event channels, for QEMU's own monitor: what QMP's
- * xen-event-list and xen-event-inject do when this machine runs
+ * The xenpv-kvm machine's event channels: what QMP's xen-event-list and
+ * xen-event-inject call when this machine runs
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,7 +10,7 @@
 
 typedef struct EvtchnInfoList EvtchnInfoList;
 
-/* Is it this machine? If not, none of the others may be called */
+/* Does this machine run? If not, none of the others may be called. */
 bool xenpv_events(void);
 EvtchnInfoList *xenpv_event_list(void);
 void xenpv_event_inject(uint32_t port, Error **errp);

@@ -23,21 +23,21 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVKVMState, XENPV_KVM_MACHINE)
 #define XENPV_MAX_RAM_64        (512 * GiB)
 
 /*
- * Can KVM run ring-0 code at the CPU's speed? A /dev/kvm without VMX or SVM behind it
- * emulates every instruction of the monitor. In accel/xenpv/xenpv-accel.c.
+ * Can KVM run ring-0 code at the CPU's speed? A /dev/kvm without VMX or SVM
+ * behind it emulates every instruction of the monitor. (accel/xenpv)
  */
 bool xenpv_kvm_usable(void);
 
 /*
- * Whether cpu has what the monitor runs with, and a guest of this width. Of CPUs
- * that are realized: one that is refused while it is plugged in is taken apart
- * again, for which KVM's are not prepared.
+ * Does @cpu have what the monitor and a guest of this width need? For CPUs that
+ * are realized already: one that is refused while it is plugged in is taken
+ * apart again, for which KVM's are not prepared.
  */
 bool xenpv_cpu_check(X86CPU *cpu, bool is_64bit, Error **errp);
 
 /*
  * Fill in what the guest's emulated CPUID answers, sorted by leaf and subleaf:
- * what cpu has, less what a PV kernel of this width may not use, and Xen's own
+ * what @cpu has, less what a PV kernel of this width may not use, and Xen's own
  * leaves. @index is set to where each of the three ranges begins. Returns the
  * number of entries.
  */
@@ -47,8 +47,8 @@ unsigned xenpv_cpuid_table(X86CPU *cpu, bool is_64bit, unsigned xen_major,
                            uint8_t index[3][XENPV_CPUID_LEAVES]);
 
 /*
- * Is the CPU of the Meltdown class, as far as the host's kernel knows: can a
- * program read what is mapped, but not for it? (accel/xenpv)
+ * Is the CPU of the Meltdown class, as far as the host's kernel knows? There a
+ * program can read what is mapped without having the right to. (accel/xenpv)
  */
 bool xenpv_accel_needs_xpti(void);
 

@@ -3,8 +3,8 @@
  * regions are in the guest-physical address space, which is the guest's
  * machine memory. xenpv-monitor.h has the map.
  *
- * The machine lays it out once, and the devices ask for the host's address of
- * a frame. This file calls neither of them.
+ * The machine lays it out once, and devices ask for a frame's host address.
+ * Nothing here calls either of them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +19,7 @@
 #define XENPV_MIN_RAM   (16 * MiB)
 
 typedef struct XenPVMemory {
-    MemoryRegion *ram;          /* the machine's: -m's maxmem */
+    MemoryRegion *ram;          /* the machine's, as large as maxmem= */
     MemoryRegion ram_low, ram_high;     /* aliases of it */
     MemoryRegion core;
     MemoryRegion tables;
@@ -37,19 +37,19 @@ typedef struct XenPVMemory {
 bool xenpv_memory_create_backend(MachineState *machine, const char *path,
                                  Error **errp);
 
-/* Whether what -m and the RAM's backend say can be had; else see @errp */
+/* Can the machine have what -m and RAM's backend say? If not, sets @errp. */
 bool xenpv_memory_check(MachineState *machine, Error **errp);
 
 /*
- * Lays out @ram, of which the domain begins with @start_size bytes, and makes the
- * two regions; there is only one such memory.
+ * Lay out @ram, of which the domain has the first @start_size bytes at first,
+ * and make the two regions. There is only one such memory.
  */
 void xenpv_memory_init(XenPVMemory *m, Object *owner, MemoryRegion *ram,
                        uint64_t start_size, bool is_64bit);
 
 /*
- * Is RAM as the host has made it, all zeroes that take no memory? The first who
- * asks is going to write it: to others the answer is no.
+ * Is RAM still as the host has made it, all zeroes that take no memory? Only
+ * the first caller is told so, as it is going to write to RAM.
  */
 bool xenpv_memory_take_zero_ram(XenPVMemory *m);
 
@@ -57,23 +57,24 @@ bool xenpv_memory_take_zero_ram(XenPVMemory *m);
 bool xenpv_memory_is_kept(XenPVMemory *m);
 
 /*
- * The tables as a new domain finds them: each frame of RAM that it has at first
- * has its pfn in the M2P and the rest of it, and the hole, have none; what is not
- * there at all, between RAM and the hole, has 0. The frame table is zero, or
- * says of the rest of RAM that it is released. The host gets the latter's memory.
+ * Make the tables as a new domain finds them. In the M2P, a frame of RAM that
+ * the domain has at first has its pfn; the rest of RAM, and the hole, have
+ * none; what does not exist, between RAM and the hole, has 0. The frame table
+ * is zero, but says of the rest of RAM that it is released, and the host gets
+ * its memory.
  */
 void xenpv_memory_reset_tables(XenPVMemory *m);
 
 /*
- * The host takes back the memory of frames that the domain does not have: they
- * read as zeroes from now on. @mfns is little-endian. It is not done, and what is
- * in them stays, where the host cannot, or while something has RAM pinned.
+ * Give the host the memory of frames that the domain does not have: they read
+ * as zeroes from now on. @mfns is little-endian. Does nothing if the host
+ * cannot do that, or while something has RAM pinned.
  */
 void xenpv_memory_discard(const uint32_t *mfns, unsigned n);
 
 /*
- * The same for all that the frame table says to be released: a load has just
- * touched all of RAM.
+ * Do the same for all frames that the frame table says are released: a load has
+ * just touched all of RAM.
  */
 void xenpv_memory_discard_released(XenPVMemory *m);
 
@@ -81,18 +82,18 @@ void xenpv_memory_discard_released(XenPVMemory *m);
 void *xenpv_memory_core(XenPVMemory *m, uint64_t offset);
 
 /*
- * The host's address of a frame of guest RAM, NULL if @mfn is not one. From
- * any thread: the layout never changes.
+ * The host's address of a frame of guest RAM, NULL if @mfn is not one. Called
+ * from any thread: the layout never changes.
  */
 void *xenpv_frame_to_host(uint64_t mfn);
 
 /*
- * Whoever writes guest memory, or the two regions, by its host address says so
- * after the write: a migration that is going on sends the pages once more. A
- * load and a test while there is none. From any thread.
+ * Whoever writes guest memory, or the two regions, by its host address calls
+ * xenpv_memory_written() after the write, from any thread: a migration that is
+ * going on sends the pages once more. It costs a load and a test otherwise.
  *
- * There is no need to for a grant that is mapped for writing, or released after
- * it: xenpv-gnttab.c does.
+ * Not for a grant that is mapped for writing, or that is released after that:
+ * xenpv-gnttab.c does it.
  */
 void xenpv_memory_set_dirty(const void *host, size_t len);
 

@@ -1,15 +1,15 @@
 /*
- * What is said about a guest's doings, at a bounded rate
+ * Messages about what a guest does, at a bounded rate
  *
  * Whatever a guest can bring about as often as it likes is reported by these,
  * and by nothing else: never by error_report(), warn_report() or
- * qemu_log_mask() themselves. Of each kind of message, which is each place in
- * the code, XENPV_MESSAGES_MAX are let through in XENPV_MESSAGES_PERIOD_MS;
- * those left out are counted, and the count is reported when the period ends.
- * A message is one line of at most XENPV_MESSAGE_SIZE bytes. What is not
- * printable ASCII becomes '?', as it may be the guest's.
+ * qemu_log_mask() themselves. Each place in the code is a kind of message. Of
+ * each kind XENPV_MESSAGES_MAX are let through in XENPV_MESSAGES_PERIOD_MS; the
+ * others are counted, and the count is reported when the period ends. A message
+ * is one line of at most XENPV_MESSAGE_SIZE bytes. What is not printable ASCII
+ * becomes '?', as it may come from the guest.
  *
- * From any thread.
+ * All of these may be called from any thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -46,10 +46,10 @@ typedef struct XenPVMessages {
 } XenPVMessages;
 
 /**
- * xenpv_message: say it, unless there were too many of its kind
+ * xenpv_message: write a message, unless there were too many of its kind
  * @m: its kind
- * @to: where to
- * @fmt: no newline at its end is needed
+ * @to: where it goes
+ * @fmt: needs no newline at its end
  */
 void G_GNUC_PRINTF(3, 4) xenpv_message(XenPVMessages *m, XenPVMessageTo to,
                                        const char *fmt, ...);
@@ -64,12 +64,12 @@ void G_GNUC_PRINTF(3, 0) xenpv_vmessage(XenPVMessages *m, XenPVMessageTo to,
         xenpv_message(&messages_here, to, __VA_ARGS__);     \
     } while (0)
 
-/* What went wrong, and the user has to know */
+/* Something went wrong, and the user has to know */
 #define xenpv_guest_error(...) \
     xenpv_message_here(XENPV_MESSAGE_ERROR, __VA_ARGS__)
 #define xenpv_guest_warning(...) \
     xenpv_message_here(XENPV_MESSAGE_WARNING, __VA_ARGS__)
-/* What the guest did wrong: qemu_log_mask(LOG_GUEST_ERROR, ...) */
+/* The guest did something wrong: qemu_log_mask(LOG_GUEST_ERROR, ...) */
 #define xenpv_guest_log(...)                                    \
     do {                                                        \
         if (qemu_loglevel_mask(LOG_GUEST_ERROR)) {              \

@@ -1,11 +1,11 @@
 /*
- * Text of a stranger's, for people to read
+ * Untrusted text, for people to read
  *
  * What a kernel, a disk image or a configuration says about itself ends up in
  * messages, and these on a terminal, where a string may do more than be read:
- * move the cursor, answer for the user, or show another text than it is. So
- * whatever QEMU's domain builder, xenner and xenpv-convert print of a file's
- * content goes through the functions below, and through nothing else.
+ * move the cursor, answer in the user's place, or look like another text. So
+ * QEMU's domain builder, xenner and xenpv-convert print whatever comes from a
+ * file by the functions below, and by nothing else.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,11 +17,11 @@
 #define XENPV_TEXT_LINE_MAX 1000
 
 /*
- * xenpv_text_copy: as much of the @len bytes at @src as fits into the @size
- * bytes at @dst, up to a byte 0 in it, and a final 0.
+ * xenpv_text_copy: copy as much of the @len bytes at @src as fits into the
+ * @size bytes at @dst, up to a byte 0 in it, and add a final 0.
  *
- * Each character that is not to be shown as it is becomes a "?": whatever is
- * no letter, digit, mark, punctuation or symbol, nor an ASCII space. That is
+ * Each character that must not be shown as it is becomes a "?": whatever is not
+ * a letter, digit, mark, punctuation or symbol, nor an ASCII space. That is
  * all control characters (of ASCII and those from U+0080 on), format
  * characters (those that change the direction of a text are among them), line
  * separators, and bytes that are not UTF-8. Beyond ASCII, letters are only kept
@@ -32,8 +32,7 @@ void xenpv_text_copy(char *dst, size_t size, const char *src, size_t len);
 /*
  * xenpv_text_line: the same as a string of its own, to be freed by g_free().
  *
- * Of a text that is longer than XENPV_TEXT_LINE_MAX the end is left out, and
- * "..." stands there.
+ * If the text is longer than XENPV_TEXT_LINE_MAX, "..." replaces its end.
  */
 char *xenpv_text_line(const char *text);
 
