@@ -4,9 +4,8 @@
  * The monitor does all it can by itself. For what only the machine can do or
  * decide, it fills in its vCPU's mailbox and writes to XENPV_IO_CALL. The other
  * devices register here the calls that they answer; this file knows none of
- * them by name. It answers itself for what is QEMU's: shutdown, and the
- * monitor's report that it is lost. vCPUs enter by these ports, with the BQL
- * held.
+ * them by name. It answers itself for what is QEMU's: shutdown, and a crash of
+ * the monitor. vCPUs enter by these ports, with the BQL held.
  *
  * The guest can write to a mailbox at any time, so the mailbox is copied once,
  * and only the copy is checked and used.

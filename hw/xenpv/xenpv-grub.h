@@ -12,8 +12,7 @@
 /*
  * xenpv_grub_load: find PV GRUB and make it look for all kinds of menus.
  *
- * @find: returns the path of a file in the data directories, to be freed, or
- * NULL.
+ * @find: the path of a file in the data directories, to be freed; NULL: none.
  * @width: 32 or 64, the width that is tried first.
  * @allow_64bit: false on qemu-system-i386.
  *

@@ -21,7 +21,7 @@
 #include "xenpv-elf.h"
 #include "trace.h"
 
-/* More than a compressed file with a bzImage with a compressed ELF file has */
+/* One more than a compressed bzImage with a compressed payload has */
 #define MAX_NESTING         4
 
 /* The header of a bzImage, from Linux's Documentation/arch/x86/boot.rst */

@@ -428,9 +428,9 @@ static void xenpv_reset_without_guest(XenPVKVMState *s)
 }
 
 /*
- * The platform devices have no reset phases of their own because of the order:
- * first the back ends let go, then the builder needs the devices' ports, then
- * the devices need the builder's frames.
+ * Of the platform devices only xenpv-call has a reset phase, because of the
+ * order: first the back ends let go, then the builder needs the devices' ports,
+ * then the devices need the builder's frames.
  */
 static void xenpv_machine_reset(MachineState *machine, ResetType type)
 {

@@ -3,7 +3,7 @@
  *
  * The machine calls it at its init and at each reset, with the BQL held;
  * devices call it to find a frame, from any thread. A guest may name any frame:
- * the address of one that is not RAM is NULL, and callers check nothing else.
+ * what is not RAM has the address NULL, and nothing else is checked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -267,7 +267,7 @@ void xenpv_memory_reset_tables(XenPVMemory *m)
     unsigned entry = m->is_64bit ? 8 : 4;
     uint64_t hole = (XENPV_HOLE_START >> XENPV_PAGE_SHIFT) * entry;
 
-    /* Entries between RAM and the hole are nobody's, and take no memory so */
+    /* Entries between RAM and the hole stay 0, so that they take no memory */
     memset(m2p, 0xff, m->low_pages * entry);
     memset(m2p + hole, 0xff, m->m2p_size - hole);
     for (uint64_t pfn = 0; pfn < m->start_pages; pfn++) {

@@ -124,7 +124,7 @@ uint64_t xenpv_xenstore_ring_mfn(XenPVXenstoreState *s);
  * not know: while this is on, the guest's watches do not fire.
  */
 void xenpv_xenstore_hush(XenPVXenstoreState *s, bool on);
-/* Call now the back ends' watches that have fired */
+/* Call the back ends' watches that have fired at once, not in a bottom half */
 void xenpv_xenstore_flush(XenPVXenstoreState *s);
 /* Write below the guest's home, as domain 0, with the parent's permissions */
 void G_GNUC_PRINTF(3, 4) xenpv_xenstore_printf(XenPVXenstoreState *s,
@@ -142,7 +142,7 @@ void xenpv_balloon_start(XenPVBalloonState *s);
 
 /* The domain has been built, with one vCPU up */
 void xenpv_vcpus_start(XenPVVcpusState *s);
-/* At a stream's end: had it a section of vCPUs, just if this machine has? */
+/* At a stream's end: did it have the vCPUs' section if, and only if, needed? */
 bool xenpv_vcpus_check_load(XenPVVcpusState *s, Error **errp);
 
 /* The primary console */

@@ -7,16 +7,17 @@
  * the guest finds what it would find in the new domain that Xen's tools make of
  * a saved one:
  *
- *  - its memory, its vCPUs with their registers, tables and callbacks, as before;
- *  - no event channel but those of xenstore and the console, and the 2-level ABI;
+ *  - its memory, its vCPUs with their registers, tables and callbacks, as they
+ *    were;
+ *  - no event channels but those of xenstore and the console, 2-level ABI;
  *  - an empty grant table of version 1;
- *  - xenstore's tree as the toolstack makes it, with front ends in Initialising,
- *    and back ends that wait for them;
- *  - start_info with the rings' frames, where the guest had put pfns, and ports.
+ *  - xenstore's tree as the toolstack makes it: front ends in Initialising, and
+ *    back ends that wait for them;
+ *  - start_info with the rings' frames, for which the guest had put pfns, and
+ *    their ports.
  *
  * The frames are the same ones, though no guest relies on that. The monitor
- * itself forgets what the guest had registered with it
- * (pc-bios/xenpv/suspend.c).
+ * itself forgets what the guest registered with it (pc-bios/xenpv/suspend.c).
  *
  * Called by a vCPU through xenpv-call.c, by QEMU's wakeup notifier and by the
  * machine at a reset, with the BQL held; no vCPU runs when it wakes up.
@@ -71,7 +72,7 @@ static void write_start_info(const XenPVDevicePorts *ports,
     xenpv_memory_written(page, XENPV_PAGE_SIZE);
 }
 
-/* As Xen's tools do, mask all ports and clear their bits, behind 32 vcpu_info */
+/* Mask all ports, none pending, as Xen's tools do; 32 vcpu_info come first */
 static void clear_events(void)
 {
     uint8_t *bits = (uint8_t *)xenpv_core_ptr(state.core,

@@ -30,7 +30,7 @@
 #define MAX_STREAMS         65536
 /*
  * Compressed data may be larger than its output, but only by about a percent,
- * if it cannot be compressed. Input that is further ahead consists of empty
+ * if that cannot be compressed. Input that is further ahead consists of empty
  * streams or blocks, of which a file can have a hundred million.
  */
 #define MAX_INPUT_AHEAD     (16 * MiB)

@@ -98,7 +98,7 @@ static void remove_device(XenPVVcpusState *s, XenPVVcpuDevice *dev)
     bool asked = DEVICE(dev)->pending_deleted_event;
 
     forget_request(s, dev);
-    /* Without it qdev does not send DEVICE_DELETED */
+    /* Unless this is set, qdev does not send DEVICE_DELETED */
     DEVICE(dev)->pending_deleted_event = asked;
     hotplug_handler_unplug(qdev_get_hotplug_handler(DEVICE(dev)), DEVICE(dev),
                            &error_abort);

@@ -3,7 +3,7 @@
  *
  * The machine makes them all by one call. At each reset it then calls
  *
- *   xenpv_devices_reset()   goes back to a domain without connections; allocates
+ *   xenpv_devices_reset()   makes a domain without connections, and allocates
  *                           the two ports that start_info tells the guest
  *   ...                     the domain builder writes the guest's memory
  *   xenpv_devices_start()   takes the rings from where the builder put them
@@ -92,7 +92,7 @@ void xenpv_vcpu_plug(DeviceState *dev, Error **errp);
 void xenpv_vcpu_unplug_request(DeviceState *dev, Error **errp);
 void xenpv_vcpu_unplug(DeviceState *dev, Error **errp);
 
-/* Machine properties that management software sets, for what a PV guest lacks */
+/* Machine properties that management software sets for what PV guests lack */
 void xenpv_standins_add_properties(ObjectClass *machine);
 
 /* What the monitor counts. _reset() is for when image and boot_info are new. */

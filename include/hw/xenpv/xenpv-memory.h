@@ -92,7 +92,7 @@ void *xenpv_frame_to_host(uint64_t mfn);
  * xenpv_memory_written() after the write, from any thread: a migration that is
  * going on sends the pages once more. It costs a load and a test otherwise.
  *
- * Not for a grant that is mapped for writing, or that is released after that:
+ * Not needed for a grant that is mapped for writing, nor when it is released:
  * xenpv-gnttab.c does it.
  */
 void xenpv_memory_set_dirty(const void *host, size_t len);
