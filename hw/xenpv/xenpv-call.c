@@ -83,9 +83,8 @@ static bool panic_action_given(void)
 }
 
 /*
- * A domain crashes once: what it reports after that is ignored. If QEMU ends
- * because of it, and the user did not choose that, its exit status says so,
- * too.
+ * A domain crashes once: what it reports after that is ignored. If this ends
+ * QEMU, and the user did not choose that, its exit status says so, too.
  */
 static void crashed(XenPVCallState *s, const char *why)
 {

@@ -3,7 +3,8 @@
  *
  * The second half of the domain builder (see xenpv-domain-builder.h): from a
  * struct XenPVKernel, an initrd and a command line it makes what the kernel
- * finds in memory at its entry point. It is called at each reset.
+ * finds in memory at its entry point. The machine calls it at its init, for a
+ * check alone, and at each reset; no vCPU runs then.
  *
  * The layout is that of "Start-of-day memory layout" in Xen's public xen.h, as
  * Xen's own tools make it for a domU. From virt_base on, which is pfn 0, and

@@ -24,9 +24,9 @@ XenPVKernel *xenpv_grub_load(char *(*find)(const char *name), unsigned width,
 /*
  * xenpv_grub_edit: replace the configuration in a GRUB image's memory disk.
  *
- * Commands of GRUB for which the one in xenpv-grub-menu.c has functions get
- * other names: linuX, initrD and so on. Returns false, and changes nothing, if
- * the image has no such disk or if @config does not fit in.
+ * The commands that xenpv-grub-menu.c replaces by functions get other names:
+ * linuX, initrD and so on. Returns false, and changes nothing, if the image has
+ * no such disk or if @config does not fit in.
  */
 bool xenpv_grub_edit(uint8_t *image, size_t len, const char *config);
 

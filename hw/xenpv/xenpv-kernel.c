@@ -5,9 +5,8 @@
  * the file of -kernel into a struct XenPVKernel. The machine calls it once,
  * before its first reset. A kernel may be wrapped: an ELF file as the payload
  * of a bzImage, each of them compressed by one of the programs that Linux's
- * build or a user may choose. This file takes the wraps off, with
- * xenpv-unpack.c; xenpv-elf.c parses the ELF file. Nothing in the file is
- * trusted.
+ * build or a user may choose. This file unwraps it with xenpv-unpack.c, and
+ * xenpv-elf.c parses the ELF file. Nothing in the file is trusted.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -570,7 +570,7 @@ static void xenpv_machine_init(MachineState *machine)
     }
     xenpv_make_more_cpus(machine);
     if (kvm_enabled()) {
-        /* KVM's clock stands still while the machine is stopped, and is migrated */
+        /* It stops KVM's clock while the machine is stopped, and migrates it */
         kvmclock_create(true);
     }
     xenpv_make_atomics_atomic();

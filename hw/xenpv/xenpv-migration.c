@@ -111,8 +111,7 @@ static int traits_post_load(void *opaque, int version_id)
 
 /*
  * The first section of all, even before memory: if two machines differ, the
- * user reads how, and not which of QEMU's devices missed something because of
- * it.
+ * user reads how, and not what one of QEMU's devices missed because of it.
  */
 static const VMStateDescription vmstate_traits = {
     .name = "xenpv-kvm",

@@ -62,7 +62,7 @@ struct XenPVVcpusState {
 
     XenPVVcpuDevice *devices[XENPV_MAX_VCPUS];
 
-    /* Bit N, of vCPU N: up, as the monitor says; plugged; asked back */
+    /* A bit for each vCPU: up, as the monitor says; plugged; being unplugged */
     uint64_t up, plugged, asked;
     /* The same, as a stream has them */
     struct {

@@ -5,9 +5,8 @@
  * below the guest's home is remembered as the toolstack's. As in libxenstore,
  * errno says what was wrong.
  *
- * QEMU's Xen bus and its devices call these with the BQL held. A watch's
- * function is called by xenpv_xenstore_flush() or the bottom half, never from
- * here.
+ * QEMU's Xen bus and its devices call these with the BQL held. Watches'
+ * functions are called by xenpv_xenstore_flush() or the bottom half, not here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -82,9 +82,8 @@ bool xenpv_xenstore_below(const char *path, const char *dir)
 /* Watches                                                                    */
 
 /*
- * A node of the store has changed. The back ends' queue has no limit, and
- * domain 0 may change much at once, so only what a back end watches is queued
- * there.
+ * Queue a change of a node. The back ends' queue has no limit, and domain 0 may
+ * change much at once, so it only gets what a back end watches.
  */
 static void changed(XenPVXenstoreState *s, const char *path, bool removed)
 {
@@ -304,7 +303,7 @@ int xenpv_xenstore_set_perms(XenPVXenstoreState *s, unsigned domid,
 }
 
 /* ------------------------------------------------------------------------- */
-/* Domain 0's nodes, which are remembered                                      */
+/* Domain 0's nodes, which are remembered                                     */
 
 static void free_node(void *opaque)
 {

@@ -176,7 +176,7 @@ int xenpv_xenstore_rm_node(XenPVXenstoreState *s, xs_transaction_t tx,
 /* Remember a node without changing the store. Takes over @value and @perms. */
 void xenpv_xenstore_remember(XenPVXenstoreState *s, const char *path,
                              GByteArray *value, GList *perms);
-/* Remember a node that domain 0 has changed as it is now, or forget it */
+/* Remember a changed node of domain 0 as it is now; forget it if it is gone */
 void xenpv_xenstore_remember_now(XenPVXenstoreState *s, const char *path);
 /* Read a node as domain 0; NULL: there is none */
 GByteArray *xenpv_xenstore_read_node(XenPVXenstoreState *s, const char *path);

@@ -1,7 +1,7 @@
 /*
  * What has another place or name in another series of QEMU
  *
- * This tree is for QEMU 10.0, 10.2 and 11. In C only this file knows how they
+ * This tree is for QEMU 10.0, 10.2 and 11. In C, only this file knows how they
  * differ: our files include it in place of headers that have moved, and use the
  * names below, which are those of the newest series where it has one.
  * scripts/qemu has the changes to QEMU's own text.

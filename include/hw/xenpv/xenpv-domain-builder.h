@@ -276,8 +276,8 @@ typedef struct XenPVDomain {
 
     /*
      * Where the hypervisor's mappings have to be entered: in the L4, or in the
-     * L2 below the L3's last entry, for 0xc0000000 on. The builder leaves the
-     * hypervisor's slots empty.
+     * L2 below the L3's last entry, which maps 0xc0000000 and up. The builder
+     * leaves the hypervisor's slots empty.
      */
     uint64_t hv_table_mfn;
 
@@ -314,8 +314,8 @@ bool xenpv_domain_build(const XenPVDomainConfig *cfg, XenPVDomain *out,
 
 /*
  * Do the same without writing anything: would the build fail for another reason
- * than cfg->frame? Members of no influence on that, like event channels, may be
- * unset.
+ * than cfg->frame? Members that cannot make it fail, like event channels, may
+ * be unset.
  */
 bool xenpv_domain_check(const XenPVDomainConfig *cfg, Error **errp);
 

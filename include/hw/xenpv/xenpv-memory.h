@@ -33,7 +33,7 @@ typedef struct XenPVMemory {
     uint64_t m2p_size, frame_table_size;        /* bytes */
 } XenPVMemory;
 
-/* The machine's create_default_memdev: RAM of maxmem's size, at @path or anonymous */
+/* The machine's create_default_memdev: maxmem= of RAM, at @path or anonymous */
 bool xenpv_memory_create_backend(MachineState *machine, const char *path,
                                  Error **errp);
 
