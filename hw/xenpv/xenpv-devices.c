@@ -41,9 +41,6 @@ struct XenPVDevices {
     Notifier exit;
 };
 
-/* More network queues than there are is no harm */
-#define NR_NET_CLIENTS  1024
-
 static DeviceState *new_device(const char *type, const char *name)
 {
     DeviceState *dev = qdev_new(type);
@@ -106,6 +103,11 @@ static void create_console(XenPVDevices *d, uint16_t domid)
     tell_console_tty(d, chr);
 }
 
+static void forget_peer(NICState *nic, void *opaque)
+{
+    nic->peer_deleted = false;
+}
+
 /*
  * At exit net_cleanup() has already cleaned up the peer of each NIC, when the
  * Xen devices' own exit notifiers delete their NICs; which would then do it
@@ -114,15 +116,7 @@ static void create_console(XenPVDevices *d, uint16_t domid)
  */
 static void forget_peers(Notifier *n, void *opaque)
 {
-    g_autofree NetClientState **ncs = g_new(NetClientState *, NR_NET_CLIENTS);
-    int nr = qemu_find_net_clients_except(NULL, ncs, NET_CLIENT_DRIVER__MAX,
-                                          NR_NET_CLIENTS);
-
-    for (int i = 0; i < MIN(nr, NR_NET_CLIENTS); i++) {
-        if (ncs[i]->info->type == NET_CLIENT_DRIVER_NIC) {
-            qemu_get_nic(ncs[i])->peer_deleted = false;
-        }
-    }
+    qemu_foreach_nic(forget_peer, NULL);
 }
 
 static void device_realized(DeviceListener *listener, DeviceState *dev)

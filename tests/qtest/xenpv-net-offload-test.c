@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include "qemu/atomic.h"
 #include "xenpv-netif.h"
 #include "xenpv-qmp-time.h"
@@ -936,6 +937,39 @@ static void test_tap_in(void)
     }
 }
 
+/*
+ * QEMU cleans up a tap device twice as it ends, and crashes: where there are
+ * more queues than it has looked through
+ */
+static void test_tap_queues(void)
+{
+    enum { NR_NICS = 5, QUEUES = 256 /* Linux's limit */ };
+    g_autoptr(GString) options = g_string_new("-M xenpv-kvm -m 32 -nodefaults");
+    struct rlimit limit;
+    Tap tap;
+
+    if (!tap_open(&tap)) {
+        return;
+    }
+    close(tap.fd);
+    close(tap.sock);
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    limit.rlim_cur = limit.rlim_max;
+    if (limit.rlim_max < 2 * NR_NICS * QUEUES ||
+        setrlimit(RLIMIT_NOFILE, &limit)) {
+        g_test_skip("so many files cannot be open here");
+        return;
+    }
+    for (int i = 0; i < NR_NICS; i++) {
+        g_string_append_printf(options, " -netdev tap,id=n%d,queues=%d,"
+                               "script=no,downscript=no"
+                               " -device xen-net-device,netdev=n%d", i, QUEUES,
+                               i);
+    }
+    /* That it ends as it should is looked at there */
+    qtest_quit(qtest_init(options->str));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -949,5 +983,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/net-offload/endless", test_endless);
     qtest_add_func("/xenpv/net-offload/tap-out", test_tap_out);
     qtest_add_func("/xenpv/net-offload/tap-in", test_tap_in);
+    qtest_add_func("/xenpv/net-offload/tap-queues", test_tap_queues);
     return g_test_run();
 }
