@@ -309,7 +309,7 @@ static void test_words(void)
           "/boot/grub/more.cfg", "menuentry B {\n linux /b \\\n ro\n}\n"
           "source /boot/grub/real.cfg\nsource " CFG "\n", "/a", "", "/b", "");
     /* Several commands in a line of GRUB 2's */
-    CHECK("I " CFG " boots /b\n", NULL, CFG, "set timeout=1; set default=1;\n"
+    CHECK("I " CFG " boots /b\n", NULL, CFG, "set default=1; set timeout=1;\n"
           "menuentry 'A' { linux /a ; initrd /i; }\n"
           "menuentry \"B; { c }\" --class x { linux /b root=/dev/xvda1 ro;\n"
           " initrd /i\n}\n", "/a", "", "/b", "", "/i", "");
@@ -322,6 +322,9 @@ static void test_words(void)
           "load_env; else set default=A; fi; set default=B\n"
           "menuentry A {\nlinux /a\n}\nmenuentry B {\nif [ x ]; then linux /b; "
           "fi\n}\n", "/a", "", "/b", "");
+    CHECK("I " CFG " boots /b\n", NULL, CFG, "if true; then set default=B; fi\n"
+          "menuentry A { linux /a; }\nmenuentry B { linux /b; }\n", "/a", "",
+          "/b", "");
     /* Debian's package extlinux */
     CHECK("I /boot/extlinux/extlinux.conf boots /vmlinuz-2\n", "is not there",
           "/boot/extlinux/extlinux.conf", "default l1\ninclude linux.cfg\n"

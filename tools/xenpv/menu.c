@@ -224,6 +224,17 @@ void menu_set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2)
     }
 }
 
+/* The words of one command: behind them may be others of the same line */
+static char *join_words(char **words, unsigned n)
+{
+    char *next = words[n], *text;
+
+    words[n] = NULL;
+    text = g_strjoinv(" ", words);
+    words[n] = next;
+    return text;
+}
+
 /*
  * The value of "default=1", "default 1", set default="1", or of another variable;
  * NULL: it is none, or what is for one boot only
@@ -238,9 +249,9 @@ static char *value_of(const char *name, char **words, unsigned n)
         n--;
     }
     if (!strcmp(words[0], name) && n >= 2) {
-        text = g_strjoinv(" ", words + 1);
+        text = join_words(words + 1, n - 1);
     } else if (g_str_has_prefix(words[0], name) && words[0][len] == '=') {
-        text = g_strjoinv(" ", words);
+        text = join_words(words, n);
         memmove(text, text + len + 1, strlen(text + len + 1) + 1);
     }
     return text && !strstr(text, "next_entry") ? bare(text) : NULL;
