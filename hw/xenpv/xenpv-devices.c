@@ -22,6 +22,7 @@
 #include "net/net.h"
 #include "system/system.h"
 #include "xenpv-blkif.h"
+#include "xenpv-net.h"
 #include "xenpv-platform.h"
 
 /* What libxl tells of how much output a back end keeps. Ours waits instead. */
@@ -313,6 +314,9 @@ static bool resume_backend(XenDevice *xendev, Error **errp)
     }
     xendev->frontend_state = front;
     xendev->backend_state = back;
+    if (object_dynamic_cast(OBJECT(xendev), TYPE_XENPV_NET)) {
+        xenpv_net_take_link(XENPV_NET(xendev));
+    }
     /* Here it may have been asked to go, after the domain was saved */
     xendev->backend_online = true;
     if (back == XenbusStateConnected) {

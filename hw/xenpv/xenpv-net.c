@@ -395,6 +395,23 @@ static void link_status_changed(NetClientState *nc)
     xen_device_backend_printf(XEN_DEVICE(net), "carrier", "%u", up);
 }
 
+void xenpv_net_take_link(XenPVNet *net)
+{
+    XenDevice *xendev = XEN_DEVICE(net);
+    unsigned up;
+
+    if (xs_node_scanf(xendev->xsh, XBT_NULL, xendev->backend_path, "carrier",
+                      NULL, "%u", &up) != 1) {
+        return;
+    }
+    /* Without its peer it is down for good */
+    up = up && !net->nic->peer_deleted;
+    for (unsigned i = 0; i < net->nr_peers; i++) {
+        qemu_get_subqueue(net->nic, i)->link_down = !up;
+    }
+    xen_device_backend_printf(xendev, "carrier", "%u", up);
+}
+
 static NetClientInfo net_info = {
     .type = NET_CLIENT_DRIVER_NIC,
     .size = sizeof(NICState),

@@ -107,6 +107,11 @@ struct XenPVNet {
     } counters;
 };
 
+/* xenpv-net.c */
+
+/* A domain has come in: its link is as it was there */
+void xenpv_net_take_link(XenPVNet *net);
+
 /* xenpv-net-tx.c */
 
 void xenpv_net_tx_init(XenPVNet *net);

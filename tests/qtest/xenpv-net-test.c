@@ -716,6 +716,58 @@ static void test_link(void)
 }
 
 /*
+ * A link that is down is up where the guest is moved to, or again after a
+ * snapshot, though the node says that it is down
+ */
+static void test_link_moved(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("xenpv-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "s", NULL);
+    g_autofree char *uri = g_strconcat("file:", path, NULL);
+    uint8_t packet[60];
+    QTestState *qts, *to;
+    int fd, to_fd;
+    Nic n;
+
+    qts = start(&fd, ONE_NIC);
+    connect_nic(&n, qts, fd);
+    qtest_qmp_assert_success(qts, "{'execute': 'set_link', 'arguments': "
+                             "{'name': 'nic', 'up': false}}");
+    fill_rx(&n);
+    xenpv_save(qts, uri);
+    to = start(&to_fd, ONE_NIC " -incoming defer");
+    qtest_qmp_assert_success(to, "{'execute': 'migrate-set-parameters',"
+                             " 'arguments': {'announce-rounds': 0}}");
+    qtest_qmp_assert_success(to, "{'execute': 'migrate-incoming',"
+                             " 'arguments': {'uri': %s}}", uri);
+    g_assert_true(xenpv_migrated(to));
+    n.f.qts = to;
+    n.fd = to_fd;
+    xs_assert(to, n.f.back, "carrier", "0");
+    make_packet(packet, sizeof(packet), 1);
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
+    wire_put(&n, packet, sizeof(packet));
+    assert_wire_silent(&n);
+    g_assert_cmpuint(qtest_readl(to, n.rx.gpa + RSP_PROD), ==, n.rx.cons);
+    qtest_qmp_assert_success(to, "{'execute': 'set_link', 'arguments': "
+                             "{'name': 'nic', 'up': true}}");
+    xs_assert(to, n.f.back, "carrier", "1");
+    wire_put(&n, packet, sizeof(packet));
+    assert_rx(&n, packet, sizeof(packet));
+    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
+    assert_wire(&n, packet, sizeof(packet));
+    frontend_destroy(&n.f);
+    qtest_quit(qts);
+    qtest_quit(to);
+    close(fd);
+    close(to_fd);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
+/*
  * A kernel that starts anew (kexec, a crash) without a word of the old one's end
  * is not served, or on the old one's rings
  */
@@ -793,6 +845,7 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/net/queues", test_queues);
     qtest_add_func("/xenpv/net/stopped", test_stopped);
     qtest_add_func("/xenpv/net/link", test_link);
+    qtest_add_func("/xenpv/net/link-moved", test_link_moved);
     qtest_add_func("/xenpv/net/new-front-end", test_new_front_end);
     qtest_add_func("/xenpv/net/properties", test_properties);
     return g_test_run();
