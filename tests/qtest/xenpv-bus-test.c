@@ -276,6 +276,44 @@ static void test_unplug_connecting(void)
     qtest_quit(qts);
 }
 
+/* A device for a domain that there is not is made, and can never be removed */
+static void test_other_domain(void)
+{
+    static const char *const drivers[] = {
+        "xen-disk", "xen-net-device", "xen-console",
+    };
+    QTestState *qts = start();
+
+    for (int i = 0; i < ARRAY_SIZE(drivers); i++) {
+        QDict *args = qdict_new(), *error;
+
+        qdict_put_str(args, "driver", drivers[i]);
+        qdict_put_int(args, "frontend-id", i ? 32751 : 0);
+        if (i == 0) {
+            qdict_put_str(args, "drive", "n0");
+        } else if (i == 2) {
+            qdict_put_str(args, "chardev", "c");
+            qtest_qmp_assert_success(qts, "{ 'execute': 'chardev-add',"
+                " 'arguments': { 'id': 'c', 'backend': { 'type': 'null',"
+                " 'data': {} } } }");
+        }
+        error = qtest_qmp_assert_failure_ref(qts, "{ 'execute': 'device_add',"
+                                             " 'arguments': %p }",
+                                             qobject_ref(args));
+        g_assert_cmpstr(qdict_get_str(error, "desc"), ==, i ?
+                        "frontend-id=32751: the only domain here is 1" :
+                        "frontend-id=0: the only domain here is 1");
+        qobject_unref(error);
+        /* Its own number can be said, and nothing is left of the other */
+        qdict_put_str(args, "id", "d");
+        qdict_put_int(args, "frontend-id", 1);
+        qtest_qmp_assert_success(qts, "{ 'execute': 'device_add',"
+                                 " 'arguments': %p }", args);
+        qtest_qmp_device_del(qts, "d");
+    }
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -286,5 +324,6 @@ int main(int argc, char **argv)
     qtest_add_func("/xenpv/bus/twice", test_twice);
     qtest_add_func("/xenpv/bus/info", test_info);
     qtest_add_func("/xenpv/bus/unplug-connecting", test_unplug_connecting);
+    qtest_add_func("/xenpv/bus/other-domain", test_other_domain);
     return g_test_run();
 }
