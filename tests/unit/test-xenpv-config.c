@@ -325,6 +325,8 @@ static void test_vif_words(void)
     run(cases, ARRAY_SIZE(cases));
     refused(K "vif = ['bridge=ovsbr0:4095']\n",
             "f:4: vif: '4095' is not the number of a VLAN");
+    refused(K "vif = ['bridge=.5:7']\n",
+            "f:4: vif: '.5:7' is not the name of a bridge");
     /* Commands that are told to be run have nothing of a stranger's in them */
     refused(K "vif = ['bridge=b:1,vifname=a$(id)']\n",
             "f:4: vif: 'a$(id)' is not a name for Open vSwitch");

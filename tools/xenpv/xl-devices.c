@@ -457,6 +457,11 @@ bool xl_parse_ovs(Guest *g, GuestNic *nic, Error **errp)
         }
         nic->vlan = n;
     }
+    if (!parts[0][0]) {
+        guest_error(g, nic->line, errp, "vif: '%s' is not the name of a "
+                    "bridge", nic->bridge);
+        return false;
+    }
     for (int i = 1; parts[i]; i++) {
         if (qemu_strtou64(parts[i], NULL, 10, &n) < 0 || n > 4094) {
             guest_error(g, nic->line, errp, "vif: '%s' is not the number of a "
