@@ -1,16 +1,16 @@
 /*
- * Event channels, as far as they never leave the VM: making a port pending,
- * sending to oneself, unmasking, and taking what the machine has sent. What
- * allocates, binds or closes ports is the machine's: a call. So is what the
- * guest has registered for the FIFO ABI; what is in it is handled here.
+ * Event channels, as far as they never leave the VM: the monitor makes ports
+ * pending, sends IPIs and loopback events, unmasks, and takes what the machine
+ * has sent. To allocate, bind or close ports is a call to the machine. So is
+ * registering frames for the FIFO ABI; the events in them are handled here.
  *
  * A port may be closed on one vCPU while it becomes pending on another. The
- * machine first says that it is free and then clears its pending bit; here the
- * bit is set first, and then taken back if the port is free.
+ * machine first marks it free and then clears its pending bit; the monitor
+ * first sets the bit, and clears it again if the port is free.
  *
- * dispatch.S calls this for event_channel_op, traps.c for the machine's vector, others
- * to raise a VIRQ; on any vCPU. Whatever the guest writes to shared memory meanwhile,
- * ports stay below XENPV_NR_PORTS, and frames are RAM.
+ * dispatch.S calls this for event_channel_op, traps.c for XENPV_UPCALL_VECTOR,
+ * others to raise a VIRQ, on any vCPU. Whatever the guest writes to shared
+ * memory meanwhile, ports stay below XENPV_NR_PORTS, and frames are RAM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -57,7 +57,7 @@ static __always_inline void mark_upcall(struct vcpu *v)
 
 u32 nr_polling;
 
-/* All vCPUs that wait in SCHEDOP_poll: each looks for its own ports then */
+/* Wake up all vCPUs in SCHEDOP_poll: each then looks at its own ports */
 static noinline void wake_pollers(void)
 {
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
@@ -67,7 +67,7 @@ static noinline void wake_pollers(void)
     }
 }
 
-/* The machine writes none but vCPUs that there are */
+/* The machine writes only numbers of existing vCPUs there */
 static inline struct vcpu *vcpu_of_port(u32 port)
 {
     return vcpus[evtchns[port].vcpu];
@@ -88,7 +88,7 @@ static __always_inline void select_2l(u32 port)
     }
 }
 
-/* The port is free by now, or somebody polls for ports */
+/* The port is free by now, or some vCPU is in SCHEDOP_poll */
 static noinline void set_pending_2l_slow(u32 port)
 {
     if (evtchns[port].state == XENPV_EVTCHN_FREE) {
@@ -101,7 +101,7 @@ static noinline void set_pending_2l_slow(u32 port)
     }
 }
 
-/* Each call is the last thing done, so that no register has to be saved for one */
+/* All calls are tail calls, so that no register has to be saved for them */
 static __always_inline void set_pending_2l(u32 port)
 {
     if (test_and_set_bit(port, shared->evtchn_pending)) {
@@ -124,23 +124,23 @@ static inline void unmask_2l(u32 port)
 
 /*
  * The FIFO ABI: for each vCPU and priority there is a list of ports, by the
- * links in their event words. The guest takes ports off its head; here they
- * are put behind its tail. Only the tail's word is written to, never one that
- * the guest's links lead to. frame() is called for each access, because what
- * it returns is good until the next.
+ * links in their event words. The guest takes ports off the head; the monitor
+ * appends them to the tail. It writes a link only to the tail that it
+ * remembers, and follows none of the guest's links. It calls frame() for each
+ * access, as a pointer is good only until the next call.
  */
 #define EVENT_PENDING   (1u << EVTCHN_FIFO_PENDING)
 #define EVENT_MASKED    (1u << EVTCHN_FIFO_MASKED)
 #define EVENT_LINKED    (1u << EVTCHN_FIFO_LINKED)
 #define EVENT_BUSY      (1u << EVTCHN_FIFO_BUSY)
 
-/* By list, which is vCPU * 16 + priority. 0: the list is empty */
+/* By list, whose number is vCPU * 16 + priority. 0: the list is empty */
 static u32 fifo_tail[XENPV_MAX_VCPUS * EVTCHN_FIFO_MAX_QUEUES];
 static struct spinlock fifo_lock[XENPV_MAX_VCPUS];     /* of a vCPU's lists */
 
 /*
- * By port: the list on which it was last, where it may still be the tail; and
- * whether it became pending before it had a word
+ * By port: the list that it was on last, where it may still be the tail; and
+ * whether it became pending before it had an event word
  */
 #define fifo_queued ((u16 *)(image_start + XENPV_CORE_FIFO_QUEUED))
 #define QUEUED_LIST     0x3ff
@@ -170,7 +170,7 @@ static inline struct evtchn_fifo_control_block *control_block(u32 vcpu)
     return (void *)((char *)frame(control >> 12) + offset);
 }
 
-/* The list that a port goes to, by what event_head() returns */
+/* The first 32 bits of the port's entry, from which list_of() has its list */
 static inline u32 event_head(u32 port)
 {
     return *(volatile u32 *)&evtchns[port];
@@ -192,9 +192,9 @@ static inline bool test_and_set_bit32(u32 nr, u32 *word)
 }
 
 /*
- * Link the tail to a port, if the tail is still on the list. Until then the
- * guest may change bits of its word; with BUSY set it does not clear MASKED,
- * and so can only make a few changes more.
+ * Link the tail to a port; false if the guest has taken the tail off the list.
+ * Until then the guest may change bits of the tail's word; while BUSY is set,
+ * it does not clear MASKED, and so can make only a few changes more.
  */
 static bool link_tail(u32 tail, u32 port)
 {
@@ -217,12 +217,12 @@ static bool link_tail(u32 tail, u32 port)
             old = atomic_fetch_or(word, EVENT_BUSY) | EVENT_BUSY;
         }
     }
-    /* No guest that keeps to the rules: as Xen, it has lost the port */
+    /* The guest breaks the rules: as under Xen, it has lost the port */
     atomic_fetch_and(word, ~EVENT_BUSY);
     return true;
 }
 
-/* The locks of the lists of two vCPUs, which may be the same */
+/* Lock the lists of two vCPUs, which may be the same vCPU */
 static void lock_lists(u32 a, u32 b)
 {
     spin_lock(&fifo_lock[a < b ? a : b]);
@@ -239,14 +239,14 @@ static void unlock_lists(u32 a, u32 b)
     spin_unlock(&fifo_lock[a]);
 }
 
-/* The port, which is LINKED since now, behind the list's tail. Then unlock */
+/* Append a port, which the caller has just made LINKED, and unlock the list */
 static __always_inline void append(u32 list, u32 port)
 {
     u32 tail = fifo_tail[list];
     struct evtchn_fifo_control_block *control;
 
     fifo_tail[list] = port;
-    /* The tail may be the port itself, which the guest has taken in between */
+    /* The tail may be the port itself, if the guest has taken it off since */
     if (tail && tail != port && link_tail(tail, port)) {
         spin_unlock(&fifo_lock[list >> 4]);
         return;
@@ -260,10 +260,10 @@ static __always_inline void append(u32 list, u32 port)
 }
 
 /*
- * A port that is pending and not masked, onto its list. Xen's rule: the port is
- * on it when a second send of the same event returns; so each of them takes the
- * lock. It is on two vCPUs' lists for a moment if the last time it was on another
- * one's, and both may just be changed.
+ * Put a port that is pending and not masked on its list. As under Xen, the port
+ * is on it when a send returns, even if another vCPU sends the same event just
+ * now; so each takes the lock. The port may still be the tail of another vCPU's
+ * list, and either list may be changing; so both are locked.
  */
 static noinline void link_event(u32 port)
 {
@@ -287,7 +287,7 @@ static noinline void link_event(u32 port)
         return;
     }
     if (unlikely(list != last)) {
-        /* As its tail it would lead from that list to this one */
+        /* As the tail of its last list it would link that one to this one */
         if (fifo_tail[last] == port) {
             fifo_tail[last] = 0;
         }
@@ -326,7 +326,7 @@ static noinline void set_pending_fifo_slow(u32 port)
     }
 }
 
-/* The port has a word */
+/* The port must have an event word */
 static __always_inline void set_pending_in_word(u32 port)
 {
     u32 *word;
@@ -346,7 +346,7 @@ static __always_inline void set_pending_in_word(u32 port)
 static void set_pending_fifo(u32 port)
 {
     if (unlikely(port >= fifo->nr_ports)) {
-        /* Its word is yet to be registered: see expand_array() */
+        /* The guest has not registered its word yet: see expand_array() */
         save_pending(port);
         if (likely(port >= fifo->nr_ports) || !take_saved_pending(port)) {
             return;
@@ -363,7 +363,7 @@ static void unmask_fifo(u32 port)
     }
 }
 
-/* By the ABI that the guest has chosen */
+/* Either ABI, as the guest has chosen */
 
 static void set_pending(u32 port)
 {
@@ -388,7 +388,7 @@ void raise_virq(struct vcpu *v, u32 virq)
     }
 }
 
-/* For SCHEDOP_poll: -EINVAL, or whether it is pending */
+/* For SCHEDOP_poll. Returns -EINVAL, or whether the port is pending */
 long poll_port(u32 port)
 {
     if (port >= XENPV_NR_PORTS || !XENPV_EVTCHN_USABLE(evtchns[port].state)) {
@@ -409,10 +409,10 @@ static noinline void take_port(u32 port)
 }
 
 /*
- * The machine's vector has come: see struct xenpv_incoming. The machine sends
- * none while it sees any bit of .summary set, so all of it must be seen to be
- * clear before this ends. 64-bit words are taken by halves, which every CPU of
- * ours can exchange.
+ * Taking the machine's events: see struct xenpv_incoming. The machine sends no
+ * vector while a bit of .summary is set, so take_incoming() goes on until it
+ * has seen all of them clear. It takes 64-bit words by halves, which 32-bit
+ * code can exchange, too.
  */
 static inline u32 take_half(uint64_t *word, unsigned half)
 {
@@ -454,8 +454,8 @@ void take_incoming(struct vcpu *v)
 }
 
 /*
- * To a back end, whose answer may come while this waits for the machine: then
- * there is no need for a vector, which would be three more VM exits.
+ * Send to a back end. With a bit of .summary set, an answer that comes before
+ * this vCPU goes on takes no vector, which would be three VM exits more.
  */
 static void send_to_backend(u32 port)
 {
@@ -471,8 +471,8 @@ static void send_to_backend(u32 port)
 }
 
 /*
- * Look for events until some system time, with interrupts on, and take them; in
- * the meantime the machine sends no vector. Was there anything, or may be?
+ * Poll for events, with interrupts on, and take them; meanwhile the machine
+ * sends no vector. Returns false if "until", a system time in ns, came first.
  */
 bool poll_incoming(struct vcpu *v, u64 until)
 {
@@ -482,7 +482,7 @@ bool poll_incoming(struct vcpu *v, u64 until)
 
     atomic_fetch_or(summary, 1);
     for (;;) {
-        /* That of the first words is our own bit, so these are looked at */
+        /* Bit 0 of .summary is our own: look at the words that it stands for */
         some = *summary != 1 || words[0] || words[1] || v->requests ||
                *(volatile u8 *)&v->vcpu_info->evtchn_upcall_pending;
         if (some || system_time() >= until) {
@@ -514,11 +514,11 @@ static noinline long send(u32 port)
         set_pending(evtchns[port].arg % XENPV_NR_PORTS);
         return 0;
     }
-    /* Unbound: there is nobody to hear it */
+    /* Unbound: there is nobody to notify */
     return state == XENPV_EVTCHN_UNBOUND ? 0 : -EINVAL;
 }
 
-/* The usual case of send() */
+/* The usual case of send(), an IPI */
 static noinline long send_fifo(u32 port)
 {
     if (likely(port < fifo->nr_ports &&
@@ -548,7 +548,7 @@ static noinline long unmask(u32 port)
     return 0;
 }
 
-/* A frame to write events to: the machine knows what RAM is, and the rest */
+/* May the monitor write events to this frame? The machine checks the rest */
 static bool frame_is_writable(u64 mfn)
 {
     return mfn == (ulong)mfn && guest_mfn_valid(mfn) && !mfn_level(mfn);
@@ -565,7 +565,7 @@ static long init_control(struct evtchn_init_control *op)
     ret = machine_call(XENPV_CALL_EVTCHN, EVTCHNOP_init_control, op,
                        sizeof(*op));
     if (!ret && !was_active) {
-        /* What is pending becomes so again when it gets its word */
+        /* Pending ports become pending again when they get a word */
         for (u32 port = 1; port < NR_2L_PORTS; port++) {
             if (test_bit(port, shared->evtchn_pending) &&
                 XENPV_EVTCHN_USABLE(evtchns[port].state)) {
@@ -577,7 +577,7 @@ static long init_control(struct evtchn_init_control *op)
 }
 
 static struct spinlock expand_lock;
-static u32 expanded;            /* ports that have been looked at */
+static u32 expanded;            /* ports that expand_array() has looked at */
 
 static long expand_array(struct evtchn_expand_array *op)
 {
@@ -627,12 +627,12 @@ static long set_priority(const struct evtchn_set_priority *op)
     if (op->priority > EVTCHN_FIFO_PRIORITY_MIN) {
         return -EINVAL;
     }
-    /* From the next event on: a port that is on a list stays there */
+    /* It counts from the next event on: a port on a list stays there */
     evtchns[op->port].priority = op->priority;
     return 0;
 }
 
-/* All ports are closed, and the ABI is the 2-level one */
+/* Called when all ports are closed, and the ABI is the 2-level one again */
 static void forget_lists(void)
 {
     for (u32 list = 0; list < ARRAY_SIZE(fifo_tail); list++) {
@@ -645,7 +645,7 @@ static void forget_lists(void)
     spin_unlock(&expand_lock);
 }
 
-/* EVTCHNOP_reset. Another vCPU may have got a port since */
+/* After EVTCHNOP_reset. Another vCPU may have allocated a port since */
 static void after_reset(void)
 {
     for (u32 port = 1; port < XENPV_NR_PORTS &&
@@ -657,7 +657,7 @@ static void after_reset(void)
     forget_lists();
 }
 
-/* The machine has made the table of ports anew */
+/* After a suspend: the machine has started a new table of ports */
 void forget_events(void)
 {
     memset(fifo_queued, 0, XENPV_NR_PORTS * sizeof(*fifo_queued));
@@ -709,7 +709,7 @@ static noinline long event_channel_op(u32 cmd, ulong arg)
     if (ret) {
         return ret;
     }
-    /* The answer goes where the question was, if there is one */
+    /* The other operations return their results in the guest's structure */
     switch (cmd) {
     case EVTCHNOP_bind_vcpu:
     case EVTCHNOP_close:
@@ -757,7 +757,7 @@ fault:
     return -EFAULT;
 }
 
-/* The form before 3.2.2: one structure with the command in it */
+/* The form before Xen 3.2.2: one structure with the command in it */
 HYPERCALL(do_event_channel_op_compat)
 {
     struct evtchn_op op;

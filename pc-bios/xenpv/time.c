@@ -1,12 +1,13 @@
 /*
  * Time, timers and scheduling on a vCPU
  *
- * Time is struct vcpu_time_info: under KVM its writer is KVM itself, whose
- * kvmclock has the same layout; elsewhere the machine says once how the TSC
- * runs. Timers are the local APIC's, one shot at a time.
+ * The guest reads the time in struct vcpu_time_info. With kvmclock, whose
+ * layout is the same, KVM writes it; else the monitor does, by the TSC's rate
+ * that the machine gives it. Timers use the local APIC's timer in one-shot
+ * mode.
  *
  * Called on the vCPU whose time it is: by traps.c for the timer's interrupt, by
- * dispatch.S for set_timer_op and sched_op, by vcpu.c.
+ * dispatch.S for set_timer_op and sched_op, by vcpu.c and what starts a vCPU.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +19,7 @@
 
 #define TIME_TSC_STABLE     1   /* the TSC is the same on all vCPUs */
 
-/* vcpu_info is where the guest put it: tell who writes the time there */
+/* vcpu_info has a new place: write the time there, or have KVM do so */
 void vcpu_info_moved(struct vcpu *v)
 {
     struct vcpu_time_info *t = &v->vcpu_info->time;
@@ -40,16 +41,16 @@ void vcpu_info_moved(struct vcpu *v)
 }
 
 /*
- * The copy for the guest's programs, VCPUOP_register_vcpu_time_memory_area. KVM
- * writes at one place only, so what it has changed is noticed at interrupts:
- * until then the copy is an older, but valid, account of the same time.
+ * Update the copy for programs, VCPUOP_register_vcpu_time_memory_area. KVM
+ * writes to one place only, so the monitor looks for a change at each
+ * interrupt; until then the copy is older, but gives the same time.
  */
 void copy_time(struct vcpu *v)
 {
     struct vcpu_time_info t;
     u32 version, tries = 0;
 
-    /* The guest may write there, too: a bounded number of times */
+    /* The guest may write there at the same time, so give up after a while */
     do {
         if (tries++ == 100) {
             return;
@@ -67,7 +68,7 @@ void copy_time(struct vcpu *v)
     copy_to_guest(v->time_addr, &version, sizeof(version));
 }
 
-/* The machine has told the time of day, but for KVM, which knows better */
+/* The machine has written the wall clock; KVM, where it can, writes its own */
 void init_wall_clock(void)
 {
     if (boot_info->flags & XENPV_BOOT_KVM_CLOCK) {
@@ -83,7 +84,7 @@ void init_time(struct vcpu *v)
     }
 }
 
-/* a * mul >> 32, of a product that may have 96 bits */
+/* a * mul >> 32, where the product may have 96 bits */
 static u64 mul_frac(u64 a, u32 mul)
 {
     return (a >> 32) * mul + ((u64)(u32)a * mul >> 32);
@@ -135,10 +136,10 @@ static inline u64 earlier(u64 a, u64 b)
 }
 
 /*
- * The periodic timer, which a vCPU has from the start on, as under Xen: Linux 2.6.18
- * of RHEL 5 counts on it and would else wait for ever for its second tick. It is for a
- * vCPU that runs. One that is blocked is not woken up for it, and hears of it after
- * that. A tick that goes nowhere is none.
+ * Is the periodic timer to tick? As under Xen, a vCPU has one from the start:
+ * without it, Linux 2.6.18 of RHEL 5 waits for ever for its second tick. It
+ * does not wake up a blocked vCPU, which gets a due tick when it runs again.
+ * Without a bound VIRQ_TIMER there is nobody to tick for.
  */
 static inline bool ticks(struct vcpu *v)
 {
@@ -158,10 +159,10 @@ static void tick(struct vcpu *v, u64 now)
 }
 
 /*
- * Let the APIC's timer interrupt at the next deadline; 0 is none. Each write to
- * it is a VM exit, and a kernel that is woken up by its devices changes its mind
- * at each wakeup. So a timer that interrupts too early is left as it is: what it
- * is to do then is decided when it does.
+ * Set the APIC's timer to the next deadline. Each write to it is a VM exit, and
+ * a kernel that its devices wake up sets another deadline at each wakeup. So a
+ * timer that is set too early is left alone: timer_interrupt() does what is due
+ * by then, and sets it again.
  */
 static void program_timer(struct vcpu *v, u64 now)
 {
@@ -178,7 +179,7 @@ static void program_timer(struct vcpu *v, u64 now)
     }
     delta = next > now ? next - now : 1;
     if (delta > 2 * (u64)NS_PER_SEC) {
-        delta = 2 * (u64)NS_PER_SEC;    /* the counter is short: in steps */
+        delta = 2 * (u64)NS_PER_SEC;    /* the counter has 32 bits: in steps */
     }
     v->timer_set = now + delta;
     count = div64(delta * boot_info->apic_timer_mhz, 1000) + 1;
@@ -186,9 +187,9 @@ static void program_timer(struct vcpu *v, u64 now)
 }
 
 /*
- * Move the record of the time forward, by whole steps of 2^32 units after
- * tsc_shift, which are tsc_to_system_mul ns, 2 to 4 s: nothing is rounded, so it
- * says the same as before and as other vCPUs' do. False: somebody else has to.
+ * Move vcpu_time_info on by whole steps of 2^32 ticks, after tsc_shift, which
+ * are tsc_to_system_mul ns, 2 to 4 s. Nothing is rounded, so it gives the same
+ * time as before and as on other vCPUs. False: the caller is to write it anew.
  */
 static bool advance_time(struct vcpu *v)
 {
@@ -204,15 +205,15 @@ static bool advance_time(struct vcpu *v)
     steps = delta >> (32 - shift);
     t->tsc_timestamp += steps << (32 - shift);
     t->system_time += steps * t->tsc_to_system_mul;
-    /* KVM, too, writes only while this vCPU stands still: did it meanwhile? */
+    /* KVM writes here, too, while this vCPU does not run: has it since? */
     return atomic_compare_exchange_strong(&t->version, &version, version + 1);
 }
 
 /*
- * Write the time anew, and again in a second. Xen does so while a vCPU runs,
- * and kernels wait for it: NetBSD for another version when a CPU starts, and
- * for a later system_time in long delays. A vCPU that sleeps is not woken up
- * for it: update_runstate() makes up for that.
+ * Update vcpu_time_info now, and again in a second. Xen does so while a vCPU
+ * runs, and kernels wait for it: NetBSD for a new version when a CPU starts,
+ * and for a later system_time in long delays. A vCPU that sleeps is not woken
+ * up for it; update_runstate() does it when the vCPU runs again.
  */
 void update_time(struct vcpu *v, u64 now)
 {
@@ -226,7 +227,7 @@ void update_time(struct vcpu *v, u64 now)
     program_timer(v, now);
 }
 
-/* a3: of SHUTDOWN_suspend, where start_info is */
+/* a3: for SHUTDOWN_suspend, the mfn of start_info */
 static long shutdown(u32 reason, ulong a3)
 {
     long ret;
@@ -272,7 +273,7 @@ void timer_interrupt(struct vcpu *v)
     program_timer(v, now);
 }
 
-/* It runs again, or has VIRQ_TIMER now */
+/* The vCPU runs again, or its VIRQ_TIMER is bound now */
 void resume_ticks(struct vcpu *v, u64 now)
 {
     if (ticks(v)) {
@@ -281,7 +282,7 @@ void resume_ticks(struct vcpu *v, u64 now)
     }
 }
 
-/* VCPUOP_set_periodic_timer, on the vCPU itself; 0: none */
+/* VCPUOP_set_periodic_timer, on the vCPU itself; the period in ns, 0: none */
 void set_periodic_timer(struct vcpu *v, u64 ns)
 {
     u64 now = system_time();
@@ -310,8 +311,8 @@ HYPERCALL(do_set_timer_op)
     u64 deadline = WORD == 8 ? a1 : a1 | (u64)a2 << 32;
 
     /*
-     * Far ahead or "negative" deadlines are a wrapped tick counter of an old
-     * Linux: as Xen does, let it look again in 100 ms.
+     * A deadline far ahead or "negative" comes of a wrapped tick counter of an
+     * old Linux: as under Xen, make it look again in 100 ms.
      */
     if (deadline && ((s64)deadline < 0 ||
                      (s64)(deadline - system_time()) >> 50 > 0)) {
@@ -329,7 +330,7 @@ static inline bool event_deliverable(struct vcpu *v)
            !v->vcpu_info->evtchn_upcall_mask;
 }
 
-/* An NMI is to be told of, for which a wait ends */
+/* Is an NMI to be delivered? It ends a wait */
 static inline bool nmi_due(struct vcpu *v)
 {
     return (v->requests & REQUEST_NMI) && !v->in_nmi;

@@ -57,7 +57,7 @@
 #define XENPV_CORE_FIFO_QUEUED  0x00280000  /* the monitor's own, 256 KiB */
 #define XENPV_CORE_POOL         0x002c0000  /* free pages, the monitor's own */
 
-/* Virtual addresses: where the monitor maps what, per width */
+/* Virtual addresses of the monitor's mappings, by width */
 #define XENPV_M2P_VIRT_32       0xf5800000  /* up to XENPV_CORE_VIRT_32 */
 #define XENPV_CORE_VIRT_32      0xf7800000
 #define XENPV_VCPU_VIRT_32      0xf8000000
@@ -67,11 +67,11 @@
 #define XENPV_DIRECT_VIRT_64    0xffff810000000000
 #define XENPV_HV_VIRT_END_64    0xffff880000000000
 
-/* The vCPU limit of the tables here; struct shared_info itself has 32 */
+/* The tables here have room for this many vCPUs; struct shared_info has 32 */
 #define XENPV_MAX_VCPUS         64
 
 /*
- * I/O ports. Writes of another size than given are ignored, reads give ~0.
+ * I/O ports. Writes of another size than given are ignored; reads return ~0.
  */
 #define XENPV_IO_BASE           0x1900
 #define XENPV_IO_SIZE           16
@@ -86,20 +86,20 @@
  * vCPU's mailbox before the write completes.
  */
 #define XENPV_IO_CALL           4
-/* 8-bit write: a character for the monitor's log, sent line by line */
+/* 8-bit write: a character of the monitor's log, which is kept line by line */
 #define XENPV_IO_LOG            8
 
-/* The vector by which the machine tells a vCPU of new bits in .incoming */
+/* The machine sends this vector for new bits in struct xenpv_incoming */
 #define XENPV_UPCALL_VECTOR     0xf3
 /* The vector of the local APIC's timer, used by the monitor alone */
 #define XENPV_TIMER_VECTOR      0xf2
-/* IPIs between monitors */
+/* IPIs that the monitor sends from one vCPU to another */
 #define XENPV_IPI_VECTOR        0xf4
 
 /*
- * The frame table has 32 bits for each frame, which are the monitor's: the
- * machine makes them 0, and this of frames that the domain does not have. So
- * does the monitor.
+ * The frame table has 32 bits for each frame, for the monitor. The machine
+ * initialises them to 0, or to this value for a frame that the domain does not
+ * have; the monitor writes it, too, when the guest gives a frame back.
  */
 #define XENPV_FRAME_RELEASED    0x07000000
 
@@ -124,14 +124,15 @@ struct xenpv_image_header {
     uint32_t image_size;    /* bytes, with bss, page aligned */
     uint64_t entry;         /* virtual */
     uint32_t cr3;           /* guest-physical */
-    uint32_t patches;       /* where struct xenpv_patch[] is, or 0: no counters */
+    uint32_t patches;       /* offset of struct xenpv_patch[]; 0: no counters */
 };
 
 /*
- * A place in the image and the bytes to exchange it with when the machine begins,
- * and once more when it ends, to count: between them there is a whole instruction
- * at .site, so it can be done whenever no vCPU runs. An entry with .site = 0 ends the
- * table. With the image in the guest's memory, it is for the machine to check.
+ * A place in the image, and the bytes that the machine exchanges with those
+ * there when it begins to count, and again when it stops. Before and after,
+ * they belong to one instruction at .site, so the machine can do this whenever
+ * no vCPU runs. An entry with .site = 0 ends the table. The guest can write the
+ * image, so the machine checks what it reads here.
  */
 #define XENPV_PATCH_BYTES       5
 struct xenpv_patch {
@@ -140,7 +141,7 @@ struct xenpv_patch {
     uint8_t reserved[3];
 };
 
-/* By vCPU; written while boot_info.counting is not 0 */
+/* One per vCPU, which writes its own while boot_info.counting is not 0 */
 #define XENPV_COUNTED_HYPERCALLS    64
 #define XENPV_COUNTED_EXCEPTIONS    32
 struct xenpv_counters {
@@ -150,9 +151,9 @@ struct xenpv_counters {
     uint64_t syscalls;      /* by SYSCALL */
     uint64_t upcalls;       /* event callbacks of the guest */
     uint64_t doorbells;     /* XENPV_IO_SEND */
-    uint64_t flushes;       /* of TLBs of other vCPUs, asked for */
-    uint64_t ticks;         /* of the TSC in the monitor */
-    uint64_t entered;       /* since when it is there now; 0: it is not */
+    uint64_t flushes;       /* TLB flushes that it asked other vCPUs for */
+    uint64_t ticks;         /* of the TSC, spent in the monitor */
+    uint64_t entered;       /* TSC when it entered the monitor; 0: not in it */
     uint64_t reserved[25];
 };
 
@@ -168,15 +169,15 @@ struct xenpv_cpuid {
 #define XENPV_CPUID_NONE        0xff
 
 /* boot_info.flags */
-#define XENPV_BOOT_X2APIC       0x1     /* the vCPU's local APIC is in x2APIC mode */
+#define XENPV_BOOT_X2APIC       0x1     /* the vCPUs have x2APIC mode: use it */
 #define XENPV_BOOT_KVM_CLOCK    0x2     /* the kvmclock MSRs work */
 #define XENPV_BOOT_TRACE        0x4     /* log unknown hypercalls and the like */
 #define XENPV_BOOT_KVM_PV_EOI   0x8     /* the MSR of KVM's PV EOI works */
 #define XENPV_BOOT_XPTI         0x10    /* 64-bit: user mode has its own tables */
 
 /*
- * Written by the machine at each reset, read by the monitor. Of all this only
- * .max_pages and .counting change later.
+ * Written by the machine at each reset, read by the monitor. Only .max_pages
+ * and .counting change later.
  */
 struct xenpv_boot_info {
     uint32_t abi_version;   /* XENPV_ABI_VERSION */
@@ -185,7 +186,7 @@ struct xenpv_boot_info {
     uint32_t domid;
 
     uint64_t nr_pages;      /* guest RAM, pages of 4 KiB */
-    uint64_t start_pages;   /* the first of them, which the domain has at first */
+    uint64_t start_pages;   /* how many of these it starts with: the first */
     uint64_t max_pages;     /* how many it may have: Xen's d->max_pages */
     uint64_t max_mfn;       /* M2P and frame table have this many entries */
     uint64_t tables_gpa;    /* the tables region */
@@ -204,7 +205,7 @@ struct xenpv_boot_info {
     uint32_t tsc_to_system_mul;
     int32_t tsc_shift;
     uint32_t apic_timer_mhz; /* of the local APIC's timer, divisor 1 */
-    /* How long a vCPU looks for a back end's answer before it halts; 0: not */
+    /* How long a vCPU polls for a back end's answer before HLT; 0: never */
     uint32_t poll_max_ns;
 
     /* What xen_version and CPUID report */
@@ -216,8 +217,9 @@ struct xenpv_boot_info {
     uint32_t nr_cpuid;
     uint32_t counting;      /* 1: struct xenpv_counters is to be written */
     /*
-     * Where in .cpuid the first entry of a leaf from 0, 0x40000000 and
-     * 0x80000000 on is, the others following it; XENPV_CPUID_NONE: no such leaf
+     * For each leaf from 0, 0x40000000 and 0x80000000 on, the index in .cpuid
+     * of its first entry, which its others follow; XENPV_CPUID_NONE: no such
+     * leaf
      */
     uint8_t cpuid_index[3][XENPV_CPUID_LEAVES];
     struct xenpv_cpuid cpuid[XENPV_CPUID_MAX];
@@ -228,8 +230,8 @@ struct xenpv_boot_info {
  * closes ports (calls XENPV_CALL_EVTCHN). The monitor reads it to send.
  */
 #define XENPV_NR_PORTS          0x20000 /* of the FIFO ABI */
-#define XENPV_NR_PIRQS          56      /* 24 GSIs and what a domU has more */
-#define XENPV_EVTCHN_INVALID    0       /* behind all that were in use so far */
+#define XENPV_NR_PIRQS          56      /* 24 GSIs, 32 extra for a domU */
+#define XENPV_EVTCHN_INVALID    0       /* beyond all ports in use so far */
 #define XENPV_EVTCHN_UNBOUND    1       /* waits for a remote domain */
 #define XENPV_EVTCHN_INTERDOMAIN 2      /* bound to a back end: XENPV_IO_SEND */
 #define XENPV_EVTCHN_VIRQ       3       /* .arg = VIRQ_* */
@@ -237,20 +239,20 @@ struct xenpv_boot_info {
 #define XENPV_EVTCHN_LOOPBACK   5       /* interdomain to .arg, a port of our own */
 #define XENPV_EVTCHN_RESERVED   6       /* port 0 */
 #define XENPV_EVTCHN_FREE       7
-/* Ports that have a pending bit */
+/* In these states a port has a pending bit */
 #define XENPV_EVTCHN_USABLE(s)  ((s) - 1U < XENPV_EVTCHN_RESERVED - 1U)
 struct xenpv_evtchn {
     uint8_t state;          /* XENPV_EVTCHN_* */
-    /* FIFO ABI. The machine sets the default of a new port, and that is all */
+    /* FIFO ABI. The machine sets a new port's default, the monitor the rest */
     uint8_t priority;
     uint16_t vcpu;          /* the vCPU that is notified */
     uint32_t arg;
 };
 
 /*
- * The port that a vCPU's VIRQ is bound to, or 0; those of the domain as a whole
- * are vCPU 0's. The machine's to write, like the port: whoever binds or closes,
- * on whatever vCPU, has changed both when the call returns.
+ * The port that each vCPU's VIRQs are bound to, or 0; global VIRQs are vCPU
+ * 0's. Only the machine writes here, as in the port table. It has changed both
+ * when a call that binds or closes a port returns, on whichever vCPU.
  */
 #define XENPV_NR_VIRQS          24
 struct xenpv_virqs {
@@ -259,28 +261,29 @@ struct xenpv_virqs {
 
 /*
  * What the guest has registered for the FIFO ABI. The machine checks that the
- * frames are guest RAM, and writes this; the monitor, which knows whether they
- * may be written to, puts events there.
+ * frames are guest RAM, and fills this in; the monitor checks that they may be
+ * written to, and puts events there.
  */
 #define XENPV_FIFO_WORDS        1024    /* event words in a frame */
 #define XENPV_FIFO_FRAMES       (XENPV_NR_PORTS / XENPV_FIFO_WORDS)
 #define XENPV_FIFO_CONTROL      0x1
 struct xenpv_fifo {
     uint32_t active;        /* 0: the 2-level ABI */
-    uint32_t nr_ports;      /* as far as there are frames, a multiple */
+    uint32_t nr_ports;      /* with event words: XENPV_FIFO_WORDS per frame */
     uint32_t reserved[14];
-    /* By vCPU: the control block's address | XENPV_FIFO_CONTROL: there is one */
+    /* By vCPU: its control block's address | XENPV_FIFO_CONTROL, or 0 */
     uint64_t control[XENPV_MAX_VCPUS];
     uint32_t array[XENPV_FIFO_FRAMES];  /* mfns */
 };
 
 /*
- * Events on their way to the guest. For one the machine sets, in this order,
- * the port's bit in .ports, of the port's vCPU the word's bit in .words, that
- * word's bit in .summary, and if .summary was 0 sends XENPV_UPCALL_VECTOR to
- * the vCPU. The monitor takes them the other way round, atomically, and does
- * what Xen does to make a port pending, masks and all. While it is about to look
- * anyway, the monitor sets a bit of .summary itself and so spares the vector.
+ * Events on their way to the guest. To send one, the machine sets three bits:
+ * that of the port in .ports; then, for the port's vCPU, that of this word of
+ * .ports in .words; then that of this word of .words in .summary. If .summary
+ * was 0, it sends XENPV_UPCALL_VECTOR to the vCPU. The monitor takes the bits
+ * the other way round, atomically, and makes the ports pending by Xen's rules,
+ * masks included. While it is about to look anyway, it sets a bit of .summary
+ * itself, so that the machine sends no vector.
  */
 struct xenpv_incoming {
     uint64_t ports[XENPV_NR_PORTS / 64];
@@ -293,25 +296,26 @@ struct xenpv_incoming {
 
 /*
  * Calls for what the machine must do or decide. One mailbox per vCPU.
- * The monitor fills in .op, .cmd and .data and writes the vCPU's number
+ * The monitor fills in .op, .cmd, .size and .data and writes the vCPU's number
  * to XENPV_IO_CALL; the machine answers in .ret and .data.
  */
 #define XENPV_CALL_EVTCHN       1   /* .cmd = EVTCHNOP_*, .data = its struct */
 #define XENPV_CALL_GNTTAB       2   /* .cmd = GNTTABOP_*, see below */
 /*
- * .cmd = SHUTDOWN_*. With SHUTDOWN_suspend, .data = start_info's mfn, 64 bits; it
- * returns when the domain goes on, as one that has been restored: no port of an
- * event channel is what it was, nor a grant, and start_info tells of the new ones
+ * .cmd = SHUTDOWN_*. With SHUTDOWN_suspend, .data = start_info's mfn, 64 bits.
+ * That call returns when the domain goes on, like one that has been restored:
+ * its event channels and grants are gone, and start_info has xenstore's and the
+ * console's new ports.
  */
 #define XENPV_CALL_SHUTDOWN     3
 #define XENPV_CALL_CONSOLE      4   /* .cmd = CONSOLEIO_*, .size bytes of text */
-#define XENPV_CALL_CRASH        5   /* the monitor is lost; .data = the reason */
+#define XENPV_CALL_CRASH        5   /* domain or monitor crashed; .data = why */
 #define XENPV_CALL_MEMORY       6   /* .data = struct xenpv_reservation */
-/* .cmd = VCPUOP_up or _down: it is so now; .data = the vCPU's number, 32 bits */
+/* A report. .cmd = VCPUOP_up or _down, .data = the vCPU's number, 32 bits */
 #define XENPV_CALL_VCPU         7
 #define XENPV_NR_CALLS          8
 /*
- * XENPV_CALL_GNTTAB, one element at a time; handles are not used:
+ * XENPV_CALL_GNTTAB, one element at a time; guest handles are not used:
  *   GNTTABOP_setup_table   .data = struct xenpv_gnttab_setup; on return the
  *                          mfns of the first nr_frames frames
  *   GNTTABOP_get_status_frames   likewise
@@ -326,9 +330,9 @@ struct xenpv_gnttab_setup {
     uint32_t frames[XENPV_CORE_GRANT_PAGES];    /* mfns */
 };
 /*
- * XENPV_CALL_MEMORY: how much memory the domain has now, and frames that it does
- * not have any more. What is in these may be lost: they read as zeroes then, or
- * as what was there.
+ * XENPV_CALL_MEMORY: how much memory the domain has now, and which frames it
+ * has given back. The machine may discard their contents, so they read as
+ * zeroes afterwards, or as before.
  */
 #define XENPV_RESERVATION_FRAMES    256
 struct xenpv_reservation {
