@@ -1,9 +1,9 @@
 /*
  * The local APIC: ends of interrupts, vectors for other vCPUs, the timer
  *
- * init.c starts it on each vCPU; requests.c, traps.c and time.c use it from there. It is
- * the monitor's own, and no guest has access to it. Its registers are MSRs where the
- * machine gives an x2APIC, and else a page of the vCPU's area.
+ * init.c enables it on each vCPU; requests.c, traps.c and time.c use it there.
+ * It is the monitor's own: no guest has access to it. Where the machine offers
+ * x2APIC mode its registers are MSRs, else a page of the vCPU's area.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -48,9 +48,9 @@ static u32 apic_read(u32 msr)
 }
 
 /*
- * KVM's PV EOI, by vCPU: KVM sets bit 0 when it injects an interrupt whose end
- * it need not be told at once. Clearing the bit is that EOI, and no VM exit. No
- * two of them are in a cache line, as KVM writes them at each interrupt.
+ * KVM's PV EOI, by vCPU: KVM sets bit 0 when it injects an interrupt whose EOI
+ * it need not see at once. To clear the bit is an EOI then, without a VM exit.
+ * Each has its own cache line, as KVM writes it at each interrupt.
  */
 static struct {
     u32 flag;
@@ -68,7 +68,7 @@ void apic_eoi(void)
     }
 }
 
-/* An interrupt for another vCPU. What was written before is seen there */
+/* Interrupt another vCPU, which then sees what was written before this */
 void apic_send(u32 apic_id, u8 vector)
 {
     if (x2apic) {
@@ -85,8 +85,8 @@ void apic_send(u32 apic_id, u8 vector)
 }
 
 /*
- * By the shorthand, in one write: apic_send() of an xAPIC takes two, and an NMI
- * may come between these.
+ * The shorthand takes one write. apic_send() takes two with an xAPIC, and this
+ * is called in NMIs, which may come between those.
  */
 void apic_send_self(u8 vector)
 {
@@ -113,7 +113,7 @@ void init_apic(struct vcpu *v)
     }
 }
 
-/* One interrupt, in so many ticks of boot_info->apic_timer_mhz */
+/* One interrupt, after count ticks at boot_info->apic_timer_mhz */
 void apic_start_timer(u32 count)
 {
     apic_write(APIC_TIMER_COUNT, count);

@@ -1,33 +1,33 @@
 /*
- * How the guest is told of what happens: exceptions, events, failures
+ * How the monitor delivers exceptions, events and failures to the guest
  *
  * The monitor builds the frame that hardware would build on the guest kernel's
  * stack, with Xen's additions, and lets the guest go on in the handler that it
  * registered. traps.c and the files that emulate instructions call this, and
- * entry-*.S on its way back to the guest. The stack is the guest's word: a frame that
- * cannot be written there ends the domain.
+ * entry-*.S on its way back to the guest. If a frame cannot be written to that
+ * stack, the domain crashes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "traps.h"
 
-/* What is on the stack besides the state to return to */
+/* What the frame has besides the state to return to */
 enum frame {
     FRAME_PLAIN,
     FRAME_ERROR,        /* the error code */
     FRAME_FAILSAFE,     /* the data segments */
 };
 
-/* IF, which is set whenever a guest runs, shows the guest its upcall mask */
+/* IF is always set while the guest runs; in a frame it shows the upcall mask */
 static inline ulong frame_flags(ulong flags, bool mask)
 {
     return mask ? flags & ~(ulong)EFL_IF : flags;
 }
 
 /*
- * Make the guest continue at ip (and cs, which only 32-bit guests have a say
- * in) with a frame for the state in regs.
+ * Make the guest continue at ip (and, if it is a 32-bit one, in cs) with a
+ * frame for the state in regs.
  */
 static __always_inline void bounce(struct vcpu *v, struct regs *regs, ulong ip,
                                    u16 cs, bool masks, enum frame frame,
@@ -112,7 +112,7 @@ void bounce_callback(struct vcpu *v, struct regs *regs,
     bounce(v, regs, cb->ip, cb->cs, cb->masks, FRAME_PLAIN, 0);
 }
 
-/* An event is pending and not masked: the upcall */
+/* Called when an event is pending and not masked: make the upcall */
 void deliver_events(struct regs *regs)
 {
     struct vcpu *v = current_vcpu();
@@ -122,7 +122,7 @@ void deliver_events(struct regs *regs)
     }
 }
 
-/* The CPU cannot load the state that the guest is to continue with */
+/* The CPU could not load the state that the guest is to continue with */
 void do_bad_iret(struct regs *regs)
 {
     struct vcpu *v = current_vcpu();
@@ -134,7 +134,7 @@ void do_bad_iret(struct regs *regs)
            FRAME_FAILSAFE, 0);
 }
 
-/* What is in DR6 stays there until the guest takes it out */
+/* Bits of DR6 stay set until the guest clears them */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6)
 {
     v->debugreg[6] |= dr6;

@@ -2,16 +2,16 @@
  * The hypercalls by which the guest names its handlers: of traps, events, failures
  * and system calls
  *
- * dispatch.S calls them on the vCPU that the handlers are for; bounce.c and entry-*.S
- * then read them there. An address that is not the guest's is found out when a
- * handler starts: as the guest's fault, and with its rights.
+ * dispatch.S calls them on the vCPU that the handlers are for; bounce.c and
+ * entry-*.S read the addresses there. These are only checked to be canonical: a
+ * handler starts with the guest's rights, so a bad one harms the guest alone.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "traps.h"
 
-/* .traps was filled in from VCPUOP_initialise, where the index is the vector */
+/* .traps has VCPUOP_initialise's trap table, where the index is the vector */
 void set_own_trap_table(struct vcpu *v)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(v->traps); i++) {
@@ -51,7 +51,7 @@ HYPERCALL(do_set_trap_table)
     }
 }
 
-/* As if it were in the trap table: with events masked, by the usual CS */
+/* Set the trap table's entry, with events masked and the kernel's usual CS */
 static void set_nmi_handler(struct vcpu *v, ulong ip)
 {
     struct trap_info *ti = &v->traps[X86_NMI];
@@ -103,7 +103,7 @@ HYPERCALL(do_set_callbacks)
 {
     struct vcpu *v = current_vcpu();
 
-    /* What is refused is left as it was, without a word */
+    /* A bad address leaves the old handler, and the guest is not told */
     if (WORD == 4) {
         set_callback(v, CALLBACKTYPE_event, a1, a2, false);
         set_callback(v, CALLBACKTYPE_failsafe, a3, a4, false);

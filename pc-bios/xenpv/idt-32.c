@@ -1,5 +1,5 @@
 /*
- * The IDT, 32-bit: gates, the hypercalls' among them, and the task for double faults
+ * The IDT, 32-bit: gates, with that for hypercalls, and the double fault's task
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,7 +22,7 @@ void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type, unsigned dpl,
 
 /*
  * A guest's system call needs no help: its gate leads from ring 3 to ring 1
- * directly, if the handler does not want events masked.
+ * directly. False: it cannot, as when the handler wants events masked.
  */
 bool set_direct_gate(struct vcpu *v, const struct trap_info *ti)
 {

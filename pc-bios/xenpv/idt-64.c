@@ -1,5 +1,5 @@
 /*
- * The IDT, 64-bit: gates, and the ways into ring 0 that are no gates
+ * The IDT, 64-bit: gates, and the other ways into ring 0, by SYSCALL
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@ void set_gate(struct gate *gate, ulong addr, u16 sel, u8 type, unsigned dpl,
     };
 }
 
-/* Who has holes in the LDT, or programs with its own tables: a look at each fault */
+/* With holes in the LDT, or programs on kernel tables, C sees each fault */
 void choose_fault_gate(struct vcpu *v)
 {
     if (v->ldt_holes || v->one_table) {
@@ -32,8 +32,8 @@ void choose_fault_gate(struct vcpu *v)
 }
 
 /*
- * Code of entry-64.S that addresses the vCPU's area relative to itself and ends
- * with a jump out of it: the jump's distance is another one here
+ * Copy code of entry-64.S that addresses the vCPU's area relative to itself and
+ * ends with a jump out of it: the copy's jump needs another distance
  */
 static void copy_stub(char *to, const char *stub, const char *end)
 {

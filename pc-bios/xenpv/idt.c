@@ -1,10 +1,10 @@
 /*
  * The IDT: which way each vector goes
  *
- * Each vCPU has one of its own, in its area. init.c makes and loads it at the vCPU's
- * start, callbacks.c has a gate changed when the guest's trap table does, on the vCPU
- * itself. All gates lead to the stubs of entry-*.S; a program may raise by INT n what
- * the guest's table lets it, and nothing of ours.
+ * Each vCPU has its own, in its area. init.c makes and loads it at the vCPU's
+ * start, callbacks.c changes gates with the guest's trap table, on the vCPU
+ * itself. All gates but set_direct_gate()'s lead to entry-*.S. By INT n a
+ * program can raise what the guest's table allows, and none of our vectors.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,8 +23,8 @@ void set_own_gate(struct vcpu *v, u8 vector)
 }
 
 /*
- * The gate of a vector that programs may raise by INT n. It is changed in parts,
- * and so on the vCPU itself, whose programs do not run meanwhile.
+ * The gate of a vector that programs may raise by INT n. The write is not
+ * atomic, so the vCPU itself makes it, whose programs do not run meanwhile.
  */
 void set_trap_gate(struct vcpu *v, u8 vector)
 {
@@ -48,7 +48,7 @@ void init_idt(struct vcpu *v)
     init_gates_of_width(v);
 }
 
-/* In long mode AMD's CPUs, and Hygon's, have it not, and short MSRs for it */
+/* AMD's and Hygon's CPUs lack it in long mode, and its MSRs have but 32 bits */
 static bool has_sysenter(void)
 {
     u32 out[4];

@@ -1,15 +1,15 @@
 /*
- * HYPERVISOR_iret, 64-bit, as far as entry-64.S does not do it at once: when an NMI's
- * handler ends, when an event may be due, and when something is wrong
+ * HYPERVISOR_iret, 64-bit, where entry-64.S does not do it itself: when it ends
+ * an NMI's handler, when an event may be due, and when something is wrong
  *
- * entry-64.S calls it on the vCPU that asks, and then goes on as after a trap.
+ * entry-64.S calls it on the vCPU itself, and then goes on as after a trap.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "monitor.h"
 
-/* regs: those of the hypercall, but for .ax, .cx, .r11, .ip and .flags */
+/* regs: the hypercall's, but for .ax, .cx, .r11, .ip and .flags, set here */
 void do_iret(struct regs *regs)
 {
     struct vcpu *v = current_vcpu();

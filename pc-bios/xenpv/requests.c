@@ -1,12 +1,13 @@
 /*
- * What vCPUs ask of each other: flushes of their TLBs, NMIs, and more
+ * Requests between vCPUs: flushes of their TLBs, NMIs, and more
  *
- * What one asks of another it leaves in the other's struct vcpu and, unless that is
- * idle and will look anyway, sends XENPV_IPI_VECTOR. The monitor runs with interrupts
- * off, so a vCPU answers when it goes back to the guest, when it is idle, or when it
- * waits itself: for a lock, or for a flush. So whoever holds a lock may wait for a
- * flush. The page tables' files call this for flushes and locks, and it calls them to
- * answer a flush: a base table may have changed.
+ * A vCPU leaves its request in the other's struct vcpu and sends
+ * XENPV_IPI_VECTOR, except for a flush of an idle one, which looks when it
+ * wakes up. The monitor runs with interrupts off: a vCPU answers when it
+ * returns to the guest, is idle, or waits for a lock or a flush. So a vCPU that
+ * holds a lock may wait for a flush. The page tables' files call this for
+ * flushes and locks, and it calls them to answer a flush, as a base table may
+ * have changed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,8 +28,8 @@ void request(struct vcpu *v, u32 bits)
 }
 
 /*
- * The number of requests is read first: what was asked up to then is in .flush
- * when that is read.
+ * Read the number of requests first, so that all of these are in .flush when
+ * that is read.
  */
 static void do_flush(struct vcpu *v)
 {
@@ -58,7 +59,7 @@ void answer_flush(struct vcpu *v)
     }
 }
 
-/* On the boot stack there is no vCPU yet, and nobody to wait for */
+/* Not called on the boot stack: there is no vCPU yet, and nobody to wait for */
 void spin_wait(void)
 {
     asm volatile("pause");
@@ -77,9 +78,9 @@ static u32 ask_flush(struct vcpu *v, ulong what)
 }
 
 /*
- * Flush what (FLUSH_ALL or a page's address) from the TLBs of the vCPUs in
- * mask, but not of this one; returns when it is done. Idle vCPUs are left to
- * do it before they go on, or when a table goes: see flush_idle().
+ * Flush "what" (FLUSH_ALL or a page's address) from the TLBs of the vCPUs in
+ * mask, except this one, and wait until they have. An idle vCPU is not waited
+ * for: it flushes when it wakes up, or when flush_idle() makes it.
  */
 void flush_others(u64 mask, ulong what)
 {
@@ -115,8 +116,8 @@ void flush_others(u64 mask, ulong what)
 }
 
 /*
- * A page table is going to be something else: who has been asked to flush, and was
- * idle, has done it when this returns. The CPU may still be walking its tables.
+ * Make idle vCPUs do the flushes asked of them, and wait. Called before a page
+ * table becomes something else: an idle CPU may still be walking it.
  */
 void flush_idle(void)
 {
@@ -138,8 +139,8 @@ void flush_idle(void)
 }
 
 /*
- * An interrupt in halt(): its handler looks at the guest's memory, and so who
- * asks for a flush from now on has to wait for it.
+ * An interrupt has come in halt(). Its handler looks at the guest's memory, so
+ * whoever asks for a flush from now on has to wait for it.
  */
 void wake_up(struct vcpu *v)
 {
@@ -147,7 +148,7 @@ void wake_up(struct vcpu *v)
     answer_flush(v);
 }
 
-/* On the vCPU itself: is there such a request? Then it is one no more */
+/* Called on the vCPU itself. Clear a request; returns whether it was there */
 bool take_request(struct vcpu *v, u32 bit)
 {
     return (atomic_load(&v->requests) & bit) &&
@@ -159,7 +160,7 @@ void request_nmi(struct vcpu *v)
     atomic_fetch_or(&v->requests, REQUEST_NMI);
 }
 
-/* An iret that ends an NMI: one that came meanwhile is due */
+/* An iret has ended an NMI's handler: an NMI that came meanwhile is due now */
 void end_nmi(void)
 {
     struct vcpu *v = current_vcpu();
@@ -171,9 +172,9 @@ void end_nmi(void)
 }
 
 /*
- * An interrupt that was taken here may have been for what only the guest's way
- * through do_trap() does: then there is to be another. An NMI of a vCPU that is
- * not up waits until it is.
+ * An IPI that was taken in the monitor may have been for an NMI, which only
+ * do_trap() delivers, for an IPI taken in the guest: so send another one. An
+ * NMI for a vCPU that is not up waits until it is.
  */
 void ask_again(struct vcpu *v)
 {
@@ -189,6 +190,6 @@ void let_interrupts_in(void)
     asm volatile("sti; nop; cli" : : : "memory");
     ask_again(v);
     if (unlikely(!v->up)) {
-        kick_vcpu(v);       /* it is to go down, but not in the middle of this */
+        kick_vcpu(v);       /* it goes down when this hypercall is done */
     }
 }

@@ -1,10 +1,9 @@
 /*
  * Time, timers and scheduling on a vCPU
  *
- * The guest reads the time in struct vcpu_time_info. With kvmclock, whose
- * layout is the same, KVM writes it; else the monitor does, by the TSC's rate
- * that the machine gives it. Timers use the local APIC's timer in one-shot
- * mode.
+ * The guest reads the time in struct vcpu_time_info. With kvmclock, which has
+ * the same layout, KVM writes it; else the monitor does, by the TSC's rate that
+ * the machine gives. Timers use the local APIC's timer, one shot at a time.
  *
  * Called on the vCPU whose time it is: by traps.c for the timer's interrupt, by
  * dispatch.S for set_timer_op and sched_op, by vcpu.c and what starts a vCPU.

@@ -3,10 +3,10 @@
  *
  * entry-*.S calls do_trap() for what comes while the guest runs, and
  * do_monitor_trap() for what comes in ring 0. What the monitor does not handle
- * itself it bounces to the guest: see bounce.c.
+ * itself, it bounces to the guest: see bounce.c.
  *
- * Both run on the vCPU's own stack with interrupts off. Registers are the guest's, so
- * nothing is taken from them that is not checked.
+ * Both run on the vCPU's own stacks with interrupts off. The registers are the
+ * guest's, so nothing in them is used unchecked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,22 +21,22 @@
 #define PF_INSN         0x10
 
 /*
- * The CPU reads descriptors with the rights of ring 0, whoever runs, and a page of
- * the LDT that is there has all of these: so what a program itself reads of the
- * LDT's area, which it may not, is not to be tried again.
+ * May it be a hole in the LDT? The CPU reads descriptors with ring 0's rights,
+ * whoever runs, so it faults only where no page is mapped. A program's own
+ * access to the LDT's area, which it may not make, is another kind of fault.
  */
 static inline bool is_ldt_fault(u32 error)
 {
     return !(error & (PF_PRESENT | PF_USER | PF_RSVD));
 }
 
-/* Maybe it is the LDT that is not there */
+/* The fault may be at a hole in the LDT */
 static noinline void page_fault_with_holes(struct vcpu *v, struct regs *regs,
                                            ulong cr2, u32 error)
 {
     if (!is_ldt_fault(error) || !ldt_fault(v, &cr2)) {
         v->vcpu_info->arch.cr2 = cr2;
-        /* It is the CPU that reads descriptors, but for the program */
+        /* The CPU read the descriptor, but for the program */
         bounce_trap_error(v, regs, X86_PF,
                           error | (in_kernel(v, regs) ? 0 : PF_USER));
     }
@@ -47,7 +47,7 @@ static void do_page_fault(struct vcpu *v, struct regs *regs)
     ulong cr2 = read_cr2();
     u32 error = regs->error_code;
 
-    /* The guest kernel writes to one of its page tables */
+    /* The guest kernel may be writing to one of its page tables */
     if ((error & (PF_PRESENT | PF_WRITE | PF_USER | PF_RSVD)) ==
         (PF_PRESENT | PF_WRITE) &&
         in_kernel(v, regs) && allow_table_write(v, cr2)) {
@@ -75,7 +75,7 @@ static void do_general_protection(struct vcpu *v, struct regs *regs)
 {
     u32 error = regs->error_code;
 
-    /* INT n: our gates admit no one, the guest's table decides */
+    /* INT n at a gate with DPL 0: the guest's trap table decides */
     if ((error & 3) == 2) {
         u8 vector = error >> 3;
         struct trap_info *ti = &v->traps[vector];
@@ -105,8 +105,8 @@ static void do_debug(struct vcpu *v, struct regs *regs)
 }
 
 /*
- * A kernel without a handler does not get it. One that is handling an NMI already gets
- * it afterwards.
+ * A kernel without a handler gets no NMI. One that is still handling an NMI
+ * gets the next one afterwards.
  */
 static void do_nmi(struct vcpu *v, struct regs *regs)
 {
@@ -183,7 +183,7 @@ void do_trap(struct regs *regs)
         monitor_crash(regs, "machine check");
         break;
     case VECTOR_SYSCALL32:
-        /* The frame's CS and SS are already those of the program */
+        /* The stub has put the program's CS and SS into the frame */
         if (v->syscall32.ip) {
             bounce_callback(v, regs, &v->syscall32);
             break;
@@ -194,11 +194,11 @@ void do_trap(struct regs *regs)
         bounce_trap(v, regs, X86_UD);
         break;
     case VECTOR_SYSENTER:
-        /* Taken for a program's, even if it was the kernel that did it */
+        /* Treated as a program's, even if the kernel executed it */
         if (v->sysenter.cs > 3) {
             bounce_callback(v, regs, &v->sysenter);
         } else if (v->sysenter.ip) {
-            /* A null selector: Xen takes that of #GP's handler */
+            /* A null selector: use that of #GP's handler, as Xen does */
             cb = v->sysenter;
             cb.cs = v->traps[X86_GP].cs;
             bounce_callback(v, regs, &cb);
@@ -242,10 +242,10 @@ void kernel_trap_in_ring3(struct regs *regs)
 }
 
 /*
- * A page that the monitor reads or writes for the guest, and that the tables let
- * it: what the TLB had was older. A guest need not flush that when it gives more
- * rights, as the CPU looks again after a fault; so who is told of one here is
- * the same that would be told of it by the CPU.
+ * The monitor has faulted on an access for the guest. Do the tables allow it,
+ * and was the TLB only out of date? A guest that adds rights need not flush, as
+ * a CPU walks the tables again when it faults. So the guest is told of a fault
+ * here only if it would have been told of it by a CPU.
  */
 static bool is_spurious(ulong addr, u32 error)
 {
@@ -253,7 +253,7 @@ static bool is_spurious(ulong addr, u32 error)
            access_allowed(addr, error & PF_WRITE);
 }
 
-/* border: it came with user mode's tables, which are not in use now */
+/* border: it came with user mode's tables in use, which are not now */
 static void monitor_trap(struct regs *regs, bool border)
 {
     struct vcpu *v = current_vcpu();
@@ -262,16 +262,16 @@ static void monitor_trap(struct regs *regs, bool border)
     switch (regs->vector) {
     case X86_NMI:
         /*
-         * The guest's, by way of an interrupt as soon as it runs again. That is
-         * pending from now on, whatever the monitor has looked at already.
+         * The guest gets it by an interrupt, as soon as it runs again. This is
+         * pending from now on, whatever the monitor has already checked for.
          */
         request_nmi(v);
         apic_send_self(XENPV_IPI_VECTOR);
         return;
     case X86_DB:
         /*
-         * A guest's breakpoint on data that the monitor touched for it, or a
-         * step that began in SYSENTER: its entry clears the flag
+         * The guest's breakpoint on data that the monitor accessed for it, or a
+         * single step over SYSENTER, whose entry code clears TF
          */
         asm volatile("mov %0, %%db6" : : "r" ((ulong)DR6_DEFAULT));
         return;
@@ -303,8 +303,8 @@ void do_monitor_trap(struct regs *regs)
     ulong cr3 = WORD == 8 ? read_cr3() : 0;
 
     /*
-     * At the border to user mode its tables are in use, which may have nothing
-     * but that border. Whoever trapped there goes on with them.
+     * At the border to user mode its tables are in use, which may map nothing
+     * but that border. The code that trapped there goes on with them.
      */
     if (WORD == 8 && unlikely(cr3 != v->kernel_cr3 && v->kernel_cr3)) {
         write_cr3(v->kernel_cr3);

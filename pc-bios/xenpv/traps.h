@@ -27,7 +27,7 @@ static inline bool is_guest_vector(unsigned vector)
     return vector >= NR_EXCEPTIONS && vector < XENPV_TIMER_VECTOR;
 }
 
-/* A code segment of the guest kernel's is not one of ring 0 */
+/* Make a selector that the guest kernel gives for ring 0 one for ring 1 */
 static inline u16 fix_selector(u16 sel)
 {
     return sel & 3 ? sel : sel | 1;
@@ -40,8 +40,8 @@ void bounce_callback(struct vcpu *v, struct regs *regs,
                      const struct callback *cb);
 
 /*
- * callbacks.c. What a guest can name a handler of, as in public/callback.h, which
- * QEMU has no copy of. 0, or minus Xen's errno, and all is as it was.
+ * callbacks.c. The types of public/callback.h, which QEMU has no copy of.
+ * Returns 0, or minus Xen's errno and changes nothing.
  */
 #define CALLBACKTYPE_event          0
 #define CALLBACKTYPE_failsafe       1

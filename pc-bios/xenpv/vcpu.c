@@ -1,10 +1,10 @@
 /*
- * vCPUs: how they come and go, run, and wait; and VCPUOP_*
+ * vCPUs: how they come up and go down, run, and wait; and VCPUOP_*
  *
- * A vCPU is a CPU of the machine, for good: one that is not up waits in
- * vcpu_offline(). traps.c, time.c and dispatch.S call this on the vCPU itself.
- * time.c, events.c and this call each other: a timer raises an event, an event ends
- * a vCPU's wait, and who waits wants to know the time.
+ * A vCPU has its CPU from the machine for good: while it is not up, it waits in
+ * wait_until_up(). traps.c, time.c and dispatch.S call this file on the vCPU
+ * itself. It, time.c and events.c call each other: a timer raises an event, an
+ * event ends a vCPU's wait, and a vCPU that waits needs the time.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,7 +13,7 @@
 
 struct spinlock vcpus_lock;
 
-/* Of vCPUs beyond shared_info's, until the guest has placed its own */
+/* For vCPUs beyond those in shared_info, until the guest places theirs */
 static struct vcpu_info no_vcpu_info;
 
 struct vcpu_info *first_vcpu_info(u32 id)
@@ -21,7 +21,7 @@ struct vcpu_info *first_vcpu_info(u32 id)
     return id < XEN_LEGACY_MAX_VCPUS ? &shared->vcpu_info[id] : &no_vcpu_info;
 }
 
-/* XENPV_IPI_VECTOR has come, or the vCPU wakes up */
+/* Called for XENPV_IPI_VECTOR; traps.c sees to REQUEST_NMI */
 void do_requests(struct vcpu *v)
 {
     answer_flush(v);
@@ -37,10 +37,10 @@ void do_requests(struct vcpu *v)
 }
 
 /*
- * A back end's answer is often only a few microseconds away. To look for it for
- * a while spares the VM exits of HLT, of the vector and of its end. How long
- * that is follows what it would have taken, as with Linux' haltpoll: a wait that
- * would have been short makes it longer, up to a limit, and a long one ends it.
+ * A back end's answer is often only a few microseconds away. Polling for it
+ * saves the VM exits of HLT, of the vector and of its EOI. For how long to poll
+ * depends on how long the last wait took, as with Linux' haltpoll: twice as
+ * long after a short one, up to a limit, and not at all after a long one.
  */
 #define FIRST_POLL(max)     ((max) / 4)
 
@@ -57,7 +57,7 @@ static void adjust_poll(struct vcpu *v, u64 waited)
     }
 }
 
-/* HLT, or what takes its place */
+/* HLT, or polling in its place */
 static void halt(struct vcpu *v)
 {
     if (counting()) {
@@ -84,7 +84,7 @@ static void halt(struct vcpu *v)
     ask_again(v);
 }
 
-/* Wait for an interrupt, which is taken before this returns; or for less */
+/* Wait for an interrupt and handle it; may return without one */
 void idle(struct vcpu *v)
 {
     halt(v);
@@ -95,7 +95,7 @@ void idle(struct vcpu *v)
 
 /* Runstates */
 
-/* The half of state_entry_time that has the flag, with or without it */
+/* Write the half of state_entry_time that has the flag, set or clear */
 static void write_updating(struct vcpu *v, bool updating)
 {
     const ulong at = offsetof(struct vcpu_runstate_info, state_entry_time) +
@@ -136,7 +136,7 @@ void update_runstate(struct vcpu *v, int state)
     }
 }
 
-/* As of now; another vCPU's may be a little late */
+/* The times up to now; those of another vCPU may be a little out of date */
 static long get_runstate(struct vcpu *v, ulong to)
 {
     struct vcpu_runstate_info info = v->runstate;
@@ -156,7 +156,7 @@ void wait_until_up(struct vcpu *v)
         while (!atomic_load(&v->up)) {
             halt(v);
         }
-        /* Nobody changes what it starts with from here on: see forget_vcpus() */
+        /* From here on nobody changes .start: see forget_vcpus() */
         spin_lock(&vcpus_lock);
         v->runs = v->up;
         spin_unlock(&vcpus_lock);
@@ -177,7 +177,7 @@ void vcpu_offline(struct vcpu *v)
     update_runstate(v, was);
 }
 
-/* The machine has plugged it, or would like to have it back. With vcpus_lock */
+/* Called with vcpus_lock held. An unplug on the machine's side waits for it */
 static void set_up(struct vcpu *v, bool up)
 {
     u32 id = v->id;
@@ -227,7 +227,7 @@ static long vcpu_up(struct vcpu *v)
     return ret;
 }
 
-/* With vcpus_lock: a vCPU's info is in one place, and moves by one at a time */
+/* Called with vcpus_lock held: a vcpu_info is placed once, by one vCPU */
 static long place_vcpu_info(struct vcpu *v,
                             const struct vcpu_register_vcpu_info *info)
 {
@@ -249,7 +249,7 @@ static long place_vcpu_info(struct vcpu *v,
     } else if (v->initialised) {
         request(v, REQUEST_MOVED);
     }
-    /* Nothing may be lost on the way: everything is pending once */
+    /* No event may be lost in the move, so make everything pending once */
     new->evtchn_pending_sel = ~0UL;
     new->evtchn_upcall_pending = 1;
     return 0;
@@ -274,8 +274,8 @@ static long register_vcpu_info(struct vcpu *v, ulong arg)
 }
 
 /*
- * The periodic timer, which xenlinux and HaLVM use: it is the vCPU's own to set, and so
- * is asked of another one
+ * The periodic timer, which xenlinux and HaLVM set. Only the vCPU itself can do
+ * that, so another one sends it a request.
  */
 void set_period(struct vcpu *v, u64 ns)
 {
@@ -316,7 +316,7 @@ static long timer_op(struct vcpu *v, u32 cmd, ulong arg)
     if (copy_from_guest(&single, arg, sizeof(single))) {
         return -EFAULT;
     }
-    /* VCPU_SSHOTTMR_future is ignored since Xen 4.17: late is at once */
+    /* VCPU_SSHOTTMR_future is ignored since Xen 4.17: late means at once */
     set_timer(v, single.timeout_abs_ns ? single.timeout_abs_ns : 1);
     return 0;
 }
@@ -324,7 +324,7 @@ static long timer_op(struct vcpu *v, u32 cmd, ulong arg)
 HYPERCALL(do_vcpu_op)
 {
     struct vcpu *self = current_vcpu(), *v;
-    ulong area;             /* an address: of 32-bit guests no more is read */
+    ulong area;             /* its address, as wide as the guest's pointers */
     long ret;
 
     if ((u32)a2 >= boot_info->nr_vcpus) {

@@ -1,5 +1,5 @@
 /*
- * The start of a vCPU, 32-bit: selectors, of which none has ring 0
+ * How a vCPU starts, 32-bit: its selectors, none of which may be for ring 0
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * The start of a vCPU, 64-bit: r8 to r15, the mode that it starts in, GS and FS
+ * How a vCPU starts, 64-bit: r8 to r15, the mode that it starts in, GS and FS
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,7 +7,7 @@
 #include "vcpu_start.h"
 #include "msr.h"
 
-/* As Xen's arch_set_info_guest demands it of addresses, and of the mode */
+/* The checks of addresses and of the mode in Xen's arch_set_info_guest() */
 bool context_is_valid(const struct vcpu_guest_context *c)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++) {

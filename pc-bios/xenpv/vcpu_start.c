@@ -1,9 +1,9 @@
 /*
- * The start of a vCPU: VCPUOP_initialise, and what its CPU does when it is up
+ * How a vCPU starts: VCPUOP_initialise, and what its CPU does when it comes up
  *
- * vcpu.c calls initialise_vcpu() on the vCPU that asks, with its lock held: the
- * context is read once, into the vCPU that has none yet, where it stays. init.c calls
- * run_secondary() on each CPU but the first.
+ * vcpu.c calls initialise_vcpu() with vcpus_lock held, on the vCPU that makes
+ * the hypercall. It reads the context once, into the other's .start, where it
+ * stays. init.c calls run_secondary() on each CPU but the first.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -39,17 +39,17 @@ static void load_regs(const struct cpu_user_regs *user, struct regs *regs)
     regs->bp = user->ebp;
 }
 
-/* With what VCPUOP_initialise has given it, on an empty stack */
+/* Enter the guest with VCPUOP_initialise's context; called on an empty stack */
 void start_vcpu(void)
 {
     struct vcpu *v = current_vcpu();
     struct regs regs;
 
     v->renewed = false;
-    /* It may have been put down in the middle of one */
+    /* The vCPU may have gone down in the middle of SCHEDOP_poll */
     end_poll(v);
     use_next_tables(v);
-    /* And of its area: it may have been here before, with another GDT */
+    /* Flush its area, too: it may have run before, with another GDT */
     flush_tlb();
     init_time(v);
     if (v->time_addr) {
@@ -70,7 +70,7 @@ void run_secondary(void)
 {
     struct vcpu *v = current_vcpu();
 
-    /* The first vCPU waits for this: from here on interrupts are taken */
+    /* The first vCPU waits for this: from here on this one takes interrupts */
     atomic_store(&v->ready, true);
     wait_until_up(v);
     start_vcpu();
@@ -95,7 +95,7 @@ static int set_tables(struct vcpu *v)
     return 0;
 }
 
-/* What another life has left, and what no context says */
+/* Reset what an earlier start may have left and no context sets */
 static void forget_context(struct vcpu *v)
 {
     memset(&v->sysenter, 0, sizeof(v->sysenter));

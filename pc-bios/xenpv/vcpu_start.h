@@ -9,7 +9,7 @@
 
 #include "traps.h"
 
-/* A selector that cannot be loaded is null */
+/* Load a segment register; a selector that cannot be loaded becomes null */
 #define LOAD_SEGMENT(name, sel) \
     do { \
         u32 sel_ = (sel); \
@@ -20,7 +20,7 @@
                      : "+r" (sel_)); \
     } while (0)
 
-/* vcpu_start-*.c: what of v->start differs by width */
+/* vcpu_start-*.c: the parts of v->start that differ by width */
 bool context_is_valid(const struct vcpu_guest_context *c);     /* 64-bit */
 void set_start_callbacks(struct vcpu *v);
 void load_start_of_width(struct vcpu *v, struct regs *regs);
