@@ -1,21 +1,21 @@
 /*
  * Counters: struct xenpv_counters of each vCPU
  *
- * Called from the sites of count.h, which are jumps only while the machine counts;
- * and, where what is counted takes a thousand times as long, from C that looks at
- * boot_info's .counting. Each vCPU writes its own. The machine takes what it reads
- * there for numbers and nothing else, as the guest can write them.
+ * Called from the sites of count.h, which are jumps only while the machine
+ * counts; C code that takes thousands of instructions anyway looks at
+ * boot_info's .counting instead. Each vCPU writes its own counters. The guest
+ * can write them, too, so to the machine they are numbers and nothing else.
  *
- * A vCPU is in the monitor from a trap or a hypercall to the return to its guest, but
- * not while it is halted. System calls that go straight to the guest's kernel are
- * counted, and not timed.
+ * A vCPU is in the monitor from a trap or hypercall until it returns to the
+ * guest, but not while it is halted. System calls that go straight to the
+ * guest's kernel are counted, but not timed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "monitor.h"
 
-/* From here on the vCPU is in the monitor, and up to count_leave() */
+/* The vCPU is in the monitor from here until count_leave() */
 void count_enter(void)
 {
     my_counters()->entered = rdtsc();
@@ -44,7 +44,7 @@ void count_trap(struct regs *regs)
     }
 }
 
-/* In a multicall: the time is that one's */
+/* A call within a multicall, which has set .entered already */
 void count_nested(ulong nr)
 {
     if (nr < XENPV_COUNTED_HYPERCALLS) {

@@ -1,11 +1,11 @@
 /*
- * Where something is counted, at no cost when nobody asks
+ * Where something is counted, at no cost while nobody asks for it
  *
- * Included by assembly. A site is one instruction of 5 bytes or more. The machine, when
- * it is told to count, puts a jump in its place, while no vCPU runs: the table of
- * the header's .patches names each site and has the jump to exchange with. What it
- * jumps to counts, does what the instruction does, and goes on behind it; or it is
- * the way by which all of it is done in C.
+ * Included by assembly. A site is one instruction of 5 bytes or more. When the
+ * machine is told to count, it puts a jump in its place, while no vCPU runs:
+ * the table at the header's .patches has each site and its jump. The code there
+ * counts, does what the instruction does, and goes on behind it; or it is the
+ * way by which C does everything.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,8 +27,8 @@
     .endm
 
     /*
-     * A C function, of the number in eax, which stays there. With 64 bits so do all
-     * registers; with 32 the guest's are on the stack.
+     * Call a C function with eax as its argument. Keeps eax, and in 64-bit code
+     * all registers; in 32-bit code the guest's are on the stack.
      */
     .macro CALL_FROM_ASM function
 #ifdef __x86_64__

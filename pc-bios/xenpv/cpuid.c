@@ -1,9 +1,9 @@
 /*
- * CPUID: with Xen's prefix, and where it faults
+ * CPUID: with Xen's prefix, and without it where it faults
  *
- * A guest is shown the machine's table, which QEMU makes before it starts and nobody
- * changes, and of its own state what the CPU would show. traps.c calls this for a #UD
- * and privileged.c for a #GP; others ask guest_cpuid() what the guest may use.
+ * The answers come from a table that QEMU makes before the guest starts and
+ * nobody changes, and from the guest's CR4 and XCR0. traps.c calls this for #UD,
+ * privileged.c and port_io.c for #GP; others ask guest_cpuid() what is offered.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,8 +15,8 @@
 bool cpuid_faults;
 
 /*
- * What XSAVE needs for the components in XCR0, after CPUID's leaf 0xd: where
- * the last one ends or, compacted, all of them together.
+ * How many bytes XSAVE needs for the components in XCR0, by CPUID's leaf 0xd:
+ * to the end of the last one or, compacted, for all of them together.
  */
 static u32 xsave_size(struct xenpv_cpuid *c, struct xenpv_cpuid *end,
                       u64 xcr0, bool compacted)
@@ -38,12 +38,11 @@ static u32 xsave_size(struct xenpv_cpuid *c, struct xenpv_cpuid *end,
     return size;
 }
 
-/* CPUID: the machine's table, made at its start */
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
     struct xenpv_boot_info *b = boot_info;
     struct xenpv_cpuid *c, *first = NULL, *end = b->cpuid + b->nr_cpuid;
-    /* 0x00000000, 0x40000000, 0x80000000; there is nothing from 0xc0000000 on */
+    /* From 0, 0x40000000 and 0x80000000 on; nothing is at 0xc0000000 */
     u32 range = leaf >> 30, nr = leaf & 0x3fffffff;
 
     if (range < 3 && nr < XENPV_CPUID_LEAVES &&
@@ -99,8 +98,8 @@ bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs)
     }
     emulate_cpuid(v, regs);
     /*
-     * To a PV kernel Xen shows its own CR4.OSXSAVE here, and Linux takes that for
-     * leave to use XSAVE.
+     * Xen shows its own CR4.OSXSAVE to a PV kernel here, and Linux takes it as
+     * permission to use XSAVE.
      */
     if (leaf == 1 && in_kernel(v, regs) && (regs->cx & CPUID1_XSAVE)) {
         regs->cx |= CPUID1_OSXSAVE;

@@ -1,10 +1,10 @@
 /*
- * The debug registers, which are the CPU's own: the guest's values are in force all
- * the while, in the monitor too, whose traps on them do_monitor_trap() ignores
+ * The debug registers. The CPU's always have the guest's values, in the
+ * monitor, too; do_monitor_trap() ignores traps that come of it.
  *
- * dispatch.S calls the hypercalls, privileged.c does for the instructions, and
- * vcpu_start.c loads what a vCPU starts with. No breakpoint may be on the monitor's
- * own memory, or have the CPU stop at changes of the registers themselves.
+ * dispatch.S calls the hypercalls, privileged.c does for instructions,
+ * vcpu_start.c loads what a vCPU starts with. The guest can neither have
+ * breakpoints on the monitor's memory nor set DR7.GD (general detect).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +30,7 @@ static void load_debugreg(unsigned reg, ulong val)
 
 #define NO_DEBUGREG     (~0u)
 
-/* DR4 and DR5 are other names of DR6 and DR7, or none */
+/* DR4 and DR5 are other names of DR6 and DR7, or with CR4.DE not there */
 static unsigned debugreg_of(struct vcpu *v, ulong nr)
 {
     if (nr == 4 || nr == 5) {
@@ -39,7 +39,7 @@ static unsigned debugreg_of(struct vcpu *v, ulong nr)
     return nr < 8 ? nr : NO_DEBUGREG;
 }
 
-/* What the guest wants in a debug register, as it may have it */
+/* Check a value from the guest, and change it to what the register may hold */
 int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
 {
     ulong io;
@@ -59,7 +59,7 @@ int check_debugreg(struct vcpu *v, unsigned *reg, ulong *val)
         return 0;
     }
     *val = (*val & ~0xd800UL) | DR7_DEFAULT;
-    /* General detect is ours, and no port to break on is the guest's */
+    /* No guest has general detect, or ports to break on */
     io = *val >> 17 & ~(*val >> 16) & 0x1111;
     return (*val & 0x2000) || ((*val & 0xff) && io) ? -EPERM : 0;
 }

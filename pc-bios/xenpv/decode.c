@@ -1,15 +1,15 @@
 /*
- * Instructions that trap: reading their bytes, and what each does when it is done
+ * Instructions that trap: reading their bytes, and decoding up to the opcode
  *
- * The files that carry instructions out call this (emulate.h). What another vCPU
- * writes to the instruction meanwhile has no effect: the bytes are read once.
+ * The files that emulate instructions call this (emulate.h). What another vCPU
+ * writes there meanwhile has no effect, as the bytes are read once.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "emulate.h"
 
-/* As many bytes as an instruction can have, or those that this page has left */
+/* Read 15 bytes, an instruction's maximum, or those that this page has left */
 static bool fetch(struct insn *in, struct regs *regs)
 {
     const ulong rest = -regs->ip & (PAGE_SIZE - 1);
@@ -27,7 +27,7 @@ bool decode_prefixes(struct insn *in, struct regs *regs)
     if (!fetch(in, regs)) {
         return false;
     }
-    /* An instruction has 15 bytes at most: the #GP that this was is right */
+    /* False without an opcode in 15 bytes: then the #GP is right */
     while (in->len < in->avail) {
         u8 b = next(in);
 
@@ -35,7 +35,7 @@ bool decode_prefixes(struct insn *in, struct regs *regs)
         case 0x66:
             in->op_size = 2;
             continue;
-        case 0x67:              /* without effect on what is carried out here */
+        case 0x67:              /* no effect on what is emulated here */
         case 0xf0:
         case 0xf2 ... 0xf3:
         case 0x26:

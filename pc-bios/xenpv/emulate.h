@@ -1,12 +1,11 @@
 /*
- * Instructions that trap and that the monitor carries out: what the files that do
- * it share
+ * What the files that emulate instructions share
  *
  * traps.c calls them for a #GP or a #UD: privileged.c for what a PV kernel may
- * still use, port_io.c for I/O and for programs, cpuid.c for the CPUID with Xen's
- * prefix (ud2, "xen"). The kernel's code segment is taken to be flat. The bytes of
- * an instruction are read from guest memory once, by decode.c; what is done and
- * how far the instruction goes both depend on that copy.
+ * still use, port_io.c for I/O and for programs, cpuid.c for the CPUID with
+ * Xen's prefix (ud2, "xen"). The code segment is assumed to be flat. decode.c
+ * reads an instruction's bytes from guest memory once; what is done, and the
+ * instruction's length, both come from that copy.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,7 +42,7 @@ static inline ulong *reg_ptr(struct regs *regs, unsigned nr)
     return (ulong *)((char *)regs + offset[nr]);
 }
 
-/* Beyond what could be read are zeroes; that it went there is checked last */
+/* Bytes that could not be read are 0; .len is checked against .avail last */
 static inline u8 next(struct insn *in)
 {
     return in->bytes[in->len++ & 15];

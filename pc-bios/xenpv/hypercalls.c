@@ -1,8 +1,8 @@
 /*
  * The hypercalls that belong nowhere else: multicall, xen_version, console_io
  *
- * dispatch.S calls them. What multicall finds in the guest's list it reads once, an
- * element at a time, and has dispatch.S call the handler as for the guest itself.
+ * dispatch.S calls them. multicall reads the guest's list once, an element at a
+ * time, and has dispatch.S call each handler, as for the guest itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,7 +28,7 @@ static long put_string(ulong to, const char *s, ulong size)
 
 static noinline long xen_version(u32 cmd, ulong a2)
 {
-    static const char denied[] = "<denied>";    /* what is for domain 0 */
+    static const char denied[] = "<denied>";    /* only domain 0 gets it */
     union {
         struct xen_platform_parameters params;
         struct xen_feature_info features;
@@ -74,7 +74,7 @@ static noinline long xen_version(u32 cmd, ulong a2)
 
 HYPERCALL(do_xen_version)
 {
-    /* Linux asks for this when all it wants is its events */
+    /* Linux makes this call only to have pending events delivered */
     if (likely((u32)a1 == XENVER_version)) {
         return boot_info->xen_major << 16 | boot_info->xen_minor;
     }
@@ -103,7 +103,7 @@ HYPERCALL(do_console_io)
         }
         return 0;
     }
-    return -EPERM;          /* whatever it is */
+    return -EPERM;          /* for all others, known or not */
 }
 
 HYPERCALL(do_multicall)
@@ -134,8 +134,8 @@ HYPERCALL(do_multicall)
             ret = -EINVAL;
         } else if (unlikely(op == __HYPERVISOR_iret)) {
             /*
-             * The list ends here. The hypercall's return address becomes that of the
-             * way to iret, which goes on from the guest's stack.
+             * The iret ends the list. Make the multicall return to the code for
+             * HYPERVISOR_iret, which goes on from the guest's stack.
              */
             *((ulong *)current_vcpu() - HYPERCALL_LONGS - 1) =
                 (ulong)iret_of_multicall;

@@ -1,17 +1,17 @@
 /*
  * Start of the monitor: its page tables, its vCPUs, and the guest's entry
  *
- * The machine has loaded the image, filled in boot_info and built the domain
- * in guest memory. The first vCPU runs start_monitor on a boot stack, and then,
- * like the others, on its own: it enters the guest, and they wait in vcpu.c
- * for the guest to bring them up.
+ * The machine has loaded the image, filled in boot_info and built the domain in
+ * guest memory. entry-*.S calls start_monitor() on the first vCPU, on a boot
+ * stack; on its own stack, this vCPU then enters the guest. It calls
+ * start_secondary() on the others, which wait until the guest brings them up.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "msr.h"
 
-/* Make vCPU id's area and struct vcpu; its mapping exists already */
+/* Make vCPU id's area and struct vcpu; the tables above its L1 exist already */
 static void vcpu_create(u32 id)
 {
     ulong base = VCPU_VIRT + (ulong)id * VCPU_AREA_SIZE;
@@ -52,7 +52,7 @@ static void init_cpu(struct vcpu *v)
     init_gdt(v);
     init_idt(v);
     load_idt(v);
-    /* TS clear, so that a guest may use the FPU from its first instruction */
+    /* CR0.TS is clear: the guest may use the FPU from its first instruction */
     write_cr4(read_cr4() | 0x600);      /* OSFXSR, OSXMMEXCPT */
     v->cr4 = 0x620;
     v->xcr0 = 1;
@@ -62,7 +62,7 @@ static void init_cpu(struct vcpu *v)
         wrmsr(MSR_MISC_FEATURES, MISC_CPUID_FAULTS);
     }
     init_apic(v);
-    /* What came before the local APIC was enabled had no vector */
+    /* Events that came before the local APIC was enabled had no vector */
     take_incoming(v);
 }
 

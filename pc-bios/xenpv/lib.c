@@ -1,8 +1,8 @@
 /*
- * What a C program has from its library, the log, and the ways to die
+ * What a C program has from its library, the log, and the ways to crash
  *
- * All files call this, and it calls none of them. Copies to and from the guest are
- * at the guest kernel's rights, and may fault: then they say so.
+ * All files call this one, and it calls none of them. Copies to and from the
+ * guest have the guest kernel's rights, and return -EFAULT if they fault.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -38,7 +38,7 @@ static inline int copy(ulong to, ulong from, ulong size, ulong guest)
     if (!access_ok(guest, size)) {
         return -EFAULT;
     }
-    /* A few longs are the common case: no string instruction for those */
+    /* Most copies are of a few longs, too short for a string instruction */
     for (; size >= sizeof(ulong) && size <= 16 * sizeof(ulong);
          size -= sizeof(ulong), to += sizeof(ulong), from += sizeof(ulong)) {
         GET_GUEST(val, from, fault);
@@ -76,7 +76,7 @@ ulong find_fixup(ulong ip)
     return 0;
 }
 
-/* 32-bit code has no instruction for it, and no library */
+/* 32-bit code has no instruction for this, and there is no libgcc */
 u64 div64(u64 n, u32 d)
 {
     u32 hi = n >> 32, lo = n, q_hi = hi / d, q_lo, rem = hi % d;
@@ -109,13 +109,13 @@ static void put_number(ulong val, unsigned base, int width)
     }
 }
 
-/* See monitor.h for what it knows */
+/* See monitor.h for the conversions that it knows */
 void printk(const char *fmt, ...)
 {
     static bool busy;
     va_list ap;
 
-    /* No spinlock, below which this is: who is here now waits for nobody */
+    /* Not spin_lock(), which calls another file; the holder waits for nobody */
     while (atomic_exchange(&busy, true)) {
         asm volatile("pause");
     }
@@ -201,7 +201,7 @@ void monitor_crash(const struct regs *regs, const char *why)
 {
     struct vcpu *v = current_vcpu();
 
-    /* At the border to user mode there are only its tables: too few for this */
+    /* At the border to user mode its tables are in use, which map too little */
     if (WORD == 8 && v->kernel_cr3) {
         write_cr3(v->kernel_cr3);
     }
@@ -210,7 +210,7 @@ void monitor_crash(const struct regs *regs, const char *why)
 
 long machine_call(u32 op, u32 cmd, void *data, u32 size)
 {
-    /* Before there is a vCPU, its stack is not in an area */
+    /* The boot stack is in no vCPU's area: there is no vCPU yet */
     u32 id = area_base() >= VCPU_VIRT ? current_vcpu()->id : 0;
     volatile struct xenpv_mailbox *box =
         (volatile struct xenpv_mailbox *)(CORE_VIRT + XENPV_CORE_MAILBOX) + id;

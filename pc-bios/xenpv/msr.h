@@ -1,5 +1,5 @@
 /*
- * MSRs by number, and CPUID: what the monitor and the guest have of both
+ * MSRs by number, the monitor's own and those that a guest may use; and CPUID
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -53,7 +53,7 @@ static inline void wrmsr(u32 msr, u64 val)
                  : "memory");
 }
 
-/* The CPU's own CPUID, which need not be the guest's: out[] is eax to edx */
+/* The CPU's own CPUID, not what the guest is shown: out[] is eax to edx */
 static inline void cpuid(u32 leaf, u32 out[4])
 {
     asm("cpuid" : "=a" (out[0]), "=b" (out[1]), "=c" (out[2]), "=d" (out[3])

@@ -1,10 +1,11 @@
 /*
  * I/O ports, the I/O privilege level, and the hypercall for both
  *
- * The domain has no ports: who may try reads ones, and what is written goes nowhere.
- * privileged.c calls it for the kernel, traps.c for programs, whose kernel may have
- * given them the right. The rest of physdev_op is for domains with devices. INS and
- * OUTS stay the #GP that they are: no driver uses them on a port that reads as ones.
+ * The domain has no ports: whoever has the right reads ones, and writes go
+ * nowhere. privileged.c calls this for the kernel, traps.c for programs, to
+ * which the kernel may have given the right. The rest of physdev_op is for
+ * domains with devices. INS and OUTS remain a #GP: no driver uses them on a
+ * port that reads as ones.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,15 +16,15 @@
 #define IOBITMAP_BYTES  8192
 
 /*
- * The guest's own I/O privilege level is by hypercall, and knows the kernel as ring
- * 1. The CPU's is 0: no port is the guest's.
+ * The guest sets its I/O privilege level by hypercall, with the kernel as ring
+ * 1. The CPU's is always 0, so that every access traps.
  */
 static bool iopl_ok(struct vcpu *v, bool kernel)
 {
     return v->iopl >= (kernel ? 1 : 3);
 }
 
-/* Does the guest let whoever runs use these ports? */
+/* May the code that trapped use these ports, by what the guest has set? */
 static bool io_allowed(struct vcpu *v, struct regs *regs, u16 port,
                        unsigned size)
 {
@@ -71,13 +72,13 @@ bool emulate_io(struct vcpu *v, struct regs *regs, struct insn *in)
         return emulate_in_out(v, regs, in);
     case 0xfa:
     case 0xfb:
-        /* Events have a mask of their own: with the right to cli, it does nothing */
+        /* cli and sti: with the right they do nothing, as events have a mask */
         return iopl_ok(v, in_kernel(v, regs));
     }
     return false;
 }
 
-/* What a program's kernel may have allowed it, and CPUID, which it may in any case */
+/* I/O that the kernel has allowed its programs, and CPUID, if that faults */
 bool emulate_program(struct vcpu *v, struct regs *regs)
 {
     struct insn in;
@@ -99,7 +100,7 @@ bool emulate_program(struct vcpu *v, struct regs *regs)
     return true;
 }
 
-/* No port belongs to the domain, but accesses to these do not fault */
+/* Accesses to these ports do not fault, though none belongs to the domain */
 static long set_iobitmap(struct vcpu *v, ulong arg)
 {
     struct physdev_set_iobitmap map;
@@ -137,7 +138,7 @@ HYPERCALL(do_physdev_op)
     return refuse(__HYPERVISOR_physdev_op, a1);
 }
 
-/* The form before 3.2.2: one structure with the command in it */
+/* The form before Xen 3.2.2: one structure with the command in it */
 HYPERCALL(do_physdev_op_compat)
 {
     struct physdev_op op;

@@ -1,11 +1,12 @@
 /*
- * Loads of SS and CS by a 64-bit kernel, which knows itself in ring 3
+ * Loads of SS and CS by a 64-bit kernel that takes itself to be in ring 3
  *
- * NetBSD's loads both with segments of its own that have DPL and RPL 3: SS from a
- * register, CS by a far return. In ring 1 the first is a #GP. So is the other,
- * because what the CPU takes for the outer ring's stack pointer and SS is whatever
- * the kernel has on its stack. traps.c calls this for such a #GP. Bases and limits of
- * both are without effect in 64-bit mode: what is checked here need not be loaded.
+ * NetBSD's loads both with segments of its own that have DPL and RPL 3: SS from
+ * a register, CS by a far return. In ring 1 the first is a #GP. So is the
+ * second, as the CPU takes whatever the kernel has on its stack for the outer
+ * ring's RSP and SS. traps.c calls this for such a #GP. Bases and limits of CS
+ * and SS have no effect in 64-bit mode, so the selectors are checked here, but
+ * not loaded.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,8 +14,8 @@
 #include "emulate.h"
 
 /*
- * A segment's access rights, as in its descriptor's second half; 0: none, or one
- * in a hole of the LDT
+ * A segment's access rights, as in its descriptor's second half; 0: there is no
+ * such segment, or it is in a hole of the LDT
  */
 static u32 access_rights(u16 sel)
 {

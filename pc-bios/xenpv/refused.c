@@ -1,9 +1,8 @@
 /*
- * Hypercalls that are refused: one table of them, and of Xen's errors
+ * Hypercalls that are refused: one table of them, with Xen's errors
  *
- * dispatch.S knows which handler a number has, and calls refused_hypercall() where
- * it has none. The handlers of other files come to refuse() with operations that
- * they do not know.
+ * dispatch.S calls refused_hypercall() for a number without a handler. Handlers
+ * in other files call refuse() for operations that they do not know.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,13 +10,13 @@
 #include "monitor.h"
 
 /*
- * What a domain without devices and without rights over others does not get, and
- * Xen's errno for that. The argument is not looked at: it would change nothing for
- * the guest. tests/guest/refused makes each of these calls, and has to expect what
- * is changed here.
+ * What a domain without devices and without rights over others does not get,
+ * and Xen's errno for it. The arguments are not looked at, which would change
+ * nothing for the guest. tests/guest/refused makes each of these calls, and has
+ * to be changed with this table.
  */
 static const struct {
-    u8 nr, first, last, error;      /* sub-operations, but of those with none */
+    u8 nr, first, last, error;      /* operations; .last = 255: all */
 } refused[] = {
     { __HYPERVISOR_platform_op, 0, 255, EPERM },
     { __HYPERVISOR_sysctl, 0, 255, EPERM },
@@ -25,10 +24,10 @@ static const struct {
     { __HYPERVISOR_kexec_op, 0, 255, EPERM },
     { __HYPERVISOR_hypfs_op, 0, 255, EPERM },
     { __HYPERVISOR_arch_0, 0, 255, EPERM },     /* mca */
-    { __HYPERVISOR_dm_op, 0, 0, EINVAL },       /* of domain 0, of itself, ... */
+    { __HYPERVISOR_dm_op, 0, 0, EINVAL },       /* by domain: 0, own, others */
     { __HYPERVISOR_dm_op, 1, 1, EPERM },
     { __HYPERVISOR_dm_op, 0, 255, ESRCH },
-    { __HYPERVISOR_xenoprof_op, 0, 0, ENODEV }, /* init, on a CPU not known to it */
+    { __HYPERVISOR_xenoprof_op, 0, 0, ENODEV }, /* init, on an unknown CPU */
     { __HYPERVISOR_xenoprof_op, 14, 14, EBUSY },        /* get_buffer */
     { __HYPERVISOR_xenoprof_op, 1, 17, EPERM },
     { __HYPERVISOR_xenoprof_op, 0, 255, EINVAL },
@@ -88,7 +87,7 @@ long refuse(unsigned nr, u32 op)
     return -ENOSYS;
 }
 
-/* For dispatch.S, when none of its numbers was the right one */
+/* For dispatch.S, when it has no handler for the number */
 BY_REGISTER long refused_hypercall(ulong nr, ulong op)
 {
     long ret = nr < 256 ? refuse(nr, op) : -ENOSYS;

@@ -1,17 +1,17 @@
 /*
- * What a CPU does ahead of time, and the MSRs that bound it
+ * Speculation, and the MSRs that limit it
  *
  * The monitor has no indirect branches (see dispatch.S), and nothing of its own
  * to hide from the guest kernel; but a program must not be able to steer its
- * returns, or the kernel's branches. Where the CPU keeps predictions of
- * programs away from rings 0 to 2 once it is told so, it is told at the start
- * of each vCPU. Where it has to be told at each entry, what that costs is not
- * paid here.
+ * returns, or the kernel's branches. If the CPU can be told once to keep the
+ * predictions of programs away from rings 0 to 2, init.c has it told on each
+ * vCPU. If it would have to be told at each entry, it is not told: that costs
+ * too much.
  *
  * The guest's kernel has these MSRs as Xen's PV guests do, as far as its CPUID
- * offers them: a write is trapped, checked, and done at once. Rings 0 and 1 are
- * one to the predictors, so what the kernel sets is in force in the monitor,
- * too.
+ * offers them: its write traps, and is checked and made at once. The predictors
+ * do not tell rings 0 and 1 apart, so what the kernel sets holds in the
+ * monitor, too.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,12 +31,12 @@
 #define EFER_AIBRSE         (1 << 21)
 
 /*
- * What a CPU says of itself in MSR_ARCH_CAPS: all but the bits that tell of
- * other MSRs, which the guest has not
+ * The bits of MSR_ARCH_CAPS that a guest is shown: all but those that tell of
+ * other MSRs, which it does not have
  */
 #define ARCH_CAPS_SHOWN     0x1d1ae17fULL
 
-/* By the CPU's features, the bits of an MSR that may be set */
+/* The CPU's features, and the bits of an MSR that each lets the guest set */
 static const struct feature {
     u32 leaf, subleaf;
     u8 reg, bit;                /* of eax, ebx, ecx, edx */
@@ -61,7 +61,7 @@ static const struct feature {
     { 7, 0, 3, 29, 1 },
 };
 
-/* What the guest may set, and what the monitor has set beside that */
+/* What the guest may set, and what the monitor sets in any case */
 static u32 spec_ctrl_allowed, pred_cmd_allowed, own_spec_ctrl;
 static bool arch_caps_shown;
 
@@ -76,7 +76,7 @@ static u32 allowed_by(struct vcpu *v, const struct feature *f, unsigned nr)
     return bits;
 }
 
-/* The CPU's own features, which need not be the guest's */
+/* The CPU's own features, not what the guest is shown */
 static u32 cpuid_reg(u32 leaf, unsigned reg)
 {
     u32 out[4];
@@ -89,7 +89,7 @@ static u32 cpuid_reg(u32 leaf, unsigned reg)
     return out[reg];
 }
 
-/* False: the CPU has it not, whatever CPUID says */
+/* False: the CPU does not have the MSR, whatever CPUID says */
 static bool wrmsr_safe(u32 msr, u64 val)
 {
     asm goto("1: wrmsr\n\t" EX_TABLE(1b, %l[none])
@@ -100,7 +100,7 @@ none:
     return false;
 }
 
-/* 0: likewise */
+/* Likewise, 0 */
 static u64 rdmsr_safe(u32 msr)
 {
     u32 lo, hi;
@@ -112,7 +112,7 @@ none:
     return 0;
 }
 
-/* Is IBRS a state to be in for good, and not one to enter with each trap? */
+/* Can IBRS be set once and for all, so that no entry has to set it again? */
 static bool ibrs_is_lasting(void)
 {
     u32 seven = cpuid_reg(7, 3), amd = cpuid_reg(0x80000008, 1);

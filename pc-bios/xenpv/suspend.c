@@ -1,27 +1,27 @@
 /*
- * SHUTDOWN_suspend: what the monitor forgets of a domain that goes on
+ * SHUTDOWN_suspend: what the monitor forgets when a suspended domain goes on
  *
- * time.c calls suspend() on the vCPU that asks. The machine returns when the domain
- * is woken up, and has undone all that is its own to undo: event channels, grants,
- * xenstore. The kernel finds here what Xen's tools put into a new domain from a saved
- * one, which is the vCPUs' registers, tables and callbacks; and not what it had
- * registered by other hypercalls. So it registers that anew.
+ * time.c calls suspend() on the vCPU that asks. The machine returns when the
+ * domain is woken up, and has reset its own part: event channels, grants,
+ * xenstore. The monitor leaves the kernel what Xen's tools save and restore,
+ * the vCPUs' registers, tables and callbacks; it forgets what the kernel has
+ * registered by other hypercalls, as the kernel registers that anew.
  *
- * The other vCPUs run, in Linux with interrupts off, until they are asked for.
+ * The other vCPUs run meanwhile; Linux has them wait with interrupts off.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "monitor.h"
 
-/* All others have done with what they had read before this was called */
+/* Wait until the others no longer use anything that they read before this */
 static void wait_for_others(void)
 {
     flush_others(~0ULL, FLUSH_ALL);
     flush_idle();
 }
 
-/* To where it was at first; the page in which it was is still mapped */
+/* Move it back to its first place; the page that it was in is still mapped */
 static void move_vcpu_info(struct vcpu *v)
 {
     struct vcpu_info *old = v->vcpu_info, *new = first_vcpu_info(v->id);
@@ -37,15 +37,15 @@ static void move_vcpu_info(struct vcpu *v)
 }
 
 /*
- * What Xen's tools save of a domain are the vCPUs that are up. The others are as new:
- * Linux gives VCPUOP_initialise to those that it brings up afterwards, also if they
- * have run. One of them waits on the tables that it had, until it starts.
+ * Xen's tools save only the vCPUs that are up. The others are as new: Linux
+ * calls VCPUOP_initialise for those that it brings up later, even if they have
+ * run. Until then they wait on the tables that they had.
  */
 static void forget_vcpus(void)
 {
     struct vcpu *self = current_vcpu();
 
-    /* Another one may just register its own */
+    /* Another vCPU may be registering its own at this moment */
     spin_lock(&vcpus_lock);
     for (u32 i = 0; i < boot_info->nr_vcpus; i++) {
         move_vcpu_info(vcpus[i]);
@@ -73,8 +73,8 @@ static void forget_vcpus(void)
 }
 
 /*
- * A domain that two vCPUs suspend at once is suspended once, as with Xen. While the
- * machine sleeps, who waits for this does, too.
+ * If two vCPUs suspend the domain at once it is suspended once, as under Xen. A
+ * vCPU that waits for this lock sleeps with the machine.
  */
 static struct spinlock suspend_lock;
 static u32 nr_suspends;
