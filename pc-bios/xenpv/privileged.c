@@ -2,8 +2,8 @@
  * Privileged instructions of the guest kernel: MSRs, control and debug registers, and
  * loading segments
  *
- * traps.c calls this for a #GP that the guest kernel, in ring 1, has raised. What it
- * may set, it could set by a hypercall; what is refused stays the #GP that it was.
+ * traps.c calls this for a #GP that the guest kernel, in ring 1, has raised.
+ * What it sets is checked, as in the hypercalls; what is refused stays a #GP.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +17,7 @@
 #define CPUID7_RDPID        (1u << 22)
 #define CPUID81_RDTSCP      (1u << 27)
 
-/* What RDTSCP and RDPID say of a CPU is its kernel's to set */
+/* Has the guest RDTSCP or RDPID, which read what its kernel writes there? */
 static bool has_tsc_aux(struct vcpu *v)
 {
     u32 seven[4], ext[4];
@@ -27,7 +27,7 @@ static bool has_tsc_aux(struct vcpu *v)
     return (seven[2] & CPUID7_RDPID) || (ext[3] & CPUID81_RDTSCP);
 }
 
-/* MSRs that have one value, and can be written with that */
+/* MSRs that always have one value; writing that same value is allowed */
 static const struct fixed_msr {
     u32 msr;
     u64 val;
@@ -83,14 +83,14 @@ static bool read_msr(struct vcpu *v, u32 msr, u64 *val)
     if (boot_info->flags & XENPV_BOOT_TRACE) {
         printk("rdmsr %x\n", msr);
     }
-    /* A kernel that is not ready for a #GP yet gets something */
+    /* A kernel that has no handler for #GP yet reads 0 */
     *val = 0;
     return !v->traps[13].address && msr >> 16 != 0x4000;
 }
 
 /*
- * What old kernels write without being ready for a #GP they write in vain, as
- * under Xen before 4.15
+ * Some MSRs old kernels write without a handler for #GP: such writes are
+ * ignored, as by Xen before 4.15.
  */
 static bool write_msr(struct vcpu *v, u32 msr, u64 val)
 {
@@ -124,7 +124,7 @@ static bool write_msr(struct vcpu *v, u32 msr, u64 val)
     return false;
 }
 
-/* CR4 bits that a guest kernel decides on, for its programs' sake */
+/* CR4 bits that the guest kernel may set, for itself and its programs */
 #define CR4_TSD         0x4
 #define CR4_FSGSBASE    0x10000
 #define CR4_GUEST       (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
@@ -201,7 +201,7 @@ bad:
     return false;
 }
 
-/* In the kernel, which has set CR4.TSD */
+/* RDTSC of a kernel that has set CR4.TSD, for which it is a #GP in ring 1 */
 static void emulate_rdtsc(struct regs *regs)
 {
     u64 tsc = rdtsc();
@@ -235,7 +235,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
             break;
         }
         if (in.modrm != 0xf9 || !has_tsc_aux(v)) {
-            return false;       /* invlpg, too: a PV kernel has a hypercall */
+            return false;       /* nor invlpg: a PV kernel has a hypercall */
         }
         emulate_rdtsc(regs);    /* rdtscp */
         regs->cx = v->tsc_aux;
@@ -261,7 +261,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs)
     case 0x21:              /* mov %dbN, reg */
         in.modrm = next(&in);
         if ((v->cr4 & CR4_DE) && modrm_reg(&in) / 2 == 2) {
-            return false;           /* DR4 and DR5 are others' names no more */
+            return false;           /* with CR4.DE there are no DR4 and DR5 */
         }
         *reg_ptr(regs, modrm_rm(&in)) =
             do_get_debugreg(modrm_reg(&in), 0, 0, 0, 0);
