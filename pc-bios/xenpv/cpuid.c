@@ -2,7 +2,7 @@
  * CPUID: with Xen's prefix, and without it where it faults
  *
  * The answers come from a table that QEMU makes before the guest starts and
- * nobody changes, and from the guest's CR4 and XCR0. traps.c calls this for #UD,
+ * nobody changes, and by the guest's CR4 and XCR0. traps.c calls this for #UD,
  * privileged.c and port_io.c for #GP; others ask guest_cpuid() what is offered.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

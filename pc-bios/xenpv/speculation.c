@@ -100,7 +100,7 @@ none:
     return false;
 }
 
-/* Likewise, 0 */
+/* Returns 0 if the CPU does not have the MSR */
 static u64 rdmsr_safe(u32 msr)
 {
     u32 lo, hi;
