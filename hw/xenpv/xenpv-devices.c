@@ -1,11 +1,11 @@
 /*
- * Makes Xen's platform devices for the xenpv-kvm machine
+ * Makes and resets Xen's platform devices for the xenpv-kvm machine
  *
- * The devices of xenpv-platform.h, on which QEMU's Xen bus and its back ends
- * rest, then the bus, and the primary console.
+ * These are the devices of xenpv-platform.h, on which QEMU's Xen bus and its
+ * back ends rest, then the bus, and the primary console.
  *
- * The machine calls this, at its init and at each reset, and nothing of it is called by
- * the devices: it alone knows them all. All of it runs with the BQL.
+ * Only this file knows all of them. The machine calls it, at its init, at each
+ * reset and after a load; no device does. All of it runs with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@
 #include "xenpv-net.h"
 #include "xenpv-platform.h"
 
-/* What libxl tells of how much output a back end keeps. Ours waits instead. */
+/* libxl's limit of output that a back end keeps. Ours makes the guest wait. */
 #define CONSOLE_LIMIT   (1024 * 1024)
 
 struct XenPVDevices {
@@ -110,10 +110,10 @@ static void forget_peer(NICState *nic, void *opaque)
 }
 
 /*
- * At exit net_cleanup() has already cleaned up the peer of each NIC, when the
- * Xen devices' own exit notifiers delete their NICs; which would then do it
- * once more. So say to them that it is done, before those notifiers run: the
- * last one that is added is the first that is called.
+ * At exit, net_cleanup() cleans up the peer of each NIC, and later the Xen
+ * devices' own exit notifiers delete their NICs, which would clean up the peers
+ * again. Clearing peer_deleted prevents that. This has to run before those
+ * notifiers, so it must be the last one added: see device_realized().
  */
 static void forget_peers(Notifier *n, void *opaque)
 {
@@ -239,8 +239,9 @@ static XenBus *the_bus(void)
 }
 
 /*
- * A front end that closes does not wait for its disk's requests; but the grants and
- * the ports by which these end are about to go. In a reset the disks do it themselves.
+ * A front end can close before its disk's requests have ended, but the grants
+ * and ports that they need to end are about to go: so wait for them here. In a
+ * reset of the machine the disks do that themselves.
  */
 static void stop_disks(void)
 {
@@ -260,7 +261,7 @@ void xenpv_devices_reconnect(XenPVDevices *d, XenPVDevicePorts *ports,
                              XenPVRings *rings)
 {
     stop_disks();
-    /* Those of the domain, which may have come from elsewhere */
+    /* The domain may have been migrated here, with its rings where they were */
     rings->xencons_mfn = xenpv_console_ring_mfn(d->console);
     rings->xenstore_mfn = xenpv_xenstore_ring_mfn(d->xenstore);
     xenpv_devices_reset(d, ports);
@@ -283,8 +284,9 @@ void xenpv_devices_set_wall_clock(MemoryRegion *core, bool is_64bit)
 }
 
 /*
- * A front end that is asked to let go may refuse, as Linux does of a disk that is
- * mounted, and goes on with its rings until it is done: a card's has no such state
+ * A front end that is asked to close may stay in Closing and go on using its
+ * rings, as Linux does with a mounted disk. A network card's front end does not
+ * do so.
  */
 static bool is_in_use(XenDevice *xendev, enum xenbus_state front)
 {
@@ -293,7 +295,7 @@ static bool is_in_use(XenDevice *xendev, enum xenbus_state front)
             object_dynamic_cast(OBJECT(xendev), TYPE_XEN_BLOCK_DEVICE));
 }
 
-/* Connect one back end, if it was connected where the domain comes from */
+/* Connect one back end, if it was connected when the domain was saved */
 static bool resume_backend(XenDevice *xendev, Error **errp)
 {
     XenDeviceClass *klass = XEN_DEVICE_GET_CLASS(xendev);
@@ -332,7 +334,7 @@ static bool resume_backend(XenDevice *xendev, Error **errp)
 
         xendev->backend_state = XenbusStateInitWait;
         klass->frontend_changed(xendev, XenbusStateConnected, &gone);
-        /* If its rings are not there any more, then it has let go of them */
+        /* If its rings cannot be mapped, the front end has let go of them */
         error_free(gone);
         xen_device_backend_set_state(xendev, XenbusStateClosing);
     }

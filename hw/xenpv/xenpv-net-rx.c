@@ -1,11 +1,12 @@
 /*
  * xen-net-device: frames to the front end
  *
- * The front end keeps granted pages in a ring, and gets a frame in as many of
- * them as it takes, from the beginning of each. With segmentation offload the
- * slot after the first says how it is to be segmented; the page of that one is
- * not used. A frame for which there are too few waits in the net layer, which
- * then does not ask its peer for more.
+ * The front end puts granted pages into the ring. A frame is copied into as
+ * many of them as it needs, from the beginning of each. With segmentation
+ * offload, the slot after the first says how to segment the frame, and that
+ * slot's page is not used. A frame for which there are too few slots waits in
+ * the net layer, which then takes no more from the peer. QEMU's net layer and
+ * xenpv-net.c call this, in the main loop.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,7 +23,7 @@
 #include "xenpv-net.h"
 #include "xenpv-platform.h"
 
-/* How often to look for the buffers of a front end that tells of none */
+/* How often to look for new buffers if the front end sends no event for them */
 #define RX_POLL_MS      30
 
 typedef struct RxFrame {
@@ -94,7 +95,7 @@ static XenPVNetQueue *queue_for(XenPVNet *net, NetClientState *nc,
     unsigned i = 0;
 
     if (net->nr_peers > 1) {
-        /* Who is on the other side has chosen */
+        /* The tap device has chosen one of its queues already */
         i = nc->queue_index;
     } else if (net->nr_queues > 1) {
         i = hash_of(f->data, f->size);
@@ -103,9 +104,9 @@ static XenPVNetQueue *queue_for(XenPVNet *net, NetClientState *nc,
 }
 
 /* ------------------------------------------------------------------------- */
-/* What the peer has left to be done, and the front end does not do           */
+/* Checksums and segmentation that the peer has left to be done               */
 
-/* A copy with its checksum filled in; NULL if there is no room for one */
+/* Returns a copy with its checksum filled in; NULL if it has no room for one */
 static uint8_t *fill_checksum(const RxFrame *f,
                               const struct virtio_net_hdr *hdr)
 {
@@ -117,13 +118,13 @@ static uint8_t *fill_checksum(const RxFrame *f,
         return NULL;
     }
     copy = g_memdup2(f->data, f->size);
-    /* What is blank has the checksum of the pseudo header */
+    /* The pseudo header's checksum is in the field already, and is summed up */
     stw_be_p(copy + at, net_checksum_finish_nozero(
                  net_checksum_add(f->size - start, copy + start)));
     return copy;
 }
 
-/* What the vnet header says, in Xen's words. False: that cannot be told. */
+/* Turn the vnet header into Xen's flags. False: the front end lacks support */
 static bool use_vnet_hdr(XenPVNet *net, RxFrame *f,
                          const struct virtio_net_hdr *hdr, uint8_t **copy)
 {
@@ -167,7 +168,7 @@ static bool use_vnet_hdr(XenPVNet *net, RxFrame *f,
 /* ------------------------------------------------------------------------- */
 /* The ring                                                                   */
 
-/* Are there so many slots? Else the front end tells when there are. */
+/* Are there @wanted slots? If not, ask the front end for an event */
 static bool has_slots(XenPVNetQueue *q, unsigned wanted)
 {
     RING_IDX cons = q->rx.req_cons;
@@ -175,7 +176,7 @@ static bool has_slots(XenPVNetQueue *q, unsigned wanted)
     for (int i = 0; i < 2; i++) {
         RING_IDX prod = qatomic_read(&q->rx.sring->req_prod);
 
-        /* The slots were there before the index said so */
+        /* Read the slots only after the index that covers them */
         xen_rmb();
         if (RING_REQUEST_PROD_OVERFLOW(&q->rx, prod)) {
             trace_xenpv_net_ring_overflow(q->net->idx, "rx", prod);
@@ -185,13 +186,13 @@ static bool has_slots(XenPVNetQueue *q, unsigned wanted)
             return true;
         }
         qatomic_set(&q->rx.sring->req_event, cons + wanted);
-        /* It may have put them there before it saw that */
+        /* The front end may have added slots before it saw that */
         xen_mb();
     }
     return false;
 }
 
-/* Answer the next slot, with the part of the frame that fits into its page */
+/* Fill the next slot's page from offset @done of the frame, and answer it */
 static bool put_part(XenPVNetQueue *q, const RxFrame *f, size_t done,
                      uint16_t flags)
 {
@@ -256,7 +257,7 @@ static void put_frame(XenPVNetQueue *q, const RxFrame *f)
     trace_xenpv_net_rx(net->idx, f->size, f->flags, f->gso_type);
 }
 
-/* A front end that does not say when it has new buffers is looked after */
+/* Poll a front end that sends no event for new buffers */
 static void look_again(XenPVNet *net)
 {
     if (!net->front.rx_notify) {
@@ -307,9 +308,9 @@ ssize_t xenpv_net_receive(NetClientState *nc, const uint8_t *buf, size_t size)
     }
     wanted += f.gso_type ? 1 : 0;
     /*
-     * A front end that has new buffers there faster than they are used does
-     * not keep us here: it gets a ring's worth, of several not more than a pass
-     * has time for, and then net->bh comes first.
+     * A front end that adds buffers as fast as they are filled must not keep us
+     * here: after a ring's worth for one queue, or XENPV_NET_PASS_SLOTS for all
+     * of them, frames wait until net->bh has run.
      */
     if (q->rx_unpushed >= XENPV_NET_RING_SLOTS ||
         net->rx_unpushed >= XENPV_NET_PASS_SLOTS || !has_slots(q, wanted)) {
@@ -356,7 +357,7 @@ void xenpv_net_rx_kick(XenPVNet *net)
     bool any = false;
 
     if (!runstate_is_running()) {
-        return;                     /* when it goes on, net->bh comes */
+        return;                     /* net->bh runs when the machine goes on */
     }
     for (unsigned i = 0; i < net->nr_queues; i++) {
         XenPVNetQueue *q = &net->queues[i];

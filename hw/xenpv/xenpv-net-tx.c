@@ -1,19 +1,19 @@
 /*
  * xen-net-device: frames from the front end
  *
- * A frame is one or more slots of the ring, each with a part of it in a page
- * that is granted; after the first slot there may be extra ones, which say more
- * about it. The slots are copied once, and checked. The parts stay where they
- * are, but for the beginning, with all the headers, which is copied before
- * anything looks at it: what the front end writes to its memory later changes
- * what others on the network get, and nothing here.
+ * A frame takes one or more slots of the ring. Each slot names a part of the
+ * frame in a granted page; extra slots after the first say more about it. The
+ * slots are copied once, and checked. The parts are sent from the front end's
+ * memory, except for the beginning with all the headers, which is copied before
+ * anything looks at it: if the front end writes to the frame later, it changes
+ * what others on the network get, but nothing here.
  *
- * Segmentation and checksums that the front end leaves to be done are done by
- * whoever gets the frame, if he takes QEMU's vnet header, or else by QEMU's
- * net_tx_pkt.c, to which the whole frame is copied. What a segment costs is up
- * to who gets it. So they are kept, at most MAX_SEGMENTS of at most HEAD_SIZE
- * bytes of headers each, and sent as a pass has time for it; until the last one
- * of them is sent, the queue takes no other frame.
+ * A front end can leave segmentation and checksums to the back end. The peer
+ * does them if it takes QEMU's vnet header. Otherwise QEMU's net_tx_pkt.c does,
+ * and the whole frame is copied first. How long the peer takes to send a
+ * segment is not known. So the segments, at most MAX_SEGMENTS with at most
+ * HEAD_SIZE bytes of headers each, are kept, and each pass sends as many as it
+ * has time for; the queue takes no other frame until the last one is sent.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,21 +31,21 @@
 #include "xenpv-net.h"
 #include "xenpv-platform.h"
 
-/* More slots with data than this, Xen's back end does not take either */
+/* Slots with data that a frame may have: as many as Xen's netback takes */
 #define MAX_PARTS       XEN_NETIF_NR_SLOTS_MIN
 /*
- * So long can headers be about which something is to be done: Ethernet's, IP's
- * and TCP's, with all options that they can have but those of IPv6. Of a frame
- * that a peer takes as it is, no more is copied; and net_tx_pkt.c, which copies
- * them for each segment, and has 16 bits for their length, gets no longer ones.
+ * The longest headers that a frame with offloads may have: Ethernet, IP and TCP
+ * with all their options, except for IPv6's. Of a frame that a peer takes as it
+ * is, only so much is copied; and net_tx_pkt.c, which copies the headers for
+ * each segment and has 16 bits for their length, never gets longer ones.
  */
 #define HEAD_SIZE       256
-/* Those of one frame: of at least 64 bytes each, if it is as large as can be */
+/* Segments of a frame: the largest frame gives so many of 64 bytes each */
 #define MAX_SEGMENTS    1024
 
 typedef struct TxFrame {
     unsigned nr_slots;              /* of the ring */
-    unsigned nr_extras;             /* of these: the second and following */
+    unsigned nr_extras;             /* of these, from the second on */
     uint16_t ids[XENPV_NET_RING_SLOTS];
     uint16_t flags;                 /* the first slot's */
     uint16_t size;
@@ -63,8 +63,8 @@ static bool has_extra(const TxFrame *f, unsigned type)
 /* The ring                                                                   */
 
 /*
- * Copy a frame's slots out of the ring. NULL, or what is wrong; as many slots
- * are then taken as seem to be the frame's.
+ * Copy a frame's slots out of the ring. Returns NULL, or what is wrong with
+ * them. In either case the caller consumes and answers f->nr_slots slots.
  */
 static const char *get_slots(XenPVNetQueue *q, unsigned available, TxFrame *f)
 {
@@ -92,7 +92,7 @@ static const char *get_slots(XenPVNetQueue *q, unsigned available, TxFrame *f)
         }
         memcpy(&extra, RING_GET_REQUEST(&q->tx, cons + f->nr_slots),
                sizeof(extra));
-        /* The front end may change what is in the ring, but not this */
+        /* Look only at the copy: the front end may change the ring */
         barrier();
         f->nr_slots++;
         f->nr_extras++;
@@ -121,14 +121,17 @@ static const char *get_slots(XenPVNetQueue *q, unsigned available, TxFrame *f)
     return why;
 }
 
-/* The first slot has the size of the whole: make it that of its own part */
+/*
+ * Returns NULL, or what is wrong. By the ABI the first slot has the whole
+ * frame's size; this replaces it by that of the slot's own part.
+ */
 static const char *check_frame(TxFrame *f)
 {
     unsigned left = f->size;
 
     if (has_extra(f, XEN_NETIF_EXTRA_TYPE_MCAST_ADD) ||
         has_extra(f, XEN_NETIF_EXTRA_TYPE_MCAST_DEL)) {
-        return NULL;                /* no frame at all */
+        return NULL;                /* a request without a frame */
     }
     for (unsigned i = 1; i < f->nr_parts; i++) {
         if (f->parts[i].size > left) {
@@ -224,8 +227,8 @@ static void peer_has_taken(NetClientState *nc, ssize_t len)
 }
 
 /*
- * A peer that cannot take it now gets a copy later. The queue waits for that,
- * so that there is never more than what became of one frame.
+ * If the peer cannot take a frame now, the net layer keeps a copy for it. The
+ * queue waits until the peer has taken that, so that no more copies pile up.
  */
 static void give(XenPVNetQueue *q, const struct iovec *iov, int cnt)
 {
@@ -236,7 +239,7 @@ static void give(XenPVNetQueue *q, const struct iovec *iov, int cnt)
     }
 }
 
-/* Segments of a frame, each after its size, to be sent by send_segments() */
+/* For net_tx_pkt.c: keep a segment, after its size, for send_segments() */
 static void keep_segment(void *opaque, const struct iovec *iov, int cnt,
                          const struct iovec *vnet_iov, int vnet_cnt)
 {
@@ -262,7 +265,11 @@ void xenpv_net_tx_drop(XenPVNetQueue *q)
     }
 }
 
-/* At least one. False: there are more, for which peer_has_taken() or BH come */
+/*
+ * Send segments until the deadline, but at least one if the peer takes it.
+ * Returns false if some are left; peer_has_taken() or this schedules net->bh
+ * for them.
+ */
 static bool send_segments(XenPVNetQueue *q, int64_t deadline)
 {
     while (q->segments && !q->net->pending[q->peer]) {
@@ -297,9 +304,9 @@ static void give_packet(void *opaque, const struct iovec *iov, int cnt,
 }
 
 /*
- * A checksum that is blank has that of the pseudo header, for whoever gets the
- * frame; front ends do it, but the ABI does not say so. Of a frame that is to
- * be segmented net_tx_pkt.c does it.
+ * Whoever fills in a blank checksum expects that of the pseudo header in its
+ * place. Front ends put it there, but the ABI does not ask them to, so do it
+ * here. In a frame that is to be segmented, net_tx_pkt.c does it.
  */
 static void put_pseudo_checksum(uint8_t *frame, size_t size,
                                 const struct virtio_net_hdr *hdr)
@@ -330,7 +337,7 @@ static void nothing_to_free(void *opaque, void *base, size_t len)
 {
 }
 
-/* Blank checksums, and segmentation */
+/* Send a frame that has a blank checksum or is to be segmented */
 static const char *offload(XenPVNetQueue *q, const TxFrame *f,
                            const struct iovec *iov, unsigned cnt)
 {
@@ -350,7 +357,7 @@ static const char *offload(XenPVNetQueue *q, const TxFrame *f,
         why = "headers";
         goto done;
     }
-    /* This is set for a mark that routers make, which has no need of it */
+    /* net_tx_pkt.c sets it for IP's congestion mark, which does not need it */
     hdr->gso_type &= ~VIRTIO_NET_HDR_GSO_ECN;
     if (gso && hdr->gso_type != (extra->u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4
                                  ? VIRTIO_NET_HDR_GSO_TCPV4
@@ -358,7 +365,7 @@ static const char *offload(XenPVNetQueue *q, const TxFrame *f,
         why = "to be segmented, but not what it says";
         goto done;
     }
-    /* What is written to must be our copy, not the front end's memory */
+    /* The headers are written to: they have to be in our copy */
     if (hdr->hdr_len > head ||
         ((hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
          hdr->csum_start + hdr->csum_offset + 2 > head)) {
@@ -401,7 +408,7 @@ static const char *send_frame(XenPVNetQueue *q, const TxFrame *f)
         }
     }
     iov_to_buf(parts, mapped, 0, net->tx_frame, head);
-    /* The front end may change what it has, but not this */
+    /* Look only at the copy: the front end may change its memory */
     barrier();
     iov[0] = (struct iovec) { .iov_base = &hdr, .iov_len = sizeof(hdr) };
     iov[1] = (struct iovec) { .iov_base = net->tx_frame, .iov_len = head };
@@ -422,7 +429,7 @@ out:
 
 /* ------------------------------------------------------------------------- */
 
-/* One frame; available is not 0 */
+/* Take a frame, or multicast addresses, from @available slots, at least one */
 static void tx_frame(XenPVNetQueue *q, unsigned available)
 {
     XenPVNet *net = q->net;
@@ -457,21 +464,21 @@ bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
     int more;
 
     if (!runstate_is_running()) {
-        return false;               /* when it goes on, net->bh comes */
+        return false;               /* net->bh runs when the machine goes on */
     }
-    /* If it has frames to take yet, it says when it has taken them */
+    /* While the peer has frames pending: peer_has_taken() schedules net->bh */
     while (send_segments(q, deadline) && !net->pending[q->peer]) {
         RING_IDX prod = qatomic_read(&q->tx.sring->req_prod);
         unsigned available = prod - q->tx.req_cons;
 
-        /* The slots were there before the index said so */
+        /* Read the slots only after the index that covers them */
         xen_rmb();
         if (RING_REQUEST_PROD_OVERFLOW(&q->tx, prod)) {
             trace_xenpv_net_ring_overflow(net->idx, "tx", prod);
             break;
         }
         if (!available) {
-            /* From here on the front end tells when there is more */
+            /* Ask the front end for an event when there is more */
             RING_FINAL_CHECK_FOR_REQUESTS(&q->tx, more);
             if (!more) {
                 break;
@@ -485,9 +492,9 @@ bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
         tx_frame(q, available);
         any = true;
         /*
-         * The answer is shown at once: a front end frees what is answered when
-         * it sends the next frame, and until then its sockets' room is used up.
-         * The event can wait until the pass is over.
+         * Show the answer at once: a front end frees the frames that are
+         * answered when it sends the next one, and until then they take up room
+         * in its sockets. The event can wait until the pass is over.
          */
         RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&q->tx, more);
         notify |= more;
@@ -501,7 +508,7 @@ bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
 
 void xenpv_net_tx_init(XenPVNet *net)
 {
-    /* The beginning of the frame, and all its parts */
+    /* A fragment for the copied beginning, and one for each part */
     net_tx_pkt_init(&net->tx_pkt, 1 + MAX_PARTS);
     net->tx_frame = g_malloc(XEN_NETIF_MAX_TX_SIZE);
 }

@@ -1,15 +1,16 @@
 /*
  * xen-net-device: a network card
  *
- * This takes the place of QEMU's hw/net/xen_nic.c, whose name it has, for what
- * that lacks: frames of several pages, segmentation and checksums left to
- * whoever does them best, several queues, multicast filters, and an end to what
- * a front end can make it do at once.
+ * This replaces QEMU's hw/net/xen_nic.c and keeps its device name. It adds what
+ * that one lacks: frames of several pages, segmentation and checksum offload,
+ * several queues, multicast filters, and a bound on the work that a front end
+ * can cause at a time.
  *
- * Here is what comes and goes: the device, its nodes in xenstore, and the
- * connection to a front end. Each node that the front end can write is checked
- * when it connects, and not looked at again, but for request-multicast-control.
- * Nothing of a front end is left when its state is no longer Connected.
+ * This file has the device, its xenstore nodes, and the connection to a front
+ * end. QEMU's Xen bus calls it, in the main loop. Each node that the front end
+ * can write is read and checked once, when the front end connects, except for
+ * request-multicast-control, which is watched. When the front end closes or
+ * starts anew, net_disconnect() drops all that belongs to the connection.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,11 +27,11 @@
 #include "xenpv-net.h"
 #include "xenpv-platform.h"
 
-/* As many as a guest has vCPUs */
+/* As many as a guest can have vCPUs */
 #define MAX_QUEUES      64
-/* So many cards get a number by themselves */
+/* Cards without "idx" get a number below this */
 #define MAX_AUTO_IDX    100
-/* IPv4 needs no less; an Ethernet frame has no more */
+/* The least that IPv4 allows, and the most that a frame has room for */
 #define MIN_MTU         68
 #define MAX_MTU         (XEN_NETIF_MAX_TX_SIZE - ETH_HLEN)
 
@@ -43,8 +44,8 @@ static int64_t new_deadline(void)
 }
 
 /*
- * All queues, by turns, as far as they get before the deadline. Each does at
- * least one thing, so none begins when it is over.
+ * Serve all queues in turn until the deadline. Each turn sends at least one
+ * frame or segment if it can, so no turn begins after the deadline.
  */
 static void net_bh(void *opaque)
 {
@@ -69,8 +70,8 @@ static void net_bh(void *opaque)
 }
 
 /*
- * All queues of a card may have an event at once, and each would have a pass of its
- * own: where there are several, one pass is for all of them.
+ * All queues may have an event at once. They share one pass, in the bottom
+ * half, as a pass for each of them would keep the main loop for too long.
  */
 static bool tx_event(void *opaque)
 {
@@ -112,7 +113,7 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     if (running) {
         qemu_bh_schedule(net->bh);
     } else {
-        /* All that the front end has got is in its memory, then */
+        /* A stopped machine may be saved: its rings have to show all frames */
         for (unsigned i = 0; i < net->nr_queues; i++) {
             xenpv_net_rx_push(&net->queues[i]);
         }
@@ -161,7 +162,7 @@ static void read_features(XenPVNet *net)
     net->front.csum_ipv6 = front_flag(net, "feature-ipv6-csum-offload");
 }
 
-/* What the peers may leave to the front end */
+/* Tell the peers which offloads they may leave to the front end */
 static void set_offload(XenPVNet *net, bool connected)
 {
     bool csum = connected && net->front.csum_ipv4;
@@ -236,7 +237,7 @@ static bool connect_queue(XenPVNetQueue *q, const char *dir, Error **errp)
         error_prepend(errp, "%stx-ring-ref: ", dir);
         return false;
     }
-    /* Where a back end before this one has left off: 0 in a new ring */
+    /* Continue where an earlier back end stopped: at 0 in a new ring */
     BACK_RING_ATTACH(&q->tx, txs, qatomic_read(&txs->rsp_prod), XEN_PAGE_SIZE);
     rxs = xen_device_map_grant_refs(xendev, &q->rx_ring_ref, 1,
                                     PROT_READ | PROT_WRITE, errp);
@@ -269,7 +270,7 @@ static void net_disconnect(XenPVNet *net)
     for (unsigned i = 0; i < net->nr_peers; i++) {
         NetClientState *nc = qemu_get_subqueue(net->nic, i);
 
-        /* What it has sent, and what was for it */
+        /* Frames from the front end, then frames for it */
         qemu_purge_queued_packets(nc);
         qemu_flush_or_purge_queued_packets(nc, true);
         net->pending[i] = 0;
@@ -335,7 +336,7 @@ static bool net_connect(XenPVNet *net, Error **errp)
                             net->queues[0].rx_channel,
                             net->front.sg, net->front.gso_tcpv4,
                             net->front.gso_tcpv6);
-    /* It may have sent something already */
+    /* The front end may have sent something already */
     qemu_bh_schedule(net->bh);
     return true;
 }
@@ -348,7 +349,7 @@ static void net_frontend_changed(XenDevice *xendev, enum xenbus_state state,
 
     switch (state) {
     case XenbusStateInitialising:
-        /* A new front end, without a word of the old one */
+        /* A new front end started before the old one closed */
         if (net->connected && xendev->backend_online) {
             net_disconnect(net);
             xen_device_backend_set_state(xendev, XenbusStateInitWait);
@@ -420,8 +421,8 @@ static NetClientInfo net_info = {
 };
 
 /*
- * Is there a card of this number? A guest can remove what it sees of it, but
- * not the back end's directory.
+ * Is there a card of this number? This looks at the back end's directory, since
+ * a guest can remove the front end's.
  */
 static bool idx_in_use(XenPVNet *net, int32_t idx)
 {
@@ -465,7 +466,7 @@ static char *net_get_name(XenDevice *xendev, Error **errp)
     return g_strdup_printf("%d", net->idx);
 }
 
-/* Do all that the frames go to and come from take QEMU's vnet header? */
+/* Do all peers take QEMU's vnet header? */
 static bool peers_take_vnet_hdr(XenPVNet *net)
 {
     for (unsigned i = 0; i < net->nr_peers; i++) {
@@ -638,9 +639,9 @@ static const TypeInfo net_types[] = {
 DEFINE_TYPES(net_types)
 
 /*
- * The bus watches the directories of the types of back ends that it knows, and
- * so sees that a card is to be unplugged. It also makes a device where a
- * toolstack has made a directory, which nobody here does.
+ * The bus watches the directories of the back end types that are registered,
+ * and so notices that a card is to be unplugged. It would also call this for a
+ * directory that a toolstack makes there; nothing here makes one.
  */
 static void net_backend_create(XenBackendInstance *backend, QDict *opts,
                                Error **errp)

@@ -1,34 +1,37 @@
 /*
  * Devices by the names that management software has for them
  *
- * libvirt can name neither a Xen disk nor a Xen console: it asks for
+ * libvirt cannot ask for a Xen disk or a Xen console by name: it asks for
  * virtio-blk-pci, or virtio-blk-device where there is no PCI, and for
- * isa-serial. No such device can be of use to a PV guest. So the machine has
- * buses on which they seem to fit, and when one is asked for, makes the
- * Xen device that is meant instead, under the same id:
+ * isa-serial. A PV guest can use none of these. So the machine has buses that
+ * these devices seem to fit on, and when one is asked for, this file makes the
+ * Xen device that is meant instead, with the same id:
  *
- *   virtio-blk-*         xen-disk; the id tells the guest's name for it, and
- *                        the serial number what the guest reads in "params"
+ *   virtio-blk-*         xen-disk; its vdev comes from the id, and "params",
+ *                        which the guest can read, from the serial number
  *   virtio-net-*         xen-net-device
- *   netfront             xen-net-device: libvirt's word for Xen's card
+ *   netfront             xen-net-device: libvirt's name for Xen's card
  *   virtio-balloon-*     nothing: libvirt asks for one in every domain
  *   virtio-serial-*, ich9-ahci, lsi53c895a, virtio-scsi-*
- *                        buses that are only names, for the next
- *   virtserialport       xen-console, of which QEMU tells when the guest has it
+ *                        buses that are only names, for the next two
+ *   virtserialport       xen-console, with events when the guest opens it
  *   ide-cd, scsi-cd      xen-cdrom
  *   pci-bridge           a further bus that is only a name: see below
  *   isa-serial           the primary console, if it has no other character
  *                        device; then xen-console
  *
- * Nothing is ever plugged into these buses: any other device that would
- * fit is refused here. Properties that only tune what was asked for are
- * dropped, and so is the place on the bus. A property of the machine that
- * management software sets, and that has no meaning here, is here as well.
+ * Nothing is ever plugged into these buses: any other device that would fit is
+ * refused. Properties that only the requested device has are dropped, and so is
+ * its place on the bus. The machine's property "hpet" is here as well, as only
+ * management software sets it.
  *
- * The PCI bus is only a name, "pci.0", which QEMU looks up before it asks here.
- * It has no host bridge, so that neither the guest nor query-pci can see it. A
- * pci-bridge adds another name, its id. libvirt has to be told of one, even if
- * it never uses it: what it saves of a domain leaves a root out that is alone.
+ * The PCI bus is only a name, "pci.0", which QEMU looks up before it calls
+ * standins_hide_device(). It has no host bridge, so neither the guest nor
+ * query-pci can see it. A pci-bridge adds another name, its id. libvirt needs
+ * one in its XML, even if nothing uses it: when it saves a domain, it leaves
+ * out a PCI root that is the only PCI controller.
+ *
+ * All of it runs with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -57,7 +60,7 @@
 #define TYPE_STANDIN_SERIAL_BUS "xenpv-standin-serial-bus"
 #define TYPE_STANDIN_IDE_BUS    "xenpv-standin-ide-bus"
 #define TYPE_STANDIN_SCSI_BUS   "xenpv-standin-scsi-bus"
-/* QEMU has no such device otherwise; libvirt asks for it by this name */
+/* QEMU itself has no device of this name; libvirt asks for one */
 #define TYPE_STANDIN_NETFRONT   "netfront"
 
 OBJECT_DECLARE_SIMPLE_TYPE(XenPVStandins, XENPV_STANDINS)
@@ -71,17 +74,16 @@ struct XenPVStandins {
 };
 
 /*
- * What is made of a device. One of virtio's has a name on the virtio bus and four
- * on PCI, the first of them an alias that QEMU resolves after it has asked here.
- * A controller becomes buses, named by its id, or by what QEMU calls one of that
- * kind, and, if there is any, a number.
+ * What a requested device becomes. A virtio device has one name on the virtio
+ * bus and four on PCI; one of those, without a suffix, is an alias that QEMU
+ * resolves only after hide_device(). A controller becomes one or more buses.
  */
 typedef struct Standin {
-    const char *base;       /* of virtio's: virtio-KIND */
-    const char *made;       /* NULL: nothing */
-    const char *bus;        /* or buses of this type */
-    int numbered;
-    const char *unnamed;    /* NULL: it needs an id */
+    const char *base;       /* its name, without a suffix of virtio's */
+    const char *made;       /* the Xen device that it becomes; NULL: none */
+    const char *bus;        /* the type of the buses that it becomes, or NULL */
+    int numbered;           /* so many buses "ID.N"; 0: one bus "ID" */
+    const char *unnamed;    /* the ID without an id; NULL: it needs an id */
 } Standin;
 
 static const Standin standins[] = {
@@ -122,8 +124,8 @@ static const Standin *find_standin(const char *driver)
 }
 
 /*
- * Whether a virtio device has this property. The one on PCI passes those of the
- * one on the virtio bus on, but only once it is made.
+ * Does the requested device have this property? On PCI, a virtio device has
+ * those of its part on the virtio bus as well, but only once it is made.
  */
 static bool has_property(const Standin *standin, const char *asked,
                          const char *name)
@@ -144,16 +146,16 @@ static bool has_property(const Standin *standin, const char *asked,
             return true;
         }
     }
-    /* This, too, the device has only once it is made */
+    /* A device has this one, too, only once it is made */
     return !strcmp(name, "bootindex");
 }
 
 /*
- * libvirt numbers its disks by the letters of <target dev=>, and takes an
- * <alias> that begins with "ua-" as it is. So the first gives xvda and so on,
- * and the second any name that Xen has, "ua-sda1" for one. Its CD drives have
- * numbers on their controllers: they get the last of the names that old kernels
- * know, from xvdp down, which no disk has.
+ * libvirt numbers its disks by the letter of <target dev=>: they become xvda
+ * and so on. It takes an <alias> that begins with "ua-" as it is, so that can
+ * be any name that Xen has, such as "ua-sda1". It numbers CD drives by their
+ * place on the controller: they become xvdp and down, the last names that old
+ * kernels know, where no disks are.
  */
 static char *vdev_from_id(const char *id)
 {
@@ -189,11 +191,12 @@ static char *vdev_from_id(const char *id)
 }
 
 /*
- * Where QEMU tells about disks (query-blockstats, for one), libvirt knows a
- * virtio disk by the QOM path of its back end, a part of the device. A Xen disk
- * has no such part, but what is told is an id, if there is one: so that is
- * made to look like the path. It has its own id again before it goes, for
- * DEVICE_DELETED. The device's QOM name, and with it device_del, is unchanged.
+ * In the answers of query-blockstats and the like, libvirt knows a virtio disk
+ * by the QOM path of its back end, a child of the device. A Xen disk has no
+ * such child, but QEMU reports dev->id where there is one: so dev->id is made
+ * to look like that path. It is restored before the device goes, for
+ * DEVICE_DELETED. The device's QOM name, by which device_del finds it, stays
+ * the same.
  */
 #define BACKEND_PREFIX  "/machine/peripheral/"
 #define BACKEND_SUFFIX  "/virtio-backend"
@@ -211,7 +214,7 @@ static void standins_unrealize(DeviceListener *listener, DeviceState *dev)
     }
 }
 
-/* Make a @type of what @opts says about @standin, or about a device of ISA's */
+/* Make a @type in place of what @opts asks for; @standin: NULL for isa-serial */
 static void make_instead(const char *type, const Standin *standin,
                          const QDict *opts, bool from_json, Error **errp)
 {
@@ -247,7 +250,7 @@ static void make_instead(const char *type, const Standin *standin,
         }
     }
     if (!strcmp(asked, "virtserialport")) {
-        /* As -device and HMP give it, all is text */
+        /* From -device and HMP, all values are strings */
         if (from_json) {
             qdict_put_bool(wanted, "tell-open", true);
         } else {
@@ -261,12 +264,12 @@ static void make_instead(const char *type, const Standin *standin,
 
         dev->id = g_strconcat(BACKEND_PREFIX, own, BACKEND_SUFFIX, NULL);
     }
-    /* As the callers of that function do */
+    /* The caller drops the reference that qdev_device_add_*() returns */
     object_unref(OBJECT(dev));
     qobject_unref(wanted);
 }
 
-/* Else a device that is hidden counts as one that cannot be plugged */
+/* Without a hotplug handler, QEMU would refuse to hide a device on the bus */
 static void make_bus(XenPVStandins *s, const char *type, const char *name)
 {
     qbus_set_hotplug_handler(qbus_new(type, DEVICE(s), name),
@@ -285,7 +288,7 @@ static bool has_bus(XenPVStandins *s, const char *name)
     return false;
 }
 
-/* Buses for those that are asked for after it */
+/* Make the buses for devices that are asked for later */
 static void make_controller(XenPVStandins *s, const Standin *standin,
                             const QDict *opts, Error **errp)
 {
@@ -327,7 +330,7 @@ static void make_console(XenPVStandins *s, const QDict *opts, bool from_json,
     }
 }
 
-/* What to do instead is said to those who have come by libvirt, too */
+/* The error says what to use instead, for users of libvirt as well */
 static void refuse(const char *driver, DeviceClass *dc, Error **errp)
 {
     const char *instead = "";
@@ -414,7 +417,7 @@ static void standins_class_init(ObjectClass *klass, XenPVClassData *data)
     dc->user_creatable = false;
 }
 
-/* For a device that was asked for by a name that is not known here */
+/* Refuses a device that was asked for by a name that is not known here */
 static bool standin_bus_check_address(BusState *bus, DeviceState *dev,
                                       Error **errp)
 {
@@ -427,12 +430,12 @@ static void standin_bus_class_init(ObjectClass *klass, XenPVClassData *data)
     BusClass *bc = BUS_CLASS(klass);
 
     bc->check_address = standin_bus_check_address;
-    /* A bus that nothing is on has no state that could be migrated */
+    /* Do not register the parent's migration state: an empty bus has none */
     bc->realize = NULL;
     bc->unrealize = NULL;
 }
 
-/* Hidden whenever it is asked for: never made */
+/* This one is never made, as standins_hide_device() makes another instead */
 static void standin_netfront_class_init(ObjectClass *klass,
                                         XenPVClassData *data)
 {
@@ -444,8 +447,8 @@ static void standin_netfront_class_init(ObjectClass *klass,
 }
 
 /*
- * virt-install and virt-manager write <timer name='hpet' present='no'/> into each
- * domain, which libvirt makes a property of any machine.
+ * virt-install and virt-manager write <timer name='hpet' present='no'/> into
+ * each domain, and libvirt passes that to any machine as a property.
  */
 static bool get_hpet(Object *obj, Error **errp)
 {
@@ -489,7 +492,7 @@ static const TypeInfo standins_types[] = {
         .instance_size = sizeof(PCIBus),
         .class_init = standin_bus_class_init,
     }, {
-        /* Of the parent's size, which it keeps to itself */
+        /* The size is the parent's, whose structure is private */
         .name = TYPE_STANDIN_SERIAL_BUS,
         .parent = TYPE_VIRTIO_SERIAL_BUS,
         .class_init = standin_bus_class_init,
