@@ -1,12 +1,15 @@
 /*
  * blkif: what requests in a disk's rings mean
  *
- * Of what the front end can write each request is copied once, and the copy is
- * checked. Data is not copied: QEMU can address all guest RAM, so that a grant is
- * checked, in use while the request is, and costs no mapping. So persistent
- * grants, which stay in use between requests, gain nothing here; and as front
- * ends copy all data to and from them, they are only offered if the device's
- * feature-persistent says so.
+ * Each request is copied out of the ring once, and the copy is checked, as the
+ * front end can write to the ring at any time. Data is not copied: QEMU can
+ * address all guest RAM, so a grant is checked and in use while its request is
+ * in flight, but needs no mapping. Persistent grants, which stay in use between
+ * requests, gain nothing by that; and front ends copy all data to and from
+ * them. So they are only offered with the device's property feature-persistent.
+ *
+ * xenpv-block.c calls this in the rings' thread, and without the BQL in an
+ * IOThread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,11 +25,11 @@
 
 #define SEGS_PER_PAGE       (XEN_PAGE_SIZE / sizeof(struct blkif_request_segment))
 /*
- * For each ring, as Xen's blkback has it: 32 requests of 32 segments and their
- * list. Here they are the disk's: a grant serves all rings.
+ * For each ring, as in Xen's blkback: enough for 32 requests with 32 segments
+ * and the page that lists them. Here the disk's rings share them.
  */
 #define MAX_PERSISTENT_GRANTS   1056
-/* And of a disk, however many rings it has: they are all dropped in one pass */
+/* For a disk, whatever its rings: they are all dropped without a break */
 #define MAX_DISK_GRANTS         4096
 
 /* ------------------------------------------------------------------------- */
@@ -43,8 +46,9 @@ static void drop_grant(XenBlockDataPlane *dp, BlkifGrant *grant)
 }
 
 /*
- * The first use of a grant in a ring. It is kept writable, if it is granted so,
- * even if it is only read now: the front end will use it for anything.
+ * Keep a grant that is used for the first time. If it is granted for writing,
+ * it is kept so even if it is only read now, as the front end may use it for
+ * any request.
  */
 static BlkifGrant *keep_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
 {
@@ -78,7 +82,10 @@ static BlkifGrant *keep_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
     return grant;
 }
 
-/* A grant that is kept, for one more user; NULL: it is not, or not for this */
+/*
+ * Add a user to a persistent grant. Returns NULL if there is none that can be
+ * used so; the caller then uses the grant for this request only.
+ */
 static BlkifGrant *get_grant(XenBlockDataPlane *dp, uint32_t ref, bool write)
 {
     BlkifGrant *grant;
@@ -154,7 +161,7 @@ void *xenpv_blkif_response(BlkifRing *ring, RING_IDX i)
     }
 }
 
-/* The descriptors of an indirect request, out of the pages that have them */
+/* Copy the segments of an indirect request out of the pages that list them */
 static bool get_indirect_segs(XenBlockDataPlane *dp, BlkifRequest *req,
                               const uint8_t *grefs)
 {
@@ -182,7 +189,7 @@ static bool get_indirect_segs(XenBlockDataPlane *dp, BlkifRequest *req,
         }
         done += here;
     }
-    /* The front end may change what is in its pages, but not the copy */
+    /* Look only at the copy: the front end may change its pages */
     barrier();
     if (!n) {
         return true;
@@ -196,9 +203,9 @@ static bool get_indirect_segs(XenBlockDataPlane *dp, BlkifRequest *req,
 }
 
 /*
- * What the ring's layouts have in common: after the first bytes come id,
- * sector and then, by the operation, segments, a number of sectors, or a
- * handle and the references of pages with segments.
+ * In all layouts of a ring, the first bytes are followed by the id and the
+ * sector, and then, depending on the operation, by segments, by a number of
+ * sectors, or by a handle and the references of pages that list segments.
  */
 const char *xenpv_blkif_get_request(BlkifRequest *req, RING_IDX i)
 {
@@ -212,7 +219,7 @@ const char *xenpv_blkif_get_request(BlkifRequest *req, RING_IDX i)
     QEMU_BUILD_BUG_ON(sizeof(raw) < sizeof(blkif_x86_32_request_t));
     shared = ring_request(req->ring, i, &size);
     memcpy(raw, shared, size);
-    /* The front end may change what is in the ring, but not this */
+    /* Look only at the copy: the front end may change the ring */
     barrier();
 
     req->ring_op = raw[0];
@@ -250,7 +257,6 @@ const char *xenpv_blkif_get_request(BlkifRequest *req, RING_IDX i)
 
 const char xenpv_blkif_bad_op[] = "operation";
 
-/* What is wrong with a request, or NULL. From here on it has its size. */
 const char *xenpv_blkif_check_request(BlkifRequest *req)
 {
     XenBlockDataPlane *dp = req->ring->dp;
@@ -315,7 +321,6 @@ void xenpv_blkif_release_data(BlkifRequest *req)
     qemu_iovec_destroy(&req->qiov);
 }
 
-/* The data is where the guest has it, which the grants must allow */
 bool xenpv_blkif_map_data(BlkifRequest *req)
 {
     XenBlockDataPlane *dp = req->ring->dp;
@@ -349,13 +354,13 @@ bool xenpv_blkif_map_data(BlkifRequest *req)
 }
 
 /* ------------------------------------------------------------------------- */
-/* Requests that an error has stopped, in a stream: as they are in a ring     */
+/* Migration of requests that an error has stopped, as they were in the ring  */
 
 static bool segs_fit(void *opaque, int version_id)
 {
     BlkifRequest *req = opaque;
 
-    /* As on a ring, where discard has other fields in that place */
+    /* As in a ring, where a discard has other fields in place of segments */
     return req->nr_segs <= (req->op == BLKIF_OP_DISCARD ? 0
                                                         : XENPV_BLKIF_MAX_SEGS);
 }
@@ -379,7 +384,7 @@ static bool is_of_other_ring(void *opaque)
     return req->ring_nr;
 }
 
-/* Of the first ring, as of a disk's only one, a stream says nothing */
+/* Not sent for ring 0, so that a disk with one ring has no subsection */
 static const VMStateDescription vmstate_ring = {
     .name = "xenpv-block/request/ring",
     .version_id = 1,
@@ -391,7 +396,7 @@ static const VMStateDescription vmstate_ring = {
     }
 };
 
-/* Where a stream has an array the memory for it has anything */
+/* The memory that an array is loaded into is not cleared */
 static int request_pre_load(void *opaque)
 {
     BlkifRequest *req = opaque;

@@ -1,12 +1,12 @@
 /*
- * The rings of a disk, as xenpv-block.c, xenpv-block-connect.c and xenpv-blkif.c
- * share them
+ * The rings of a disk: what its files share
  *
- * The first has what is done, and in which thread: its opening says to whom each
- * of these members belongs. The second has what is in xenstore, and makes the rings
- * that a front end asks for there. The third has what requests in a ring mean, and
- * the guest's memory that they name; all of it is called in the rings' thread.
- * Apart from the rings, xenpv-block-params.c names the file to the guest.
+ * xenpv-block.c runs the rings; its opening says which thread owns which of
+ * these members. xenpv-block-connect.c has the xenstore nodes, and makes the
+ * rings that a front end asks for there. xenpv-blkif.c has what requests in a
+ * ring mean, and the guest memory that they name; all of it is called in the
+ * rings' thread. Apart from the rings, xenpv-block-params.c tells the guest the
+ * file's name.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,44 +33,44 @@ typedef enum BlkifStage {
     STAGE_DONE,
 } BlkifStage;
 
-/* Of a dataplane, see the top of xenpv-block.c */
+/* The phases of a dataplane: see the top of xenpv-block.c */
 typedef enum BlkifPhase {
     PHASE_IDLE,
     PHASE_RUNNING,
     PHASE_STOPPING,
 } BlkifPhase;
 
-/* A persistent grant: of a whole frame, in use as long as this is there */
+/* A persistent grant of a whole frame, which stays in use while this exists */
 typedef struct BlkifGrant {
-    QTAILQ_ENTRY(BlkifGrant) next;      /* of those without users */
+    QTAILQ_ENTRY(BlkifGrant) next;      /* in .idle, while it has no users */
     uint8_t *data;
     uint32_t ref;
-    unsigned users;                     /* segments of requests on their way */
+    unsigned users;                     /* segments of requests in flight */
     bool writable;
 } BlkifGrant;
 
-/* A queue of a disk's: the front end has one, or one for each of its vCPUs */
+/* A queue of a disk: the front end has one, or one for each of its vCPUs */
 typedef struct BlkifRing {
     XenBlockDataPlane *dp;
-    unsigned nr;                        /* which of dp->rings */
+    unsigned nr;                        /* its index in dp->rings */
     XenEventChannel *channel;
     unsigned *refs;                     /* dp->nr_ring_refs of them */
     void *sring;
     blkif_back_rings_t back;
     bool stalled;                       /* it waits for a completion */
-    bool barrier;                       /* one is in flight */
-    unsigned in_flight;                 /* of this ring */
+    bool barrier;                       /* a write barrier is in flight */
+    unsigned in_flight;                 /* requests of this ring */
 } BlkifRing;
 
 typedef struct BlkifRequest {
-    QTAILQ_ENTRY(BlkifRequest) next;    /* of those that an error stopped */
+    QTAILQ_ENTRY(BlkifRequest) next;    /* in .stopped, after an error */
     BlkifRing *ring;
-    uint32_t ring_nr;                   /* its number, in a stream */
+    uint32_t ring_nr;                   /* the ring's index, for migration */
 
     /* As in the ring */
     uint64_t id;
     uint8_t ring_op;
-    uint8_t op;                         /* of an indirect one: what it does */
+    uint8_t op;                         /* if indirect, the operation inside */
     uint64_t sector;
     uint64_t nr_sectors;                /* to discard */
     unsigned nr_segs;
@@ -79,8 +79,8 @@ typedef struct BlkifRequest {
     BlkifStage stage;
     int64_t offset;                     /* on the disk */
     uint64_t size;
-    unsigned nr_mapped;                 /* of the segments */
-    BlkifGrant **kept;                  /* theirs; NULL if not persistent */
+    unsigned nr_mapped;                 /* segments that are in .qiov */
+    BlkifGrant **kept;                  /* by segment; NULL: not persistent */
     QEMUIOVector qiov;
     BlockAcctCookie acct;
 } BlkifRequest;
@@ -88,7 +88,7 @@ typedef struct BlkifRequest {
 struct XenBlockDataPlane {
     XenDevice *xendev;
     BlockBackend *blk;
-    unsigned block_size;                /* sectors are of 512 bytes, always */
+    unsigned block_size;                /* bytes; a sector always has 512 */
     IOThread *iothread;
     AioContext *ctx;
     QEMUBH *ring_bh, *retry_bh, *stop_bh;   /* in ctx */
@@ -97,83 +97,85 @@ struct XenBlockDataPlane {
 
     BlkifRing *rings;                   /* nr_rings of them; NULL while IDLE */
     unsigned nr_rings;
-    unsigned first_ring;                /* modulo nr_rings: whose turn it is */
-    unsigned nr_ring_refs;              /* of each ring */
+    unsigned first_ring;                /* modulo nr_rings: it has its turn */
+    unsigned nr_ring_refs;              /* pages of each ring */
     unsigned protocol;
-    size_t fields;                      /* where "id" is in a request */
+    size_t fields;                      /* the offset of "id" in a request */
 
     bool persistent;                    /* both ends want it */
-    GHashTable *grants;                 /* reference: BlkifGrant */
-    QTAILQ_HEAD(, BlkifGrant) idle;     /* the least recently used first */
+    GHashTable *grants;                 /* from references to BlkifGrants */
+    QTAILQ_HEAD(, BlkifGrant) idle;     /* the least recently used one first */
 
     bool running;                       /* requests are taken from the rings */
     unsigned nr_stalled;                /* rings that wait for a completion */
-    unsigned in_flight;                 /* of all rings; and stop_bh()'s one */
-    QTAILQ_HEAD(, BlkifRequest) stopped; /* to go on when the machine does */
+    unsigned in_flight;                 /* of all rings; stop_bh() adds one */
+    QTAILQ_HEAD(, BlkifRequest) stopped; /* by an error, until a retry */
 
-    /* The main thread's */
+    /* Only the main thread uses these */
     BlkifPhase phase;
-    bool front_end_waits;               /* with a change of its state */
-    bool front_end_closed;              /* or was, at one time since */
-    unsigned waiting;                   /* stop()s that do */
+    bool front_end_waits;               /* its state is still to be looked at */
+    bool front_end_closed;              /* it was Closed at some time since */
+    unsigned waiting;                   /* calls of stop() that wait */
     bool dying;
     unsigned refs;
-    BlkifRequest *loaded;               /* stopped ones, saved or to be loaded */
+    BlkifRequest *loaded;               /* for migration: a copy of .stopped */
     int32_t nr_loaded;
-    bool all_loaded;                    /* the stream did not end before them */
+    bool all_loaded;                    /* the stream had all of them */
 
-    /* Of both */
-    bool drained, paused;               /* the main thread sets them */
-    bool quiet;                         /* quiet_bh() will come, or has */
-    Stat64 sectors;                     /* likewise, of 512 bytes */
+    /* Both threads use these */
+    bool drained, paused;               /* set by the main thread */
+    bool quiet;                         /* set by dp->ctx with quiet_bh() */
+    Stat64 sectors;                     /* set by the main thread; 512 bytes */
 };
 
-/* What is wrong with the operation; to be compared by its address */
+/* "What is wrong" for an unknown operation; compare its address */
 extern const char xenpv_blkif_bad_op[];
 
 /*
- * Copy request i out of the ring: what is wrong with it, or NULL. It has its
- * .id and .ring_op in any case.
+ * Copy request i out of the ring. Returns NULL, or what is wrong with it; .id
+ * and .ring_op are set in either case.
  */
 const char *xenpv_blkif_get_request(BlkifRequest *req, RING_IDX i);
-/* What is wrong with a copy, or NULL. From here on it has its size. */
+/* Check the copy and set its size. Returns NULL, or what is wrong with it. */
 const char *xenpv_blkif_check_request(BlkifRequest *req);
-/* Where response i goes */
+/* The place for response i in the ring */
 void *xenpv_blkif_response(BlkifRing *ring, RING_IDX i);
 
 /*
- * .qiov is the data where the guest has it, in use until it is released: by
- * xenpv_blkif_release_data(), if this fails, too
+ * Make .qiov of the data in guest memory. Its grants are in use until the
+ * caller calls xenpv_blkif_release_data(), which it must also do if this
+ * returns false.
  */
 bool xenpv_blkif_map_data(BlkifRequest *req);
 void xenpv_blkif_release_data(BlkifRequest *req);
-/* What the ring had of a request; it is to be checked again where it is loaded */
+/* The request as it was in the ring; whoever loads it has to check it again */
 extern const VMStateDescription vmstate_xenpv_blkif_request;
-/* Persistent grants; no request may be on its way */
+/* Drop all persistent grants; no request may be in flight */
 void xenpv_blkif_drop_all_grants(XenBlockDataPlane *dp);
 
 /*
- * At a reset, or when a domain goes on as one that was restored: what the guest has
- * told of its memory holds no more, so wait until nothing is on its way to it. @opaque
- * is the XenBlockDataPlane. In the main thread.
+ * Called in the main thread at a reset, and when a suspended domain is woken
+ * up: the guest's grants are void then, so this waits until no request that
+ * uses them is in flight. @opaque is the XenBlockDataPlane.
  */
 void xenpv_block_reset(void *opaque);
 
 /*
- * Connect the rings that the front end asks for in xenstore, with @handler and each
- * ring for its event channel, and all that is the same for all of them. If that
- * fails, the front end is told. In the main thread, as the following.
+ * Connect the rings that the front end asks for in xenstore. @handler gets the
+ * events of each ring's channel, and the ring. If this fails, the back end goes
+ * to Closing and the reason to xenstore. Called in the main thread, as the
+ * following.
  */
 bool xenpv_block_connect(XenBlockDataPlane *dp, XenEventHandler handler,
                          Error **errp);
 void xenpv_block_disconnect(XenBlockDataPlane *dp);
-/* There is no front end any more that the administrator is to be told of */
+/* Remove the reason, which xenpv_block_connect() wrote, from xenstore */
 void xenpv_block_forget_error(XenBlockDataPlane *dp);
-/* What the back end offers by its nodes, but for what xen-block.c writes */
+/* Write the nodes that say what the back end offers, beyond xen-block.c's */
 void xenpv_block_write_nodes(XenDevice *xendev, BlockBackend *blk);
 /*
- * Write the back end's node "params": the property, or the path of the file that
- * @blk is in, as QEMU was given it, or nothing.
+ * Write the back end's node "params": the property, or else the path of the
+ * file that @blk is in, as QEMU was given it, or else nothing.
  */
 void xenpv_block_write_params(XenDevice *xendev, BlockBackend *blk);
 

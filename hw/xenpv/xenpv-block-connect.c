@@ -1,17 +1,20 @@
 /*
  * Disks: nodes in xenstore, and the rings that a front end connects by them
  *
- * What the back end offers is written when the device is made. What a front end
- * asks for is read once, when it connects, and checked; it may then write there
- * what it likes. One that asks for what there is not finds the back end closing,
- * and the administrator an error in domain 0's xenstore, as with Xen's blkback.
+ * The back end writes what it offers when the device is made. It reads what a
+ * front end asks for once, when that connects, and checks it; later writes to
+ * those nodes have no effect. If a front end asks for something that is not
+ * offered, the back end goes to Closing, and the reason is in domain 0's part
+ * of xenstore, where Xen's blkback puts it, too.
  *
- * A disk has one ring or several; a front end that can has one for each vCPU. With
- * one its nodes are in its directory itself, with N in queue-0 to queue-(N-1) of it.
- * A grant may be named for two rings, which only confuses the front end that does
- * so; an event channel is bound once.
+ * A disk has one ring or several; a front end that can have several has one for
+ * each vCPU. With one ring its nodes are in the front end's directory itself;
+ * with N they are in its queue-0 to queue-(N-1). A front end may name a grant
+ * for two rings, which only confuses itself; it cannot bind an event channel
+ * twice.
  *
- * All of this is in the main thread, with the BQL, while the dataplane is IDLE.
+ * xenpv-block.c calls this, in the main thread, with the BQL held, while the
+ * dataplane is IDLE.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,9 +31,9 @@
 #include "trace.h"
 
 /*
- * Pages of all rings of a disk, which are connected in one pass. A guest whose memory
- * is shared can choose them so that each is a mapping of the process, of 3 us or more,
- * and its reference is a node to be read.
+ * Pages of all rings of a disk. They are all connected without a break, and for
+ * each page a node is read and, in a guest whose memory is shared, the guest
+ * can make it a mapping of QEMU's process of its own, which takes 3 us or more.
  */
 #define MAX_RING_PAGES      512
 
@@ -45,7 +48,7 @@ void xenpv_block_write_nodes(XenDevice *xendev, BlockBackend *blk)
         props->num_queues = MIN(MACHINE(qdev_get_machine())->smp.max_cpus,
                                 XEN_BLOCK_MAX_QUEUES);
     }
-    /* Front ends with fewer queues do not get more by that: they read it first */
+    /* Assume all queues: front ends read this before they choose a number */
     while (props->num_queues << props->max_ring_page_order > MAX_RING_PAGES) {
         props->max_ring_page_order--;
     }
@@ -81,7 +84,7 @@ static bool front_number(XenBlockDataPlane *dp, const char *dir,
     return true;
 }
 
-/* Whose they are, and how large each of them is: the same for all rings */
+/* Read and check the nodes that hold for all rings */
 static bool read_common(XenBlockDataPlane *dp, unsigned *nr_rings,
                         bool *numbered, Error **errp)
 {
@@ -109,7 +112,7 @@ static bool read_common(XenBlockDataPlane *dp, unsigned *nr_rings,
 
     protocol = xen_device_frontend_read(dp->xendev, "protocol");
     if (!protocol || !strcmp(protocol, XEN_IO_PROTO_ABI_X86_32)) {
-        /* Those of before there were two had 32 bits */
+        /* Front ends from before there was this node have the 32-bit layout */
         dp->protocol = BLKIF_PROTOCOL_X86_32;
         dp->fields = offsetof(blkif_x86_32_request_t, id);
     } else if (!strcmp(protocol, XEN_IO_PROTO_ABI_X86_64)) {
@@ -125,7 +128,7 @@ static bool read_common(XenBlockDataPlane *dp, unsigned *nr_rings,
     return true;
 }
 
-/* A ring of its own nodes; @numbered: its references have a number each */
+/* Connect a ring by its nodes in @dir; @numbered: ring-refN, not ring-ref */
 static bool connect_ring(BlkifRing *ring, const char *dir, bool numbered,
                          XenEventHandler handler, Error **errp)
 {
@@ -153,7 +156,7 @@ static bool connect_ring(BlkifRing *ring, const char *dir, bool numbered,
         error_prepend(errp, "%sring-ref: ", dir);
         return false;
     }
-    /* Where a back end before this one has left off: 0 in a new ring */
+    /* Continue where an earlier back end stopped: at 0 in a new ring */
     at = qatomic_read(&((blkif_sring_t *)ring->sring)->rsp_prod);
     switch (dp->protocol) {
     case BLKIF_PROTOCOL_X86_32:
@@ -209,7 +212,7 @@ static bool connect_all(XenBlockDataPlane *dp, XenEventHandler handler,
     return true;
 }
 
-/* As Xen's blkback has it: the directory of a back end's error in domain 0's */
+/* The directory for a back end's error, in domain 0's, as with Xen's blkback */
 static char *error_dir(XenDevice *xendev)
 {
     XenBus *bus = XEN_BUS(qdev_get_parent_bus(DEVICE(xendev)));

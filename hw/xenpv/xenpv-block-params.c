@@ -19,8 +19,9 @@
 #include "xenpv-blkif.h"
 
 /*
- * The name of the file or device on this host that holds @bs, as QEMU was given
- * it; NULL where it has none: a server's disk, or a file descriptor.
+ * Returns the name, as QEMU was given it, of the file or device on this host
+ * that holds @bs; NULL if there is none, as for a server's disk or a file
+ * descriptor.
  */
 static const char *file_name(BlockDriverState *bs)
 {

@@ -1,39 +1,40 @@
 /*
- * xen-disk's and xen-cdrom's rings: blkif requests to the block layer
+ * The data plane of xen-disk and xen-cdrom: from the rings to the block layer
  *
- * This takes the place of hw/block/dataplane/xen-block.c, whose interface it
- * has, for what that lacks: indirect descriptors, by which one request carries
- * more than 44 KiB; write barriers, which old front ends want; rerror and
- * werror; several rings; and guest errors that are traced and not printed. What
- * requests mean is in xenpv-blkif.c, and how rings come to be in
+ * This replaces hw/block/dataplane/xen-block.c and has its interface. It adds
+ * what that one lacks: indirect descriptors, so that one request carries more
+ * than 44 KiB; write barriers, which old front ends want; rerror and werror;
+ * several rings; and guest errors that are traced and not printed. What
+ * requests mean is in xenpv-blkif.c, and how rings are connected in
  * xenpv-block-connect.c.
  *
  * Threads. A dataplane has an AioContext, dp->ctx: its IOThread's, or else the
- * main loop's. What comes from xen-block.c runs in the main thread with the BQL.
+ * main loop's. xen-block.c calls this file in the main thread with the BQL
+ * held.
  *
- *  - .phase says whose the rings are, and only the main thread looks at it. While
- *    IDLE there is nothing in dp->ctx that knows of dp, and everything is the
- *    main thread's. While RUNNING and STOPPING the rings, the requests, their
- *    grants and the event channels are dp->ctx's, and the main thread does not
- *    touch them; it sets .drained, .paused and .sectors, schedules BHs, and that
- *    is all.
- *  - start() makes all of it, for all rings, and the last thing that it does is to
- *    install the event channels' handlers: while it does, nothing of what the first
- *    of them uses is the main thread's any more but the channels that have none.
- *    Nothing but stop_bh(), in dp->ctx, takes them out again, all at once: so none
- *    is running then, nor does run any more. (In a drained section they stay, and
- *    do nothing.) The array of rings is there, at one place, until IDLE.
- *  - All rings of a disk are in the one context. So what they have in common, the
- *    requests on their way and the grants, needs no lock; and it is not the thread
- *    behind the rings that bounds a disk, but the guest's lock in front of one.
- *  - stop_bh() also ends the taking of requests; of those on their way the last
- *    one to complete, or stop_bh() if there is none, schedules quiet_bh() as the
- *    last thing that is done in dp->ctx. That takes the rings down, in the main
+ *  - .phase says which thread owns the rings; only the main thread looks at it.
+ *    While IDLE, nothing in dp->ctx knows dp, and the main thread owns it all.
+ *    While RUNNING and STOPPING, dp->ctx owns the rings, the requests, their
+ *    grants and the event channels. The main thread does not touch them then;
+ *    it only sets .drained, .paused and .sectors, and schedules BHs.
+ *  - start() makes all rings and then, as its last step, installs the event
+ *    channels' handlers. From the first one on, dp->ctx owns all that a handler
+ *    uses; the main thread still has the channels without a handler.
+ *  - Only stop_bh() removes the handlers, all at once, in dp->ctx: so none is
+ *    running at that time, and none runs later. (In a drained section they stay
+ *    and do nothing.) The array of rings is not moved or freed until IDLE.
+ *  - All rings of a disk are served in dp->ctx. So what they share, the number
+ *    in flight and the grants, needs no lock. One thread is enough, as a disk's
+ *    speed is limited by the guest's lock for a ring, not by this thread.
+ *  - stop_bh() also stops the taking of requests. The last request in flight to
+ *    complete, or stop_bh() if there is none, schedules quiet_bh(); that is the
+ *    last use of dp in dp->ctx. quiet_bh() disconnects the rings, in the main
  *    thread, and the dataplane is IDLE.
- *  - A front end that closes waits for that; QEMU does not. It does only where
- *    the disk or the guest is to go away: unplugging, reset, waking up and exit.
- *  - Nothing that runs in dp->ctx for a ring may poll: stop_bh() would be run
- *    within it. That is why the disk's size is here in .sectors.
+ *  - When a front end closes, the front end waits for that, and QEMU does not.
+ *    QEMU waits only when the disk or the guest goes away: at unplug, reset,
+ *    wake-up and exit.
+ *  - Nothing that runs in dp->ctx for a ring may poll, as stop_bh() could run
+ *    within it. That is why .sectors has a copy of the disk's size.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -54,24 +55,24 @@
 #include "trace.h"
 
 /*
- * For so long requests of a disk are taken, or begun anew, before others have
- * their turn. When all rings have an event at once, each has its part of it.
+ * How long a disk's requests are taken, or retried, before other work has its
+ * turn. The event handler of each ring takes at most that ring's share of it.
  */
 #define PASS_NS             (1 * SCALE_MS)
 /*
- * Of a disk, on their way at a time; those that an error has stopped count, too.
- * Its rings may hold many times as many. Each is a coroutine, whose stack takes two
- * mappings of the process; of these Linux gives it 65530, and without one more
- * QEMU ends.
+ * Requests of a disk that are in flight at a time, with those that an error has
+ * stopped. Its rings may hold many times as many. Each is a coroutine, whose
+ * stack takes two memory mappings. Linux gives a process at most 65530, and
+ * QEMU aborts when it does not get one.
  */
 #define MAX_IN_FLIGHT       512
-/* Sectors of a piece of a discard: whole blocks, of whatever size they are */
+/* Sectors in one piece of a discard: a multiple of any block size */
 #define MAX_DISCARD         (1 * GiB / XEN_BLKIF_SECTOR_SIZE)
-/* From so many in flight on, what is submitted at once goes as a batch */
+/* With so many requests or more, they are submitted in batches */
 #define BATCH_FROM          2
 
 /* ------------------------------------------------------------------------- */
-/* Requests on their way                                                      */
+/* Requests in flight                                                         */
 
 static BlkifRequest *new_request(BlkifRing *ring)
 {
@@ -83,7 +84,7 @@ static BlkifRequest *new_request(BlkifRing *ring)
     return req;
 }
 
-/* One of those that stop waits for is gone: the last use of dp in its thread */
+/* When dp is being stopped, this may be the last use of dp in dp->ctx */
 static void put_in_flight(XenBlockDataPlane *dp)
 {
     if (!--dp->in_flight && !dp->running) {
@@ -101,7 +102,7 @@ static void free_request(BlkifRequest *req)
     put_in_flight(dp);
 }
 
-/* Answer, and forget the request */
+/* Answer the request, and free it */
 static void complete(BlkifRequest *req, int16_t status)
 {
     BlkifRing *ring = req->ring;
@@ -112,13 +113,13 @@ static void complete(BlkifRequest *req, int16_t status)
     int notify;
 
     /*
-     * All layouts have these members at the same offsets; that of 32 bits has
-     * them at multiples of four bytes only
+     * All layouts have these members at the same offsets. The 32-bit one is
+     * right for all, as it needs an alignment of only four bytes.
      */
     QEMU_BUILD_BUG_ON(offsetof(blkif_x86_32_response_t, status) !=
                       offsetof(blkif_response_t, status));
     trace_xenpv_block_complete(ring->nr, req->id, req->op, status);
-    /* Before the guest may use it otherwise */
+    /* Before the guest gets the answer and may reuse the memory */
     xenpv_blkif_release_data(req);
     rsp->id = req->id;
     rsp->operation = req->op;
@@ -155,7 +156,7 @@ static enum BlockAcctType acct_type(BlkifRequest *req)
     return req->stage == STAGE_DATA ? BLOCK_ACCT_WRITE : BLOCK_ACCT_FLUSH;
 }
 
-/* rerror and werror: false if the request goes on as if all were well */
+/* Apply rerror or werror. False: the error is ignored, the request goes on. */
 static bool handle_error(BlkifRequest *req, int error)
 {
     XenBlockDataPlane *dp = req->ring->dp;
@@ -164,7 +165,7 @@ static bool handle_error(BlkifRequest *req, int error)
     BlockErrorAction action = blk_get_error_action(blk, read, error);
 
     if (action == BLOCK_ERROR_ACTION_STOP && !dp->running) {
-        /* Nobody will be there to see how it went on */
+        /* The rings are being stopped: nobody would retry it */
         action = BLOCK_ERROR_ACTION_REPORT;
     }
     blk_error_action(blk, action, read, error);
@@ -195,7 +196,7 @@ static void stage_done(void *opaque, int ret)
     next_stage(req);
 }
 
-/* A discard goes in pieces, as long as the block layer takes them at once */
+/* Discard the next piece; the block layer completes each piece by this call */
 static void discard_more(void *opaque, int ret)
 {
     BlkifRequest *req = opaque;
@@ -229,7 +230,7 @@ static void next_stage(BlkifRequest *req)
         return;
     }
     if (!dp->running) {
-        /* What has not begun does not begin any more */
+        /* The rings are being stopped: begin no further stage */
         complete(req, BLKIF_RSP_ERROR);
         return;
     }
@@ -246,7 +247,7 @@ static void next_stage(BlkifRequest *req)
     }
 }
 
-/* Its first stage */
+/* Begin the first stage of a new request */
 static void submit(BlkifRequest *req)
 {
     if (req->size && !xenpv_blkif_map_data(req)) {
@@ -270,7 +271,7 @@ static void reject(BlkifRequest *req, const char *why)
                                                     : BLOCK_ACCT_WRITE);
     }
     if (req->op == BLKIF_OP_WRITE_BARRIER) {
-        /* What complete() takes back */
+        /* complete() clears it */
         req->ring->barrier = true;
     }
     complete(req, why == xenpv_blkif_bad_op ? BLKIF_RSP_EOPNOTSUPP
@@ -283,7 +284,7 @@ static void set_stalled(BlkifRing *ring, bool stalled)
     ring->stalled = stalled;
 }
 
-/* Take what is there from a ring: was there anything? */
+/* Take requests from a ring until the deadline. Returns whether it took any. */
 static bool run_ring(BlkifRing *ring, int64_t deadline)
 {
     XenBlockDataPlane *dp = ring->dp;
@@ -298,7 +299,7 @@ static bool run_ring(BlkifRing *ring, int64_t deadline)
     cons = ring->back.common.req_cons;
     prod = qatomic_read(&ring->back.common.sring->req_prod);
     batch = dp->in_flight >= BATCH_FROM || prod - cons >= BATCH_FROM;
-    /* The requests were there before the index said so */
+    /* Read the requests only after the index that covers them */
     xen_rmb();
     if (RING_REQUEST_PROD_OVERFLOW(&ring->back.common, prod)) {
         trace_xenpv_block_ring_overflow(ring->nr, prod);
@@ -315,7 +316,7 @@ static bool run_ring(BlkifRing *ring, int64_t deadline)
 
         why = xenpv_blkif_get_request(req, cons);
         if (req->ring_op == BLKIF_OP_WRITE_BARRIER && ring->in_flight > 1) {
-            /* It comes again when all before it in this ring are done */
+            /* It is taken later, when all before it in this ring are done */
             free_request(req);
             break;
         }
@@ -338,7 +339,7 @@ static bool run_ring(BlkifRing *ring, int64_t deadline)
     set_stalled(ring, cons != prod);
     more = late;
     if (!ring->stalled) {
-        /* From here on the front end tells when there is more */
+        /* Ask the front end for an event when there is more */
         RING_FINAL_CHECK_FOR_REQUESTS(&ring->back.common, more);
     }
     if (more) {
@@ -348,9 +349,10 @@ static bool run_ring(BlkifRing *ring, int64_t deadline)
 }
 
 /*
- * All rings, as far as they get before the deadline. Each has at least one request
- * taken, so none begins when it is over. Another one is the first each time, or one
- * that is always full would keep the others from what MAX_IN_FLIGHT leaves.
+ * Serve all rings in turn until the deadline. Each turn takes at least one
+ * request if it can, so no turn begins after the deadline. Each time another
+ * ring is the first: else one that is always full would use up MAX_IN_FLIGHT
+ * for itself.
  */
 static void ring_bh(void *opaque)
 {
@@ -373,12 +375,12 @@ static bool ring_event(void *opaque)
     BlkifRing *ring = opaque;
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
 
-    /* stop_bh() takes out the handler together with this */
+    /* stop_bh() clears this and removes the handler in one go */
     assert(ring->dp->running);
     return run_ring(ring, now + PASS_NS / ring->dp->nr_rings);
 }
 
-/* What an error has stopped is tried once more */
+/* Try the requests again that an error has stopped */
 static void retry_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -386,8 +388,8 @@ static void retry_bh(void *opaque)
     BlkifRequest *req;
 
     /*
-     * One that fails again comes back later, not at once; and if the machine
-     * has stopped in the meantime, then with the machine
+     * A request that fails again comes back to the list later, not while this
+     * loop runs. If the machine stops meanwhile, the rest wait for it to go on.
      */
     while (!qatomic_read(&dp->paused) &&
            (req = QTAILQ_FIRST(&dp->stopped))) {
@@ -401,7 +403,7 @@ static void retry_bh(void *opaque)
     }
 }
 
-/* The end of it in dp->ctx, but for what is on its way */
+/* Ends all that dp does in dp->ctx, except for the requests in flight */
 static void stop_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -409,7 +411,7 @@ static void stop_bh(void *opaque)
 
     trace_xenpv_block_stop(dp->in_flight);
     dp->in_flight++;
-    dp->nr_stalled = 0;         /* or complete() would schedule ring_bh() */
+    dp->nr_stalled = 0;         /* else complete() would schedule ring_bh() */
     qatomic_set(&dp->running, false);
     for (unsigned i = 0; i < dp->nr_rings; i++) {
         xen_device_set_event_channel_context(dp->xendev, dp->rings[i].channel,
@@ -448,7 +450,7 @@ static void front_end_changed(XenBlockDataPlane *dp, enum xenbus_state state)
     }
 }
 
-/* What the front end asked for while its last requests were on their way */
+/* Act on the state changes that came while the last requests were in flight */
 static void serve_front_end(XenBlockDataPlane *dp)
 {
     enum xenbus_state state = dp->xendev->frontend_state;
@@ -460,7 +462,7 @@ static void serve_front_end(XenBlockDataPlane *dp)
         front_end_changed(dp, XenbusStateClosed);
     }
     if (state == XenbusStateInitialising) {
-        /* As xen-bus.c does, if the back end is closed by then */
+        /* As xen-bus.c does if the back end is closed already */
         if (dp->xendev->backend_online &&
             xen_device_backend_get_state(dp->xendev) == XenbusStateClosed) {
             xen_device_backend_set_state(dp->xendev, XenbusStateInitWait);
@@ -470,7 +472,7 @@ static void serve_front_end(XenBlockDataPlane *dp)
     }
 }
 
-/* Nothing of the rings is on its way any more, or a stop() has waited for that */
+/* Runs when nothing is in flight any more, and at the end of a stop() */
 static void quiet_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -515,12 +517,12 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     XenBlockDataPlane *dp = opaque;
 
     /*
-     * From here on nothing is taken from the rings, and then QEMU drains what
-     * was: the disk of a machine that is stopped is at rest.
+     * From here on no request is taken from the rings. QEMU then drains those
+     * in flight, so that the disk of a stopped machine is at rest.
      */
     qatomic_set(&dp->paused, !running);
     if (!running && dp->iothread) {
-        /* Who had not seen it yet is done after this */
+        /* After this, whatever ran in dp->ctx without seeing it is done */
         aio_wait_bh_oneshot(dp->ctx, nothing, NULL);
     }
     if (running && dp->phase == PHASE_RUNNING) {
@@ -531,9 +533,9 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 
 /* ------------------------------------------------------------------------- */
 /*
- * Migration. A disk of a machine that is stopped is at rest, and the rings in
- * memory say all, but for the requests that an error has stopped: they have
- * been taken from a ring, have no answer yet, and go on with the machine.
+ * Migration. The disk of a stopped machine is at rest, and the rings in guest
+ * memory have all its state, except for the requests that an error has stopped:
+ * they have left their ring, have no answer yet, and go on with the machine.
  */
 
 static void drop_loaded(XenBlockDataPlane *dp)
@@ -543,7 +545,7 @@ static void drop_loaded(XenBlockDataPlane *dp)
     dp->all_loaded = false;
 }
 
-/* The machine is stopped, so that nobody is in the list */
+/* The machine is stopped, so nobody changes the list */
 static int block_pre_save(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -561,7 +563,7 @@ static int block_pre_save(void *opaque)
         *copy = *req;
         copy->ring_nr = req->ring->nr;
         if (req->op == BLKIF_OP_DISCARD) {
-            /* What is left of it */
+            /* The part that is not discarded yet */
             copy->sector = req->offset / XEN_BLKIF_SECTOR_SIZE;
         }
     }
@@ -612,7 +614,7 @@ static const VMStateDescription vmstate_block = {
     }
 };
 
-/* The requests that were stopped where the domain comes from are stopped here */
+/* Put the requests that came in the stream into .stopped, as at the source */
 static void take_loaded(XenBlockDataPlane *dp)
 {
     for (int32_t i = 0; dp->all_loaded && i < dp->nr_loaded; i++) {
@@ -656,7 +658,7 @@ static void set_sectors(XenBlockDataPlane *dp)
                length < 0 ? 0 : length / XEN_BLKIF_SECTOR_SIZE);
 }
 
-/* As blkback does it: the state, written once more, makes the front end look */
+/* As in blkback: writing the state again makes the front end read the size */
 static void resize_bh(void *opaque)
 {
     XenBlockDataPlane *dp = opaque;
@@ -701,7 +703,7 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
         dp->iothread = iothread;
         object_ref(OBJECT(iothread));
         dp->ctx = iothread_get_aio_context(iothread);
-        /* A node that others keep elsewhere can be used from here, too */
+        /* If others keep the node in another context, it can still be used */
         blk_set_aio_context(blk, dp->ctx, NULL);
     } else {
         dp->ctx = qemu_get_aio_context();
@@ -715,13 +717,13 @@ XenBlockDataPlane *xen_block_dataplane_create(XenDevice *xendev,
     dp->quiet_bh = qemu_bh_new(quiet_bh, dp);
     dp->resize_bh = qemu_bh_new(resize_bh, dp);
     qemu_register_reset(xenpv_block_reset, dp);
-    /* query-block tells what rerror and werror have stopped */
+    /* So that query-block shows that rerror or werror has stopped something */
     blk_iostatus_enable(blk);
     dp->vm_change = xenpv_add_vm_change_state_handler(DEVICE(xendev),
                                                       vm_state_changed, dp);
     vmstate_register(VMSTATE_IF(xendev), 0, &vmstate_block, dp);
     xenpv_block_write_nodes(xendev, blk);
-    /* A front end may have been faster than this */
+    /* A front end may have become ready before this: look at its state */
     dp->front_end_waits = true;
     qemu_bh_schedule(dp->quiet_bh);
     return dp;
@@ -739,10 +741,10 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
     drop_loaded(dp);
     qemu_unregister_reset(xenpv_block_reset, dp);
     qemu_del_vm_change_state_handler(dp->vm_change);
-    /* Who calls these from another thread is done when that has drained it */
+    /* A call of these in another thread is over when blk_drain() returns */
     blk_set_dev_ops(dp->blk, NULL, NULL);
     blk_drain(dp->blk);
-    /* The IOThread may go, and the node stay; unless others keep it there */
+    /* The IOThread may go while the node stays, which others may keep there */
     blk_set_aio_context(dp->blk, qemu_get_aio_context(), NULL);
     qemu_bh_delete(dp->ring_bh);
     qemu_bh_delete(dp->retry_bh);
@@ -752,7 +754,7 @@ void xen_block_dataplane_destroy(XenBlockDataPlane *dp)
     unref(dp);
 }
 
-/* The beginning of a drained section. The handler stays where it is. */
+/* A drained section begins. The handlers stay, and do nothing. */
 void xen_block_dataplane_detach(XenBlockDataPlane *dp)
 {
     if (dp) {
@@ -760,7 +762,7 @@ void xen_block_dataplane_detach(XenBlockDataPlane *dp)
     }
 }
 
-/* The end: what the front end has told in the meantime is looked at now */
+/* The drained section ends: look for requests that came meanwhile */
 void xen_block_dataplane_attach(XenBlockDataPlane *dp)
 {
     if (dp) {
@@ -798,15 +800,15 @@ void xen_block_dataplane_stop(XenBlockDataPlane *dp)
     if (!dp || dp->phase == PHASE_IDLE) {
         return;
     }
-    /* What runs while this waits may unplug the disk, but not start it again */
+    /* Code that runs while this waits may unplug the disk, but not start it */
     dp->refs++;
     dp->waiting++;
     begin_stop(dp);
     AIO_WAIT_WHILE_UNLOCKED(NULL, qatomic_read(&dp->running));
     while (dp->phase != PHASE_IDLE) {
-        /* This does not wait for throttling, which is off in such a section */
+        /* This does not wait for throttling: draining turns that off */
         blk_drain(dp->blk);
-        /* Then there is quiet_bh(), or somebody else's section has to end */
+        /* Wait for quiet_bh(), or for the end of others' drained sections */
         AIO_WAIT_WHILE_UNLOCKED(NULL, dp->phase != PHASE_IDLE &&
                                       (qatomic_read(&dp->quiet) ||
                                        blk_in_drain(dp->blk)));
@@ -820,7 +822,7 @@ void xen_block_dataplane_stop(XenBlockDataPlane *dp)
 void xen_block_dataplane_start(XenBlockDataPlane *dp, Error **errp)
 {
     if (!dp) {
-        /* create() waits for others, and will look at the front end after it */
+        /* create() is still waiting for others, and then looks at the state */
         error_setg(errp, "the disk is not ready yet");
         return;
     }
@@ -833,8 +835,8 @@ void xen_block_dataplane_start(XenBlockDataPlane *dp, Error **errp)
         return;
     }
     /*
-     * It is dp->ctx's when the handlers are there, which has to look once by
-     * itself: what binding to the channels has sent may be lost on the way.
+     * dp->ctx owns the rings once the handlers are there. It has to look at
+     * them once without an event: those from binding the channels may get lost.
      */
     dp->phase = PHASE_RUNNING;
     dp->quiet = false;

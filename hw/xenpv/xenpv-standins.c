@@ -214,7 +214,7 @@ static void standins_unrealize(DeviceListener *listener, DeviceState *dev)
     }
 }
 
-/* Make a @type in place of what @opts asks for; @standin: NULL for isa-serial */
+/* Make a @type in place of what @opts asks for; @standin NULL: isa-serial */
 static void make_instead(const char *type, const Standin *standin,
                          const QDict *opts, bool from_json, Error **errp)
 {
