@@ -1,13 +1,13 @@
 /*
  * Grant tables: what QEMU's back ends map, copy and use
  *
- * The operations of hw/xen/xen_backend_ops.h, and xenpv_gnttab_use() with its
- * like of xenpv-platform.h. Back ends call them from any thread, IOThreads
- * included, with or without the BQL: each takes the lock itself.
+ * These are the operations of hw/xen/xen_backend_ops.h, and xenpv_gnttab_use()
+ * and the like of xenpv-platform.h. Back ends call them from any thread,
+ * IOThreads included, with or without the BQL: each takes the lock itself.
  *
  * QEMU can address all guest RAM, so mapping one frame costs nothing. Several
- * frames as one range need RAM that is shared and has a file descriptor, to be
- * mapped a second time, unless they happen to be contiguous.
+ * frames that are to be one range have to be contiguous, or else are mapped a
+ * second time, for which RAM has to be shared and to have a file descriptor.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,8 +20,8 @@
 #include "system/tcg.h"
 
 /*
- * Frames that are mapped a second time: each may be a mapping of the process, of
- * which Linux gives it 65530, and which coroutines need, too
+ * Frames that are mapped a second time. Each may take a memory mapping; Linux
+ * gives a process at most 65530, and the stacks of coroutines need some, too.
  */
 #define MAX_REMAPPED    16384
 
@@ -29,8 +29,8 @@
 /* Guest frames as host memory                                                */
 
 /*
- * Does it matter that QEMU has written to a frame by its host address? To
- * migration, and under TCG the frame may hold code that has been translated.
+ * Does it matter that QEMU has written to a frame by its host address? It does
+ * to migration, and under TCG, which may have translated code of that frame.
  */
 static bool writes_matter(void)
 {
@@ -58,7 +58,7 @@ static bool can_remap(MemoryRegion *ram)
            memory_region_get_fd(ram) >= 0 && qemu_ram_is_shared(ram->ram_block);
 }
 
-/* s->lock is held */
+/* Called with s->lock held */
 static void *remap(XenPVGnttabState *s, void **frames, uint32_t count, int prot)
 {
     MemoryRegion *ram = MACHINE(qdev_get_machine())->ram;
@@ -95,7 +95,7 @@ static void *remap(XenPVGnttabState *s, void **frames, uint32_t count, int prot)
     return start;
 }
 
-/* count frames as one range; s->lock is held */
+/* Map frames as one range. Called with s->lock held. NULL: see errno */
 static void *map_frames(XenPVGnttabState *s, const uint64_t *mfns,
                         uint32_t count, int prot)
 {
@@ -140,7 +140,6 @@ static void unmap_frames(XenPVGnttabState *s, void *start)
     }
 }
 
-/* Between a frame and the host's memory; len is not beyond the frame's end */
 void xenpv_gnttab_copy_frame(uint64_t mfn, uint32_t offset, void *host,
                              size_t len, bool to_frame)
 {
@@ -166,7 +165,7 @@ static xengnttab_handle *be_open(void)
     return xgt;
 }
 
-/* s->lock is held */
+/* Called with s->lock held */
 static void drop_map(XenPVGnttabState *s, GrantMap *map)
 {
     QLIST_REMOVE(map, next);
@@ -196,8 +195,8 @@ static int be_close(xengnttab_handle *xgt)
 }
 
 /*
- * A ring stays mapped, and is written to all the time: it counts as written
- * whenever a migration asks which pages have been.
+ * A ring stays mapped, and back ends write to it all the time: so it counts as
+ * written whenever migration asks which pages are dirty.
  */
 static void maps_written(MemoryListener *listener, bool last_stage)
 {
@@ -209,7 +208,7 @@ static void maps_written(MemoryListener *listener, bool last_stage)
     QLIST_FOREACH(xgt, &s->handles, next) {
         QLIST_FOREACH(map, &xgt->maps, next) {
             for (uint32_t i = 0; map->write && i < map->count; i++) {
-                /* A reset may have come in between */
+                /* A reset may have cleared all pins */
                 if (s->pins[map->refs[i]].writers) {
                     xenpv_memory_written(
                         xenpv_frame_to_host(s->pins[map->refs[i]].mfn),

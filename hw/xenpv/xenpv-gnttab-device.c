@@ -1,9 +1,9 @@
 /*
  * Grant tables: the device
  *
- * Made by xenpv-devices.c, once, with the BQL. It finds the table's place in the
- * core region, and says who is called for what: the guest's calls, the back
- * ends' operations, migration.
+ * xenpv-devices.c makes it once, with the BQL held. It finds the tables in the
+ * core region, and registers the functions for the guest's calls, the back
+ * ends' operations and migration.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +40,7 @@ static void xenpv_gnttab_realize(DeviceState *dev, Error **errp)
     xenpv_gnttab_serve_backends(s);
 }
 
-/* Counted when it is asked for, which is seldom */
+/* This counts each time, as it is seldom asked for */
 static void get_in_use(Object *obj, Visitor *v, const char *name, void *opaque,
                        Error **errp)
 {

@@ -1,9 +1,9 @@
 /*
  * Grant tables: what the guest calls
  *
- * GNTTABOP_* of Xen's public/grant_table.h. Each gets its own copy of the
- * guest's structure, and returns GNTST_* or, where Xen does, an errno; all of
- * them run with the BQL and the lock.
+ * These are the GNTTABOP_* of Xen's public/grant_table.h. Each gets its own
+ * copy of the guest's structure, and returns GNTST_* or, where Xen does,
+ * -errno; all of them are called with the BQL and the lock held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,7 +15,7 @@
 #include "xenpv-gnttab.h"
 #include "trace.h"
 
-/* GNTST_okay if the guest may ask about this domain's table: only its own */
+/* GNTST_okay if @dom is the guest, which may only ask about its own table */
 static int check_domain(XenPVGnttabState *s, uint16_t dom)
 {
     if (dom == DOMID_SELF || dom == s->domid) {
@@ -78,7 +78,7 @@ static void op_get_status_frames(XenPVGnttabState *s,
     }
 }
 
-/* The first entries, which stay, in the form of version 1; -errno */
+/* Save the reserved entries, which stay, as version 1. Returns 0 or -errno. */
 static int save_reserved(XenPVGnttabState *s, grant_entry_v1_t *saved)
 {
     if (s->version == 1) {
@@ -204,7 +204,7 @@ static int op_swap_grant_ref(XenPVGnttabState *s,
     return GNTST_okay;
 }
 
-/* Nobody grants the guest anything, and its own grants it cannot map */
+/* Always fails: nobody grants it anything, and it cannot map its own grants */
 static int op_map_grant_ref(XenPVGnttabState *s,
                             const struct gnttab_map_grant_ref *op)
 {
@@ -224,7 +224,7 @@ static int op_map_grant_ref(XenPVGnttabState *s,
            GNTST_permission_denied : GNTST_bad_gntref;
 }
 
-/* struct gnttab_copy has the guest's width */
+/* One end of a struct gnttab_copy, whose layout has the guest's width */
 typedef struct CopyEnd {
     uint64_t frame;         /* or grant reference */
     uint16_t domid;

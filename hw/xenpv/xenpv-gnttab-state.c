@@ -1,12 +1,13 @@
 /*
  * Grant tables: what migration moves of them
  *
- * The tables themselves are in the core region, and so move with memory. Whoever
- * uses a grant between two calls is a back end, and takes it anew when it connects;
- * so the marks of what the others had in use go.
+ * The tables are in the core region and move with memory. Only back ends use a
+ * grant for longer than a call, and the target's take their grants anew when
+ * they connect: so the marks of grants that the source had in use are cleared.
  *
- * Called by migration, with the BQL; a stream is input, and may be anything, and
- * end anywhere: so it is loaded into a copy, which is taken if it is well.
+ * Migration calls this, with the BQL held. A stream may have any content and
+ * end anywhere: so it is loaded into .saved, which becomes the state once it is
+ * checked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

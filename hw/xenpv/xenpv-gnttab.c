@@ -1,29 +1,30 @@
 /*
  * Grant tables, and the guest's memory as back ends see it
  *
- * A back end may touch a frame of the guest only through a grant, which is
- * "pinned" for as long: checked once, marked as in use in the guest's table,
- * and then remembered here. Whatever the guest writes to its table from then
- * on, the frame that was pinned is the one that is used; and only guest RAM
- * can be pinned at all.
+ * A back end may touch a frame of the guest only through a grant, and "pins"
+ * the grant for as long. Pinning checks the grant once, marks it as in use in
+ * the guest's table, and remembers it here. Whatever the guest writes to its
+ * table after that, the back end uses the frame that was pinned; and only guest
+ * RAM can be pinned.
  *
- * A table has one of two versions, as the guest wants. In version 2 entries
- * are larger, can grant a part of a frame, and are marked as in use elsewhere:
- * in the status frames.
+ * The guest chooses one of two versions of the table. In version 2, entries are
+ * larger, can grant a part of a frame, and are marked as in use in another
+ * place, the status frames.
  *
- * Threads. Back ends call from their IOThreads, without the BQL: .lock is what
+ * Threads. Back ends call this from their IOThreads, without the BQL, so .lock
  * guards the pins, the version and size of the table, and the maps of all back
- * ends. The guest's operations take it, too, on any vCPU. The entries
- * themselves are the guest's, which writes them at any time: each is read once,
- * by one atomic operation, and marked as in use by another that fails if it has
- * changed (version 1), or is followed by a second look (version 2). Data is
- * copied without the lock, for as long as it is pinned; what is mapped or in
- * use stays so until its back end says otherwise, whatever the guest does.
+ * ends. The guest's operations take it as well, on any vCPU. The guest writes
+ * the entries at any time, without a lock. So each is read once, atomically,
+ * and marked as in use by another atomic operation, which fails if the entry
+ * has changed (version 1) or is followed by a second check (version 2). Back
+ * ends copy data without the lock while its grant is pinned. A grant that is
+ * mapped or in use stays so until its back end ends that, whatever the guest
+ * does.
  *
- * The files: entries and pins of them are here, and call none of the others;
- * what back ends map, copy and use is in xenpv-gnttab-backend.c, what the guest
- * calls in xenpv-gnttab-guest.c, what migration moves in xenpv-gnttab-state.c.
- * xenpv-gnttab-device.c makes a device of them.
+ * The files: this one has the entries and the pins, and calls none of the
+ * others. xenpv-gnttab-backend.c has what back ends map, copy and use,
+ * xenpv-gnttab-guest.c what the guest calls, xenpv-gnttab-state.c what
+ * migration moves, and xenpv-gnttab-device.c the device.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,7 +37,6 @@
 #include "xenpv-gnttab.h"
 #include "trace.h"
 
-/* As the back ends' operations have no argument for it */
 XenPVGnttabState *xenpv_gnttab;
 
 /* How often a guest may change an entry while it is being pinned */
@@ -50,7 +50,6 @@ uint32_t xenpv_gnttab_nr_entries(XenPVGnttabState *s)
     return s->nr_frames * (s->version == 1 ? PER_FRAME_V1 : PER_FRAME_V2);
 }
 
-/* An entry's flags and domid, which only make sense when read as one */
 uint32_t *xenpv_gnttab_entry_word(XenPVGnttabState *s, uint32_t ref)
 {
     QEMU_BUILD_BUG_ON(offsetof(grant_entry_v1_t, flags) != 0 ||
@@ -62,7 +61,6 @@ uint32_t *xenpv_gnttab_entry_word(XenPVGnttabState *s, uint32_t ref)
                                                 sizeof(grant_entry_v2_t)));
 }
 
-/* To be read after the flags that say that it is valid */
 uint64_t xenpv_gnttab_entry_frame(XenPVGnttabState *s, uint32_t ref)
 {
     if (s->version == 1) {
@@ -70,13 +68,12 @@ uint64_t xenpv_gnttab_entry_frame(XenPVGnttabState *s, uint32_t ref)
     } else {
         uint32_t *frame = (uint32_t *)&s->table.v2[ref].full_page.frame;
 
-        /* In halves, for 32-bit hosts: a guest that changes it in use loses */
+        /* In halves, for 32-bit hosts: a guest that changes it hurts itself */
         return le32_to_cpu(qatomic_read(&frame[0])) |
                (uint64_t)le32_to_cpu(qatomic_read(&frame[1])) << 32;
     }
 }
 
-/* The marks of an entry have been changed */
 void xenpv_gnttab_marks_written(XenPVGnttabState *s, uint32_t ref)
 {
     if (s->version == 1) {
@@ -97,13 +94,13 @@ void xenpv_gnttab_clear_in_use(XenPVGnttabState *s, uint32_t ref,
     xenpv_gnttab_marks_written(s, ref);
 }
 
-/* Does an entry allow this use? NULL, or why not */
+/* Returns NULL if an entry allows this use, or else why not */
 static const char *check_entry(const Pin *p, uint32_t word, uint16_t domid,
                                bool write, PinUse use, uint32_t version)
 {
     uint16_t flags = word & 0xffff, type = flags & GTF_type_mask;
 
-    /* While it is in use, the type is what it was then */
+    /* While the grant is in use, it keeps the type that it was pinned with */
     if (!p->readers) {
         if (word >> 16 != domid) {
             return "not granted to this domain";
@@ -122,7 +119,7 @@ static const char *check_entry(const Pin *p, uint32_t word, uint16_t domid,
     return NULL;
 }
 
-/* Version 1: the marks are in the word that was checked. NULL, or why not */
+/* Version 1: the marks are in the word that is checked. NULL, or why not */
 static const char *mark_v1(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
                            bool write, PinUse use, uint32_t *flags)
 {
@@ -149,7 +146,7 @@ static const char *mark_v1(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
     return "changes too often";
 }
 
-/* Version 2: marked elsewhere, so the word is checked once more after that */
+/* Version 2: the marks are elsewhere, so the word is checked again after them */
 static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
                            bool write, PinUse use, uint32_t *flags)
 {
@@ -163,7 +160,7 @@ static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
     }
     qatomic_or(&s->status[ref], cpu_to_le16(marks));
     xenpv_gnttab_marks_written(s, ref);
-    /* A guest that takes the grant back changes the word, then looks here */
+    /* A guest that ends the grant changes the word, then looks at the marks */
     smp_mb();
     word = le32_to_cpu(qatomic_read(xenpv_gnttab_entry_word(s, ref)));
     why = check_entry(p, word, domid, write, use, 2);
@@ -176,9 +173,6 @@ static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
     return NULL;
 }
 
-/*
- * Begin to use a grant that is for domain domid: GNTST_*. s->lock is held.
- */
 int xenpv_gnttab_pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref,
                      bool write, PinUse use, Pin *result)
 {
@@ -205,7 +199,7 @@ int xenpv_gnttab_pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref,
         goto refuse;
     }
     if (p->writers || (p->readers && !write)) {
-        /* In use already, in the way that is wanted */
+        /* It is in use already, and writable if it has to be */
         goto pinned;
     }
     why = s->version == 1 ? mark_v1(s, ref, domid, write, use, &flags)
@@ -214,13 +208,14 @@ int xenpv_gnttab_pin(XenPVGnttabState *s, uint16_t domid, uint32_t ref,
         goto refuse;
     }
     if (p->readers && use == PIN_MAP) {
-        goto pinned;        /* it stays what it is; now writable */
+        goto pinned;        /* the same frame, now writable */
     }
     in_use = GTF_writing | (p->readers ? 0 : GTF_reading);
     if ((flags & GTF_type_mask) == GTF_transitive) {
         /*
-         * By what another domain has granted to the guest: only itself, which
-         * is not allowed, or domain 0, which grants nothing, could be that
+         * It passes on what another domain has granted to the guest. There is
+         * none but the guest itself, which is not allowed, and domain 0, which
+         * grants nothing.
          */
         uint16_t trans_domid = le16_to_cpu(
             qatomic_read(&s->table.v2[ref].transitive.trans_domid));
@@ -278,7 +273,7 @@ void xenpv_gnttab_unpin(XenPVGnttabState *s, uint32_t ref, bool write)
 
     trace_xenpv_gnttab_unpin(ref, write);
     if (!p->readers) {
-        return;             /* a reset came in between */
+        return;             /* a reset has cleared all pins meanwhile */
     }
     if (write && p->writers && --p->writers == 0) {
         done |= GTF_writing;
@@ -320,7 +315,7 @@ void xenpv_gnttab_seed(XenPVGnttabState *s, uint64_t xencons_mfn,
 
         entry->frame = cpu_to_le32(seeds[i].mfn);
         entry->domid = cpu_to_le16(XENPV_BACKEND_DOMID);
-        /* Flags make an entry valid */
+        /* The flags make an entry valid, so they come last */
         smp_wmb();
         entry->flags = cpu_to_le16(GTF_permit_access);
     }
