@@ -1,17 +1,18 @@
 /*
  * What the monitor counts, when it is told to
  *
- * The machine's property "counters" puts the jumps of the monitor's image in
- * their places (struct xenpv_patch), and takes them out again, while no vCPU
- * runs: so there is nothing to pay for as long as nobody asks. What has been
- * counted, since that or since the last reset, is the property "counts". It is
- * of the monitor's memory, and so moves with the domain and goes on there, as the
- * image does with its jumps. So "counters" is then what it was at the source,
- * whatever it was here. While these come in, a page here and a page there, nothing
- * is exchanged. Of the image's table of patches nothing is trusted: a guest that
+ * The machine's property "counters" patches jumps into the monitor's image
+ * (struct xenpv_patch), and takes them out again, while no vCPU runs: so
+ * nothing is slower as long as nobody asks. The property "counts" is what the
+ * monitor has counted since then, or since the last reset.
+ *
+ * The counts and the image with its jumps are in the monitor's memory. So they
+ * move with the domain and go on at the target, where "counters" is then what
+ * it was at the source. While that memory comes in, page by page, "counters"
+ * cannot be set. The image's table of patches is not trusted: a guest that
  * writes there can only hurt itself.
  *
- * All of it runs with the BQL.
+ * All of it runs with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,13 +29,13 @@
 #include "system/runstate.h"
 #include "xenpv-platform.h"
 
-/* No image has more, and so no table is read further */
+/* The table is read no further: no image has more */
 #define MAX_PATCHES     64
 
 static struct {
     MemoryRegion *core;         /* NULL: the machine is not there yet */
     unsigned nr_vcpus;
-    bool wanted;                /* "counters": of the next domain, too */
+    bool wanted;                /* "counters", for the next domain, too */
 } state;
 
 static uint32_t *counting(void)
@@ -72,7 +73,7 @@ static void exchange(void)
             return;
         }
         memcpy(there, xenpv_core_ptr(state.core, patch.site), sizeof(there));
-        /* Not by the host's address: what TCG has translated of it goes */
+        /* Not by the host's address: TCG has to drop what it has translated */
         address_space_write(&address_space_memory,
                             XENPV_CORE_GPA + patch.site,
                             MEMTXATTRS_UNSPECIFIED, patch.bytes, sizeof(there));
@@ -121,7 +122,7 @@ static void put(QDict *dict, const char *name, const uint64_t *count)
     qdict_put_int(dict, name, le64_to_cpu(qatomic_read__nocheck(count)));
 }
 
-/* Those that there have been, by their numbers */
+/* The counts that are not 0, by their numbers */
 static QDict *by_number(const uint64_t *counts, unsigned n)
 {
     QDict *dict = qdict_new();

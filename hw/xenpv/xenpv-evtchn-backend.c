@@ -1,9 +1,10 @@
 /*
  * Event channels: what QEMU's back ends do with them
  *
- * The operations of hw/xen/xen_backend_ops.h. A handle has one port at most, as
- * they all need. Which of them want the BQL, and which come from an IOThread,
- * is said at the opening of xenpv-evtchn.c.
+ * These are the operations of hw/xen/xen_backend_ops.h. A handle has at most
+ * one port: no back end needs more. The opening of xenpv-evtchn.c says which
+ * operations are called with the BQL held, and which may be called by an
+ * IOThread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -72,7 +73,7 @@ static int be_bind_interdomain(xenevtchn_handle *xc, uint32_t domid,
         return -1;
     }
     xenpv_evtchn_set_eventfd(s, xc, true);
-    /* As for the guest: what it sent before may be lost */
+    /* As for the guest: events from before may be lost, so send one */
     event_notifier_set(&xc->notifier);
     trace_xenpv_evtchn_be_bind(guest_port, xc->port);
     return xc->port;
@@ -131,7 +132,7 @@ static int be_notify(xenevtchn_handle *xc, evtchn_port_t port)
             errno = EINVAL;
             return -1;
         }
-        /* Dropped in silence if the guest has closed its end */
+        /* The event is dropped if the guest has closed its end */
         if (xc->guest_port) {
             vcpu = s->ports[xc->guest_port].vcpu;
             vector = xenpv_evtchn_set_incoming(s, xc->guest_port);

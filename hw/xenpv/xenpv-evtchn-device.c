@@ -1,9 +1,9 @@
 /*
  * Event channels: the device
  *
- * Made by xenpv-devices.c, once, with the BQL. It allocates the tables that
- * xenpv-evtchn.c keeps, and says who is called for what: the guest's calls, the
- * back ends' operations, migration.
+ * xenpv-devices.c makes it once, with the BQL held. It allocates the tables of
+ * xenpv-evtchn.c, and registers the functions for the guest's calls, the back
+ * ends' operations and migration.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,10 +1,11 @@
 /*
  * Event channels: what the guest calls
  *
- * EVTCHNOP_* of Xen's public/event_channel.h, except for what the monitor does
- * itself, with Xen's errno. Each gets its own copy of the guest's structure. An
- * op_ function that changes the table is called with the lock held, and every
- * one has the BQL.
+ * These are the EVTCHNOP_* of Xen's public/event_channel.h, except for what the
+ * monitor does itself. Each gets its own copy of the guest's structure, and
+ * returns 0 or one of Xen's errnos, negative. All op_ functions are called with
+ * the BQL held, and with the lock held but for op_reset(), op_send() and
+ * op_unmask().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,7 +24,7 @@ static bool is_guest(XenPVEvtchnState *s, uint16_t dom)
     return dom == DOMID_SELF || dom == s->domid;
 }
 
-/* 0 if the guest may ask about this domain, which is only itself */
+/* Returns 0 if @dom is the guest, which may only ask about itself */
 static int check_domain(XenPVEvtchnState *s, uint16_t dom)
 {
     if (is_guest(s, dom)) {
@@ -70,7 +71,7 @@ static int bind_loopback(XenPVEvtchnState *s, uint32_t remote)
     return port;
 }
 
-/* To a port that a back end has, and that the guest's end has been closed of */
+/* Bind to a port of a back end whose other end the guest has closed */
 static int bind_backend(XenPVEvtchnState *s, uint32_t remote)
 {
     xenevtchn_handle *xc;
@@ -150,7 +151,7 @@ static int op_bind_ipi(XenPVEvtchnState *s, struct evtchn_bind_ipi *op)
     return 0;
 }
 
-/* No domU without devices passed through has a physical interrupt */
+/* A domU has no physical interrupt unless a device is passed through to it */
 static int op_bind_pirq(XenPVEvtchnState *s, struct evtchn_bind_pirq *op)
 {
     return le32_to_cpu(op->pirq) < XENPV_NR_PIRQS ? -XEN_EPERM : -XEN_EINVAL;
@@ -251,7 +252,7 @@ static int op_init_control(XenPVEvtchnState *s, struct evtchn_init_control *op)
                                         XENPV_FIFO_CONTROL);
     s->fifo = true;
     s->max_ports = XENPV_NR_PORTS;
-    /* The monitor looks for the control block when the ABI is in use */
+    /* The monitor reads the control blocks' addresses only after .active */
     smp_wmb();
     qatomic_set(&shared->active, cpu_to_le32(1));
     xenpv_memory_written(shared, sizeof(*shared));
@@ -280,7 +281,7 @@ static int op_expand_array(XenPVEvtchnState *s, struct evtchn_expand_array *op)
     s->array_mfns[nr] = mfn;
     s->fifo_ports += XENPV_FIFO_WORDS;
     shared->array[nr] = cpu_to_le32(mfn);
-    /* The monitor looks for the frame when the port is below .nr_ports */
+    /* The monitor reads .array only up to .nr_ports */
     smp_wmb();
     qatomic_set(&shared->nr_ports, cpu_to_le32(s->fifo_ports));
     xenpv_memory_written(shared, sizeof(*shared));
@@ -288,7 +289,7 @@ static int op_expand_array(XenPVEvtchnState *s, struct evtchn_expand_array *op)
     return 0;
 }
 
-/* The monitor does this itself; here it is complete, for tests */
+/* The monitor does this itself; this one is for tests */
 static int op_set_priority(XenPVEvtchnState *s, struct evtchn_set_priority *op)
 {
     struct xenpv_evtchn *shared = xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN);
@@ -322,7 +323,7 @@ static int op_reset(XenPVEvtchnState *s, struct evtchn_reset *op)
     return ret;
 }
 
-/* As set_priority */
+/* For tests, as op_set_priority() */
 static int op_send(XenPVEvtchnState *s, uint32_t port)
 {
     if (!xenpv_evtchn_port_valid(s, port)) {
@@ -344,7 +345,7 @@ static int op_send(XenPVEvtchnState *s, uint32_t port)
     return -XEN_EINVAL;
 }
 
-/* Likewise */
+/* For tests, as op_set_priority() */
 static int op_unmask(XenPVEvtchnState *s, uint32_t port)
 {
     uint8_t *pending, *mask, bit = BIT(port % 8);
@@ -372,7 +373,7 @@ static int op_unmask(XenPVEvtchnState *s, uint32_t port)
     return 0;
 }
 
-/* How the public structures are called by the compiler, for each operation */
+/* The public structure of each operation */
 typedef union EvtchnOp {
     struct evtchn_alloc_unbound alloc_unbound;
     struct evtchn_bind_interdomain bind_interdomain;
@@ -398,7 +399,7 @@ int64_t xenpv_evtchn_call(void *opaque, unsigned vcpu, uint32_t cmd, void *data,
     int ret = -XEN_ENOSYS;
 
     QEMU_BUILD_BUG_ON(sizeof(EvtchnOp) > XENPV_CALL_DATA_SIZE);
-    /* The operations that change the table hold its lock */
+    /* These take the lock themselves, or do not need it */
     switch (cmd) {
     case EVTCHNOP_close:
         ret = xenpv_evtchn_close(s, le32_to_cpu(op->close.port));
@@ -454,7 +455,7 @@ int64_t xenpv_evtchn_call(void *opaque, unsigned vcpu, uint32_t cmd, void *data,
         if (s->ports[port].be) {
             xenpv_evtchn_set_eventfd(s, s->ports[port].be, true);
         }
-        /* Xen: what was sent before may be lost, so there is always one */
+        /* As in Xen: events from before may be lost, so send one */
         xenpv_evtchn_raise(s, port);
     }
 out:

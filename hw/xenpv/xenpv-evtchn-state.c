@@ -1,8 +1,9 @@
 /*
  * Event channels: what QMP shows of them, and what migration moves
  *
- * xen-event-list and xen-event-inject, hooked in by scripts/qemu/50-xen-events,
- * come from the main loop, with the BQL; and so does migration.
+ * The main loop calls this, with the BQL held: for migration, and for QMP's
+ * xen-event-list and xen-event-inject, which scripts/qemu/50-xen-events hooks
+ * in.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -110,14 +111,14 @@ void xenpv_event_inject(uint32_t port, Error **errp)
 
 /* ------------------------------------------------------------------------- */
 /*
- * Migration. What the monitor sees of this is in the core region, and so moves
- * with memory; here is what the guest cannot write. A channel to a back end
- * arrives as one whose other end is still to be bound: the back end, which is
- * another one then, does so when it connects.
+ * Migration. The part that the monitor sees is in the core region, and so moves
+ * with memory; here is the part that the guest cannot write. A channel to a
+ * back end arrives as an unbound one, which the target's back end binds when it
+ * connects.
  *
- * A stream may be anything, and end anywhere: it is loaded into a copy, which
- * becomes the state only when all of it has been checked. So after one that
- * fails there is still a table that can be used, and be reset.
+ * A stream may have any content and end anywhere: it is loaded into a copy,
+ * which becomes the state only when all of it has been checked. So after a load
+ * that fails there is still a table that can be used, and be reset.
  */
 
 typedef struct SavedEvtchn {
@@ -174,9 +175,9 @@ static int evtchn_pre_load(void *opaque)
     XenPVEvtchnState *s = opaque;
 
     /*
-     * The back ends of the domain that was built here have nobody there. In
-     * memory it is the other domain's tables that are there already: not a word
-     * of them is written.
+     * The domain that was built here goes, so its back ends' channels have no
+     * other end. Guest memory has the incoming domain's tables already: do not
+     * write to them.
      */
     for (uint32_t port = 0; port < s->valid_ports; port++) {
         xenevtchn_handle *xc = s->ports[port].be;
@@ -194,7 +195,7 @@ static int evtchn_pre_load(void *opaque)
     return 0;
 }
 
-/* @virqs: those of the ports below this one, by vCPU */
+/* @virqs: by vCPU, the ports below this one that VIRQs are bound to */
 static bool saved_port_ok(const SavedEvtchn *saved, uint32_t port,
                           uint32_t (*virqs)[NR_VIRQS])
 {
@@ -253,7 +254,7 @@ static bool saved_fifo_ok(const SavedEvtchn *saved,
     return true;
 }
 
-/* What is in the copy is well */
+/* Make the copy the state; it has been checked. Called with s->lock held. */
 static void take_saved(XenPVEvtchnState *s)
 {
     SavedEvtchn *saved = s->saved;

@@ -2,31 +2,32 @@
  * Event channels: the interrupt controller of Xen guests
  *
  * Two domains have ports: the guest, and domain 0, where QEMU's back ends are.
- * The device owns both tables. The guest's is private to it, because the
- * guest can write all memory that it sees; the copy in the monitor's core
- * region is what the monitor sends by. So it is with the frames that the guest
+ * The device owns both tables. It keeps the guest's in memory of its own,
+ * because the guest can write all memory that it sees; the monitor sends by a
+ * copy in its core region. The same holds for the frames that the guest
  * registers for the FIFO ABI.
  *
- * From the guest to a back end: a write of the port's number to XENPV_IO_SEND
- * is an ioeventfd, whose file descriptor is what the back end waits for. From
- * a back end to the guest: a bit in struct xenpv_incoming, and a vector if the
- * vCPU has not been told yet. Masks, pending bits and the choice between them
- * are the monitor's, as IPIs, VIRQs and sends to oneself are.
+ * The guest sends to a back end by writing the port's number to XENPV_IO_SEND.
+ * That triggers an ioeventfd, whose file descriptor the back end waits for. A
+ * back end sends to the guest by a bit in struct xenpv_incoming, and a vector
+ * if the vCPU has not been told yet. The monitor handles masks, pending bits
+ * and the choice between them, and also IPIs, VIRQs and what the guest sends to
+ * itself.
  *
- * Threads. The tables are changed with the BQL and .lock, so that either is
- * enough to read them; the guest's operations have the BQL, on any vCPU. Of a
- * back end's operations open, bind, unbind and close want the BQL. Its handle
- * is one thread's at a time, which may be an IOThread: that calls notify and
- * pending, and nobody unbinds or closes the handle until it has stopped to do
- * so (xenpv-block.c says how). What the guest does to its end meanwhile,
- * closing it and binding it anew included, only touches .guest_port of the
- * handle, with .lock, as notify reads it; and it never touches the handle's
+ * Threads. Whoever changes the tables holds the BQL and .lock, so either is
+ * enough to read them. The guest's operations run with the BQL held, on any
+ * vCPU. A back end calls open, bind, unbind and close with the BQL held. One
+ * thread at a time uses its handle, and may be an IOThread: it calls notify and
+ * pending, and nobody unbinds or closes the handle until it has stopped doing
+ * so (xenpv-block.c says how). Whatever the guest does to its end meanwhile,
+ * even if it closes and binds it again, changes only .guest_port of the handle,
+ * with .lock held, as notify holds it, too; it never changes the handle's
  * descriptor.
  *
- * The files: the table of the guest's ports is here, and calls none of the
- * others; what the guest calls is in xenpv-evtchn-guest.c, what back ends do in
- * xenpv-evtchn-backend.c, what QMP shows and migration moves in
- * xenpv-evtchn-state.c. xenpv-evtchn-device.c makes a device of them.
+ * The files: this one has the table of the guest's ports, and calls none of the
+ * others. xenpv-evtchn-guest.c has what the guest calls, xenpv-evtchn-backend.c
+ * what back ends do, xenpv-evtchn-state.c what QMP shows and migration moves,
+ * and xenpv-evtchn-device.c the device.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -41,13 +42,11 @@
 #include "hw/xen/interface/event_channel.h"
 #include "trace.h"
 
-/* As the back ends' operations have no argument for it */
 XenPVEvtchnState *xenpv_evtchn;
 
 /* ------------------------------------------------------------------------- */
 /* The table of ports                                                         */
 
-/* Show the monitor what has become of a port */
 void xenpv_evtchn_publish(XenPVEvtchnState *s, uint32_t port)
 {
     struct xenpv_evtchn *shared = xenpv_core_ptr(s->core, XENPV_CORE_EVTCHN);
@@ -61,7 +60,7 @@ void xenpv_evtchn_publish(XenPVEvtchnState *s, uint32_t port)
     }
     shared->vcpu = cpu_to_le16(p->vcpu);
     shared->arg = cpu_to_le32(p->arg);
-    /* The monitor looks at the rest by the state */
+    /* The monitor reads the state before the rest, so it is written last */
     smp_wmb();
     qatomic_set(&shared->state, p->state);
     xenpv_memory_written(shared, sizeof(*shared));
@@ -73,7 +72,6 @@ static struct xenpv_incoming *incoming(XenPVEvtchnState *s)
     return xenpv_core_ptr(s->core, XENPV_CORE_INCOMING);
 }
 
-/* An event for the guest; s->lock is held. True: the vCPU wants the vector */
 bool xenpv_evtchn_set_incoming(XenPVEvtchnState *s, uint32_t port)
 {
     struct xenpv_incoming *in = incoming(s);
@@ -119,7 +117,6 @@ bool xenpv_evtchn_port_valid(XenPVEvtchnState *s, uint32_t port)
     return port < s->valid_ports;
 }
 
-/* The port's event word of the FIFO ABI, or NULL */
 uint32_t *xenpv_evtchn_event_word(XenPVEvtchnState *s, uint32_t port)
 {
     if (port >= s->fifo_ports) {
@@ -128,7 +125,6 @@ uint32_t *xenpv_evtchn_event_word(XenPVEvtchnState *s, uint32_t port)
     return s->array[port / XENPV_FIFO_WORDS] + port % XENPV_FIFO_WORDS;
 }
 
-/* Of the 2-level ABI; false: of the guest's ABI there is no bit for it */
 bool xenpv_evtchn_find_2l_bits(XenPVEvtchnState *s, uint32_t port,
                                uint8_t **pending, uint8_t **mask)
 {
@@ -160,7 +156,7 @@ static void clear_pending(XenPVEvtchnState *s, uint32_t port)
     xenpv_memory_written(&incoming(s)->ports[port / 64], 8);
 }
 
-/* Closed while it is on a list of the guest's: not to be used again */
+/* Was it closed while it was on a queue of the guest's? Do not reuse it then */
 static bool is_busy(XenPVEvtchnState *s, uint32_t port)
 {
     uint32_t *word = xenpv_evtchn_event_word(s, port);
@@ -168,7 +164,7 @@ static bool is_busy(XenPVEvtchnState *s, uint32_t port)
     return word && (le32_to_cpu(qatomic_read(word)) & BIT(EVTCHN_FIFO_LINKED));
 }
 
-/* Lowest first, as guests have come to expect */
+/* The lowest one, as guests have come to expect */
 int xenpv_evtchn_find_free_port(XenPVEvtchnState *s)
 {
     bool busy = false;
@@ -186,7 +182,7 @@ int xenpv_evtchn_find_free_port(XenPVEvtchnState *s)
     return -XEN_ENOSPC;
 }
 
-/* These are valid from now on, and free */
+/* Make the ports below @end valid; the new ones are free */
 static void add_ports(XenPVEvtchnState *s, uint32_t end)
 {
     for (; s->valid_ports < end; s->valid_ports++) {
@@ -211,7 +207,6 @@ void xenpv_evtchn_set_port(XenPVEvtchnState *s, uint32_t port, uint8_t state,
     xenpv_evtchn_publish(s, port);
 }
 
-/* The port is to be set up; s->lock is held */
 int xenpv_evtchn_alloc_port(XenPVEvtchnState *s, uint8_t state, uint16_t vcpu,
                             uint32_t arg, xenevtchn_handle *be)
 {
@@ -250,8 +245,9 @@ void xenpv_evtchn_set_virq(XenPVEvtchnState *s, uint32_t vcpu, uint32_t virq,
 /* Closing, and reset                                                         */
 
 /*
- * The guest's end of a channel is closed. What was pending is forgotten; the
- * other end, if there is one, waits for the guest to bind again.
+ * Close the guest's end of a channel, and forget its pending event. The other
+ * end, if there is one, then waits for the guest to bind again. Called with
+ * s->lock held.
  */
 static int close_port(XenPVEvtchnState *s, uint32_t port)
 {
@@ -286,8 +282,8 @@ struct xenpv_fifo *xenpv_evtchn_shared_fifo(XenPVEvtchnState *s)
 }
 
 /*
- * The addresses stay: another vCPU may just be putting an event there, which
- * is lost, but must not go anywhere else
+ * Go back to the 2-level ABI. The addresses stay: another vCPU may be putting
+ * an event there, which is lost, but must not go anywhere else.
  */
 static void use_2l(XenPVEvtchnState *s)
 {
@@ -305,7 +301,7 @@ static void use_2l(XenPVEvtchnState *s)
     s->max_ports = s->is_64bit ? NR_PORTS_64 : NR_PORTS_32;
 }
 
-/* Close, with the back end's side of it: eventfds need s->lock released */
+/* Closes the back end's side as well, before it takes s->lock for the rest */
 int xenpv_evtchn_close(XenPVEvtchnState *s, uint32_t port)
 {
     xenevtchn_handle *xc = NULL;
@@ -323,10 +319,10 @@ int xenpv_evtchn_close(XenPVEvtchnState *s, uint32_t port)
     return close_port(s, port);
 }
 
-/* All of the guest's ends. The back ends keep theirs until they unbind them */
+/* Closes all the guest's ends. Back ends keep theirs until they unbind them. */
 void xenpv_evtchn_close_all(XenPVEvtchnState *s)
 {
-    /* The few that have an eventfd; then the many, by one lock for all */
+    /* First the few with an eventfd, then all others under one lock */
     for (uint32_t port = 1; port < s->valid_ports; port++) {
         if (s->ports[port].be) {
             xenpv_evtchn_close(s, port);
@@ -370,7 +366,7 @@ void xenpv_evtchn_reset(XenPVEvtchnState *s)
 
 void xenpv_evtchn_resume(XenPVEvtchnState *s)
 {
-    /* A vector may have been on its way when the vCPUs were stopped */
+    /* A vector may have been lost that was on its way when the vCPUs stopped */
     for (uint32_t vcpu = 0; vcpu < s->nr_vcpus; vcpu++) {
         if (qatomic_read(&incoming(s)->vcpu[vcpu].summary)) {
             xenpv_accel_send_vector(vcpu, XENPV_UPCALL_VECTOR);

@@ -1,10 +1,10 @@
 /*
- * Event channels among their own files, which xenpv-evtchn.c lists
+ * Event channels: what their files share; xenpv-evtchn.c lists these
  *
- * The table of the guest's ports is changed with the BQL and .lock, so that
- * either is enough to read it. What follows says for each function what its
- * caller has to hold beyond the BQL; an int is 0, a port, or Xen's errno,
- * negative.
+ * Whoever changes the table of the guest's ports holds the BQL and .lock, so
+ * either is enough to read it. The callers of these functions hold the BQL; the
+ * comments say what they hold beyond that. A function that returns an int
+ * returns 0, a port, or a negative errno of Xen's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,11 +18,11 @@
 #include "xenpv-platform.h"
 
 /*
- * Xen allocates ports in buckets, and one that no bucket has yet is not valid
- * where a closed one is
+ * Xen allocates ports in buckets. A port that is in none of them yet is
+ * invalid, while a closed one is not
  */
 #define PORTS_PER_BUCKET    64
-/* More than all the guest's ports can be bound to */
+/* Domain 0's ports: one for each channel that a back end has bound */
 #define NR_BACKEND_PORTS    8192
 
 /* The number of ports of the 2-level ABI, by the guest's width */
@@ -39,8 +39,8 @@ typedef struct XenPVPort {
     uint8_t state;          /* XENPV_EVTCHN_* */
     uint16_t vcpu;
     /*
-     * UNBOUND: the domain that may bind to it; VIRQ: which; LOOPBACK: the
-     * guest's other port
+     * UNBOUND: the domain that may bind to it; VIRQ: its number; LOOPBACK:
+     * the guest's port at the other end
      */
     uint32_t arg;
     xenevtchn_handle *be;   /* INTERDOMAIN */
@@ -56,29 +56,29 @@ struct XenPVEvtchnState {
     bool is_64bit;
 
     /*
-     * Changes of what follows are made with the BQL and the lock, so that it
-     * can be read with either
+     * What follows is changed with the BQL and the lock held, so it can be
+     * read with either
      */
     QemuMutex lock;
     XenPVPort *ports;
-    uint32_t max_ports;     /* of the guest's ABI */
-    uint32_t first_free;    /* there is none below it */
-    uint32_t valid_ports;   /* in buckets */
-    uint32_t (*virqs)[NR_VIRQS];    /* port of each VIRQ, by vCPU */
+    uint32_t max_ports;     /* the limit of the guest's ABI */
+    uint32_t first_free;    /* no port below it is free */
+    uint32_t valid_ports;   /* how many are valid, in whole buckets */
+    uint32_t (*virqs)[NR_VIRQS];    /* the port of each VIRQ, by vCPU */
     xenevtchn_handle **be_ports;
 
     /* The FIFO ABI */
     bool fifo;
-    uint32_t fifo_ports;    /* as far as they have an event word */
+    uint32_t fifo_ports;    /* how many have an event word */
     uint32_t *array[XENPV_FIFO_FRAMES];     /* guest RAM, of these frames: */
     uint32_t array_mfns[XENPV_FIFO_FRAMES];
-    bool *has_control;      /* by vCPU */
+    bool *has_control;      /* by vCPU: it has a control block */
 
-    /* Only while it is saved or loaded: see xenpv-evtchn-state.c */
+    /* Used only while it is saved or loaded: see xenpv-evtchn-state.c */
     struct SavedEvtchn *saved;
 };
 
-/* The one there is: the back ends' operations have no argument for it */
+/* The only instance, as the back ends' operations have no argument for one */
 extern XenPVEvtchnState *xenpv_evtchn;
 extern struct evtchn_backend_ops xenpv_evtchn_ops;
 extern const VMStateDescription xenpv_vmstate_evtchn;
@@ -86,7 +86,7 @@ extern const VMStateDescription xenpv_vmstate_evtchn;
 /* --- xenpv-evtchn.c: the table of ports, which calls none of the others */
 
 bool xenpv_evtchn_port_valid(XenPVEvtchnState *s, uint32_t port);
-/* Events of a timer, of debugging and the like are each vCPU's own */
+/* False for the VIRQs of which each vCPU has its own, such as the timer's */
 bool xenpv_evtchn_virq_is_global(uint32_t virq);
 /* The vCPU under which a VIRQ's port is kept in .virqs */
 static inline uint32_t xenpv_evtchn_virq_vcpu(const XenPVPort *p)
@@ -96,41 +96,41 @@ static inline uint32_t xenpv_evtchn_virq_vcpu(const XenPVPort *p)
 
 /* The port's event word of the FIFO ABI, or NULL */
 uint32_t *xenpv_evtchn_event_word(XenPVEvtchnState *s, uint32_t port);
-/* Of the 2-level ABI; false: of the guest's ABI there is no bit for it */
+/* The port's bits of the 2-level ABI; false: the guest's ABI has none for it */
 bool xenpv_evtchn_find_2l_bits(XenPVEvtchnState *s, uint32_t port,
                                uint8_t **pending, uint8_t **mask);
-/* What the guest has registered for the FIFO ABI, as the monitor sees it */
+/* The monitor's copy of what the guest has registered for the FIFO ABI */
 struct xenpv_fifo *xenpv_evtchn_shared_fifo(XenPVEvtchnState *s);
 
-/* The lock is held: the lowest free port, to be set up, or -XEN_ENOSPC */
+/* With .lock held: the lowest free port, for the caller to set up; or -errno */
 int xenpv_evtchn_find_free_port(XenPVEvtchnState *s);
-/* The lock is held: what a port is from now on; the monitor sees it, too */
+/* With .lock held: set up a port, or free it, and publish it */
 void xenpv_evtchn_set_port(XenPVEvtchnState *s, uint32_t port, uint8_t state,
                            uint16_t vcpu, uint32_t arg, xenevtchn_handle *be);
-/* The lock is held: both in one */
+/* With .lock held: find a free port and set it up */
 int xenpv_evtchn_alloc_port(XenPVEvtchnState *s, uint8_t state, uint16_t vcpu,
                             uint32_t arg, xenevtchn_handle *be);
-/* The lock is held: show the monitor what has become of a port */
+/* With .lock held: copy a port's state to where the monitor reads it */
 void xenpv_evtchn_publish(XenPVEvtchnState *s, uint32_t port);
-/* The lock is held: the port of a VIRQ; 0: it has none */
+/* With .lock held: set the port of a VIRQ, or 0 for none */
 void xenpv_evtchn_set_virq(XenPVEvtchnState *s, uint32_t vcpu, uint32_t virq,
                            uint32_t port);
 
-/* Either is held. An event for the guest; true: the vCPU wants the vector */
+/* With the BQL or .lock held: set an event; true: the vCPU needs a vector */
 bool xenpv_evtchn_set_incoming(XenPVEvtchnState *s, uint32_t port);
-/* Either is held. The same, and the vector */
+/* The same, and send the vector */
 void xenpv_evtchn_raise(XenPVEvtchnState *s, uint32_t port);
 
-/* The lock is not held, as the memory API wants it: a channel's eventfd */
+/* Without .lock, as the memory API wants it: add or remove an eventfd */
 void xenpv_evtchn_set_eventfd(XenPVEvtchnState *s, xenevtchn_handle *xc,
                               bool on);
-/* The lock is not held: close the guest's end of a channel, or of all */
+/* Without .lock: close the guest's end of a channel, or of all */
 int xenpv_evtchn_close(XenPVEvtchnState *s, uint32_t port);
 void xenpv_evtchn_close_all(XenPVEvtchnState *s);
 
 /* --- xenpv-evtchn-guest.c */
 
-/* XENPV_CALL_EVTCHN; the lock is not held */
+/* Handler of XENPV_CALL_EVTCHN. Called without .lock. */
 XenPVCallFn xenpv_evtchn_call;
 
 #endif /* HW_XENPV_EVTCHN_H */

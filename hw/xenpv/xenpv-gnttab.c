@@ -146,7 +146,7 @@ static const char *mark_v1(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
     return "changes too often";
 }
 
-/* Version 2: the marks are elsewhere, so the word is checked again after them */
+/* Version 2: the marks are elsewhere, so check the word again after marking */
 static const char *mark_v2(XenPVGnttabState *s, uint32_t ref, uint16_t domid,
                            bool write, PinUse use, uint32_t *flags)
 {

@@ -1,12 +1,12 @@
 /*
- * What the host may know of a domain's devices: the machine's property "xenpv"
- * and HMP's "info xenpv"
+ * What the host can learn about a domain's devices: the machine's property
+ * "xenpv" and HMP's "info xenpv"
  *
- * Grants that are in use, and each back end with its state and the indexes of its
- * rings. It is all read at the moment when somebody asks, with the BQL; the indexes
- * that a guest or an IOThread may be changing meanwhile, each by itself. There is
- * as much of it as the machine has devices and they have rings, whatever the guest
- * does, and no text of the guest's.
+ * They show the grants in use, and each back end with its state and its rings'
+ * indexes. All of it is read when somebody asks, with the BQL held. A guest or
+ * an IOThread may change the indexes meanwhile, so each is read atomically, by
+ * itself. How much there is depends only on the machine's devices and their
+ * rings, not on what the guest does; and there is no text from the guest.
  *
  * docs/system/i386/xenpv-kvm.rst has the members.
  *
@@ -74,7 +74,7 @@ static void disk_rings(XenBlockDevice *disk, QList *rings)
         g_autofree char *name = dp->nr_rings == 1
             ? g_strdup("ring") : g_strdup_printf("queue-%u", i);
 
-        /* Of all three protocols, what is used here is in the same place */
+        /* What is used here is in the same place in all three protocols */
         ADD_RING(rings, name, &dp->rings[i].back.common);
     }
 }
@@ -117,7 +117,7 @@ static const char *state_name(enum xenbus_state xenbus_state)
 {
     const char *name = xs_strstate(xenbus_state);
 
-    /* "INVALID" is of a front end that has written any number */
+    /* It is "INVALID" if a front end has written a number that is no state */
     strstart(name, "XenbusState", &name);
     return name;
 }
