@@ -1,30 +1,30 @@
 /*
  * The consoles: the primary one, and xen-console, any number of further ones
  *
- * The primary console's ring and port are made by the domain's builder, so
- * that the guest can use them from its first instruction on, without xenstore.
- * It is not a device of the Xen bus; further ones are. Both are one engine,
- * Console, between a ring and a character device:
+ * The domain builder makes the primary console's ring and port, so that the
+ * guest can use them from its first instruction on, without xenstore. The
+ * primary console is not a device of the Xen bus; further ones are. Both kinds
+ * use one engine, Console, between a ring and a character device:
  *
  *  - Output stays in the guest's ring until the character device takes it: the
- *    guest waits, and nothing is lost. QEMU never waits. What a character
- *    device will never take, because nobody is connected to it or because it
- *    is broken, is dropped.
+ *    guest waits, and nothing is lost. QEMU never waits. Output that a
+ *    character device will never take, because nobody is connected to it or
+ *    because it is broken, is dropped.
  *  - Input stays with the character device until there is room in the ring.
  *  - Text that cannot wait in a ring waits in a queue of QUEUE_SIZE bytes, and
- *    goes before what is in the ring. That is what the guest prints by
- *    console_io (the emergency console, which is the primary one's), and what a
- *    guest that is gone has left in its ring. If the queue is full, text is
- *    lost, and where it is missing the output says how much.
+ *    is sent before the ring's. This is what the guest prints by console_io
+ *    (the emergency console, which the primary one has), and what a guest that
+ *    is gone has left in its ring. If the queue is full, text is lost, and in
+ *    its place the output says how much.
  *
- * Of the ring nothing is kept here: its indexes are read, checked and then
- * used, each time anew. What there is to save of a console is its queue, and
- * how much is lost.
+ * Nothing about the ring is kept here: its indexes are read and checked each
+ * time that they are used. So migration only saves a console's queue, and how
+ * much text is lost.
  *
- * While the machine is stopped the ring is left alone: where it then goes on, the
- * ring in memory says what has been written and read, and nothing else does.
+ * While the machine is stopped, nothing here touches the ring: wherever the
+ * domain goes on, only the ring in memory says what has been written and read.
  *
- * All of it runs under the BQL, in the main loop or in a vCPU's thread.
+ * All of it runs with the BQL held, in the main loop or in a vCPU's thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -58,10 +58,10 @@
 /* Four times what Xen has for its own console */
 #define QUEUE_SIZE  (64 * KiB)
 /*
- * For so long output is given to a character device before others have their
- * turn. What it takes is up to that: QEMU's own vc draws all of it at once, and
- * scrolls a large picture for each line. So the first piece of a pass has so many
- * bytes, and each one after it as many as all before together.
+ * How long a pass may give output to a character device before other work has
+ * its turn. The device may take its time: QEMU's own vc draws all text at once,
+ * and scrolls a large picture for each line. So the first piece of a pass has
+ * PIECE_SIZE bytes, and each one after it twice as many as the last.
  */
 #define PASS_NS     (1 * SCALE_MS)
 #define PIECE_SIZE  8
@@ -71,24 +71,24 @@
 /* One turn's work on output */
 typedef struct Pass {
     int64_t deadline;
-    uint32_t piece;         /* how much may be given next */
+    uint32_t piece;         /* the largest size of the next piece */
 } Pass;
 
 typedef struct Console {
     CharFrontend *chr;
-    struct xencons_interface *ring;     /* NULL: the guest is not there */
+    struct xencons_interface *ring;     /* NULL: no guest is connected */
     void (*notify)(void *opaque);       /* send the guest an event */
     void *opaque;
 
     Fifo8 queue;
-    uint64_t lost;          /* bytes that would come after the queue */
-    Fifo8 saved;            /* .queue in a stream; the text has one place */
+    uint64_t lost;          /* bytes that found no room after the queue */
+    Fifo8 saved;            /* .queue, for migration; both have the same data */
 
     QEMUBH *bh;
     VMChangeStateEntry *vm_change;
-    guint watch;            /* for the character device to take more */
-    bool deaf;              /* nobody is there to read what comes in */
-    bool was_full;          /* it waits to give us more */
+    guint watch;            /* until the character device takes more */
+    bool deaf;              /* nobody in the guest would read input */
+    bool was_full;          /* the character device waits to give us input */
 } Console;
 
 /* ------------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ typedef struct Console {
 
 static void pump(Console *c);
 
-/* Of a change in the ring */
+/* Tell the guest, and migration, that the ring has changed */
 static void tell_guest(Console *c)
 {
     xenpv_memory_written(c->ring, sizeof(*c->ring));
@@ -121,8 +121,8 @@ static void stop_watching(Console *c)
 }
 
 /*
- * How many bytes are done with: taken, or never going to be. If none, then it
- * is watched for when there will be more.
+ * Returns how many bytes the character device has taken, or will never take. If
+ * 0, can_take_more() is called when it takes more.
  */
 static uint32_t write_some(Console *c, const uint8_t *buf, uint32_t len)
 {
@@ -134,7 +134,7 @@ static uint32_t write_some(Console *c, const uint8_t *buf, uint32_t len)
         return sent;
     }
     if (sent == 0 || errno == EAGAIN) {
-        /* A pipe that is full and has no reader has but G_IO_ERR */
+        /* A pipe that is full and has no reader only reports G_IO_ERR */
         c->watch = qemu_chr_fe_add_watch(c->chr,
                                          G_IO_OUT | G_IO_HUP | G_IO_ERR,
                                          can_take_more, c);
@@ -145,7 +145,7 @@ static uint32_t write_some(Console *c, const uint8_t *buf, uint32_t len)
     return len;
 }
 
-/* After a piece. If it is over, what there is more comes in another. */
+/* Called after each piece. If it is over, the BH makes a pass for the rest. */
 static bool pass_is_over(Console *c, Pass *pass)
 {
     if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) < pass->deadline) {
@@ -156,7 +156,7 @@ static bool pass_is_over(Console *c, Pass *pass)
     return true;
 }
 
-/* Is it empty then, and time for more? */
+/* Returns whether the queue is empty then, and there is time for more */
 static bool send_queue(Console *c, Pass *pass)
 {
     while (!fifo8_is_empty(&c->queue)) {
@@ -176,8 +176,8 @@ static bool send_queue(Console *c, Pass *pass)
 }
 
 /*
- * After text that is lost no other is taken until the queue is empty and it has
- * been said: so there is one such message each time that the queue was full.
+ * Once text is lost, the queue takes no more until it is empty and the output
+ * has said so: so there is one such message each time that the queue was full.
  */
 static void queue_text(Console *c, const uint8_t *text, uint32_t len)
 {
@@ -198,19 +198,19 @@ static void queue_lost(Console *c)
     queue_text(c, (uint8_t *)text, strlen(text));
 }
 
-/* What is in the ring; for what the guest adds later there is another event */
+/* Bytes of output in the ring; if the guest adds more, it sends an event */
 static uint32_t output_len(Console *c, uint32_t *cons)
 {
     uint32_t prod;
 
     *cons = le32_to_cpu(qatomic_read(&c->ring->out_cons));
     prod = le32_to_cpu(qatomic_read(&c->ring->out_prod));
-    /* The text was there before the index said so */
+    /* Read the text only after the index that covers it */
     smp_rmb();
     return prod - *cons > OUT_SIZE ? 0 : prod - *cons;
 }
 
-/* A copy of as much of it as lies in one piece */
+/* Copy as much of it as is contiguous in the ring */
 static uint32_t copy_piece(Console *c, uint32_t cons, uint32_t len,
                            uint8_t *buf)
 {
@@ -237,7 +237,7 @@ static void send_ring(Console *c, Pass *pass)
         trace_xenpv_console_output(sent);
         cons += sent;
         len -= sent;
-        /* We have read what the guest may overwrite now */
+        /* Read the text before the guest may overwrite it */
         smp_mb();
         qatomic_set(&c->ring->out_cons, cpu_to_le32(cons));
         any = true;
@@ -250,7 +250,7 @@ static void send_ring(Console *c, Pass *pass)
     }
 }
 
-/* As much as the character device takes, and as there is time for */
+/* Send as much output as the character device takes and there is time for */
 static void pump(Console *c)
 {
     Pass pass = {
@@ -289,7 +289,7 @@ static uint32_t input_room(Console *c, uint32_t *prod)
     }
     cons = le32_to_cpu(qatomic_read(&c->ring->in_cons));
     *prod = le32_to_cpu(qatomic_read(&c->ring->in_prod));
-    /* The guest has read what is going to be overwritten */
+    /* Overwrite only what the guest has read */
     smp_mb();
     if (*prod - cons > IN_SIZE) {
         return 0;
@@ -318,7 +318,7 @@ static void console_receive(void *opaque, const uint8_t *buf, int size)
     for (uint32_t i = 0; i < len; i++) {
         c->ring->in[MASK_XENCONS_IDX(prod + i, c->ring->in)] = buf[i];
     }
-    /* The text before its index */
+    /* Write the text before the index that covers it */
     smp_wmb();
     qatomic_set(&c->ring->in_prod, cpu_to_le32(prod + len));
     trace_xenpv_console_input(len);
@@ -329,8 +329,8 @@ static void console_receive(void *opaque, const uint8_t *buf, int size)
 /* The engine                                                                 */
 
 /*
- * Somebody has come, or has gone: a watch may be for a connection that is no
- * more. Later, as the one that tells it may be in the middle of our write.
+ * A client has come or gone: a watch may be for a connection that is gone. The
+ * BH does the rest, as the character device may call this within our own write.
  */
 static void console_chr_event(void *opaque, QEMUChrEvent event)
 {
@@ -367,8 +367,8 @@ static int console_pre_save(void *opaque)
 }
 
 /*
- * QEMU's own Fifo8 takes any position and length, and keeps them where the
- * stream ends behind them: so this is none that is in use.
+ * VMSTATE_FIFO8 loads any position and length, and they stay if the stream ends
+ * after them: so it loads into .saved, which is not in use.
  */
 static int console_pre_load(void *opaque)
 {
@@ -436,7 +436,7 @@ static void console_start(Console *c, struct xencons_interface *ring)
     qemu_bh_schedule(c->bh);
 }
 
-/* The guest goes, and its last words stay */
+/* The guest goes: keep the text that it has left in its ring */
 static void console_stop(Console *c)
 {
     uint8_t buf[OUT_SIZE];
@@ -454,7 +454,7 @@ static void console_stop(Console *c)
     pump(c);
 }
 
-/* The guest has sent an event: was there anything to do? */
+/* The guest has sent an event. Returns whether there was anything to do. */
 static bool console_event(Console *c)
 {
     bool any = !c->watch && output_len(c, &(uint32_t) { 0 });
@@ -482,7 +482,7 @@ struct XenPVConsoleState {
     struct xenevtchn_handle *eh;
     int port;
 
-    /* Where the domain's builder has put the ring, and the guest's end */
+    /* Where the domain builder has put the ring, and the guest's port */
     uint64_t ring_mfn;
     uint32_t guest_port;
 };
@@ -507,7 +507,7 @@ static void primary_event(void *opaque)
     console_event(&s->console);
 }
 
-/* The emergency console: a domU may write to it, and nothing else */
+/* The emergency console: a domU may only write to it */
 static int64_t call_console(void *opaque, unsigned vcpu, uint32_t cmd,
                             void *data, uint32_t *size)
 {
@@ -536,7 +536,7 @@ static bool primary_bind(XenPVConsoleState *s)
 {
     struct xencons_interface *ring = xenpv_frame_to_host(s->ring_mfn);
 
-    /* In this order: an event finds a ring */
+    /* First look for the ring, so that no event comes without one */
     if (!ring) {
         return false;
     }
@@ -568,7 +568,7 @@ static int primary_pre_load(void *opaque)
 {
     XenPVConsoleState *s = opaque;
 
-    /* What the domain that was built here has said is not part of it */
+    /* Disconnect from the domain that was built here: another one comes in */
     xenpv_console_reset(s);
     return 0;
 }
@@ -625,7 +625,7 @@ static void xenpv_console_realize(DeviceState *dev, Error **errp)
         return;
     }
     qemu_set_fd_handler(qemu_xen_evtchn_fd(s->eh), primary_event, NULL, s);
-    /* Without a character device output goes nowhere, but does go */
+    /* Without a character device, output is dropped and the guest goes on */
     console_init(&s->console, dev, &s->chr, primary_notify);
     xenpv_call_register(s->call, XENPV_CALL_CONSOLE, call_console, s);
 }
@@ -661,18 +661,19 @@ struct XenConsole {
     CharFrontend chr;
     Console console;
     bool tell_open;
-    bool is_open;           /* as it has been told */
-    bool was_heard;         /* at the last look */
+    bool is_open;           /* as management software knows it */
+    bool was_heard;         /* the port was unmasked at the last look */
     QEMUTimer *look;
 };
 
 /*
- * As of a virtserialport: management software has to know when somebody is there
- * before it talks to a guest's agent. A front end is connected from its driver's
- * start on, and says nothing of who has opened the console; but Linux's has its port
- * unmasked while somebody has. That counts if it is seen twice: a port is also masked
- * while its event is handled, and a console just opened sends back what it gets, until
- * it is told not to. Until then what comes in waits in the character device.
+ * Before management software talks to a guest's agent, it has to know that
+ * somebody is there: with tell-open it does, as with a virtserialport. A front
+ * end is connected from its driver's start on, and does not say who has opened
+ * the console; but Linux has its port unmasked while somebody has. That counts
+ * if it is seen twice in a row, as a port is also masked while its event is
+ * handled, and a console that was just opened echoes its input until it is told
+ * not to. Input waits until then.
  */
 #define LOOK_MS     500
 
@@ -717,7 +718,7 @@ static const char *further_connect(XenPVPageDevice *d)
 
     console_start(&s->console, d->page);
     if (s->tell_open) {
-        /* A domain that has come in goes on with what it has open */
+        /* An incoming domain has open what it had open at the source */
         s->was_heard = !runstate_is_running() && xenpv_page_device_heard(d);
         tell_open(s, s->was_heard);
         timer_mod(s->look, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + LOOK_MS);
@@ -741,7 +742,7 @@ static bool further_event(XenPVPageDevice *d)
     return console_event(&XEN_CONSOLE(d)->console);
 }
 
-/* By domain 0's own directory, as front ends can remove theirs */
+/* Look into domain 0's directory, as front ends can remove theirs */
 static bool is_taken(XenDevice *xendev, int idx)
 {
     XenBus *xenbus = XEN_BUS(qdev_get_parent_bus(DEVICE(xendev)));
@@ -811,7 +812,7 @@ static void further_unrealize(XenDevice *xendev)
     XenConsole *s = XEN_CONSOLE(xendev);
 
     xenpv_page_device_disconnect(XENPV_PAGE_DEVICE(xendev));
-    /* If it was realized */
+    /* Only if it was realized */
     if (s->console.bh) {
         console_cleanup(&s->console);
         s->console.bh = NULL;
@@ -832,7 +833,7 @@ static const VMStateDescription vmstate_further = {
 static const Property further_properties[] = {
     DEFINE_PROP_CHR("chardev", XenConsole, chr),
     DEFINE_PROP_INT32("idx", XenConsole, idx, -1),
-    /* VSERPORT_CHANGE, when somebody in the guest has opened or closed it */
+    /* Send VSERPORT_CHANGE when somebody in the guest opens or closes it */
     DEFINE_PROP_BOOL("tell-open", XenConsole, tell_open, false),
 };
 
@@ -852,7 +853,7 @@ static void further_class_init(ObjectClass *klass, XenPVClassData *data)
     xc->get_name = further_get_name;
     xc->realize = further_realize;
     xc->unrealize = further_unrealize;
-    /* "limit", how much output may wait in a back end, is not for this one */
+    /* "limit", how much output a back end may keep, is not for this one */
     pc->page_node = "ring-ref";
     pc->page_is_frame = false;
     pc->port_node = "port";
@@ -862,13 +863,13 @@ static void further_class_init(ObjectClass *klass, XenPVClassData *data)
     device_class_set_props(dc, further_properties);
 }
 
-/* Nobody but QEMU writes what makes a device, and that is made already */
+/* Only QEMU writes back ends' directories, for devices that are made already */
 static void no_toolstack(XenBackendInstance *backend, QDict *opts, Error **errp)
 {
     error_setg(errp, "consoles are made by -device xen-console");
 }
 
-/* The bus watches types that are registered, and so sees who is unplugged */
+/* Registered types are watched by the bus, which so notices unplugging */
 static void console_register_backend(void)
 {
     static const XenBackendInfo info = {

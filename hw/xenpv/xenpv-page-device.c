@@ -2,21 +2,20 @@
  * Back ends that share one page and one event channel with their front end:
  * further consoles, the framebuffer, and keyboard and pointer
  *
- * What such a back end has in common with the others of its kind is how it is
- * connected: the front end writes the page and the port into its directory of
- * xenstore, and then its state. The directory is the guest's, which may write
- * there what it likes, when it likes, and in any order. So
+ * All these back ends are connected in the same way: the front end writes the
+ * page and the port into its directory in xenstore, and then its state. The
+ * guest may write anything there, at any time and in any order. So
  *
- *  - a number is used if it is one, in decimal, and within its bounds, and is
- *    else not there;
- *  - connect() of the class gets the page, checks all there is to check, and
- *    only then is the port bound: either there is a page, a channel, and all
+ *  - a node that is not a decimal number, or not within its bounds, counts as a
+ *    node that is missing;
+ *  - the class's connect() gets the page and checks all there is to check, and
+ *    only then is the port bound: either there are a page, a channel, and all
  *    that connect() has made, or there is nothing of it;
- *  - a front end that has any other state than Initialised or Connected is not
- *    there, and nothing of its memory or its port is in use any more. That is
- *    how a reset of the machine and a guest that starts anew look from here.
+ *  - a front end in any other state than Initialised or Connected is not
+ *    connected, and neither its memory nor its port is in use. A reset of the
+ *    machine and a guest that starts anew look like this from here.
  *
- * All of it runs under the BQL.
+ * QEMU's Xen bus and the classes call this, with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,7 +33,7 @@ bool xenpv_frontend_number(XenDevice *xendev, const char *node, uint64_t max,
 {
     char *text = xen_device_frontend_read(xendev, node);
     uint64_t n;
-    /* No sign and no space, which the function would take */
+    /* qemu_strtou64() would also take a sign and spaces */
     bool ok = text && qemu_isdigit(text[0]) &&
               !qemu_strtou64(text, NULL, 10, &n) && n <= max;
 
@@ -83,7 +82,7 @@ static bool page_device_event(void *opaque)
     return XENPV_PAGE_DEVICE_GET_CLASS(s)->event(s);
 }
 
-/* What is wrong with what the front end says, or NULL */
+/* Returns NULL, or what is wrong with what the front end has written */
 static const char *connect_front_end(XenPVPageDevice *s)
 {
     XenPVPageDeviceClass *pc = XENPV_PAGE_DEVICE_GET_CLASS(s);
@@ -132,7 +131,7 @@ void xenpv_page_device_disconnect(XenPVPageDevice *s)
 void xenpv_page_device_notify(XenPVPageDevice *s)
 {
     xenpv_memory_written(s->page, XEN_PAGE_SIZE);
-    /* While connect() runs there is no channel, yet */
+    /* While connect() runs there is no channel yet */
     if (s->channel) {
         xen_device_notify_event_channel(XEN_DEVICE(s), s->channel, NULL);
     }
@@ -153,7 +152,7 @@ static void page_device_frontend_changed(XenDevice *xendev,
     switch (state) {
     case XenbusStateInitialised:
     case XenbusStateConnected:
-        /* One that is being unplugged connects no more */
+        /* A device that is being unplugged does not connect again */
         if (!s->page && xendev->backend_online) {
             wrong = connect_front_end(s);
             if (wrong) {
@@ -179,7 +178,7 @@ static void page_device_frontend_changed(XenDevice *xendev,
         xen_device_backend_set_state(xendev, XenbusStateClosed);
         break;
     default:
-        /* It has begun anew, without having said that it ended */
+        /* The front end has started anew, without closing first */
         xenpv_page_device_disconnect(s);
         xen_device_backend_set_state(xendev, xendev->backend_online ?
                                      XenbusStateInitWait : XenbusStateClosed);
@@ -207,7 +206,7 @@ static char *page_device_get_name(XenDevice *xendev, Error **errp)
     return g_strdup("0");
 }
 
-/* What vfb and vkbd are: the machine's, there is one of each, and it stays */
+/* As vfb and vkbd need it: the machine makes one of each, which stays */
 static void page_device_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);

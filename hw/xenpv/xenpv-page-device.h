@@ -1,5 +1,6 @@
 /*
- * Back ends that share one page and one event channel with their front end
+ * Back ends that share one page and one event channel with their front end:
+ * called by their classes, with the BQL held; see xenpv-page-device.c
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,8 +18,8 @@ struct XenPVPageDevice {
     XenDevice parent_obj;
 
     void *page;                 /* NULL: no front end is connected */
-    uint64_t ref;               /* its grant, or its frame */
-    uint32_t port;              /* the front end's, of the channel */
+    uint64_t ref;               /* the page's grant or frame */
+    uint32_t port;              /* the front end's end of the channel */
     XenEventChannel *channel;
 };
 
@@ -28,37 +29,37 @@ struct XenPVPageDeviceClass {
     /* Where in its directory the front end names the page and the port */
     const char *page_node;
     const char *port_node;
-    /* The page's number is a frame's, else a grant's */
+    /* The number in page_node is a frame's, and not a grant's */
     bool page_is_frame;
 
     /*
-     * There is a page: connect, and return NULL; or say what is wrong with what
-     * the front end says, and leave nothing behind. Optional.
+     * Called once there is a page. Returns NULL; or what is wrong with what the
+     * front end has written, and then leaves nothing behind. Optional.
      */
     const char *(*connect)(XenPVPageDevice *s);
     /*
-     * It is connected, and the front end's state is Connected. May come more
-     * than once. Optional.
+     * Called when the back end is connected and the front end's state is
+     * Connected, maybe more than once. Optional.
      */
     void (*connected)(XenPVPageDevice *s);
-    /* The page is still there, and goes after this */
+    /* Called while the page is still there, before it goes */
     void (*disconnect)(XenPVPageDevice *s);
-    /* The front end has sent an event: was there anything to do? */
+    /* The front end has sent an event. Returns whether there was work to do. */
     bool (*event)(XenPVPageDevice *s);
 };
 
-/* The machine's own one, for good */
+/* Makes the machine's only device of this type, which stays */
 DeviceState *xenpv_page_device_create(const char *type);
-/* For unrealize() of a class that has one of its own */
+/* To be called by the unrealize() of a class that has its own */
 void xenpv_page_device_disconnect(XenPVPageDevice *s);
 /* The page has been written to: send the front end an event */
 void xenpv_page_device_notify(XenPVPageDevice *s);
-/* Whether the front end would hear of that, or has masked its port */
+/* Is a front end connected whose port is not masked? */
 bool xenpv_page_device_heard(XenPVPageDevice *s);
 
 /*
- * A decimal number, not above max, that the front end has written: false if
- * there is none.
+ * Reads a decimal number of at most @max from the front end's directory.
+ * Returns false if there is none.
  */
 bool xenpv_frontend_number(XenDevice *xendev, const char *node, uint64_t max,
                            uint64_t *number);

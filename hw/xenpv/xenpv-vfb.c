@@ -1,23 +1,25 @@
 /*
  * The paravirtual framebuffer, vfb
  *
- * In the place of that of hw/display/xenfb.c. The guest's memory is not trusted
- * here, and not shown as it is:
+ * This replaces that of hw/display/xenfb.c. It does not trust the guest's
+ * memory, and does not show it directly:
  *
- *  - What the front end says of its framebuffer is copied, checked as a whole
- *    by check_geometry(), and then in use until it says something else that is
- *    right. Its page's directory is copied, too: a list of frames, which need
- *    not lie side by side, and each of which is looked up when it is read.
- *  - QEMU's picture is a copy of its own, with 32 bits for a pixel whatever the
- *    guest has. Displays see neither the guest's memory nor its layout. So
+ *  - What the front end says about its framebuffer is copied, then checked as a
+ *    whole by check_geometry(), and used until the front end says something
+ *    else that is valid. The page's directory is copied as well: it lists the
+ *    frames, which need not be contiguous, and each is looked up when it is
+ *    read.
+ *  - QEMU's picture is a copy of its own, with 32 bits for each pixel whatever
+ *    the guest has. Displays see neither the guest's memory nor its layout. So
  *    there is one picture of at most MAX_PIXELS, and nothing to give back when
  *    the front end goes.
- *  - It is copied when a display asks for it, what the guest has said to have
- *    changed, PIXELS_PER_PASS at a time: a BH goes on with the rest.
+ *  - When a display asks for an update, the parts are copied that the guest has
+ *    reported as changed, PIXELS_PER_PASS at a time: a BH goes on with the
+ *    rest.
  *  - Rings are read and written within their bounds, whatever the indexes say,
  *    and events that find no room in them are dropped.
  *
- * All of it runs under the BQL.
+ * Displays and xenpv-page-device.c call this, with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,13 +36,13 @@
 #include "xenpv-page-device.h"
 #include "trace.h"
 
-/* In pixels. Displays have less; pixman's limit for a side is 32767. */
+/* In pixels: more than displays have, and less than pixman's limit of 32767 */
 #define MAX_SIDE            8192
 #define MAX_PIXELS          (4096 * 4096)
-/* More of a framebuffer than can be shown is not looked at */
+/* The part of a framebuffer that is used: no picture needs more */
 #define MAX_FB_LEN          (64 * MiB)
 #define MAX_FB_FRAMES       (MAX_FB_LEN / XEN_PAGE_SIZE)
-/* About 1 ms; the largest picture takes 64 passes */
+/* This takes about 1 ms; the largest picture takes 64 passes */
 #define PIXELS_PER_PASS     (256 * 1024)
 
 /* Where the directory is in the front end's struct xenfb_page, by its width */
@@ -55,7 +57,7 @@ typedef struct Geometry {
     uint32_t offset;            /* of the first line in the framebuffer */
 } Geometry;
 
-/* From x0, y0 up to but without x1, y1; empty if y0 == y1 */
+/* From x0, y0 up to, but not including, x1, y1; empty if y0 == y1 */
 typedef struct Box {
     int x0, y0, x1, y1;
 } Box;
@@ -70,15 +72,15 @@ struct XenPVVfb {
     Geometry geometry;
     uint32_t nr_frames;
     uint64_t *frames;           /* the framebuffer's */
-    bool tells;                 /* what it changes, by events */
+    bool tells;                 /* it sends events about what it changes */
     bool told_twice;            /* see vfb_connected() */
 
     /* The picture */
     QemuConsole *con;
-    bool resized;               /* the surface is not for this geometry */
+    bool resized;               /* the surface is not of this geometry yet */
     Box dirty;                  /* what the next update has to copy */
-    Box job;                    /* what the present one still has to */
-    QEMUBH *bh;                 /* goes on with it */
+    Box job;                    /* what this update still has to copy */
+    QEMUBH *bh;                 /* goes on with the job */
     uint8_t line[MAX_SIDE * 4];
 };
 
@@ -91,8 +93,8 @@ static size_t bytes_per_pixel(const Geometry *g)
 }
 
 /*
- * What is wrong with it, or NULL: all of it lies in the framebuffer, and is
- * something that QEMU can show.
+ * Returns NULL if all of the picture lies in the framebuffer and QEMU can show
+ * it, or else what is wrong.
  */
 static const char *check_geometry(const Geometry *g, uint32_t nr_frames)
 {
@@ -125,8 +127,8 @@ static bool get_protocol(XenPVPageDevice *d, bool *is_64bit)
 
     if (!name) {
         /*
-         * The oldest front ends do not say it. They have one page of
-         * directory, so that the second entry is 0 if it is of 4 bytes.
+         * The oldest front ends do not say it. Their directory has one
+         * entry: if entries are of 4 bytes, then the second one is 0.
          */
         *is_64bit = ldl_le_p(d->page + DIRECTORY_32 + 4);
     } else if (!strcmp(name, XEN_IO_PROTO_ABI_X86_64)) {
@@ -140,7 +142,7 @@ static bool get_protocol(XenPVPageDevice *d, bool *is_64bit)
     return ok;
 }
 
-/* The frames of which a page of numbers, of 4 or 8 bytes, tells */
+/* Read a page of frame numbers of 4 or 8 bytes. False: one is not RAM */
 static bool get_frames(const uint8_t *numbers, bool is_64bit, uint64_t *frames,
                        uint32_t nr)
 {
@@ -188,7 +190,7 @@ static const char *map_framebuffer(XenPVVfb *s, uint32_t len)
     return NULL;
 }
 
-/* Within the framebuffer, by check_geometry() */
+/* check_geometry() has made sure that this is within the framebuffer */
 static void read_framebuffer(XenPVVfb *s, uint64_t offset, uint8_t *buf,
                              size_t len)
 {
@@ -277,7 +279,7 @@ static void all_is_dirty(XenPVVfb *s)
     s->dirty = (Box) { 0, 0, s->geometry.width, s->geometry.height };
 }
 
-/* Goes on with the job. Displays are told of each part, and of its end. */
+/* Goes on with the job, and tells displays of each part and of the end */
 static void copy_some(void *opaque)
 {
     XenPVVfb *s = opaque;
@@ -304,7 +306,7 @@ static void copy_some(void *opaque)
     }
 }
 
-/* A display wants to know what is new */
+/* A display asks for an update */
 static XenPVGfxUpdate vfb_update(void *opaque)
 {
     XenPVVfb *s = opaque;
@@ -337,7 +339,7 @@ static void vfb_invalidate(void *opaque)
     }
 }
 
-/* The present job is for what was: its end is still told by the BH */
+/* A job for the old geometry ends here; the BH still tells displays so */
 static void set_geometry(XenPVVfb *s, Geometry g)
 {
     trace_xenpv_vfb_geometry(g.width, g.height, g.depth, g.stride, g.offset);
@@ -347,7 +349,7 @@ static void set_geometry(XenPVVfb *s, Geometry g)
     all_is_dirty(s);
 }
 
-/* How often the display looks: the front end need not be faster */
+/* Tell the front end how often the display updates: it need not be faster */
 static void vfb_ui_info(void *opaque, uint32_t head, QemuUIInfo *info)
 {
     XenPVVfb *s = opaque;
@@ -363,14 +365,14 @@ static void vfb_ui_info(void *opaque, uint32_t head, QemuUIInfo *info)
     if (prod - cons >= XENFB_IN_RING_LEN) {
         return;
     }
-    /* The guest has read what is going to be overwritten */
+    /* Overwrite only what the guest has read */
     smp_mb();
     event.refresh_period.type = XENFB_TYPE_REFRESH_PERIOD;
-    /* In ms, from thousandths of a Hertz */
+    /* From mHz to ms */
     event.refresh_period.period = MAX(1, 1000 * 1000 /
                                       (info->refresh_rate ?: 75000));
     XENFB_IN_RING_REF(page, prod) = event;
-    /* The event before its index */
+    /* Write the event before the index that covers it */
     smp_wmb();
     qatomic_set(&page->in_prod, prod + 1);
     xenpv_page_device_notify(XENPV_PAGE_DEVICE(s));
@@ -425,13 +427,13 @@ static bool vfb_event(XenPVPageDevice *d)
     if (cons == prod || prod - cons > XENFB_OUT_RING_LEN) {
         return false;
     }
-    /* The events were there before the index said so */
+    /* Read the events only after the index that covers them */
     smp_rmb();
     for (; cons != prod; cons++) {
         union xenfb_out_event event;
 
         memcpy(&event, &XENFB_OUT_RING_REF(page, cons), sizeof(event));
-        /* The guest may change what is in the ring, but not this */
+        /* Look only at the copy: the guest may change the ring */
         barrier();
         switch (event.type) {
         case XENFB_TYPE_UPDATE:
@@ -442,7 +444,7 @@ static bool vfb_event(XenPVPageDevice *d)
             break;
         }
     }
-    /* We have read what the guest may overwrite now */
+    /* Read all events before the guest may overwrite them */
     smp_mb();
     qatomic_set(&page->out_cons, cons);
     xenpv_page_device_notify(d);
@@ -458,7 +460,7 @@ static const char *vfb_connect(XenPVPageDevice *d)
     Geometry g;
 
     memcpy(&header, d->page, offsetof(struct xenfb_page, pd));
-    /* The guest may change what is in its page, but not this */
+    /* Look only at the copy: the guest may change its page */
     barrier();
     g = (Geometry) {
         .width = header.width,
@@ -486,8 +488,9 @@ static const char *vfb_connect(XenPVPageDevice *d)
 }
 
 /*
- * Linux up to 2.6.2x looks for "request-update" only when it sees the back end
- * Connected while it is itself. So that is said once more.
+ * Linux up to 2.6.2x looks for "request-update" only if it sees the back end
+ * become Connected when it is Connected itself. So the state is written once
+ * more.
  */
 static void vfb_connected(XenPVPageDevice *d)
 {
@@ -500,7 +503,7 @@ static void vfb_connected(XenPVPageDevice *d)
     }
 }
 
-/* At exit displays may be gone: they hear of it if they ask once more */
+/* At exit displays may be gone: so do not tell them before they ask again */
 static void vfb_disconnect(XenPVPageDevice *d)
 {
     XenPVVfb *s = XENPV_VFB(d);
@@ -521,7 +524,7 @@ static void vfb_realize(XenDevice *xendev, Error **errp)
     xen_device_backend_printf(xendev, "feature-resize", "1");
 }
 
-/* The rest is as page_device_class_init() has it */
+/* page_device_class_init() has set the rest */
 static void vfb_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);

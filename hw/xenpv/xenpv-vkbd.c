@@ -1,11 +1,12 @@
 /*
  * The paravirtual keyboard and pointer, vkbd
  *
- * In the place of that of hw/display/xenfb.c. Events go one way, into the ring
- * of the front end's page, within its bounds whatever its indexes say. Those
- * that find no room are dropped: what waits anywhere else is no input any more.
+ * This replaces that of hw/display/xenfb.c. Events only go to the front end,
+ * into the ring in its page, and stay within that whatever its indexes say.
+ * Events that find no room are dropped: if they waited elsewhere, they would
+ * come too late.
  *
- * All of it runs under the BQL.
+ * QEMU's input layer and xenpv-page-device.c call this, with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,10 +27,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(XenPVVkbd, XENPV_VKBD)
 struct XenPVVkbd {
     XenPVPageDevice parent_obj;
 
-    QemuConsole *con;           /* the vfb's: absolute positions are of it */
+    QemuConsole *con;           /* the vfb's, for absolute positions */
     QemuInputHandlerState *keyboard, *pointer;  /* NULL: not connected */
     bool absolute;
-    bool raw;                   /* positions are not of the picture */
+    bool raw;                   /* do not scale positions to the picture */
     int position[INPUT_AXIS__MAX];      /* or motion, if not absolute */
     int wheel;
 };
@@ -45,10 +46,10 @@ static void send_event(XenPVVkbd *s, const union xenkbd_in_event *event)
         trace_xenpv_vkbd_full();
         return;
     }
-    /* The guest has read what is going to be overwritten */
+    /* Overwrite only what the guest has read */
     smp_mb();
     XENKBD_IN_RING_REF(page, prod) = *event;
-    /* The event before its index */
+    /* Write the event before the index that covers it */
     smp_wmb();
     qatomic_set(&page->in_prod, prod + 1);
     xenpv_page_device_notify(d);
@@ -96,7 +97,7 @@ static void button_event(XenPVVkbd *s, InputBtnEvent *button)
     }
 }
 
-/* What of the picture is there where the pointer is */
+/* Scale a position to the picture's pixels, unless it is raw */
 static int scale(XenPVVkbd *s, InputAxis axis, int value)
 {
     DisplaySurface *surface = qemu_console_surface(s->con);
@@ -132,7 +133,7 @@ static void pointer_event(DeviceState *dev, QemuConsole *src, InputEvent *evt)
     }
 }
 
-/* All that belongs together has been said */
+/* All events that belong together have come: send them as one */
 static void pointer_sync(DeviceState *dev)
 {
     XenPVVkbd *s = XENPV_VKBD(dev);
@@ -198,7 +199,7 @@ static void vkbd_disconnect(XenPVPageDevice *d)
     unregister(&s->pointer);
 }
 
-/* Linux writes what it requests after the page, at the latest with its state */
+/* Read the requests here, as Linux may write them as late as its state */
 static void vkbd_connected(XenPVPageDevice *d)
 {
     XenPVVkbd *s = XENPV_VKBD(d);
@@ -215,7 +216,7 @@ static void vkbd_connected(XenPVPageDevice *d)
                                              &relative_handler);
 }
 
-/* There are no events from a front end */
+/* The ABI has no events from a front end, so drop all that there are */
 static bool vkbd_event(XenPVPageDevice *d)
 {
     struct xenkbd_page *page = d->page;
@@ -235,7 +236,7 @@ static void vkbd_realize(XenDevice *xendev, Error **errp)
     xen_device_backend_printf(xendev, "feature-raw-pointer", "1");
 }
 
-/* The rest is as page_device_class_init() has it */
+/* page_device_class_init() has set the rest */
 static void vkbd_class_init(ObjectClass *klass, XenPVClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
