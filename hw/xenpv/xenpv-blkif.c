@@ -4,12 +4,12 @@
  * Each request is copied out of the ring once, and the copy is checked, as the
  * front end can write to the ring at any time. Data is not copied: QEMU can
  * address all guest RAM, so a grant is checked and in use while its request is
- * in flight, but needs no mapping. Persistent grants, which stay in use between
- * requests, gain nothing by that; and front ends copy all data to and from
- * them. So they are only offered with the device's property feature-persistent.
+ * in flight, but needs no mapping. So persistent grants, which stay in use
+ * between requests, gain nothing here, while front ends copy all data to and
+ * from them: they are only offered if the device's feature-persistent says so.
  *
- * xenpv-block.c calls this in the rings' thread, and without the BQL in an
- * IOThread.
+ * xenpv-block.c calls this in the rings' thread, which may be an IOThread
+ * without the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

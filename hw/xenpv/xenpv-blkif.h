@@ -97,7 +97,7 @@ struct XenBlockDataPlane {
 
     BlkifRing *rings;                   /* nr_rings of them; NULL while IDLE */
     unsigned nr_rings;
-    unsigned first_ring;                /* modulo nr_rings: it has its turn */
+    unsigned first_ring;                /* modulo nr_rings: the next to begin */
     unsigned nr_ring_refs;              /* pages of each ring */
     unsigned protocol;
     size_t fields;                      /* the offset of "id" in a request */
@@ -162,14 +162,14 @@ void xenpv_block_reset(void *opaque);
 
 /*
  * Connect the rings that the front end asks for in xenstore. @handler gets the
- * events of each ring's channel, and the ring. If this fails, the back end goes
- * to Closing and the reason to xenstore. Called in the main thread, as the
- * following.
+ * events of each ring's channel, and the ring. On failure this sets the back
+ * end to Closing, and writes why to xenstore. Called in the main thread, as are
+ * the functions below.
  */
 bool xenpv_block_connect(XenBlockDataPlane *dp, XenEventHandler handler,
                          Error **errp);
 void xenpv_block_disconnect(XenBlockDataPlane *dp);
-/* Remove the reason, which xenpv_block_connect() wrote, from xenstore */
+/* Remove from xenstore why xenpv_block_connect() has failed */
 void xenpv_block_forget_error(XenBlockDataPlane *dp);
 /* Write the nodes that say what the back end offers, beyond xen-block.c's */
 void xenpv_block_write_nodes(XenDevice *xendev, BlockBackend *blk);

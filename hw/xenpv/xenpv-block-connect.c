@@ -31,9 +31,9 @@
 #include "trace.h"
 
 /*
- * Pages of all rings of a disk. They are all connected without a break, and for
- * each page a node is read and, in a guest whose memory is shared, the guest
- * can make it a mapping of QEMU's process of its own, which takes 3 us or more.
+ * Pages of all rings of a disk. They are all connected in one go. For each of
+ * them a node is read; and if guest memory is shared, the guest can choose its
+ * pages so that each is a memory mapping by itself, which takes 3 us or more.
  */
 #define MAX_RING_PAGES      512
 

@@ -23,16 +23,16 @@
  *  - Only stop_bh() removes the handlers, all at once, in dp->ctx: so none is
  *    running at that time, and none runs later. (In a drained section they stay
  *    and do nothing.) The array of rings is not moved or freed until IDLE.
- *  - All rings of a disk are served in dp->ctx. So what they share, the number
- *    in flight and the grants, needs no lock. One thread is enough, as a disk's
- *    speed is limited by the guest's lock for a ring, not by this thread.
+ *  - All rings of a disk are served in dp->ctx. So what they share, such as the
+ *    persistent grants, needs no lock. One thread is enough: a disk's speed is
+ *    limited by the guest's lock for each ring, and not by this thread.
  *  - stop_bh() also stops the taking of requests. The last request in flight to
  *    complete, or stop_bh() if there is none, schedules quiet_bh(); that is the
  *    last use of dp in dp->ctx. quiet_bh() disconnects the rings, in the main
  *    thread, and the dataplane is IDLE.
- *  - When a front end closes, the front end waits for that, and QEMU does not.
- *    QEMU waits only when the disk or the guest goes away: at unplug, reset,
- *    wake-up and exit.
+ *  - A front end that closes waits until the dataplane is IDLE, but QEMU does
+ *    not. QEMU waits for it only when the disk or the guest goes away: at
+ *    unplug, reset, wake-up and exit.
  *  - Nothing that runs in dp->ctx for a ring may poll, as stop_bh() could run
  *    within it. That is why .sectors has a copy of the disk's size.
  *
@@ -196,7 +196,7 @@ static void stage_done(void *opaque, int ret)
     next_stage(req);
 }
 
-/* Discard the next piece; the block layer completes each piece by this call */
+/* Discard the next piece. The block layer calls this when one is done. */
 static void discard_more(void *opaque, int ret)
 {
     BlkifRequest *req = opaque;

@@ -82,7 +82,7 @@ typedef struct Console {
 
     Fifo8 queue;
     uint64_t lost;          /* bytes that found no room after the queue */
-    Fifo8 saved;            /* .queue, for migration; both have the same data */
+    Fifo8 saved;            /* .queue, for migration; it shares the text */
 
     QEMUBH *bh;
     VMChangeStateEntry *vm_change;
@@ -668,12 +668,12 @@ struct XenConsole {
 
 /*
  * Before management software talks to a guest's agent, it has to know that
- * somebody is there: with tell-open it does, as with a virtserialport. A front
- * end is connected from its driver's start on, and does not say who has opened
- * the console; but Linux has its port unmasked while somebody has. That counts
- * if it is seen twice in a row, as a port is also masked while its event is
- * handled, and a console that was just opened echoes its input until it is told
- * not to. Input waits until then.
+ * somebody is there. With tell-open, it learns this as from a virtserialport. A
+ * front end is connected from its driver's start on, and does not say whether
+ * somebody has opened the console; but Linux has its port unmasked meanwhile.
+ * That counts if it is seen twice in a row: a port is also masked while its
+ * event is handled, and a console that was just opened echoes its input until
+ * it is told not to. Until then input waits in the character device.
  */
 #define LOOK_MS     500
 

@@ -17,12 +17,12 @@
  * Threads. Whoever changes the tables holds the BQL and .lock, so either is
  * enough to read them. The guest's operations run with the BQL held, on any
  * vCPU. A back end calls open, bind, unbind and close with the BQL held. One
- * thread at a time uses its handle, and may be an IOThread: it calls notify and
+ * thread at a time uses its handle, maybe an IOThread: it calls notify and
  * pending, and nobody unbinds or closes the handle until it has stopped doing
- * so (xenpv-block.c says how). Whatever the guest does to its end meanwhile,
- * even if it closes and binds it again, changes only .guest_port of the handle,
- * with .lock held, as notify holds it, too; it never changes the handle's
- * descriptor.
+ * so (xenpv-block.c says how). The guest may close its end meanwhile, and even
+ * bind it again. That changes only the handle's .guest_port, with .lock held,
+ * as notify has it when it reads .guest_port; it never changes the handle's
+ * file descriptor.
  *
  * The files: this one has the table of the guest's ports, and calls none of the
  * others. xenpv-evtchn-guest.c has what the guest calls, xenpv-evtchn-backend.c
@@ -156,7 +156,7 @@ static void clear_pending(XenPVEvtchnState *s, uint32_t port)
     xenpv_memory_written(&incoming(s)->ports[port / 64], 8);
 }
 
-/* Was it closed while it was on a queue of the guest's? Do not reuse it then */
+/* A port that was closed while it was in a queue cannot be used again yet */
 static bool is_busy(XenPVEvtchnState *s, uint32_t port)
 {
     uint32_t *word = xenpv_evtchn_event_word(s, port);

@@ -22,7 +22,7 @@
 #include "qemu/atomic.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
-#include "system/dma.h"           /* for the next one */
+#include "system/dma.h"           /* net_tx_pkt.h needs it */
 #include "hw/net/net_tx_pkt.h"
 #include "net/checksum.h"
 #include "standard-headers/linux/virtio_net.h"
@@ -429,7 +429,7 @@ out:
 
 /* ------------------------------------------------------------------------- */
 
-/* Take a frame, or multicast addresses, from @available slots, at least one */
+/* Take a frame, or a change of multicast addresses; @available is not 0 */
 static void tx_frame(XenPVNetQueue *q, unsigned available)
 {
     XenPVNet *net = q->net;
@@ -466,7 +466,7 @@ bool xenpv_net_tx(XenPVNetQueue *q, int64_t deadline)
     if (!runstate_is_running()) {
         return false;               /* net->bh runs when the machine goes on */
     }
-    /* While the peer has frames pending: peer_has_taken() schedules net->bh */
+    /* If the peer has frames pending, peer_has_taken() schedules net->bh */
     while (send_segments(q, deadline) && !net->pending[q->peer]) {
         RING_IDX prod = qatomic_read(&q->tx.sring->req_prod);
         unsigned available = prod - q->tx.req_cons;
