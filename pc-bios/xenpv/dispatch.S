@@ -1,19 +1,20 @@
 /*
- * Which hypercall: from its number to its handler, by direct jumps alone
+ * Hypercall dispatch: from a number to its handler, by direct jumps alone
  *
- * A program can teach the CPU where an indirect branch of ring 0 goes next, and
- * have it run there ahead of time, with our rights (Spectre v2). So there is no
- * table of functions, as there is none in Xen: comparisons lead to the handler.
- * Those that a kernel makes most come first, the others are halved.
+ * A program can train the CPU to mispredict an indirect branch of ring 0, so
+ * that it runs other code speculatively with our rights (Spectre v2). As in
+ * Xen there is no table of functions: comparisons lead to the handler, first
+ * for frequent hypercalls, then for the rest, in halves. entry-*.S and
+ * multicall call this.
  *
  * The handlers: mmu.c has mmu_update, mmuext_op and update_va_mapping; memory.c
  * memory_op; callbacks.c set_trap_table, set_callbacks, callback_op and nmi_op;
- * segments.c and segments-64.c set_gdt, update_descriptor, stack_switch,
- * set_segment_base and fpu_taskswitch; debug.c set_debugreg and get_debugreg;
+ * segments*.c set_gdt, update_descriptor, stack_switch, set_segment_base and
+ * fpu_taskswitch; debug.c set_debugreg and get_debugreg;
  * events.c event_channel_op; grants.c grant_table_op; time.c set_timer_op and
- * sched_op; vcpu.c vcpu_op; port_io.c physdev_op; entry-*.S iret; table_writes.c
- * vm_assist; hypercalls.c multicall, xen_version and console_io. What has none is
- * refused.c's.
+ * sched_op; vcpu.c vcpu_op; port_io.c physdev_op; entry-*.S iret;
+ * table_writes.c vm_assist; hypercalls.c multicall, xen_version and console_io.
+ * Hypercalls without a handler go to refused.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,9 +33,9 @@
 #define IS(name)    cmp $__HYPERVISOR_##name, NR; je do_##name
 
     /*
-     * The number in rax or eax, the arguments where a C function has them. Called,
-     * and jumps to the handler, which returns to the caller; or, in 32-bit code, to
-     * do_iret, which does not return.
+     * Called with the number in rax or eax, and the arguments where a C
+     * function expects them. Jumps to the handler, which returns to the caller
+     * of this; only do_iret (32-bit) does not return.
      */
     .text
     .globl dispatch_hypercall
@@ -78,7 +79,7 @@ dispatch_hypercall:
 
 .Labove_17:
 #ifndef __x86_64__
-    IS(iret)                    /* which entry-64.S asks for itself */
+    IS(iret)                    /* entry-64.S looks for it itself */
 #endif
     IS(sched_op)
     cmp $__HYPERVISOR_vcpu_op, NR
@@ -111,7 +112,7 @@ call_hypercall:
 #else
     mov 24(%esp), %eax
 #endif
-    /* jmp, in any case with 32 bits */
+    /* jmp, always with a 32-bit distance */
 1:  .byte 0xe9
     .long dispatch_hypercall - . - 4
 2:  SITE 1b, 2b, counted_call

@@ -1,9 +1,10 @@
 /*
  * Entry and exit of the 32-bit PAE monitor
  *
- * Everything that enters ring 0 comes in here, through the IDT: hypercalls
- * by int $0x82 from ring 1, exceptions and interrupts. (The guest's system
- * call gate may go straight to ring 1, see set_direct_gate() in idt-32.c.)
+ * Everything that enters ring 0 comes in here, with interrupts off and on a
+ * stack of the vCPU's own: SYSENTER and, through the IDT, hypercalls by int
+ * $0x82 from ring 1, exceptions and interrupts. (The guest's system-call gate
+ * may lead straight to ring 1: see set_direct_gate() in idt-32.c.)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,7 +35,7 @@ start:
     jnz 1f
     mov $boot_stack_end, %esp
     call start_monitor
-    /* Another vCPU waits until the first one has made stacks for all */
+    /* The other vCPUs wait here until the first one has made their stacks */
 1:  pause
     cmpb $0, monitor_started
     je 1b
@@ -108,8 +109,8 @@ trap_entry:
 trap_done:
     add $4, %esp
     /*
-     * esp = struct regs, at the end of the stack, where struct vcpu begins. No C
-     * function preserves a register, see build-monitor.sh.
+     * esp = struct regs, at the end of the stack, where struct vcpu begins. (C
+     * functions do not preserve ebx, esi and edi, see build-monitor.sh.)
      */
 ret_to_guest:
     mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
@@ -153,9 +154,9 @@ bad_pop_ds:
     jmp ret_to_guest
 
     /*
-     * The data segments are ours or, at the border, still or already the guest's,
-     * whose descriptors another vCPU may change at any time. As at the border, to
-     * load one may fail; here there is nobody to tell, and it is null from now on.
+     * A trap on the way in or out may come with the guest's data segments.
+     * Loading them again faults if another vCPU has changed their descriptors.
+     * There is nobody to tell here: such a segment becomes null.
      */
 trap_in_monitor:
     push %esp
@@ -178,8 +179,8 @@ null_es:
     EX pop_es, null_es
 
     /*
-     * SYSENTER, with ESP = struct vcpu: where from and with which stack nobody
-     * knows. Of its flags, NT would make IRET switch tasks, and TF step us.
+     * SYSENTER, with esp = struct vcpu. The CPU has not saved eip and esp: push
+     * 0. It keeps NT, with which IRET switches tasks, and TF, which steps us.
      */
     .globl sysenter_entry
     .align 16
@@ -197,9 +198,9 @@ sysenter_entry:
     jmp trap_entry
 
     /*
-     * A hypercall. The registers are saved in the order of the arguments, so
-     * what is on the stack is struct regs and the argument list at once: a
-     * handler may change its arguments, which Xen's ABI allows.
+     * A hypercall. The registers are saved in the order of the arguments: the
+     * stack has struct regs and the argument list in one. So a handler may
+     * overwrite the guest's registers, which Xen's ABI allows.
      */
     .globl hypercall_entry
     .align 16
@@ -221,8 +222,8 @@ hypercall_done:
     jmp 3b
 
     /*
-     * HYPERVISOR_iret, reached by dispatch_hypercall: eax, eip, cs, eflags and,
-     * for another ring, esp and ss are on the guest's stack.
+     * HYPERVISOR_iret, which dispatch_hypercall jumps to. On the guest's stack
+     * are eax, eip, cs, eflags and, to return to user mode, esp and ss.
      */
     .globl do_iret
     .align 16
@@ -248,7 +249,7 @@ iret_in_kernel:
     jnz 7f
     add $16, %esi
     mov %esi, V(FRAME_CS + 2)(%esp)
-    or $1, %ecx                 /* ring 0 is not the guest's */
+    or $1, %ecx                 /* never ring 0 */
 5:  mov %ecx, V(FRAME_CS)(%esp)
     mov V(FRAME_LONGS + V_VCPU_INFO)(%esp), %eax
     bt $9, %edx
@@ -273,8 +274,8 @@ iret_and_more:
     jmp iret_in_kernel
 
     /*
-     * There is no VM86 mode, as under a 64-bit Xen. A null CS for ring 3 has the
-     * IRET fail, which the kernel is told by its failsafe callback.
+     * There is no VM86 mode, as under a 64-bit Xen. A null CS with RPL 3 makes
+     * our IRET fault, which calls the kernel's failsafe callback.
      */
 iret_to_vm86:
     mov $3, %ecx
@@ -291,7 +292,7 @@ bad_iret_stack:
 enter_guest:
     mov 4(%esp), %esi
     AREA_TO_EBX
-    /* To the end of the stack, which regs may overlap from below */
+    /* Move regs to the end of the stack, from the top: the two may overlap */
     add $V(FRAME_LONGS - 1), %esi
     lea STACK_TOP - V(1)(%ebx), %edi
     lea STACK_TOP - V(FRAME_LONGS)(%ebx), %esp
@@ -321,8 +322,8 @@ double_fault_task:
     call monitor_crash
 
     /*
-     * While something is counted: see count.h and count.c. No C function preserves a
-     * register, and one may change its argument.
+     * Where the sites lead while the machine counts: see count.h and count.c. C
+     * functions do not preserve ebx, esi, edi and their arguments.
      */
 counted_trap:
     call count_trap

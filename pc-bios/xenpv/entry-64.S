@@ -1,10 +1,10 @@
 /*
  * Entry and exit of the 64-bit monitor
  *
- * Everything that enters ring 0 comes in here: SYSCALL, from the guest
- * kernel (a hypercall) or from guest user mode, exceptions and interrupts.
- * While C code runs, CR3 is the guest kernel's and GS the guest kernel's,
- * and V_MODE says in which mode the guest is (and will go on).
+ * Everything that enters ring 0 comes in here, with interrupts off: SYSCALL,
+ * from the guest kernel (a hypercall) or from user mode, SYSENTER, exceptions
+ * and interrupts. Each vCPU has its own stacks. While C code runs, CR3 and GS
+ * are the guest kernel's; V_MODE is the mode that the guest will go on in.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,7 +36,7 @@ start:
     jnz 1f
     lea boot_stack_end(%rip), %rsp
     call start_monitor
-    /* Another vCPU waits until the first one has made stacks for all */
+    /* The other vCPUs wait here until the first one has made their stacks */
 1:  pause
     cmpb $0, monitor_started(%rip)
     je 1b
@@ -84,7 +84,7 @@ start:
     add $8, %rsp
     .endm
 
-    /* A hypercall's arguments, which it keeps */
+    /* The argument registers of a hypercall, which it preserves */
     .macro SAVE_ARGUMENTS
     push %rdi
     push %rsi
@@ -104,9 +104,9 @@ start:
     .endm
 
     /*
-     * CR3 at a border between the guest's modes: to is V_KERNEL_CR3 or V_USER_CR3,
-     * other the other one. v: where struct vcpu is, from the register reg.
-     * Changes rax.
+     * Switch CR3 between the guest's modes, unless they have the same. to,
+     * other: V_KERNEL_CR3 and V_USER_CR3, or the reverse. v: the offset of
+     * struct vcpu from the register reg. Clobbers rax.
      */
     .macro CHANGE_CR3 to, other, v, reg
     mov \v + V(\to)(\reg), %rax
@@ -122,13 +122,13 @@ start:
     CHANGE_CR3 V_USER_CR3, V_KERNEL_CR3, \v, \reg
     .endm
 
-    /* rbx = the vCPU's area; needs the frame of struct regs on the stack */
+    /* rbx = the vCPU's area; the guest's rbx must have been saved */
     .macro AREA_TO_RBX
     mov %rsp, %rbx
     and $-VCPU_AREA_SIZE, %rbx
     .endm
 
-    /* One entry stub a vector, 16 bytes each */
+    /* One entry stub per vector, 16 bytes each */
     .align 16
     .globl trap_stubs
 trap_stubs:
@@ -201,8 +201,8 @@ from_user:
     jmp 1b
 
     /*
-     * The guest kernel returned to itself by IRET with RPL 3, as Xen's ABI
-     * allows: it runs in ring 3 until it needs ring 1.
+     * The guest kernel has returned to itself by IRET with RPL 3, as Xen's ABI
+     * allows. It has run in ring 3 since; this trap takes it back to ring 1.
      */
 kernel_in_ring3:
     movq $RING1_CS, V(FRAME_CS)(%rsp)
@@ -220,7 +220,7 @@ iret_to_user:
     iretq
     EX iret_to_user, bad_iret
 
-    /* IRET refused what the guest wants to return to */
+    /* IRET faulted: the CPU cannot load the state that the guest returns to */
 bad_iret:
     push $0
     SAVE_REGS
@@ -240,11 +240,11 @@ trap_in_monitor:
     iretq
 
     /*
-     * Traps that the guest kernel gets as they are, without C: the frame for it
-     * is written as bounce() in bounce.c does. A trap that needs more goes to
-     * trap_entry with all registers as they were (fast_is_unusual). On the stack: 3
-     * registers, the error code and the vector, and the CPU's frame. rdx = the
-     * vCPU's area.
+     * Traps that the monitor only passes on to the guest kernel. Instead of C,
+     * this code writes the frame that bounce() in bounce.c would write. A trap
+     * that needs more goes to trap_entry with all registers restored
+     * (fast_is_unusual). On the stack are 3 registers, the error code and the
+     * vector, and the CPU's frame; rdx = the vCPU's area.
      */
     .set T_ERROR, 3 * 8
     .set T_VECTOR, 3 * 8 + 4
@@ -267,7 +267,7 @@ trap_in_monitor:
     and $-VCPU_AREA_SIZE, %rdx
     .endm
 
-    /* rcx = the guest's stack; error: whether there is an error code */
+    /* rcx = the guest's stack; error: push an error code; kernel: it trapped */
     .macro FAST_BOUNCE error, kernel
     .if \error
     .set f, 8
@@ -308,7 +308,7 @@ trap_in_monitor:
     .endr
     lea -56 - f(%rcx), %rax
     mov %rax, T_SP(%rsp)
-    /* The rest can only fault if another vCPU unmaps the stack now */
+    /* From here on it faults only if another vCPU unmaps the stack just now */
     mov T_FLAGS(%rsp), %eax
     andl $~(EFL_AC | EFL_VM | EFL_RF | EFL_NT | EFL_TF), T_FLAGS(%rsp)
 8:  mov %rax, -24(%rcx)
@@ -342,14 +342,14 @@ trap_in_monitor:
     jmp iret_to_kernel
     .endm
 
-    /* vcpu_info is not in user mode's tables */
+    /* Used with the kernel's CR3: user mode's tables do not map vcpu_info */
     .macro FAST_CR2
     mov %cr2, %rax
     mov AREA_V(V_VCPU_INFO)(%rdx), %rcx
     mov %rax, VCPU_INFO_CR2(%rcx)
     .endm
 
-    /* The guest has a handler, and does not run its kernel in ring 3 */
+    /* Pass the trap on, if there is a handler and no kernel runs in ring 3 */
     .macro FAST_TRAP error
     movzbl T_VECTOR(%rsp), %ecx
     shl $4, %ecx
@@ -368,7 +368,7 @@ trap_in_monitor:
     KERNEL_CR3 AREA_V(0), %rdx
     .if \error
     FAST_CR2
-    test %rax, %rax             /* see leave_kernel_tables() */
+    test %rax, %rax             /* upper half: see leave_kernel_tables() */
     js fast_is_unusual_0
     .endif
     mov AREA_V(V_KERNEL_SP)(%rdx), %rcx
@@ -376,8 +376,8 @@ trap_in_monitor:
     .endm
 
     /*
-     * ud2, "xen": see emulate_forced_cpuid(). The second half may be in a page that
-     * is not there. (Labels with names, as FAST_TRAP has its own 1 to 10.)
+     * #UD. The prefix ud2, "xen" is for emulate_forced_cpuid(); so is code that
+     * cannot be read here. (Labels have names, because FAST_TRAP uses 1 to 10.)
      */
     .align 16
 fast_undefined:
@@ -396,14 +396,14 @@ fast_trap:
     FAST_SAVE
     FAST_TRAP 0
 no_opcode:
-    cmp %eax, %eax              /* as if it were that */
+    cmp %eax, %eax              /* as if it were the prefix */
     jmp opcode_read
     EX read_opcode, no_opcode
 
     .align 16
 fast_page_fault:
     FAST_SAVE
-    /* A write to what is there, in the kernel: to a page table, maybe */
+    /* The kernel's write to a present page may be one to a page table */
     mov T_ERROR(%rsp), %eax
     and $0xf, %eax
     cmp $3, %eax
@@ -411,8 +411,8 @@ fast_page_fault:
     FAST_TRAP 1
 
     /*
-     * A kernel reads its program's GS base with each change of processes, and has
-     * no hypercall for it: RDMSR, in ring 1, is a #GP
+     * A kernel reads its program's GS base at each process switch. There is no
+     * hypercall for it, so it uses RDMSR, which is a #GP in ring 1.
      */
     .set MSR_KERNEL_GS_BASE, 0xc0000102
     .set RDMSR, 0x320f
@@ -438,11 +438,11 @@ fast_protection:
     andl $~EFL_RF, 24(%rsp)
     add $8, %rsp
     jmp iret_to_kernel
-3:  test %rsp, %rsp             /* as if it were another one */
+3:  test %rsp, %rsp             /* as if it were another instruction */
     jmp 2b
     EX 1b, 3b
 
-    /* The same vector, for C */
+    /* Page faults that go to C at once: see choose_fault_gate() */
     .globl slow_page_fault
     .align 16
 slow_page_fault:
@@ -463,7 +463,7 @@ fast_events:
     AREA_TO_RBX
     jmp upcall
 
-    /* The IST entries: from the guest, go on as a usual trap */
+    /* Entries by IST: if from the guest, move to the usual stack and go on */
     .macro IST_ENTRY name
 \name:
     cld
@@ -489,11 +489,11 @@ double_fault_entry:
     call monitor_crash
 
     /*
-     * SYSCALL. The stub, copied into each vCPU's area, finds the stack
-     * without a register to spare: it addresses the area relative to itself. The
-     * jump that it ends with is made to fit by who copies it, see copy_stub().
+     * SYSCALL leaves no register free to find the stack with. So each vCPU's
+     * area has a copy of this stub, which addresses the area relative to
+     * itself. copy_stub() in idt-64.c adjusts the jump at its end.
      */
-    .macro FAR_JUMP to          /* jmp, in any case with 32 bits */
+    .macro FAR_JUMP to          /* jmp, always with a 32-bit distance */
     .byte 0xe9
     .long \to - . - 4
     .endm
@@ -524,8 +524,8 @@ syscall32_stub:
 syscall32_stub_end:
 
     /*
-     * SYSENTER, on the usual stack: where from and with which stack nobody
-     * knows. Its flags, of which NT would make IRET fail, and TF step us.
+     * SYSENTER, on the usual stack. The CPU has not saved rip and rsp: push 0.
+     * It keeps NT, with which IRET would fail, and TF, which would step us.
      */
     .globl sysenter_entry
     .align 16
@@ -542,7 +542,7 @@ sysenter_entry:
     movl $VECTOR_SYSENTER, 4(%rsp)
     jmp trap_entry
 
-    /* rsp = struct vcpu, rcx = rip, r11 = rflags; the flags are clean */
+    /* rsp = struct vcpu, rcx = rip, r11 = rflags; flags as by MSR_SFMASK */
     .globl syscall_entry
     .align 16
 syscall_entry:
@@ -552,7 +552,7 @@ syscall_entry:
     cmp $HYPERCALL_IRET, %rax
     je iret_of_guest
 hypercall_of_guest:
-    /* The frame to return by */
+    /* The frame for the IRET back */
     push $RING1_SS
     push V(V_SCRATCH) + 8(%rsp)
     push %r11
@@ -576,10 +576,10 @@ hypercall_pending:
     jmp iret_hypercall
 
     /*
-     * HYPERVISOR_iret, with struct iret_context on the guest's stack. The frame for
-     * our own IRET is made of it at once, and no register of the hypercall's is
-     * needed, as rax, rcx and r11 are in the guest's. Where an event may be due, or
-     * the guest's stack faults, do_iret() does all of it anew.
+     * HYPERVISOR_iret, with struct iret_context on the guest's stack. This
+     * makes the frame for our own IRET from it, and saves no register, as the
+     * context has new values for rax, rcx and r11. If an event may be due, or
+     * the guest's stack faults, do_iret() does all of it from the start.
      */
     .globl iret_of_multicall
 iret_of_multicall:
@@ -599,7 +599,7 @@ iret_of_guest:
     jne 9f
     and $~(EFL_IOPL | EFL_VM), %r11d
     or $EFL_IF, %r11d
-7:  testb $3, 40(%rcx)          /* cs: not the kernel's, it seems */
+7:  testb $3, 40(%rcx)          /* cs: user mode? it is checked again below */
     jnz iret_to_program
     push $RING1_SS
 2:  push 56(%rcx)               /* rsp */
@@ -651,8 +651,8 @@ iret_to_program_at_once:
     iretq
     EX iret_to_program_at_once, bad_iret
     /*
-     * SYSRET: with a non-canonical rip it would fault in ring 0, on the guest's
-     * stack; and it leads to 64-bit code alone
+     * SYSRET to a non-canonical rip would fault in ring 0, on the guest's
+     * stack; and it can return to 64-bit code only. So check both first.
      */
 sysret_to_program:
 20: cmpw $USER_CS32, 40(%rcx)
@@ -673,8 +673,8 @@ sysret_to_program:
     .endr
 
     /*
-     * An event is deliverable after a hypercall, whose caller has lost RCX and
-     * R11: bounce() of the upcall, upcalls not being masked
+     * An event is deliverable after a hypercall: do as bounce() would for the
+     * upcall. SYSCALL has overwritten rcx and r11: the frame has 0 for them.
      */
 hypercall_upcall:
     cmpq $0, 40 + V(V_EVENT_IP)(%rsp)
@@ -708,7 +708,7 @@ hypercall_upcall:
     movb $1, 1(%rcx)
     jmp iret_hypercall
 
-    /* Leave as from a trap */
+    /* Let C deliver it: leave as from a trap */
 hypercall_events:
     push $0
     SAVE_REGS
@@ -797,7 +797,7 @@ enter_guest:
     RUN_ON run_first
     RUN_ON start_vcpu
 
-    /* While something is counted: see count.h and count.c */
+    /* Where the sites lead while the machine counts: see count.h and count.c */
 
 counted_trap:
     call count_trap

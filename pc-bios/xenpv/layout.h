@@ -1,7 +1,6 @@
 /*
- * Where things are: constants that C and assembly share, and every
- * difference between the 32-bit and the 64-bit monitor that can be said
- * as a name.
+ * Where things are: constants that C and assembly share, and all differences
+ * between the 32-bit and the 64-bit monitor that a constant can express
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,10 +11,10 @@
 #include "hw/xenpv/xenpv-monitor.h"
 
 /*
- * Each vCPU has an area of virtual addresses, 2 MiB or, where there is little
- * room, 1 MiB, mapped by one L1 table of its own or half of one. All of the
- * monitor's stacks are in it, so the area, and with it everything about the
- * current vCPU, is found from the stack pointer. Page numbers within the area:
+ * Each vCPU has an area of virtual addresses: 2 MiB, mapped by an L1 table of
+ * its own, or with 32 bits 1 MiB and half a table. The vCPU's stacks in the
+ * monitor are in it, so the stack pointer leads to the area, and thus to
+ * everything about the current vCPU. Page numbers within the area:
  */
 #ifdef __x86_64__
 #define VCPU_AREA_SHIFT     21
@@ -75,9 +74,9 @@
 #define VCPU_VIRT           XENPV_VCPU_VIRT_64
 #define M2P_VIRT            XENPV_M2P_VIRT_64
 /*
- * The 64-bit guest kernel runs in ring 1: for paging that is supervisor
- * mode, so kernel and user pages need no rewriting of page-table entries.
- * The guest sees Xen's selectors in its frames (see bounce.c).
+ * The 64-bit guest kernel runs in ring 1. For paging that is supervisor mode,
+ * so the monitor need not rewrite the guest's page-table entries. The guest
+ * sees Xen's selectors in its frames (see bounce.c).
  */
 #define RING1_CS            0xe019
 #define RING1_SS            0xe069
@@ -89,7 +88,7 @@
 #define KERNEL_FRAME_SS     0xe02b
 /* The tables in use, as an array of level-1 entries: L4 slot 259 */
 #define LINEAR_VIRT         0xffff818000000000
-/* What all addresses of the hypervisor have in common from bit 43 on */
+/* Bits 43 and up, which are the same in all addresses of the hypervisor */
 #define HV_BITS             0x1ffff0
 #define VCPU_INFO_CR2       16      /* struct vcpu_info's .arch.cr2 */
 #define HV_SLOT             256     /* L4 entries of the hypervisor */
@@ -105,7 +104,7 @@
 #define RING1_CS            0xe019  /* FLAT_RING1_CS */
 #define RING1_SS            0xe021  /* FLAT_RING1_SS */
 #define USER_SS             0xe033  /* FLAT_RING3_SS */
-#define KERNEL_FRAME_CS     0       /* 64-bit alone */
+#define KERNEL_FRAME_CS     0       /* used by the 64-bit monitor alone */
 #define KERNEL_FRAME_SS     0
 #define HV_SLOT             428     /* L2 entries of the top GiB's table */
 #define HV_SLOT_END         512
@@ -126,10 +125,10 @@
 /* Exceptions for which the CPU pushes an error code, by vector */
 #define HAS_ERROR_CODE      0x60227d00
 
-/* Entries that have no IDT vector */
+/* Made-up vectors of entries that do not come through the IDT */
 #define VECTOR_SYSCALL32    0x100
 #define VECTOR_SYSENTER     0x101
-#define VECTOR_SYSCALL      0x102   /* with no handler for it */
+#define VECTOR_SYSCALL      0x102   /* the guest has no handler for it */
 
 /* struct regs: longs before .cs, and in all */
 #ifdef __x86_64__
@@ -139,7 +138,7 @@
 #define FRAME_LONGS         15
 #endif
 
-/* What is on the stack in a hypercall, above its handler's return address */
+/* Longs on the stack in a hypercall, above its handler's return address */
 #ifdef __x86_64__
 #define HYPERCALL_LONGS     11
 #else

@@ -1,5 +1,5 @@
 /*
- * What of monitor.h differs by width: 32-bit
+ * The part of monitor.h that differs by width: 32-bit
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,14 +8,14 @@
 #define WORD_DIRECTIVE  ".long"
 #define MOVE_WORDS      "rep movsl"
 
-/* The state of the interrupted code, as the entry code in entry-32.S saves it */
+/* The state of the interrupted code, as entry-32.S saves it */
 struct regs {
     ulong bx, cx, dx, si, di, bp, ax, ds, es;
     u16 error_code, vector;
     ulong ip, cs, flags, sp, ss;
 };
 
-/* Its data segments */
+/* Data segments of the interrupted code */
 #define guest_ds(regs)  ((u16)(regs)->ds)
 #define guest_es(regs)  ((u16)(regs)->es)
 
@@ -31,7 +31,7 @@ struct tss {
     u16 trap, iopb;
 } __attribute__((packed));
 
-/* See monitor.h. No sums, so that a constant size makes constant limits */
+/* See monitor.h. Without sums, so that limits are constant if size is */
 static inline bool access_ok(ulong addr, ulong size)
 {
     return size <= XENPV_M2P_VIRT_32 && addr <= XENPV_M2P_VIRT_32 - size;

@@ -1,5 +1,5 @@
 /*
- * What of monitor.h differs by width: 64-bit
+ * The part of monitor.h that differs by width: 64-bit
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,14 +8,14 @@
 #define WORD_DIRECTIVE  ".quad"
 #define MOVE_WORDS      "rep movsq"
 
-/* The state of the interrupted code, as the entry code in entry-64.S saves it */
+/* The state of the interrupted code, as entry-64.S saves it */
 struct regs {
     ulong r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
     u32 error_code, vector;
     ulong ip, cs, flags, sp, ss;
 };
 
-/* Its data segments, which are in use still */
+/* Data segments of the interrupted code: the monitor leaves them loaded */
 #define guest_ds(regs)  SELECTOR("ds")
 #define guest_es(regs)  SELECTOR("es")
 
@@ -35,7 +35,7 @@ struct tss {
     u16 reserved3, iopb;
 } __attribute__((packed));
 
-/* See monitor.h. No sums, so that a constant size makes constant limits */
+/* See monitor.h. Without sums, so that limits are constant if size is */
 static inline bool access_ok(ulong addr, ulong size)
 {
     return size <= XENPV_M2P_VIRT_64 &&
@@ -49,7 +49,7 @@ static inline bool access_ok_long(ulong addr)
     return addr >> 43 != XENPV_M2P_VIRT_64 >> 43;
 }
 
-/* A callback's address, whose CS the guest has no say in */
+/* A callback's address; the guest cannot choose its CS */
 static inline ulong callback_ip(const xen_callback_t *address)
 {
     return *address;

@@ -1,5 +1,5 @@
 /*
- * The monitor's own types and functions, by file.
+ * The monitor's own types and functions, by file; included by all of them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All of it is one image: no symbol is reached through a GOT */
+/* The monitor is one image, so no symbol needs a GOT */
 #pragma GCC visibility push(hidden)
 
 #define __XEN_INTERFACE_VERSION__ 0x00040e00
@@ -63,11 +63,11 @@ typedef unsigned long ulong;
 #define PTE_PCD     0x010ULL
 #define PTE_A       0x020ULL
 #define PTE_D       0x040ULL
-#define PTE_PSE     0x080ULL       /* of level 2 and up; of level 1: */
+#define PTE_PSE     0x080ULL       /* level 2 and up; at level 1 it is PAT: */
 #define PTE_PAT     0x080ULL
 #define PTE_G       0x100ULL
 #define PTE_NX      (1ULL << 63)
-/* A page of data of the monitor's; and in a vCPU's area, where none is code */
+/* A data page of the monitor; in a vCPU's area it is not executable, either */
 #define PTE_DATA    (PTE_P | PTE_RW | PTE_A | PTE_D)
 #define AREA_DATA   (PTE_DATA | nx)
 extern u64 nx;                      /* PTE_NX, if the CPU has it */
@@ -84,7 +84,7 @@ extern u64 nx;                      /* PTE_NX, if the CPU has it */
 #include "monitor-32.h"
 #endif
 
-/* Asked of another vCPU: a page's address, which is aligned, or */
+/* What another vCPU is to flush: a page's aligned address, or one of these */
 #define FLUSH_NONE  1UL
 #define FLUSH_ALL   (~0UL)
 
@@ -104,7 +104,7 @@ struct vcpu {
     ulong syscall_cb;           /* 64-bit: the guest's SYSCALL handler */
     ulong mode;                 /* V_MODE_KERNEL or 0 */
     ulong syscall_masks;
-    bool in_nmi;                /* no other before an iret */
+    bool in_nmi;                /* until an iret it gets no other NMI */
     struct callback event;
     struct callback sysenter;   /* .cs 0: none */
     ulong kernel_ss;
@@ -116,18 +116,15 @@ struct vcpu {
     bool initialised, up;       /* VCPUOP_initialise, VCPUOP_up */
     bool runs;                  /* it is not in wait_until_up() */
     bool renewed;               /* .start has not been loaded yet */
-    /*
-     * What other vCPUs ask of this one, see requests.c. A vCPU that is idle does
-     * it when it wakes up, and is not interrupted for it.
-     */
-    bool idle;
+    /* What other vCPUs ask of this one: see requests.c */
+    bool idle;                  /* it flushes at wakeup, without an IPI */
     bool polling;               /* in SCHEDOP_poll */
-    bool told_backend;          /* which has not answered yet */
-    u32 poll_ns;                /* how long to look for that before HLT */
-    u64 wait_start;             /* system time; 0: waits for no answer */
+    bool told_backend;          /* it has not answered yet */
+    u32 poll_ns;                /* how long to poll for the answer before HLT */
+    u64 wait_start;             /* for an answer, system time; 0: none */
     u32 requests;               /* REQUEST_* */
     ulong flush;                /* FLUSH_* or an address */
-    u32 flush_asked, flush_done;    /* requests so far */
+    u32 flush_asked, flush_done;    /* how many so far */
     u64 new_periodic_ns;
     u64 *area_l1;               /* the L1 table of this vCPU's area */
     u64 *user_area_l1;          /* 64-bit: the same in user mode's tables */
@@ -136,12 +133,12 @@ struct vcpu {
 
     ulong top_mfn;              /* MMUEXT_NEW_BASEPTR's, or 0 */
     ulong user_top_mfn;         /* MMUEXT_NEW_USER_BASEPTR's, or 0 */
-    ulong next_top_mfn, next_user_top_mfn;  /* set_next_tables()'s */
+    ulong next_top_mfn, next_user_top_mfn;  /* see set_next_tables() */
     ulong vcpu_info_gpa;
     ulong gdt_ents;
     ulong ldt_base, ldt_ents;
-    bool ldt_holes;             /* a page fault may be the LDT's */
-    bool one_table;             /* 64-bit: ... may want give_user_bits() */
+    bool ldt_holes;             /* a page fault may be due to the LDT */
+    bool one_table;             /* 64-bit: ... may need give_user_bits() */
     ulong cr4;                  /* as the guest believes it to be */
 #define CR4_DE  0x8
     u64 xcr0;                   /* what XSAVE saves */
@@ -160,23 +157,23 @@ struct vcpu {
     struct vcpu_runstate_info runstate;
     ulong runstate_addr;        /* guest virtual, 0: none */
     ulong time_addr;            /* likewise: a copy of .vcpu_info's time */
-    u32 time_version;           /* which that is */
+    u32 time_version;           /* the time's version that was copied there */
     u64 poll_deadline;
-    u64 time_update;            /* likewise: .vcpu_info's time is to be written */
-    struct top_pair {           /* 64-bit: base tables, the kernel's and user */
-        ulong top, user;        /* mode's, found to be the same below 2^47, */
-        u32 changes;            /* as of which change of any */
+    u64 time_update;            /* when to write .vcpu_info's time again */
+    struct top_pair {           /* 64-bit: base tables, of the kernel and user */
+        ulong top, user;        /* mode, whose lower halves were the same when */
+        u32 changes;            /* top_changes had this value */
     } top_pairs[8];
-    /* VCPUOP_initialise's, which it starts with */
+    /* VCPUOP_initialise's context, which the vCPU starts with */
     struct vcpu_guest_context start __attribute__((aligned(16)));
     u64 *pdpt;                  /* 32-bit: the top level that CR3 points to */
     ulong upper_mfn;            /* likewise: the guest's table for the top GiB */
-    u64 upper_version[AREA_NR_UPPER];   /* ... of which there are copies, or 0 */
-    unsigned next_upper;        /* which of them is to be the next one's */
-    u32 window[AREA_WINDOW_PAGES];  /* likewise: mfn of each window page, or ~0 */
+    u64 upper_version[AREA_NR_UPPER];   /* ... the version of each copy, or 0 */
+    unsigned next_upper;        /* ... which copy to replace next */
+    u32 window[AREA_WINDOW_PAGES];  /* 32-bit: mfn of each window page, or ~0 */
 };
 
-/* What layout.h says of it */
+/* The offsets that layout.h gives to assembly */
 #define IS_AT(member, longs) \
     _Static_assert(offsetof(struct vcpu, member) == (longs) * WORD, #member)
 IS_AT(kernel_sp, V_KERNEL_SP);
@@ -209,21 +206,21 @@ static inline struct vcpu *current_vcpu(void)
 static inline bool in_kernel(const struct vcpu *v, const struct regs *regs)
 {
     /*
-     * 32-bit: of SS, too. Through a call gate to conforming code, QEMU's TCG gives
-     * CS the segment's ring, though the program stays in its own. There is no VM86
-     * mode.
+     * 32-bit: look at SS, too. After a call gate to conforming code, QEMU's TCG
+     * has the segment's ring in CS, though the program stays in its own. There
+     * is no VM86 mode.
      */
     return WORD == 8 ? v->mode & V_MODE_KERNEL
                      : ((regs->cs | regs->ss) & 3) == 1;
 }
 
 /*
- * volatile, here and in all files, is for what another CPU, the machine or the guest
- * may be writing or reading just then, and for registers of devices: each access that
- * is written down is made, once, and whole.
+ * In all files volatile marks what another CPU, the machine or the guest may
+ * access at the same time, and device registers: the compiler makes each access
+ * that the code has, once, and does not split it.
  */
 
-/* At CORE_VIRT, as an address that instructions are relative to */
+/* Where the image begins, CORE_VIRT: a symbol, for rip-relative addressing */
 extern char image_start[];
 #define boot_info ((struct xenpv_boot_info *)(image_start + XENPV_CORE_BOOT_INFO))
 #define shared    ((struct shared_info *)(image_start + XENPV_CORE_SHARED_INFO))
@@ -234,7 +231,7 @@ extern char image_start[];
                                                    XENPV_CORE_VIRQS))
 #define incoming  ((struct xenpv_incoming *)(image_start + XENPV_CORE_INCOMING))
 
-/* Domain 0 exists, too; for all that can be seen here nobody else does */
+/* Of other domains, this one can only tell that domain 0 exists */
 static inline bool domid_is_own(u16 domid)
 {
     return domid == DOMID_SELF || domid == boot_info->domid;
@@ -294,9 +291,10 @@ static inline void outb(u16 port, u8 val)
 }
 
 /*
- * Guest virtual memory, at the guest kernel's rights. access_ok(): the range is not
- * the hypervisor's, but may fault; access_ok_long(): the same for the first byte of
- * one long, as if the last is not, it faults.
+ * Guest virtual memory, with the guest kernel's rights. access_ok(): none of
+ * the range is the hypervisor's, but accesses may fault. access_ok_long() is
+ * for one long: if not all of it is the hypervisor's, its first byte is not, or
+ * it faults.
  */
 static inline bool canonical(ulong addr)
 {
@@ -306,7 +304,7 @@ static inline bool canonical(ulong addr)
 
 /* lib.c */
 
-/* 0, or -EFAULT; these may have copied a part */
+/* Return 0 or -EFAULT; a part may have been copied then */
 int copy_from_guest(void *to, ulong from, ulong size);
 int copy_to_guest(ulong to, const void *from, ulong size);
 
@@ -332,11 +330,11 @@ ulong find_fixup(ulong ip);
              : : "r" (val), "m" (*(volatile ulong *)(addr)) \
              : "memory" : label)
 
-/* A lock is never held by who waits for an event of the guest's */
+/* A vCPU that waits for an event of the guest holds no lock */
 struct spinlock {
     u32 held;
 };
-void spin_wait(void);           /* for another vCPU, once: requests.c */
+void spin_wait(void);           /* one turn of a wait: requests.c */
 
 static inline void spin_lock(struct spinlock *l)
 {
@@ -380,7 +378,7 @@ extern const struct ex_entry ex_table_start[], ex_table_end[];
 extern u64 boot_l4[], boot_hv_l2[];
 extern u8 monitor_started;          /* the other vCPUs may go on */
 extern char trap_stubs[], sysenter_entry[];
-extern char iret_of_multicall[];    /* instead of the hypercall's return */
+extern char iret_of_multicall[];    /* how a multicall ends at an iret in it */
 extern char slow_page_fault[], syscall_stub[], syscall_stub_end[];  /* 64-bit */
 extern char syscall32_stub[], syscall32_stub_end[];                 /* 64-bit */
 extern char hypercall_entry[], double_fault_task[];                 /* 32-bit */
@@ -399,7 +397,7 @@ void do_trap(struct regs *regs);
 
 /* bounce.c */
 void deliver_events(struct regs *regs);
-/* An instruction that was emulated ends in a debug exception, for dr6 */
+/* Give the guest #DB with these bits in DR6; after emulation, too */
 void debug_exception(struct vcpu *v, struct regs *regs, u32 dr6);
 
 /* idt.c and idt-*.c */
@@ -416,7 +414,7 @@ bool emulate_privileged(struct vcpu *v, struct regs *regs);
 bool emulate_segment_load(struct vcpu *v, struct regs *regs);   /* 64-bit */
 bool emulate_program(struct vcpu *v, struct regs *regs);
 bool emulate_forced_cpuid(struct vcpu *v, struct regs *regs);
-extern bool cpuid_faults;           /* outside of ring 0, as all CPUs can or none */
+extern bool cpuid_faults;           /* outside ring 0; the same on all CPUs */
 void guest_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* mappings.c and mappings-*.c */
@@ -444,7 +442,7 @@ void reload_base_tables(struct vcpu *v);
 
 /* entries.c */
 u64 read_l1_entry(ulong addr);      /* in the tables in use; 0: none */
-bool access_allowed(ulong addr, bool write);    /* by these, to supervisors */
+bool access_allowed(ulong addr, bool write);    /* by them, to a supervisor */
 
 /* table_writes.c */
 extern ulong vm_assists;            /* bits VMASST_TYPE_* */
@@ -495,14 +493,14 @@ bool take_request(struct vcpu *v, u32 bit);
 void request_nmi(struct vcpu *v);   /* to be taken later */
 void end_nmi(void);                 /* by an iret */
 void ask_again(struct vcpu *v);
-/* Between the parts of a long hypercall; there is no lock held */
+/* Between the parts of a long hypercall. Called with no lock held. */
 void let_interrupts_in(void);
-#define PART_OF_BATCH   256         /* elements that are done before that */
+#define PART_OF_BATCH   256         /* elements in a part */
 
 /* vcpu.c */
-/* Whether a vCPU is up, with which state, and where its vcpu_info is */
+/* Protects whether a vCPU is up, its .start, and where its vcpu_info is */
 extern struct spinlock vcpus_lock;
-/* Where a vCPU's vcpu_info is as long as the guest has not placed it */
+/* Where a vCPU's vcpu_info is until the guest has placed it */
 struct vcpu_info *first_vcpu_info(u32 id);
 void set_period(struct vcpu *v, u64 ns);
 void vcpu_offline(struct vcpu *v);  /* until VCPUOP_up */
@@ -556,7 +554,7 @@ void count_leave(void);
 /* suspend.c */
 long suspend(ulong start_info_mfn);
 
-/* dispatch.S: the hypercall of a number, one whose handler returns */
+/* dispatch.S: makes hypercall nr, whose handler must return */
 long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 
 /* refused.c */
@@ -566,12 +564,9 @@ long call_hypercall(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5, ulong nr);
 #define BY_REGISTER __attribute__((regparm(1)))
 #endif
 BY_REGISTER long refused_hypercall(ulong nr, ulong op);
-long refuse(unsigned nr, u32 op);   /* Xen's errno for one that is not done */
+long refuse(unsigned nr, u32 op);   /* Xen's -errno where there is no code */
 
-/*
- * A handler, which dispatch.S says the file of. Declared here are those that C
- * calls, too.
- */
+/* A handler: dispatch.S has its file. Declared are those that C code calls */
 #define HYPERCALL(name) \
     long name(ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
 HYPERCALL(do_update_va_mapping);
