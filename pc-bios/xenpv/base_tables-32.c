@@ -1,20 +1,20 @@
 /*
  * The tables in use, 32-bit: copies of the top level and of the top GiB's table
  *
- * CR3 points to a copy, because the guest's top-level table may lie where a 32-bit
- * CR3 cannot point. Its last entry leads to a copy, too: the guest's level-2 table
- * of the top GiB, with our entries in the slots that are ours. The guest can read
- * its own table, and follows what it finds there, as Linux with CONFIG_DEBUG_WX
- * does at boot: it must not find entries that lead to frames which it does not have.
- * Under Xen there are only superpages.
+ * CR3 points to a copy of the guest's top-level table, which may lie above 4
+ * GiB, where a 32-bit CR3 cannot point. The copy's last entry leads to a copy
+ * of the guest's level-2 table of the top GiB, with our entries in our slots.
+ * The guest's own table does not have them: the guest may read and follow that,
+ * as Linux with CONFIG_DEBUG_WX does at boot, and must not come to frames that
+ * are not its own. (Under Xen it finds superpages, which it passes over.)
  *
- * A vCPU keeps copies of the last few such tables, so that going back to one costs
- * next to nothing. Each has a version, in one of our slots: a number that no other
- * table and no other state of it ever has, and 0 while an entry changes.
+ * A vCPU keeps copies of the last few level-2 tables, so that going back to one
+ * is cheap. The table's version is in one of our slots in it: a number that no
+ * other table and no other state of it ever has, and 0 while an entry changes.
  *
- * The vCPU that uses a table makes its copies itself; who changes an entry of a table
- * that others use has them make them again, and waits for that before what was in the
- * table is let go (see flush_idle() for a vCPU that sleeps).
+ * Each vCPU makes its copies itself. One that changes an entry of a table that
+ * others use has them copy it again, and waits for that before it drops what
+ * the entry referred to (see flush_idle() for a vCPU that sleeps).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,8 +22,8 @@
 #include "page_tables.h"
 
 /*
- * Not a present entry, whatever the version is, and one that may not be executed:
- * nobody is to be worried by it.
+ * The version is an entry that is not present and not executable, so that a
+ * kernel which looks through the table does not complain about it.
  */
 void set_upper_version(ulong mfn, bool changing)
 {
@@ -33,7 +33,7 @@ void set_upper_version(ulong mfn, bool changing)
               changing ? 0 : ++last << 12 | PTE_NX);
 }
 
-/* A table becomes the top GiB's: what the guest has in our slots goes */
+/* A table becomes the top GiB's: clear what the guest has in our slots */
 void begin_upper_table(ulong mfn)
 {
     for (unsigned i = HV_SLOT; i < HV_SLOT + HV_VERSION; i++) {
@@ -49,7 +49,7 @@ static u64 *upper_copy(struct vcpu *v, unsigned i)
     return (u64 *)((ulong)v - VCPU_OFFSET + (AREA_UPPER + i) * PAGE_SIZE);
 }
 
-/* Which of the vCPU's copies is that of v->upper_mfn as it is now */
+/* Returns which of the vCPU's copies is of v->upper_mfn as it is now */
 static unsigned copy_upper_table(struct vcpu *v)
 {
     volatile u64 *l2 = frame(v->upper_mfn);
@@ -73,7 +73,7 @@ static unsigned copy_upper_table(struct vcpu *v)
     return i;
 }
 
-/* There is none: ours alone */
+/* The guest has no table for the top GiB: only our entries */
 static unsigned no_upper_table(struct vcpu *v)
 {
     unsigned i = v->next_upper++ % AREA_NR_UPPER;
@@ -86,7 +86,7 @@ static unsigned no_upper_table(struct vcpu *v)
 
 static void copy_tables(struct vcpu *v)
 {
-    /* The bits that are reserved in these entries; the frame's stay */
+    /* The bits that the CPU reserves in these entries, but for the frame's */
     const u64 reserved = PTE_RW | PTE_US | 0x1e0 | ~0xfffffffffULL;
     u64 *top = frame(v->top_mfn), *linear;
     unsigned upper;
@@ -107,7 +107,7 @@ static void copy_tables(struct vcpu *v)
     }
 }
 
-/* A top-level table is going to be in use. Another vCPU copies when it starts */
+/* v is going to use a top-level table; another vCPU copies when it starts */
 void use_top_table(struct vcpu *v, ulong mfn, bool user, bool changed)
 {
     if (v == current_vcpu()) {
@@ -124,7 +124,7 @@ void reload_base_tables(struct vcpu *v)
     }
 }
 
-/* An entry of this table has changed: its copies in use are made anew */
+/* An entry of this table has changed: whoever uses a copy makes it anew */
 void update_copies(ulong mfn)
 {
     struct vcpu *self = current_vcpu();

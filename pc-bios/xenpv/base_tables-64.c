@@ -1,9 +1,9 @@
 /*
  * The tables in use, 64-bit: user mode's, and what it shares with the kernel's
  *
- * A guest has two base tables for each process, the kernel's and user mode's. Which
- * of them a vCPU runs its programs with is decided here, when the guest loads one
- * of them and when either changes.
+ * A guest has two base tables for each process, the kernel's and user mode's.
+ * This decides which of them a vCPU runs its programs with, when the guest
+ * loads one or changes either. Called by the page tables' files and traps.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,17 +11,17 @@
 #include "page_tables.h"
 
 /*
- * On some processors user mode may run with the kernel's tables, so that CR3
- * need not change at each border: where they are the same for it (see
- * choose_user_cr3()). The upper half of a table that is the kernel's has no entry
- * for user mode then: it takes the User bit from what the guest puts there. This
- * entry, which is not a present one, says that it does.
+ * On processors without Meltdown user mode may run with the kernel's tables,
+ * where both look the same to it (see choose_user_cr3()): CR3 then need not
+ * change between modes. For this the monitor clears the User bit in the upper
+ * half of the kernel's table, whatever the guest writes there. This entry of
+ * the table, which is not a present one, says that it does.
  */
 #define HV_HIDES    8
 #define HIDES_USER  2
-static u32 top_changes;     /* of any base table, as far as user mode sees it */
+static u32 top_changes;     /* so far, of what user mode sees of base tables */
 
-/* Processors that read ahead of their rights (Meltdown) may not */
+/* May user mode use the kernel's tables? Not on processors with Meltdown */
 static inline bool sharing(void)
 {
     return !(boot_info->flags & XENPV_BOOT_XPTI);
@@ -32,13 +32,13 @@ static inline bool hides_user_entries(const u64 *l4)
     return l4[HV_SLOT + HV_HIDES];
 }
 
-/* Entry i, which the guest wants to be val, as it is to be */
+/* What to write to entry i when the guest writes val */
 u64 hidden_entry(u64 *l4, unsigned i, u64 val)
 {
     return i >= HV_SLOT_END && hides_user_entries(l4) ? val & ~(u64)PTE_US : val;
 }
 
-/* The CPU may be setting A bits meanwhile */
+/* Atomically: the CPU may be setting A bits in these entries */
 static void hide_user_entries(u64 *l4)
 {
     l4[HV_SLOT + HV_HIDES] = HIDES_USER;
@@ -49,15 +49,15 @@ static void hide_user_entries(u64 *l4)
     }
 }
 
-/* A frame becomes a base table, with tables_lock held */
+/* A frame becomes a base table. Called with tables_lock held */
 void begin_base_table(ulong mfn)
 {
-    /* What is in our slots is the guest's, a copy of another table's maybe */
+    /* Clear our slots: the guest may have copied another table's there */
     memset(&((u64 *)frame(mfn))[HV_SLOT], 0, sizeof(hv_entries));
     atomic_fetch_add(&top_changes, 1);
 }
 
-/* Are the lower halves the same? The CPU's own bits do not count */
+/* Are the lower halves the same, but for bits that the CPU sets? */
 static bool same_lower_half(const u64 *a, const u64 *b)
 {
     for (unsigned i = 0; i < HV_SLOT; i += 8) {
@@ -74,13 +74,14 @@ static bool same_lower_half(const u64 *a, const u64 *b)
 }
 
 /*
- * In user mode this vCPU runs with the kernel's tables, if they let it see what
- * its own would, but for their upper half: that has nothing for it, and a fault
- * there ends it (see leave_kernel_tables()). What was found to be the same is
+ * Run user mode with the kernel's tables, if their lower half is the same as
+ * its own. Their upper half has nothing for user mode, and a fault there ends
+ * this (see leave_kernel_tables()). Pairs of tables that were the same are
  * remembered until a base table changes.
  *
- * Who changes one looks afterwards for vCPUs that use it so, and asks them to
- * choose again: so here it is the other way round, and nothing is missed.
+ * A vCPU that changes one looks afterwards for vCPUs that use it so, and has
+ * them choose again. So here .user_cr3 is set before the tables are compared:
+ * one of the two notices.
  */
 static void choose_user_cr3(struct vcpu *v)
 {
@@ -111,7 +112,7 @@ static inline bool user_on_kernel_tables(const struct vcpu *v)
            v->user_top_mfn && v->user_top_mfn != v->top_mfn;
 }
 
-/* A page fault in user mode: is it one with its own tables, too? */
+/* A page fault in user mode. True: try again, with user mode's own tables */
 bool leave_kernel_tables(struct vcpu *v, ulong addr)
 {
     if (addr < XENPV_HV_VIRT_END_64 || !user_on_kernel_tables(v)) {
@@ -122,12 +123,13 @@ bool leave_kernel_tables(struct vcpu *v, ulong addr)
 }
 
 /*
- * A program that runs with its kernel's own base table has faulted on what is
- * there. Xen sets the User bit in each entry of a 64-bit guest; here those that the
- * program meets get it, if they let it do the rest of what it wants. That is no more
- * than under Xen, where no program can write to a page table either: it reads one
- * that table_writes.c has let its kernel write to, and the kernel's next write traps
- * again. True: it tries again, also if another vCPU has changed an entry meanwhile.
+ * A program that runs with its kernel's own base table has faulted on a present
+ * page. Xen sets the User bit in each entry of a 64-bit guest; here the entries
+ * that such programs fault on get it, if they allow the access otherwise. As
+ * under Xen, no program can write to a page table: a mapping that
+ * table_writes.c has opened becomes read-only, and the kernel's next write
+ * traps. True: the program tries again, also if another vCPU has changed an
+ * entry.
  */
 bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden)
 {
@@ -140,7 +142,7 @@ bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden)
         u64 old = *entry, new = old | PTE_US;
 
         if (!(old & PTE_P)) {
-            break;              /* not any more, and the next fault says so */
+            break;              /* gone by now: it faults again, on that */
         }
         mfn = PTE_MFN(old);
         if (level == 1 && mfn_is_table(mfn)) {
@@ -158,11 +160,11 @@ bool give_user_bits(struct vcpu *v, ulong addr, u64 need, u64 forbidden)
 }
 
 /*
- * What user mode sees of a base table has changed; the lock is free again. Two
- * tables that were not the same may be so now: whoever has a new program, whose
- * tables get their entries one by one, asks for no other base table before the
- * next change of processes. The other vCPUs find out when they ask; to wake them
- * up for it would cost more.
+ * What user mode sees of a base table has changed. Called without tables_lock.
+ * vCPUs that share its lower half choose again. So does this one, even if its
+ * two tables differed: those of a new program get their entries one by one, and
+ * are not loaded again before the next process switch. Other vCPUs whose tables
+ * differed find out when they load one: interrupting them would cost more.
  */
 void top_table_changed(ulong mfn)
 {
@@ -185,7 +187,7 @@ void top_table_changed(ulong mfn)
     flush_others(mask, FLUSH_ALL);
 }
 
-/* A top-level table that is going to be in use: our entries, if not there yet */
+/* A top-level table is going to be in use: add our entries, if it has none */
 static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
 {
     u64 *l4 = frame(mfn);
@@ -196,8 +198,8 @@ static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
         return;
     }
     /*
-     * Another vCPU may be doing the same, and be using the table already. One
-     * that is both for the kernel and for user mode is the kernel's.
+     * Another vCPU may be doing the same, and be using the table already. A
+     * table that serves both modes has the kernel's entries.
      */
     spin_lock(&tables_lock);
     kernels = l4[HV_SLOT + HV_CORE] == hv_entries[HV_CORE];
@@ -206,7 +208,7 @@ static void prepare_top_table(struct vcpu *v, ulong mfn, bool user)
         choose_fault_gate(v);
     }
     if (user && kernels) {
-        /* Its programs have its upper half, too, and none with another table may */
+        /* Its upper half is shown to programs now: none may share the table */
         shown = hides_user_entries(l4);
         l4[HV_SLOT + HV_HIDES] = 0;
     } else if (user) {

@@ -1,17 +1,17 @@
 /*
  * The tables in use: what CR3 holds, now or when the vCPU runs
  *
- * mmu.c, privileged.c and vcpu_start.c set a vCPU's base table, on the vCPU itself or,
- * before it is up, on another one. The new table is referenced before it is used
- * and the old one released after CR3 holds the new one, so that what a CPU walks is
- * a table at any time.
+ * init.c, mmu.c, privileged.c and vcpu_start.c set a vCPU's base tables on the
+ * vCPU itself; what another one is to start with, it sets when it starts. A new
+ * table is referenced before it is used, and the old one released after CR3
+ * holds the new one, so that a CPU never walks what is not a table.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "page_tables.h"
 
-/* The vCPU's base table, which is loaded when it runs: here, or later */
+/* Sets the kernel's or user mode's base table. Returns 0 or -errno */
 int set_base_table(struct vcpu *v, ulong mfn, bool user)
 {
     ulong *current = user ? &v->user_top_mfn : &v->top_mfn;
@@ -30,7 +30,7 @@ int set_base_table(struct vcpu *v, ulong mfn, bool user)
     if (v == current_vcpu() && !user) {
         write_cr3(v->kernel_cr3);
     }
-    /* Only now is the old one not in use any more */
+    /* Only now is the old one no longer in use */
     if (old && old != mfn) {
         put_table(old);
     }
@@ -49,8 +49,8 @@ void put_next_tables(struct vcpu *v)
 }
 
 /*
- * What a vCPU is to start with: its CPU may be using others until then, those that it
- * had before it was down. user: 0 for none. With vcpus_lock.
+ * What a vCPU will start with; until then its CPU may use the tables from
+ * before it went down. user: 0 for none. Called with vcpus_lock held.
  */
 int set_next_tables(struct vcpu *v, ulong top, ulong user)
 {
@@ -71,7 +71,7 @@ int set_next_tables(struct vcpu *v, ulong top, ulong user)
     return 0;
 }
 
-/* They have a reference each, so they are what they were */
+/* set_next_tables() has taken references, so both are still tables */
 void use_next_tables(struct vcpu *v)
 {
     ulong old = v->user_top_mfn;
@@ -89,7 +89,7 @@ void use_next_tables(struct vcpu *v)
     put_next_tables(v);
 }
 
-/* For another vCPU, which has changed tables that this one may be using */
+/* Flush for another vCPU, which changed tables that this one may be using */
 void flush_for_others(struct vcpu *v, ulong what)
 {
     if (what == FLUSH_ALL) {
@@ -97,7 +97,7 @@ void flush_for_others(struct vcpu *v, ulong what)
         flush_tlb();
     } else {
         invlpg(what & ~(PAGE_SIZE - 1));
-        /* Its level-1 table may be another one now */
+        /* The level-1 table may be another one, so its linear mapping, too */
         invlpg((ulong)linear_entry(what) & ~(PAGE_SIZE - 1));
     }
 }

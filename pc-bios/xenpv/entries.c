@@ -1,17 +1,17 @@
 /*
- * One entry of a page table: what it may be, where it is, and writing it
+ * One entry of a page table: finding it, checking its new value, writing it
  *
- * mmu.c calls this for all that its fast paths do not settle, table_writes.c to find
- * an entry. Level 1 is written without a lock, by whole entries. Above it tables_lock
- * is held from the check to the write, and the tables below are referenced first, so
- * that no CPU ever walks through a frame that is not a table.
+ * mmu.c calls this for all that its fast paths do not settle; table_writes.c,
+ * segments.c and traps.c look entries up. A level-1 entry is written whole,
+ * without a lock. An upper one is checked and written with tables_lock held,
+ * the table below referenced first, so that entries only ever refer to tables.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "page_tables.h"
 
-/* The level-1 table for addr, to which all upper entries give these rights */
+/* The level-1 table for addr, if all upper entries give these rights */
 ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights)
 {
     ulong mfn = v->top_mfn;
@@ -20,7 +20,7 @@ ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights)
         u64 entry = read_u64(&entry_of(mfn, slot(addr, level)));
 
         if (WORD == 4 && level == TOP_LEVEL) {
-            entry |= PTE_RW | PTE_US;   /* which are not there */
+            entry |= PTE_RW | PTE_US;   /* this level has no rights */
         }
         mfn = PTE_MFN(entry);
         if ((entry & rights) != rights || mfn_level(mfn) != level - 1) {
@@ -42,10 +42,10 @@ none:
 }
 
 /*
- * What the CPU would find if it looked now. Our views of the tables may be in the
- * TLB, too, from before a change; so they are forgotten first. Who asks tries
- * again for as long as this says yes, and nobody can tell this vCPU of anything
- * meanwhile: so it must not say it of tables that the CPU does not look into.
+ * Would the CPU allow this access if it walked the tables now? Our linear
+ * mapping of them may be stale in the TLB, too, so that is flushed first. The
+ * caller retries while this is true, and answers no other vCPU meanwhile: if
+ * this read tables that the CPU does not walk, that might never end.
  */
 bool access_allowed(ulong addr, bool write)
 {
@@ -71,8 +71,8 @@ none:
 }
 
 /*
- * May a level-1 entry have this value? 0 or minus Xen's errno. A kernel may have
- * got the RW bit from an entry where allow_table_write() set it: it is taken.
+ * May a level-1 entry have this value? Returns 0 or -errno. If the kernel has
+ * copied an RW bit that allow_table_write() set, this clears it in *entry.
  */
 int check_l1(u64 *entry)
 {
@@ -106,7 +106,7 @@ int check_l1(u64 *entry)
     return PTE_MFN(val) == PTE_MFN(~0ULL) ? -EINVAL : -EPERM;
 }
 
-/* keep: bits that stay as the CPU has set them, or sets them now */
+/* keep: bits to preserve, which the CPU may be setting right now */
 static inline void set_entry(volatile u64 *entry, u64 val, u64 keep)
 {
     u64 old;
@@ -141,8 +141,8 @@ static void set_upper_entry(ulong mfn, unsigned level, unsigned i, u64 val,
 }
 
 /*
- * An entry of a table of level 2 and up. Its pages are referenced before the
- * old ones are released, and the TLB forgets what it knows of the old ones.
+ * Write an entry of a table of level 2 or up. The new table is referenced
+ * before the old one is released, and this vCPU's TLB is flushed.
  */
 static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
 {
@@ -163,7 +163,7 @@ static int write_upper_entry(ulong mfn, unsigned i, u64 val, u64 keep)
     if ((val & PTE_P) && (val & disallowed(level))) {
         goto out;
     }
-    /* The right to write is looked at, too: a linear page table has none */
+    /* A change of RW is checked, too: a linear page table must be read-only */
     if (((old ^ val) & (0x000ffffffffff000ULL | PTE_P | PTE_RW)) ||
         !(old & PTE_P)) {
         ret = get_entry_locked(level, i, val);
@@ -187,7 +187,7 @@ out:
     return ret;
 }
 
-/* None that usual_l1() accepts, or one of which bits are to be kept */
+/* Write the entry at ptr, if mmu.c has not done so in its fast path */
 int write_unusual_entry(u64 ptr, u64 val, u64 keep)
 {
     unsigned i = ((ulong)ptr & (PAGE_SIZE - 1)) / 8;
@@ -201,7 +201,7 @@ int write_unusual_entry(u64 ptr, u64 val, u64 keep)
     if (type == 1) {
         ret = check_l1(&val);
     }
-    /* Else it is not a page table, just memory */
+    /* With type 0 it is plain memory, and there is nothing to check */
     if (!ret) {
         set_entry(&entry_of(mfn, i), val, keep);
     }

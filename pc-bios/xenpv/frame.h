@@ -3,7 +3,7 @@
  *
  * The 64-bit monitor has all of guest memory mapped. The 32-bit one maps a
  * frame in a window of the vCPU's area, picked by the low bits of its number:
- * there a pointer that frame() returned is good until frame() is called again.
+ * there a pointer from frame() is only valid until the next call of frame().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,20 +20,20 @@ typedef u32 frame_info_t;
 #define FI_SEG_DESC     6               /* part of a GDT */
 #define FI_RELEASED     7               /* not the domain's now: ballooned */
 #define FI_PINNED       (1u << 23)
-#define FI_PAE_XEN_L2   (1u << 22)      /* a level-2 table with our entries */
-#define FI_OPENS        (1u << 22)      /* a level-1 table: see table_writes.c */
+#define FI_PAE_XEN_L2   (1u << 22)      /* 32-bit: level 2, of the top GiB */
+#define FI_OPENS        (1u << 22)      /* of level 1: see table_writes.c */
 #define FI_CHECKING     (1u << 21)      /* its entries are still being read */
-#define FI_GIVEN_BACK   (1u << 20)      /* the guest's no more once it is unused */
+#define FI_GIVEN_BACK   (1u << 20)      /* to be released when its use ends */
 #define FI_COUNT_MASK   0x000fffffu
 _Static_assert((u32)FI_RELEASED << FI_TYPE_SHIFT == XENPV_FRAME_RELEASED, "");
 
 #define NO_FRAME        (~0UL)
 
-/* A frame becomes a table, or stops being one, under this: frames.c */
+/* Held while a frame becomes a table, or stops being one: see frames.c */
 extern struct spinlock tables_lock;
 ulong find_l1_table(struct vcpu *v, ulong addr, u32 rights);    /* or NO_FRAME */
 
-/* table_writes.c: with the lock, but for the last one */
+/* table_writes.c. Called with tables_lock held, but for is_opened() */
 void close_mappings(ulong mfn);
 void forget_openings(ulong table);
 bool is_opened(ulong mfn);
@@ -60,7 +60,7 @@ static inline void *frame(ulong mfn)
 
 void map_window(ulong mfn);
 
-/* Is it in its window already, as it mostly is? */
+/* Is the frame in its window already? Mostly it is */
 static inline bool frame_is_mapped(ulong mfn)
 {
     struct vcpu *v = (struct vcpu *)(area_base() + VCPU_OFFSET);
@@ -68,7 +68,7 @@ static inline bool frame_is_mapped(ulong mfn)
     return likely(v->window[mfn % AREA_WINDOW_PAGES] == mfn);
 }
 
-/* Where it then is */
+/* Its address there */
 static inline void *mapped_frame(ulong mfn)
 {
     return (void *)(area_base() + AREA_WINDOW * PAGE_SIZE +
@@ -105,9 +105,9 @@ static inline bool mfn_is_table(ulong mfn)
 }
 
 /*
- * Page-table entries and descriptors are read by other CPUs, which also set bits
- * in entries. So they are read and written whole, and what depends on an entry's
- * old value is a compare-and-exchange: one of these, never by halves.
+ * Other CPUs read page-table entries and descriptors, and set bits in entries.
+ * So access them whole, by these functions, never by halves; a write that
+ * depends on the old value has to be a compare-and-exchange.
  */
 static inline bool cmpxchg_u64(volatile u64 *p, u64 *old, u64 new)
 {
@@ -136,8 +136,8 @@ static inline u64 read_u64(volatile u64 *p)
 }
 
 /*
- * 32-bit code has no registers to spare for 64-bit numbers: where it counts, an
- * entry is its two halves. With 64-bit code lo is all of it, and hi nothing.
+ * 32-bit code has few registers, too few for 64-bit numbers: fast paths have an
+ * entry as two halves. In 64-bit code lo is the entry, and hi is not used.
  */
 #ifdef __x86_64__
 static inline u64 entry_value(ulong lo, ulong hi)
@@ -170,14 +170,14 @@ static inline u64 entry_value(ulong lo, ulong hi)
     return lo | (u64)hi << 32;
 }
 
-/* GCC makes two shifts and an OR of it */
+/* From C code GCC would make two shifts and an OR */
 static inline ulong mfn_of(ulong lo, ulong hi)
 {
     asm("shrd $12, %1, %0" : "+r" (lo) : "r" (hi) : "cc");
     return lo;
 }
 
-/* A guess of what is there, and again with what is there if that was wrong */
+/* Guess the old value; if that was wrong, cmpxchg8b loads it, so try again */
 #define WRITE_ENTRY "1: mov (%1), %%eax\n\t" \
                     "2: mov 4(%1), %%edx\n\t" \
                     "3: lock; cmpxchg8b (%1)\n\t" \
@@ -201,7 +201,7 @@ static inline void write_u64(volatile u64 *p, u64 val)
         GET_GUEST(lo, addr, label); \
         GET_GUEST(hi, (addr) + 4, label); \
     } while (0)
-/* Whole, and so from where it can be written, too */
+/* Reads it whole; that takes the right to write there, too */
 #define GET_GUEST_U64(val, addr, label) \
     do { \
         u64 val_ = 0; \
@@ -211,7 +211,7 @@ static inline void write_u64(volatile u64 *p, u64 val)
                           : "memory", "cc" : label); \
         (val) = val_; \
     } while (0)
-/* Go to the label if that faults */
+/* Goes to the label if that faults */
 #define PUT_GUEST_ENTRY(addr, lo, hi, label) \
     do { \
         u64 old_; \
@@ -224,7 +224,7 @@ static inline void write_u64(volatile u64 *p, u64 val)
     } while (0)
 #endif
 
-/* The level-1 entry for addr in the tables in use; to access it may fault */
+/* The level-1 entry for addr in the tables in use; accessing it may fault */
 static inline u64 *linear_entry(ulong addr)
 {
 #ifdef __x86_64__

@@ -1,16 +1,16 @@
 /*
  * What each frame is: a word per frame (frame_info_t)
  *
- * It says whether the frame is a page table, of which level, whether it is pinned,
- * and how often it is used as one. A table of level 2 and up is read when it becomes
- * one, so that the tables below it are known too; level-1 tables are not read,
- * whatever they contain is right. A table's uses end with the last reference, as in
- * Xen.
+ * The word says whether the frame is a page table, of which level, whether it
+ * is pinned, and how many references to the table there are. When a frame
+ * becomes a table of level 2 or up, its entries are read, and count as
+ * references to tables below. Level-1 tables are not read: any content is
+ * accepted. As in Xen, a frame is a table until its last reference is dropped.
  *
- * Everything that takes or drops a table calls this: base_tables.c, entries.c and
- * mmu.c, and segments.c for the frames of a GDT. A frame becomes a table, or stops
- * being one, under the lock. References to one that stays a table are counted
- * without it: a change of CR3 does not wait for another vCPU.
+ * base_tables.c, entries.c and mmu.c take and drop tables by this, and
+ * segments.c frames of a GDT. A frame becomes a table, or stops being one, with
+ * tables_lock held. References to one that stays a table are counted without
+ * it, so that a change of CR3 does not wait for another vCPU.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -91,8 +91,8 @@ bool hv_slot(frame_info_t fi, unsigned i)
 
 /*
  * What Xen refuses in entries from level 2 on: cache attributes, superpages and
- * global pages; in the top level of PAE, NX. The bits that the CPU ignores in long
- * mode are refused where, without it, it reserves them.
+ * global pages; in PAE's top level also NX. Bits 52 to 62, which the CPU
+ * ignores in long mode, are refused in PAE, where it reserves them.
  */
 u64 disallowed(unsigned level)
 {
@@ -104,7 +104,7 @@ u64 disallowed(unsigned level)
     return bits;
 }
 
-/* A reference from entry i of a table of the given level, which is 2 or up */
+/* Take the reference that entry i of a table of this level, 2 or up, has */
 int get_entry_locked(unsigned level, unsigned i, u64 entry)
 {
     ulong mfn = PTE_MFN(entry);
@@ -119,8 +119,8 @@ int get_entry_locked(unsigned level, unsigned i, u64 entry)
     }
     if (mfn_level(mfn) == level && (WORD == 8 || level < TOP_LEVEL)) {
         /*
-         * A linear page table: a table as its own next level, read-only. PAE's top
-         * level has no rights in its entries, so it cannot be one.
+         * A linear page table: a table that is the next level of one of its own
+         * level, read-only. PAE's top level has no rights, so it has none.
          */
         return entry & PTE_RW ? -EINVAL : 0;
     }
@@ -142,9 +142,9 @@ void put_entry_locked(unsigned level, u64 entry)
 }
 
 /*
- * From here on it is what costs when a process begins and ends. Its tables have few
- * entries, but for those of the kernel's that a 32-bit one has copies of: these refer
- * to level-1 tables that have been such for long.
+ * The rest takes most of the time when a process begins or ends. Its tables
+ * have few entries of their own; 32-bit ones also have copies of the kernel's,
+ * whose level-1 tables have other references already.
  */
 
 static noinline unsigned skip_zeroes(ulong mfn, unsigned i, unsigned n)
@@ -170,7 +170,7 @@ static inline unsigned next_entry(ulong mfn, unsigned i, unsigned n)
                                                          : skip_zeroes(mfn, i, n);
 }
 
-/* Does the entry refer to a level-1 table, and do this and others go on to? */
+/* Take one more reference to a level-1 table; false: it has none yet */
 static inline bool get_another_l1(u64 entry)
 {
     return mfn_is_ram(PTE_MFN(entry)) && get_another(PTE_MFN(entry), 1);
@@ -196,9 +196,9 @@ static void put_entries(ulong mfn, unsigned level, unsigned n)
 }
 
 /*
- * A reference to a table of this level. top_gib: to the level-2 table in the
- * last slot of a 32-bit top level, whose own last slots are ours whatever is in
- * them.
+ * Take a reference to a table of this level. top_gib: to the level-2 table in
+ * the last slot of a 32-bit top level; the last slots of that table are ours,
+ * whatever they contain.
  */
 static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
 {
@@ -211,7 +211,7 @@ static int get_table_locked(ulong mfn, unsigned level, bool top_gib)
     fi = &frame_table[mfn];
     info = *fi;
     if (FI_TYPE(info)) {
-        /* As in Xen the top GiB's is a type of its own: our slots in it are ours */
+        /* As in Xen the top GiB's table is a type of its own, with our slots */
         if (FI_TYPE(info) != level ||
             (WORD == 4 && !(info & FI_PAE_XEN_L2) == top_gib)) {
             return -EINVAL;
@@ -268,7 +268,7 @@ static void put_table_locked(ulong mfn)
         if (level > 1 && level <= TOP_LEVEL) {
             put_entries(mfn, level, nr_entries(level));
         }
-        /* No CPU knows it as a table any more, not even one that is idle */
+        /* An idle CPU may still walk it as a table: have it flush first */
         flush_idle();
         if (unlikely(info & FI_GIVEN_BACK)) {
             release_unused_frame(mfn);
@@ -278,7 +278,7 @@ static void put_table_locked(ulong mfn)
     }
 }
 
-/* Frames of a GDT, which may not be mapped writable either */
+/* For the frames of a GDT, which like tables may not be mapped writable */
 int get_seg_desc(ulong mfn)
 {
     frame_info_t *fi;
@@ -308,7 +308,7 @@ void put_seg_desc(ulong mfn)
     }
 }
 
-/* The boot tables count as pinned, as Xen's domain builder leaves them */
+/* The boot table counts as pinned, as Xen's domain builder leaves it */
 void pin_boot_table(ulong mfn)
 {
     atomic_fetch_add(&frame_table[mfn], 1);

@@ -1,10 +1,10 @@
 /*
  * Grant tables
  *
- * The table, and what is in use of it, are the machine's: an operation is read from
- * guest memory once, and is then a call to it. Nobody grants anything to the guest,
- * and grants to itself it cannot map, so page tables have no part in this, but for those
- * that map the table's own frames.
+ * The machine has the table, and knows what is in use of it. So an operation is
+ * read from guest memory once, and passed on in a call to the machine. Nobody
+ * grants anything to the guest, and it cannot map its own grants: so page
+ * tables only matter here where they map the table's own frames.
  *
  * dispatch.S calls it on the vCPU that asks.
  *
@@ -14,13 +14,13 @@
 #include "page_tables.h"
 #include "hw/xen/interface/grant_table.h"
 
-/* The machine answers with frames, which go where the guest wants their list */
+/* The machine returns frame numbers, which this copies to the guest's list */
 static long setup_frames(ulong cmd, ulong uop)
 {
     struct xenpv_gnttab_setup s = { .dom = DOMID_SELF };
     struct gnttab_setup_table setup;
     struct gnttab_get_status_frames status;
-    /* The one list is of longs, the other of 64-bit numbers */
+    /* GNTTABOP_setup_table's list is of longs, the other of 64-bit numbers */
     const u32 size = cmd == GNTTABOP_setup_table ? sizeof(ulong) : 8;
     ulong list, status_at;
     u32 n;
@@ -63,8 +63,8 @@ static long setup_frames(ulong cmd, ulong uop)
 }
 
 /*
- * Is a status frame of version 2, which version 1 has not, mapped? Xen counts the
- * mappings. Here they are looked for, as hardly any guest goes back.
+ * Is a status frame mapped, which only version 2 has? Xen counts the mappings.
+ * This looks for them, as hardly any guest goes back to version 1.
  */
 static bool status_is_mapped(void)
 {
@@ -110,7 +110,7 @@ HYPERCALL(do_grant_table_op)
     u64 op[16];
     long ret = 0;
 
-    /* Upper bits of the command are for the continuations of others */
+    /* In the upper bits Xen has its continuations, of other commands */
     if (count > 0x7fffffff || cmd >> 12) {
         return -EINVAL;
     }
@@ -141,7 +141,7 @@ HYPERCALL(do_grant_table_op)
             return -EFAULT;
         }
         if (cmd == GNTTABOP_set_version && (u32)op[0] == 1 && status_is_mapped()) {
-            op[0] = 2;          /* as it stays */
+            op[0] = 2;          /* the version stays 2 */
             ret = -EBUSY;
         } else {
             ret = machine_call(XENPV_CALL_GNTTAB, cmd, op, size[cmd]);

@@ -1,8 +1,8 @@
 /*
  * The monitor's own mappings, 32-bit: entries of the top GiB's level-2 table
  *
- * Each vCPU's area is mapped by half a level-1 table. Its windows onto guest frames
- * are changed by the vCPU itself alone (frame.h), so no other TLB needs to know.
+ * Half a level-1 table maps each vCPU's area. Only the vCPU itself changes its
+ * windows onto guest frames (frame.h), so no other TLB has to be flushed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,7 +15,7 @@ void map_area_page(struct vcpu *v, int page, u64 pte)
     invlpg((ulong)v - VCPU_OFFSET + page * PAGE_SIZE);
 }
 
-/* Where frame() wants it */
+/* Map a frame where mapped_frame() looks for it */
 void map_window(ulong mfn)
 {
     struct vcpu *v = current_vcpu();
@@ -25,7 +25,7 @@ void map_window(ulong mfn)
     map_area_page(v, AREA_WINDOW + i, (u64)mfn << 12 | PTE_DATA);
 }
 
-/* l1: where in an L1 table the vCPU's entries are */
+/* l1: the vCPU's entries in an L1 table, which has another vCPU's, too */
 void map_vcpu_area(u32 id, u64 *l1)
 {
     u64 entry = (core_gpa(l1) & ~(PAGE_SIZE - 1)) | PTE_P | PTE_RW | PTE_A;

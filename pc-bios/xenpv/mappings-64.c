@@ -1,8 +1,8 @@
 /*
  * The monitor's own mappings, 64-bit: entries of every level-4 table
  *
- * All of guest memory is mapped for the monitor. User mode's tables have their own,
- * much smaller set.
+ * The monitor has all guest memory mapped. User mode's tables have a much
+ * smaller set of entries.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,9 +13,9 @@ frame_info_t *frame_table;
 static u64 *area_l2;
 
 /*
- * What there is of us in user mode's tables instead of HV_CORE: where the CPU
- * enters and leaves ring 0, and nothing else. A processor that reads ahead of
- * its rights (Meltdown) finds no memory of the guest kernel's there.
+ * User mode's tables have this instead of HV_CORE: only what the CPU needs to
+ * enter and leave ring 0. So a program that uses Meltdown can read no memory of
+ * the guest kernel there, but for its descriptor tables.
  */
 u64 hv_user_core;
 static u64 *user_area_l2;
@@ -80,7 +80,7 @@ void init_own_mappings(u64 data)
         if (!(off & 0x3fffffff)) {
             l2 = new_table(&l3[off >> 30]);
         }
-        /* Read-only for the guest; the monitor has its own mapping */
+        /* Read-only for the guest; the monitor writes through HV_DIRECT */
         l2[off >> 21 & 511] = (tables + off) | data;
     }
 

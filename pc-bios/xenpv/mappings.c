@@ -1,10 +1,10 @@
 /*
  * The monitor's own mappings, in both widths
  *
- * init.c calls init_page_tables() before any guest runs, with the boot tables of
- * entry-*.S in use. Nothing here changes afterwards but the machine-to-physical
- * table, of which the guest may change any entry: it is the guest's own, and the
- * monitor never relies on what it says.
+ * init.c calls init_page_tables() before any guest runs, with the boot tables
+ * of entry-*.S in use. Afterwards only the machine-to-physical table changes:
+ * it is the guest's, which may set any entry, so the monitor never relies on
+ * it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +16,7 @@ u64 hv_entries[HV_SLOT_END - HV_SLOT];
 ulong low_end, high_pages;
 u64 nx;
 
-/* May the guest map this frame: RAM, or what the hypervisor shares with it */
+/* May the guest map this frame? It is RAM, or shared with the guest */
 bool guest_mfn_valid(ulong mfn)
 {
     return likely(mfn_is_ram(mfn)) ||
@@ -25,7 +25,7 @@ bool guest_mfn_valid(ulong mfn)
                2 * XENPV_CORE_GRANT_PAGES;
 }
 
-/* The image with W^X; the rest of the core region is data */
+/* The entry for a page of the core region: the image is W^X, the rest data */
 u64 core_pte(ulong virt)
 {
     u64 pte = core_gpa((void *)virt) | PTE_P | PTE_A | PTE_D;
@@ -36,7 +36,7 @@ u64 core_pte(ulong virt)
     return virt < (ulong)rodata_end ? pte | nx : pte | nx | PTE_RW;
 }
 
-/* Of the monitor's own: the entry leads to it, with all rights but the guest's */
+/* Make a table of the monitor's; the entry leads to it, for supervisors only */
 u64 *new_table(u64 *entry)
 {
     u64 *table = alloc_page();
@@ -72,7 +72,7 @@ void init_page_tables(void)
     flush_tlb();
 }
 
-/* m2p is mapped read-only at M2P_VIRT, this is where the monitor writes it */
+/* At M2P_VIRT the M2P is read-only, so write to its frames instead */
 void set_m2p(ulong mfn, ulong pfn)
 {
     ulong per_frame = PAGE_SIZE / sizeof(ulong);

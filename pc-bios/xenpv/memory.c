@@ -1,11 +1,11 @@
 /*
- * HYPERVISOR_memory_op: giving back memory, getting it again, asking what there is
+ * HYPERVISOR_memory_op: giving memory back, taking it again, asking about it
  *
- * dispatch.S calls it on the vCPU that asks. A frame is released, or taken again,
- * with tables_lock held, and only if nothing uses it. Frame numbers are
- * guest-physical ones, and no device asks for frames in a row or below some address:
- * so extents are of one frame, order 0, and none is exchanged. What is for domains of
- * other kinds is in the table of refused.c.
+ * dispatch.S calls it on the vCPU that asks. A frame is released, or taken
+ * again, with tables_lock held, and only while nothing uses it. Frame numbers
+ * are guest-physical, and no device needs contiguous frames or frames below
+ * some address: so extents have order 0, and there is no exchange of frames.
+ * refused.c has the operations that are for other kinds of domains.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,16 +14,16 @@
 #include "hw/xen/interface/memory.h"
 
 /*
- * Frames that the domain does not have, those that it has given back and those
- * that it may still grow by, are remembered as released: nothing else of them is
- * known here. The host is told which ones it gives back, and takes their memory.
+ * Frames that the domain does not have are marked as released, both those that
+ * it has given back and those that it may still grow by. The machine is told
+ * which ones the domain gives back, and returns their memory to the host.
  */
 static ulong pool_next, nr_released;
 
 /*
- * What the machine has not been told yet. With tables_lock held, as all that
- * changes nr_released; it is told before any frame is taken again, so that what
- * the host discards nobody uses.
+ * What the machine has not been told yet; protected by tables_lock, like
+ * nr_released. The machine is told before any frame is taken again, so that the
+ * host does not discard a frame in use.
  */
 static struct xenpv_reservation change;
 static ulong told_released;
@@ -33,7 +33,7 @@ static ulong nr_held(void)
     return boot_info->nr_pages - nr_released;
 }
 
-/* The machine may change it at any time; that it has lowered it takes nothing */
+/* The machine may change it at any time; lowering it takes no frame away */
 static ulong max_pages(void)
 {
     return *(volatile ulong *)&boot_info->max_pages;
@@ -51,7 +51,7 @@ static void tell_machine(void)
     }
 }
 
-/* One that the guest has given back is its page pfn; or there is none */
+/* A released frame as page pfn, or NO_FRAME. Called with tables_lock held. */
 static ulong take_frame(ulong pfn)
 {
     ulong end = high_pages ? FOUR_GIB_MFN + high_pages : low_end;
@@ -85,7 +85,7 @@ static void release_frame(ulong mfn)
     change.frames[change.nr_frames++] = mfn;
 }
 
-/* The last use has ended of one that has been given back, with tables_lock held */
+/* The use of a given-back frame has ended. Called with tables_lock held. */
 void release_unused_frame(ulong mfn)
 {
     release_frame(mfn);
@@ -93,8 +93,8 @@ void release_unused_frame(ulong mfn)
 }
 
 /*
- * One that is in use, as a table or for a GDT, goes when that ends: GNU Mach gives
- * back tables from the bottom up.
+ * Release a frame; if it is a table or part of a GDT, only when it ceases to be
+ * one: GNU Mach gives tables back from the bottom up. False: there is no such.
  */
 static bool give_back(ulong mfn)
 {
@@ -114,7 +114,7 @@ static bool give_back(ulong mfn)
     return held;
 }
 
-/* A frame as page pfn; its number goes to the guest, if that wants to know it */
+/* Add a frame as page pfn, and write its number to the guest's to, if not 0 */
 static bool populate(ulong pfn, ulong to)
 {
     ulong mfn;
@@ -129,7 +129,7 @@ static bool populate(ulong pfn, ulong to)
     return mfn != NO_FRAME;
 }
 
-/* How many of the list's extents are done */
+/* Returns how many of the list's extents have been done */
 static ulong change_reservation(unsigned op, ulong arg)
 {
     struct xen_memory_reservation r;
@@ -139,7 +139,7 @@ static ulong change_reservation(unsigned op, ulong arg)
         !domid_is_own(r.domid) || r.extent_order) {
         return 0;
     }
-    /* A limit on their addresses, as devices have them */
+    /* A limit on the frames' addresses, as for devices */
     if (op != XENMEM_decrease_reservation && (r.mem_flags & 0xff)) {
         return 0;
     }
@@ -159,7 +159,7 @@ static ulong change_reservation(unsigned op, ulong arg)
         if (op == XENMEM_decrease_reservation) {
             done = give_back(nr);
         } else {
-            /* To increase, the list may be missing */
+            /* XENMEM_increase_reservation may come without a list */
             done = populate(nr, list || op == XENMEM_populate_physmap ? at : 0);
         }
         if (!done) {

@@ -1,19 +1,19 @@
 /*
  * The hypercalls that change page tables and flush TLBs
  *
- * dispatch.S calls them on the vCPU that asks. What is usual, a plain level-1 entry
- * of the guest's own memory, is settled here in a few instructions and without a
- * lock: it needs nothing but that its frame is a level-1 table, whose contents no
- * one relies on. All else is decided in entries.c and base_tables.c. A batch is read
- * from guest memory element by element, each once, and lets interrupts in between
- * its parts.
+ * dispatch.S calls them on the vCPU that asks. The usual update, of a level-1
+ * entry that maps the guest's own memory, is done here in a few instructions
+ * and without a lock: it only needs its frame to be a level-1 table, whose
+ * contents nobody relies on. entries.c and base_tables.c decide all else.
+ * Batches are read from guest memory element by element, and let interrupts in
+ * between their parts; what has been checked is not read again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "page_tables.h"
 
-/* Reads the request again, and once */
+/* Reads the request anew: the guest may have changed it */
 static noinline __attribute__((cold)) int unusual_update(ulong ureq)
 {
     struct mmu_update req;
@@ -44,10 +44,7 @@ static noinline __attribute__((cold)) int unusual_update(ulong ureq)
                            : -EINVAL;
 }
 
-/*
- * Without a call for what is usual, and the value first: 32-bit code has few
- * registers
- */
+/* No call in the usual case, and the value first: 32-bit has few registers */
 static __always_inline int fetch_and_update(ulong ureq)
 {
     ulong ptr, ptr_hi, lo, hi, mfn;
@@ -71,7 +68,7 @@ fault:
     return -EFAULT;
 }
 
-/* If that fails it is the guest's loss: no error */
+/* If the guest's memory cannot be written, it is not told: no error */
 static void tell_done(ulong udone, u32 done)
 {
     if (udone) {
@@ -80,8 +77,8 @@ static void tell_done(ulong udone, u32 done)
 }
 
 /*
- * 0 if the pages that a batch maps are the guest's own, else Xen's errno. It has to say
- * DOMID_SELF: by its number it gets -ESRCH, as from Xen.
+ * Is a batch about this domain's own pages? Returns 0 or -errno. The domain has
+ * to use DOMID_SELF: with its own number it gets -ESRCH, as from Xen.
  */
 static int check_owner(u16 dom)
 {
@@ -89,7 +86,7 @@ static int check_owner(u16 dom)
            dom == DOMID_IO || dom == DOMID_XEN || !dom ? -EPERM : -ESRCH;
 }
 
-/* Those from *ureq to end; where it stops is in *ureq */
+/* Do the requests from *ureq to end; *ureq becomes where it stops */
 static noinline int fetch_and_update_all(ulong *ureq, ulong end)
 {
     ulong at = *ureq;
@@ -106,7 +103,7 @@ static noinline int fetch_and_update_all(ulong *ureq, ulong end)
     return ret;
 }
 
-/* count or domid are not the usual ones, or the count done is wanted */
+/* For any count and domain, and a guest that wants to know how many are done */
 static noinline long mmu_updates(ulong ureqs, u32 count, ulong udone, u32 dom)
 {
     ulong ureq = ureqs, end, size = (ulong)count * sizeof(struct mmu_update);
@@ -158,8 +155,8 @@ static void flush_here(ulong what)
 #define ALL_VCPUS   (~0UL)          /* instead of a bitmap's address */
 
 /*
- * Flush on the vCPUs of a bitmap in guest memory, or ALL_VCPUS. What is not a
- * page's address, or FLUSH_ALL, is not in the lower bits.
+ * Flush on the vCPUs of a bitmap in guest memory, or on ALL_VCPUS. what is
+ * FLUSH_ALL, FLUSH_NONE or an address, which need not be aligned.
  */
 static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
 {
@@ -188,7 +185,7 @@ static noinline int flush_vcpus(struct vcpu *v, ulong bitmap, ulong what)
     return 0;
 }
 
-/* UVMF_LOCAL, UVMF_ALL, or the address of a bitmap of vCPUs */
+/* flags: a type, with UVMF_LOCAL, UVMF_ALL or the address of a vCPU bitmap */
 static noinline int flush_after_update(ulong va, ulong flags)
 {
     ulong who = flags & ~UVMF_FLUSHTYPE_MASK;
@@ -264,7 +261,7 @@ static int pin_table(ulong mfn, unsigned level)
     int ret;
 
     if (level > TOP_LEVEL) {
-        return 0;               /* as Xen, which has nothing to pin there */
+        return 0;               /* no such level: as in Xen, not an error */
     }
     if (WORD == 4 && level == 2 && mfn_is_ram(mfn) &&
         (frame_table[mfn] & FI_PAE_XEN_L2)) {
@@ -353,7 +350,7 @@ static int one_mmuext_op(struct vcpu *v, const struct mmuext_op *op)
         return flush_vcpus(v, ALL_VCPUS, FLUSH_ALL);
     case MMUEXT_INVLPG_MULTI:
     case MMUEXT_INVLPG_ALL:
-        /* The bitmap is looked at even if there is nothing to flush */
+        /* The bitmap is read even if there is nothing to flush */
         return flush_vcpus(v, op->cmd == MMUEXT_INVLPG_ALL ? ALL_VCPUS :
                               *(ulong *)&op->arg2.vcpumask,
                            access_ok(op->arg1.linear_addr, 1) ?
@@ -394,7 +391,7 @@ static noinline long mmuext_ops(ulong uops, u32 count, ulong udone, u32 dom)
         if (done && done % PART_OF_BATCH == 0) {
             let_interrupts_in();
         }
-        /* Without a call, as a change of processes is two of them */
+        /* Without a call, because each process switch is two of these */
         for (unsigned i = 0; i < ARRAY_SIZE(words.word); i++) {
             GET_GUEST(words.word[i], uops + done * sizeof(words) + i * WORD,
                       fault);
@@ -418,7 +415,7 @@ HYPERCALL(do_mmuext_op)
     ulong arg1;
     u32 cmd;
 
-    /* What has to be fast: one operation of these */
+    /* One of these operations alone has to be fast */
     if (likely(!((a2 ^ 1) | a3 | (a4 ^ DOMID_SELF)) &&
                access_ok(a1, sizeof(struct mmuext_op)))) {
         GET_GUEST32(cmd, a1, slow);

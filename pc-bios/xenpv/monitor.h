@@ -160,9 +160,9 @@ struct vcpu {
     u32 time_version;           /* the time's version that was copied there */
     u64 poll_deadline;
     u64 time_update;            /* when to write .vcpu_info's time again */
-    struct top_pair {           /* 64-bit: base tables, of the kernel and user */
-        ulong top, user;        /* mode, whose lower halves were the same when */
-        u32 changes;            /* top_changes had this value */
+    struct top_pair {           /* 64-bit: a kernel's and a program's base */
+        ulong top, user;        /* table, with the same lower half as of */
+        u32 changes;            /* this value of top_changes */
     } top_pairs[8];
     /* VCPUOP_initialise's context, which the vCPU starts with */
     struct vcpu_guest_context start __attribute__((aligned(16)));
@@ -292,9 +292,8 @@ static inline void outb(u16 port, u8 val)
 
 /*
  * Guest virtual memory, with the guest kernel's rights. access_ok(): none of
- * the range is the hypervisor's, but accesses may fault. access_ok_long() is
- * for one long: if not all of it is the hypervisor's, its first byte is not, or
- * it faults.
+ * the range is the hypervisor's, but accesses may fault. access_ok_long() looks
+ * at a long's first byte: if only others are the hypervisor's, access faults.
  */
 static inline bool canonical(ulong addr)
 {
@@ -378,7 +377,7 @@ extern const struct ex_entry ex_table_start[], ex_table_end[];
 extern u64 boot_l4[], boot_hv_l2[];
 extern u8 monitor_started;          /* the other vCPUs may go on */
 extern char trap_stubs[], sysenter_entry[];
-extern char iret_of_multicall[];    /* how a multicall ends at an iret in it */
+extern char iret_of_multicall[];    /* a multicall with an iret returns here */
 extern char slow_page_fault[], syscall_stub[], syscall_stub_end[];  /* 64-bit */
 extern char syscall32_stub[], syscall32_stub_end[];                 /* 64-bit */
 extern char hypercall_entry[], double_fault_task[];                 /* 32-bit */

@@ -1,22 +1,21 @@
 /*
- * Page tables: what the files that are about them share
+ * What the files about page tables share
  *
- * The guest's own tables are the tables that the CPU walks. The guest kernel
- * runs in ring 1, which is supervisor mode for paging, and every frame number
- * is a guest-physical one, so entries need no translation and no rewriting:
- * what the monitor adds is its own mappings in every top-level table, and the
- * rules of Xen's direct paging that a guest can observe.
+ * The CPU walks the guest's own tables (with 32 bits, from copies of the upper
+ * ones: base_tables-32.c). The guest kernel runs in ring 1, which is supervisor
+ * mode for paging, and every frame number is a guest-physical one, so entries
+ * need no translation and no rewriting. The monitor only adds its own mappings,
+ * and enforces the rules of Xen's direct paging that a guest can observe.
  *
- * Some of these files call each other in a circle, and that is in what they do: a
- * table is referenced by the entries above it and references those below (frames.c,
- * entries.c); a frame that becomes a table may have a mapping that lets the kernel
- * write to it, or have been given back when it ceases to be one (table_writes.c,
- * memory.c); and each of these changes is told to vCPUs whose answer depends on what
- * their base tables are now (requests.c, base_tables.c). tables_lock is held through
- * all of it.
+ * Some of these files call each other in a circle, as their work does. A table
+ * is referenced by entries and has entries itself (frames.c, entries.c). When a
+ * frame becomes a table, writable mappings of it are closed (table_writes.c);
+ * when it ceases to be one, it may be due for release (memory.c). Each such
+ * change flushes other vCPUs, which look at their base tables when they answer
+ * (requests.c, base_tables.c). tables_lock is held, but by top_table_changed().
  *
- * A function that one width has not got is declared here for both, so that it is
- * called under "if (WORD == 8)" or 4: the compiler drops the other width's call.
+ * Functions that only one width has are declared here for both. They are called
+ * under "if (WORD == 8)" or 4, and the compiler drops the call in the other.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,8 +29,8 @@
 #define TABLES_2M   (1ULL << 21)
 
 /*
- * The monitor's entries: of each top-level table (64-bit) or of the table
- * below its last entry (32-bit), from HV_SLOT on.
+ * The monitor's entries, counted from HV_SLOT: in each top-level table (64-bit)
+ * or in copies of the table below its last entry (32-bit).
  */
 #ifdef __x86_64__
 #define TOP_LEVEL   4
@@ -55,11 +54,11 @@ void set_m2p(ulong mfn, ulong pfn);
 u64 *new_table(u64 *entry);
 void map_core(u64 *l2);
 u64 core_pte(ulong virt);
-/* mappings-*.c: data has the bits of a superpage without the right to write */
+/* mappings-*.c. data: the bits of a read-only superpage's entry */
 void init_own_mappings(u64 data);
 extern u64 hv_user_core;            /* 64-bit */
 
-/* frames.c. The functions named _locked want tables_lock to be held */
+/* frames.c. Functions named _locked are called with tables_lock held */
 int get_table(ulong mfn, unsigned level);
 void put_table(ulong mfn);
 int get_entry_locked(unsigned level, unsigned i, u64 entry);
@@ -75,7 +74,7 @@ static inline unsigned nr_entries(unsigned level)
 
 #define entry_of(mfn, i) (((volatile u64 *)frame(mfn))[i])
 
-/* base_tables-32.c, with tables_lock held */
+/* base_tables-32.c. Called with tables_lock held */
 void begin_upper_table(ulong mfn);
 void set_upper_version(ulong mfn, bool changing);
 void update_copies(ulong mfn);
@@ -85,23 +84,20 @@ void begin_base_table(ulong mfn);
 u64 hidden_entry(u64 *l4, unsigned i, u64 val);
 void top_table_changed(ulong mfn);
 
-/* base_tables-*.c: what base_tables.c asks of both */
+/* base_tables-*.c, called by base_tables.c */
 void use_top_table(struct vcpu *v, ulong mfn, bool user, bool changed);
 
 /* entries.c */
 
-/*
- * What Xen refuses in entries: of level 1, cache attributes; from level 2 on
- * see disallowed().
- */
+/* What Xen refuses in level-1 entries: cache attributes. Above: disallowed() */
 #define L1_DISALLOWED       (PTE_PWT | PTE_PCD | PTE_PAT)
-/* 32-bit: of the upper half, what is neither NX nor part of an mfn as a ulong */
+/* 32-bit: bits of the upper half that are neither NX nor of a 32-bit mfn */
 #define L1_UNUSABLE_HI      (WORD == 4 ? 0x7ffff000 : 0)
 
 int check_l1(u64 *entry);
 int write_unusual_entry(u64 ptr, u64 val, u64 keep);
 
-/* One that check_l1() has nothing to say about: what all but a few are */
+/* Is it an entry that check_l1() need not look at? Nearly all are */
 static inline bool usual_l1(ulong lo, ulong hi)
 {
     ulong mfn;
@@ -117,7 +113,7 @@ static inline bool usual_l1(ulong lo, ulong hi)
            (likely(!FI_TYPE(frame_table[mfn])) || !(lo & PTE_RW));
 }
 
-/* Where in a table of this level the entry for addr is */
+/* The index of addr's entry in a table of this level */
 static inline unsigned slot(ulong addr, unsigned level)
 {
     return addr >> (12 + 9 * (level - 1)) & 511;

@@ -1,7 +1,7 @@
 /*
  * Segments, 64-bit: our descriptors, and the bases of FS and GS
  *
- * While the monitor runs, GS is the guest kernel's.
+ * While the monitor runs, the GS base is the guest kernel's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -45,8 +45,8 @@ HYPERCALL(do_stack_switch)
 }
 
 /*
- * Loaded with the user's GS base active; 0 if it cannot be. With the null selector
- * some CPUs leave the base as it was: so by way of one whose base is 0.
+ * Load GS with the user's base active; the null selector if that fails. As some
+ * CPUs keep the base with a null selector, first load one whose base is 0.
  */
 static void load_user_gs(u32 sel)
 {

@@ -1,14 +1,14 @@
 /*
- * Segments: the GDT, the LDT, and the FPU's task-switched flag, which is CPU state of
- * the same kind
+ * Segments: the GDT, the LDT, and the FPU's task-switched flag
  *
- * init.c makes a vCPU's tables at its start; segments-32.c and segments-64.c have the
- * descriptors and the TSS of a width, and the hypercalls about stacks and bases. The
- * rest is called for hypercalls, on the vCPU that asks or for one that is not up.
+ * init.c calls init_gdt() at a vCPU's start; segments-32.c and segments-64.c
+ * have the descriptors and the TSS of each width, and the hypercalls about
+ * stacks and bases. The rest is called for hypercalls, on the vCPU that asks or
+ * for one that is not up, and by traps.c for faults on the LDT.
  *
  * The guest's GDT frames are mapped where the CPU looks for them, followed by
  * two pages of ours. As under Xen the guest's descriptors are corrected in
- * place: none gives ring 0, and of system descriptors there are call gates only.
+ * place: none gives ring 0, and call gates are the only system descriptors.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -56,13 +56,13 @@ void init_gdt(struct vcpu *v)
 }
 
 /*
- * The DPL that a kernel's own descriptors get at least. A 64-bit kernel knows
- * itself in ring 3, and so has IRET return to itself with RPL 3: by its own
- * code segment too, which needs DPL 3 for that. See kernel_in_ring3.
+ * The least DPL of a guest's descriptors. A 64-bit kernel takes itself to be in
+ * ring 3, and may return to itself by IRET with RPL 3, through its own code
+ * segment, too, which needs DPL 3 for that. See kernel_in_ring3 in entry-64.S.
  */
 #define GUEST_KERNEL_DPL    (WORD == 8 ? 3 : 1)
 
-/* May a call gate name this code segment: the guest's, or its kernel's */
+/* May a call gate name this code segment? The guest's own, or FLAT_KERNEL_CS */
 static bool gate_selector_ok(u16 sel)
 {
     return sel >> 3 < FIRST_RESERVED_GDT_ENTRY || (sel & 4) ||
@@ -71,10 +71,10 @@ static bool gate_selector_ok(u16 sel)
 
 /*
  * A call gate leads to one of the guest's code segments, none of which is in
- * ring 0. In a 32-bit guest it is the CPU's own, and the stack in ring 1 is
- * stack_switch's. Long mode has no gate from ring 3 to a 64-bit kernel that
- * knows itself there: as with Xen these get DPL 0, and who tries one a #GP.
- * The guest's DPL then goes where the selector's RPL is.
+ * ring 0. In a 32-bit guest the CPU takes it, with stack_switch's stack in ring
+ * 1. In long mode no gate leads from ring 3 to a kernel that takes itself to be
+ * in ring 3. So, as in Xen, it gets DPL 0, and using it is a #GP; the guest's
+ * DPL is kept in the selector's RPL.
  */
 static bool fix_call_gate(u64 *desc, unsigned dpl)
 {
@@ -103,7 +103,7 @@ bool fix_descriptor(u64 *desc)
     unsigned dpl = d >> DESC_DPL_SHIFT & 3;
 
     if (!(d & DESC_P)) {
-        return true;        /* it is looked at when it becomes present */
+        return true;        /* it is checked when it becomes present */
     }
     dpl |= dpl < GUEST_KERNEL_DPL ? GUEST_KERNEL_DPL : 0;
     if (!(d & DESC_S)) {
@@ -129,7 +129,7 @@ static int fix_frame(ulong mfn)
     for (unsigned i = 0; i < 512; i++) {
         u64 old = desc[i], fixed;
 
-        /* A copy is looked at: the CPU and other vCPUs may be changing it */
+        /* Check a copy: the CPU and other vCPUs may be changing it */
         do {
             fixed = old;
             if (!fix_descriptor(&fixed)) {
@@ -190,9 +190,9 @@ HYPERCALL(do_set_gdt)
 }
 
 /*
- * The LDT is mapped frame by frame, so that it is there in user mode too,
- * where the guest kernel's tables may not be. What cannot be mapped yet, or
- * has what may not be in it, is a hole: the CPU faults there.
+ * The LDT is mapped frame by frame, so that it is there in user mode, too,
+ * where the guest kernel's tables may not be in use. A page that cannot be
+ * mapped yet, or has a descriptor that is refused, is a hole: the CPU faults.
  */
 static bool map_ldt_page(struct vcpu *v, ulong i)
 {
@@ -206,7 +206,7 @@ static bool map_ldt_page(struct vcpu *v, ulong i)
     return true;
 }
 
-/* A fault at this address: true if it may be tried again, else the guest's */
+/* A fault on the LDT? True: try again. Else *addr is as the guest knows it */
 bool ldt_fault(struct vcpu *v, ulong *addr)
 {
     ulong offset = *addr - (area_of(v) + AREA_LDT * PAGE_SIZE);

@@ -1,25 +1,25 @@
 /*
  * Direct writes to level-1 tables (VMASST_TYPE_writable_pagetables)
  *
- * A kernel with this assist maps its page tables read-only, as Xen demands, and
- * writes to those of level 1 nevertheless. Xen carries out each such write. Here
- * the page-fault handler makes the mapping that the write went through a writable
- * one, and the kernel tries again: the write is the CPU's own, as atomic as it is
- * on hardware, and the next one does not trap.
+ * A kernel with this assist maps its page tables read-only, as Xen demands, but
+ * still writes to those of level 1. Xen carries out each such write. Here the
+ * page-fault handler (traps.c) opens the mapping that the kernel wrote through:
+ * it makes it writable, and the kernel tries again. So the write is the CPU's
+ * own, as atomic as on hardware, and the next one does not trap.
  *
- * This gives the kernel nothing that it has not got: the entries of a level-1
- * table are not checked when it becomes one, nor are the writable mappings of a
- * frame counted (see frames.c). Nor does it give a program anything: a
- * mapping that is opened loses its User bit, which the kernel does not need in
- * ring 1. Level 2 and up is checked entry by entry, and so is a GDT: a write to
- * one of these stays the page fault that it is. When an opened mapping's frame
- * becomes one of them, the mapping is made read-only again, and all TLBs forget
- * it, before what is in the frame is checked. For this each opened mapping is
- * remembered. If there is no room for one, an older one is closed, and the next
- * write there traps and opens it anew.
+ * The kernel gains no right by this: the monitor does not check a level-1
+ * table's entries when it becomes one, nor count a frame's writable mappings
+ * (see frames.c). Nor does a program: an opened mapping loses its User bit,
+ * which the kernel does not need in ring 1. Tables of level 2 and up and GDTs
+ * are checked entry by entry, so a write to one of these remains a page fault.
+ * When the frame of an opened mapping becomes one of these, the mapping is made
+ * read-only again and flushed from all TLBs before the frame is checked. For
+ * this each opened mapping is recorded. If there is no room for a record, an
+ * older mapping is closed, and the next write through that traps and opens it
+ * again.
  *
- * All of this is under tables_lock, but for the look whether it is a level-1
- * table that the kernel writes to.
+ * All of this has tables_lock held, but for the first look whether the kernel
+ * wrote to a level-1 table.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,9 +29,9 @@
 ulong vm_assists;
 
 /*
- * A page that maps a level-1 table: where its entry is, in another one. A record
- * may be out of date, because the kernel changes entries: what is found there
- * decides. But the TLBs may know the mapping as long as there is a record.
+ * A record of an opened mapping: where the entry is that maps a level-1 table.
+ * The kernel may have changed the entry since, so look at what is in it now.
+ * TLBs may have the mapping as long as there is a record.
  */
 static struct opened {
     u32 mfn;                    /* of the table that can be written */
@@ -48,7 +48,7 @@ static struct opened *records_of(ulong mfn)
 static void close_mapping(struct opened *o)
 {
     o->used = false;
-    /* Else the entry is not one any more: forget_openings() has closed it */
+    /* If .table is no table any more, forget_openings() closed the entry */
     if (mfn_level(o->table) == 1) {
         volatile u64 *entry = (u64 *)frame(o->table) + o->slot;
         u64 old = read_u64(entry);
@@ -65,7 +65,7 @@ static void flush_all_tlbs(void)
     flush_others(~0ULL, FLUSH_ALL);
 }
 
-/* The frame, plain memory now, will be what may not be written directly */
+/* The frame, plain memory now, is to become a GDT or a table of level 2 or up */
 void close_mappings(ulong mfn)
 {
     struct opened *o = records_of(mfn);
@@ -83,8 +83,8 @@ void close_mappings(ulong mfn)
 }
 
 /*
- * The record goes. A frame that is a table no more may have been mapped writable by
- * the kernel itself since then: that mapping stays as it is.
+ * Drop a record and close its mapping; but if the frame is no table any more,
+ * the kernel itself may have mapped it writable, so leave the mapping as it is.
  */
 static void drop_record(struct opened *o)
 {
@@ -108,7 +108,7 @@ void forget_openings(ulong table)
     flush_all_tlbs();
 }
 
-/* Is a mapping of the frame writable that the kernel knows as read-only? */
+/* Is there an opened mapping of the frame? Takes tables_lock */
 bool is_opened(ulong mfn)
 {
     struct opened *o = records_of(mfn);
@@ -146,7 +146,7 @@ static void remember(ulong mfn, ulong table, unsigned slot)
 
 static bool open_mapping(struct vcpu *v, ulong addr)
 {
-    /* It must be the level-1 entry that forbids to write, and it alone */
+    /* Only the level-1 entry may be what forbids the write, none above it */
     ulong table = find_l1_table(v, addr, PTE_P | PTE_RW), mfn;
     unsigned slot = addr >> 12 & 511;
     volatile u64 *entry;
@@ -164,19 +164,16 @@ static bool open_mapping(struct vcpu *v, ulong addr)
     entry = (u64 *)frame(table) + slot;
     do {
         if (!(old & PTE_P) || PTE_MFN(old) != mfn) {
-            break;              /* changed meanwhile: try again, and fault */
+            break;              /* changed meanwhile: the kernel tries again */
         }
     } while (!(old & PTE_RW) &&
              !cmpxchg_u64(entry, &old, (old | PTE_RW) & ~PTE_US));
-    /* This vCPU's TLB may have been the only one to say that it is read-only */
+    /* If the entry was writable already, this vCPU's TLB was out of date */
     invlpg(addr);
     return true;
 }
 
-/*
- * The guest kernel's write to addr, where there is something, has faulted. True:
- * it may try again.
- */
+/* The guest kernel's write to a present page has faulted. True: try again */
 bool allow_table_write(struct vcpu *v, ulong addr)
 {
     u64 entry;
@@ -196,7 +193,7 @@ bool allow_table_write(struct vcpu *v, ulong addr)
     return opened;
 }
 
-/* Always so here; of 32-bit guests there is none */
+/* Has no effect: it is always so here. 32-bit guests do not have it */
 #define M2P_STRICT  (WORD == 8 ? 1UL << VMASST_TYPE_m2p_strict : 0)
 
 HYPERCALL(do_vm_assist)
