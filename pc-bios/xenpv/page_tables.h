@@ -12,7 +12,7 @@
  * frame becomes a table, writable mappings of it are closed (table_writes.c);
  * when it ceases to be one, it may be due for release (memory.c). Each such
  * change flushes other vCPUs, which look at their base tables when they answer
- * (requests.c, base_tables.c). tables_lock is held, but by top_table_changed().
+ * (requests.c, base_tables.c). All but top_table_changed() holds tables_lock.
  *
  * Functions that only one width has are declared here for both. They are called
  * under "if (WORD == 8)" or 4, and the compiler drops the call in the other.

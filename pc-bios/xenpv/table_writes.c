@@ -65,7 +65,7 @@ static void flush_all_tlbs(void)
     flush_others(~0ULL, FLUSH_ALL);
 }
 
-/* The frame, plain memory now, is to become a GDT or a table of level 2 or up */
+/* The frame, plain memory now, will be a GDT or a table of level 2 or up */
 void close_mappings(ulong mfn)
 {
     struct opened *o = records_of(mfn);
