@@ -1,10 +1,10 @@
 /*
  * A look into a guest's disk images
  *
- * The images are a stranger's: each is opened here, and looked into by a
- * process of its own that has no rights (see sandbox.h). What that says is a
- * stranger's, too: a line each, "F<line> <text>" for a finding, "I <text>" for what
- * is well, and a question of grub-reader.c's.
+ * Guests wrote the images, so they are untrusted: the parent opens each, and a
+ * child without rights (see sandbox.h) looks into it. The child's output is as
+ * untrusted. Each line is "F<line> <text>", a finding, "I <text>", a fact worth
+ * knowing, or a question for grub-fstest (see grub-reader.c).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,8 +22,8 @@
 #include "say.h"
 
 /*
- * An initrd of 256 MiB, which becomes 512 MiB, a decoder's window, and what
- * file systems take; that of 100 MiB in xz takes ten seconds.
+ * Memory for an initrd of 256 MiB, the 512 MiB it unpacks to, the decoder's
+ * window and the file systems. An xz initrd of 100 MiB takes ten seconds.
  */
 static const SandboxLimits limits = {
     .memory = 1280ULL * 1024 * 1024,
@@ -37,9 +37,9 @@ typedef struct Check {
     const char *format;
     int fd;
     uint64_t size;
-    GrubReader *grub;           /* NULL: @no_grub says why */
+    GrubReader *grub;           /* NULL: see @no_grub for the reason */
     const char *no_grub;
-    int reply_fd;               /* where the child has its answers from */
+    int reply_fd;               /* answers go to the child through this */
     int64_t end;
 } Check;
 
@@ -92,7 +92,7 @@ int check_child(const char *size, const char *format, const char *no_grub)
         reader.size = length;
         disk_check(&reader);
     }
-    /* Without what libraries do at a program's end, and may not do here */
+    /* exit() would run libraries' handlers, which may do forbidden things */
     _exit(fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -130,7 +130,7 @@ static bool check_line(void *opaque, const char *text)
            check_answer(&c->answers, text);
 }
 
-/* A file or a block device: all else may do something when it is opened */
+/* Only files and block devices: opening anything else may have side effects */
 static bool open_image(Check *c)
 {
     g_autofree char *text = NULL;

@@ -14,26 +14,26 @@
 int check_images(char **images, const char *format);
 
 /*
- * The program's first argument where it is the process that check_images() has
- * for an image; the others are those of check_child(), its only job.
+ * check_images() runs the program itself as the child for an image, with this
+ * as the first argument. The other arguments are those of check_child().
  */
 #define CHECK_CHILD "--check-child"
 
-/* What the process for the image of this name has answered */
+/* What the child has answered about the image @name */
 typedef struct CheckAnswers {
     const char *name;
-    bool bad;               /* there is something that would keep it from booting */
+    bool bad;               /* something would keep the guest from booting */
 } CheckAnswers;
 
 /*
- * A line of these, for sandbox.h; @opaque is the CheckAnswers. Prints it, and
- * returns false if it is none of them. For check.c, and who tests it.
+ * Handles one line of the child's output, as SandboxJob.line; @opaque is the
+ * CheckAnswers. Prints the finding or fact, or returns false if it is neither.
  */
 bool check_answer(void *opaque, const char *text);
 
 /*
- * @format: "" if it is to be told by the content; @no_grub: why there is no
- * grub-fstest, or "". Returns an exit status.
+ * @format: "" to detect it from the content; @no_grub: why grub-fstest is not
+ * used, or "" if it is. Returns an exit status.
  */
 int check_child(const char *size, const char *format, const char *no_grub);
 

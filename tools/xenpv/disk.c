@@ -1,11 +1,12 @@
 /*
  * What is on a guest's disk: partitions, LVM, file systems and their files
  *
- * Partition tables are read here, LVM's metadata in lvm.c, file systems by
- * libext2fs on top of the reader. What the files mean is in rules.c.
+ * This file reads partition tables, lvm.c reads LVM's metadata, and libext2fs
+ * reads file systems through our I/O manager. rules.c judges what the files
+ * say.
  *
- * check.c calls this in its child without rights (see sandbox.h), for the disk is
- * a stranger's: disk.h says what bounds it.
+ * The disk is untrusted, so check.c calls this in its child without rights (see
+ * sandbox.h). disk.h says which limits apply.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,36 +21,36 @@
 
 #define SECTOR          512
 #define MAX_PARTS       128
-/* Entries of a GPT: the usual number; more are not looked at */
+/* Entries of a GPT: the usual number; any further ones are ignored */
 #define MAX_GPT_ENTRIES 128
-/* Logical partitions, whose list may have no end */
+/* Logical partitions: their list may be endless */
 #define MAX_LOGICAL     60
-/* Physical volumes of LVM: each has metadata, which may be the same for all */
+/* LVM's physical volumes: each has its own copy of the metadata to parse */
 #define MAX_GROUPS      16
 /*
- * Reading in all. What takes most is an initrd in blocks of 1 KiB, with as many
- * again for the file system's own tables; damaged ones may have no end.
+ * All reads together. An initrd in blocks of 1 KiB takes the most, plus as many
+ * reads for the file system's tables. A damaged file system may read forever.
  */
 #define MAX_READS       (1024 * 1024)
 #define MAX_READ_BYTES  (4ULL * 1024 * 1024 * 1024)
 /* Entries of a directory */
 #define MAX_NAMES       65536
-/* Bytes of a directory's names, where GRUB reads it */
+/* Bytes of a directory's names, where grub-fstest lists it */
 #define MAX_GRUB_NAMES  (256 * 1024)
-/* Snapshots that are looked into for a guest's / */
+/* Snapshots that are searched for the guest's / */
 #define MAX_SNAPSHOTS   8
-/* Findings and facts; then there is one that says so */
+/* Findings and facts; one more then says that there are others */
 #define MAX_MESSAGES    100
 
 typedef struct Part {
     uint64_t start, size;       /* bytes */
     unsigned number;            /* 0: the whole disk */
     bool is_gpt;
-    const LvmVolume *volume;    /* not NULL: one on the physical volume there */
-    const LvmGroup *group;      /* of that */
+    const LvmVolume *volume;    /* if not NULL: the one; @start is its PV's */
+    const LvmGroup *group;      /* the volume's group */
     ext2_filsys fs;
-    char *grub;                 /* GRUB's name of it, where GRUB reads it */
-    char *top;                  /* there: the directory that is the guest's / */
+    char *grub;                 /* GRUB's device name if grub-fstest reads it */
+    char *top;                  /* then: the directory that is the guest's / */
     bool has_root, has_boot;
 } Part;
 
@@ -63,8 +64,8 @@ typedef struct Image {
     unsigned nr_parts;
     Part *root, *boot;          /* boot: if /boot is a file system of its own */
     GPtrArray *groups;          /* of LvmGroup */
-    const char *other_fs;       /* one that is not looked into, or NULL */
-    char *why_other;            /* not even by GRUB, and why */
+    const char *other_fs;       /* a file system we cannot read, or NULL */
+    char *why_other;            /* why grub-fstest cannot read it either */
     bool bad, exhausted;
 } Image;
 
@@ -116,7 +117,7 @@ static bool read_part(Image *im, const Part *part, uint64_t offset, void *buf,
 
 /* --- libext2fs on the reader --------------------------------------------- */
 
-/* Its open() gets a name only, so this says which disk and which part of it */
+/* io_open() gets a name only, so these tell it which disk and part to open */
 static Image *io_image;
 static Part *io_part;
 
@@ -165,7 +166,7 @@ static errcode_t io_read64(io_channel io, unsigned long long block, int count,
                            void *buf)
 {
     Io *data = io->private_data;
-    /* A negative count is one of bytes */
+    /* A negative count is in bytes */
     uint64_t bytes = count < 0 ? -(int64_t)count
                                : (uint64_t)count * io->block_size;
     uint64_t offset;
@@ -218,7 +219,7 @@ static char *ask_grub(Image *im, GrubOp op, const Part *part, const char *top,
                             NULL);
 }
 
-/* As the machine's GRUB looks for a file: below the guest's /, and as it is */
+/* Tries what the machine's GRUB tries: @path below the guest's /, then as is */
 static char *read_by_grub(Image *im, const Part *part, const char *path,
                           size_t max, size_t *len)
 {
@@ -228,7 +229,7 @@ static char *read_by_grub(Image *im, const Part *part, const char *path,
            ask_grub(im, GRUB_CAT, part, "", path, max, len);
 }
 
-/* NULL: there is none, and *len is 0; or it is larger than @max, and *len is */
+/* Returns NULL with *len 0 if there is none, with *len > @max if too large */
 static char *read_from(Image *im, Part *part, const char *path, size_t max,
                        size_t *len)
 {
@@ -297,7 +298,7 @@ static int list_entry(struct ext2_dir_entry *entry, int offset, int blocksize,
     return ++l->nr_names == MAX_NAMES ? DIRENT_ABORT : 0;
 }
 
-/* GRUB has blanks between the names, and a / behind directories */
+/* GRUB separates the names by blanks, and appends a / to directories */
 static void list_by_grub(Image *im, Part *part, const char *top,
                          const char *path, Listing *l)
 {
@@ -356,7 +357,7 @@ static void image_list(GuestFiles *f, const char *path,
     }
 }
 
-/* One more message, if there are not too many */
+/* Whether one more message may be sent; counts it */
 static bool count_message(Image *im)
 {
     if (im->nr_messages == MAX_MESSAGES) {
@@ -442,7 +443,7 @@ static void read_logical(Image *im, uint32_t extended)
     uint64_t at = extended;
     uint8_t sector[SECTOR];
 
-    /* A chain that never ends is cut off */
+    /* The chain may be a loop, so stop after MAX_LOGICAL */
     for (unsigned number = 5; number < 5 + MAX_LOGICAL; number++) {
         const uint8_t *e = sector + 446;
         uint32_t first, count, next;
@@ -507,7 +508,7 @@ static void append_doubled(GString *out, const char *name)
     }
 }
 
-/* LVM's names in GRUB: VG-LV, where each of them has its own - doubled */
+/* GRUB calls a logical volume VG-LV, and doubles each - within VG and LV */
 static char *grub_device(const Part *part)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -562,7 +563,7 @@ static bool try_top(Image *im, Part *part, const char *path)
     return part->has_root || part->has_boot;
 }
 
-/* The machine's GRUB looks for menus in these, see hw/xenpv/xenpv-grub-menu.c */
+/* The machine's GRUB searches these for menus: hw/xenpv/xenpv-grub-menu.c */
 static void find_top(Image *im, Part *part)
 {
     static const char *const tops[] = { "", "/@", "/@rootfs", "/root" };
@@ -583,7 +584,7 @@ static void find_top(Image *im, Part *part)
     }
 }
 
-/* What is no ext2, ext3 or ext4, nor LVM */
+/* For file systems that are not ext2 to ext4, and LVs that lvm.c cannot read */
 static bool open_by_grub(Image *im, Part *part)
 {
     const GuestDiskReader *r = im->reader;
@@ -594,7 +595,7 @@ static bool open_by_grub(Image *im, Part *part)
         return false;
     }
     names = r->grub(r->opaque, GRUB_LS, device, "/", MAX_GRUB_NAMES, &len, NULL);
-    /* Of what it does not know it says that it is empty */
+    /* grub-fstest lists a file system that it does not know as empty */
     if (!names || !names[0]) {
         if (im->other_fs && !im->why_other) {
             g_free(r->grub(r->opaque, GRUB_WHY, device, "/", MAX_GRUB_NAMES,
@@ -638,7 +639,7 @@ static bool open_ext2(Image *im, Part *part)
     return false;
 }
 
-/* Which file system it is, if it is one that is well known */
+/* Recognizes a few well-known file systems, for the message */
 static void name_other_fs(Image *im, const Part *part)
 {
     static const struct {
@@ -673,7 +674,7 @@ static bool read_pv(void *opaque, uint64_t offset, void *buf, size_t len)
     return read_part(pv->image, pv->part, offset, buf, len);
 }
 
-/* The logical volumes on a part that is a physical one; false if it is none */
+/* Adds a physical volume's logical volumes; false if @part is none of LVM's */
 static bool read_lvm(Image *im, const Part *part)
 {
     PhysicalVolume pv = { im, part };
@@ -723,7 +724,7 @@ static void free_group(void *opaque)
     lvm_group_free(opaque);
 }
 
-/* Opens each file system, and keeps that of / and that of /boot */
+/* Opens each file system, and keeps the ones of / and of /boot open */
 static bool open_parts(Image *im, unsigned from, unsigned to, bool *lvm)
 {
     bool any = false;
@@ -755,8 +756,8 @@ static bool open_parts(Image *im, unsigned from, unsigned to, bool *lvm)
 }
 
 /*
- * A feature of ext4's with which PV GRUB 2.06 takes a file system for none, or NULL.
- * libext2fs reads them all.
+ * Returns a feature of ext4 that makes PV GRUB 2.06 reject the file system,
+ * though libext2fs reads it; or NULL.
  */
 static const char *unread_feature(const struct ext2_super_block *sb)
 {
@@ -785,7 +786,7 @@ static const char *unread_feature(const struct ext2_super_block *sb)
            ? "bigalloc" : NULL;
 }
 
-/* The menu is where PV GRUB cannot see it */
+/* Reports a menu on a file system that PV GRUB cannot read */
 static void check_features(Image *im)
 {
     const Part *part = im->boot ?: im->root;
@@ -800,7 +801,7 @@ static void check_features(Image *im)
     }
 }
 
-/* Nothing was found that boots: why not */
+/* Reports why nothing was found that boots */
 static void tell_nothing(Image *im, bool any, bool lvm)
 {
     g_autofree char *text = NULL;
@@ -829,7 +830,7 @@ static void look_into(Image *im)
     bool any, lvm = false;
     unsigned disk_parts;
 
-    /* A volume that is handed over as a partition has no table */
+    /* The image may be a single partition (xvda1), without a partition table */
     add_part(im, 0, im->size / SECTOR, 0, false);
     any = open_parts(im, 0, im->nr_parts, &lvm);
     disk_parts = 1;

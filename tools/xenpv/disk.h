@@ -1,10 +1,10 @@
 /*
  * What is on a guest's disk: partitions, LVM, file systems and their files
  *
- * Pure: it gets the disk by a callback and gives its findings by others. What
- * it reads is a stranger's; all memory, and all reading, is bounded by numbers
- * in disk.c, lvm.c and rules.c. libext2fs' memory is not: xenpv-convert has a
- * limit on all of it (see sandbox.h).
+ * Has no side effects: callbacks read the disk and take the findings. The disk
+ * is untrusted, so constants in disk.c, lvm.c and rules.c bound all memory and
+ * all reading. They do not bound libext2fs' memory, but the memory limit of
+ * the whole child does (see sandbox.h).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,16 +16,16 @@
 
 typedef struct GuestDiskReader {
     uint64_t size;              /* bytes */
-    /* All of it, which is within the disk; false if it cannot be read */
+    /* Reads @len bytes, all within the disk; false if they cannot be read */
     bool (*read)(void *opaque, uint64_t offset, void *buf, uint64_t len);
     /*
-     * What would keep the guest from booting: at @line of a file of its, or 0.
-     * @text may have anything in it that is on the disk.
+     * Takes what would keep the guest from booting. @line: of the file that is
+     * named in @text, or 0. @text may contain anything that is on the disk.
      */
     void (*finding)(void *opaque, int line, const char *text);
-    /* What is well and worth knowing */
+    /* Takes what is worth knowing, but does no harm */
     void (*fact)(void *opaque, const char *text);
-    /* For what only GRUB reads, as grub_reader_ask(); NULL: @no_grub says why */
+    /* grub_reader_ask(), for what only GRUB reads; NULL: @no_grub says why */
     char *(*grub)(void *opaque, GrubOp op, const char *device, const char *path,
                   size_t max, size_t *len, char **why);
     const char *no_grub;

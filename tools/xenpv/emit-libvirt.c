@@ -1,13 +1,13 @@
 /*
  * A guest's configuration as XML for libvirt's QEMU driver
  *
- * libvirt (9.0 and later) has no words for Xen devices. A virtio disk or card
- * is what it says for one; the machine understands that, see
- * hw/xenpv/xenpv-standins.c. The name that the guest has for the disk is that
- * of <target dev=>, or that of the alias where libvirt would refuse it.
+ * libvirt (9.0 and later) cannot describe Xen devices. So the XML has virtio
+ * disks and cards, which the machine replaces by Xen ones, see
+ * hw/xenpv/xenpv-standins.c. A disk's vdev name goes into <target dev=>, or
+ * into the alias if libvirt would refuse it there.
  *
- * Called by xenpv-convert with a Guest that guest_check() has passed; all of its
- * text is escaped.
+ * xenpv-convert calls this with a Guest that guest_check() has passed. All text
+ * from the Guest is escaped.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +19,7 @@
 #define LIBVIRT_SERIAL  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
                         "0123456789_.+- "
 
-/* printf() with markup in the format and none in the arguments */
+/* printf() that escapes its arguments, but not the format, which is markup */
 static void G_GNUC_PRINTF(2, 3) line(GString *out, const char *fmt, ...)
 {
     g_autofree char *text = NULL;
@@ -113,7 +113,7 @@ static void add_disk(Guest *g, GString *out, const GuestDisk *disk,
              disk->source);
     }
     line(out, "      <target dev='%s' bus='virtio'/>", target);
-    /* What the machine makes of it: xenpv-standins.c; libvirt takes no other */
+    /* xenpv-standins.c makes it "params"; libvirt refuses other characters */
     if (disk->params && !disk->params[strspn(disk->params, LIBVIRT_SERIAL)]) {
         line(out, "      <serial>%s</serial>", disk->params);
     }
@@ -212,7 +212,7 @@ static void add_display(Guest *g, GString *out, const GuestDisplay *d)
     line(out, "    <video>\n      <model type='none'/>\n    </video>");
 }
 
-/* Those of the three that libvirt's QEMU driver has */
+/* Writes the on_* actions that libvirt's QEMU driver has, notes the others */
 static void add_actions(Guest *g, GString *out)
 {
     switch (g->on_poweroff) {
@@ -326,12 +326,12 @@ char *guest_to_libvirt(Guest *g, const char *emulator, const char *virt_type)
         add_display(g, out, &g->display);
     }
     /*
-     * libvirt has a place for disks and cards only where it is told of a bus,
-     * and leaves one that is alone out of the XML that it saves
+     * libvirt gives disks and cards an address only if there is a PCI bus, and
+     * drops a lone pci-root from the XML that it saves: hence the bridge
      */
     line(out, "    <controller type='pci' index='0' model='pci-root'/>");
     line(out, "    <controller type='pci' index='1' model='pci-bridge'/>");
-    /* Else libvirt adds one */
+    /* Without this libvirt adds a USB controller */
     line(out, "    <controller type='usb' model='none'/>");
     line(out, "  </devices>");
     if (qemu_args) {

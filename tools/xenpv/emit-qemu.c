@@ -1,9 +1,9 @@
 /*
  * A guest's configuration as a command line of QEMU's
  *
- * Called by xenner and xenpv-convert with a Guest that guest_check() has passed.
- * Each of its values is an argument of its own, with the commas that QEMU's options
- * would end at doubled: none can begin another option.
+ * xenner and xenpv-convert call this with a Guest that guest_check() has
+ * passed. Each value stays within its own argument, and its commas, which would
+ * end an option's value, are doubled: so no value can add an option.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@ static void G_GNUC_PRINTF(2, 3) add(GPtrArray *args, const char *fmt, ...)
     va_end(ap);
 }
 
-/* In an option's value a comma is written twice */
+/* Doubles the commas, as QEMU wants them in an option's value */
 static char *commas(const char *text)
 {
     g_auto(GStrv) parts = g_strsplit(text, ",", 0);
@@ -50,7 +50,7 @@ static void add_disk(GPtrArray *args, const GuestDisk *disk, int index)
     }
 }
 
-/* A tap on a bridge that QEMU's helper cannot join */
+/* QEMU's helper cannot join Open vSwitch's bridges: the user must make a tap */
 static void add_ovs_tap(Guest *g, GPtrArray *args, const GuestNic *nic,
                         int index)
 {
@@ -87,7 +87,7 @@ static void add_nic(Guest *g, GPtrArray *args, const GuestNic *nic, int index)
         nic->mac ?: "");
 }
 
-/* A password is on no command line: QEMU reads it from a file */
+/* Other users can see a command line, so QEMU reads the password from a file */
 static void add_secret(Guest *g, GPtrArray *args)
 {
     g_autofree char *file = g_strconcat(g->name, ".vncpasswd", NULL);
@@ -173,7 +173,7 @@ GPtrArray *guest_to_qemu(Guest *g, const char *emulator)
         g->boot_width == 32 ? ",boot-width=32" : ",boot-width=64");
     add(args, "-nodefaults");
     add(args, "-name");
-    /* With a "=" it would be another option of -name */
+    /* QEMU would take a name with a "=" for another option of -name */
     add(args, "%s%s", strchr(name, '=') ? "guest=" : "", name);
     if (g->uuid) {
         add(args, "-uuid");

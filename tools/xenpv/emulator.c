@@ -1,7 +1,7 @@
 /*
  * Where the emulators are
  *
- * For xenner and xenpv-convert, which run them, or write down their path.
+ * xenner calls this to run one, xenpv-convert to print its path.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

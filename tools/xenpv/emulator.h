@@ -8,12 +8,12 @@
 #define TOOLS_XENPV_EMULATOR_H
 
 /*
- * The path of qemu-system-@arch of this tree: next to the running program
- * (a build directory), or where "make install" puts it. NULL if there is none.
+ * Finds this tree's qemu-system-@arch: next to the running program (in a build
+ * directory), or where "make install" puts it. Returns NULL if there is none.
  */
 char *emulator_find(const char *arch);
 
-/* The name to print where none is installed */
+/* The path to print if none is found */
 #define EMULATOR_DEFAULT    "/usr/lib/xenpv-kvm/bin/qemu-system-x86_64"
 
 #endif

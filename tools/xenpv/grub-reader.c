@@ -1,10 +1,12 @@
 /*
- * The file systems that GRUB reads, and we do not, by GRUB's own grub-fstest
+ * Reads the file systems that GRUB reads and we do not, by GRUB's own
+ * grub-fstest
  *
- * A question is a line "G<op> <max> <device> <path>". An answer is the content in
- * pieces, each behind its length, a length of 0, and whether it went well and why
- * not. Both sides are each other's strangers: the one that asks may have been taken
- * over by the image, and so may grub-fstest, whose output is the answer.
+ * A question is a line "G<op> <max> <device> <path>". An answer is the content
+ * in pieces, each after its length, then a length of 0, then the outcome:
+ * struct Ending and the reason. Neither side trusts the other: the image may
+ * have taken over the process that asks, and also grub-fstest, whose output is
+ * the answer.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,27 +20,27 @@
 #include "sandbox.h"
 
 #define PROGRAM         "grub-fstest"
-/* Of one file: an initrd has at most 256 MiB */
+/* Bytes of one file: an initrd has at most 256 MiB */
 #define MAX_BYTES       (512ULL * 1024 * 1024)
-/* Of one image: files, and names that are tried for them */
+/* Questions about one image: one for each file, or each name tried for it */
 #define MAX_QUESTIONS   2000
 #define MAX_LIBRARIES   64
-/* A line of the one that asks has SANDBOX_LINE_MAX bytes */
+/* A question has to fit into a line of SANDBOX_LINE_MAX bytes */
 #define MAX_PATH        (SANDBOX_LINE_MAX - 200)
 #define MAX_REASON      300
 
-/* What grub-fstest holds of a file, and its lists of a file system's trees */
+/* Memory for the file that grub-fstest reads, and for its tree caches */
 static const SandboxLimits limits = {
     .memory = 1024ULL * 1024 * 1024,
     .cpu_seconds = 120,
 };
 
-/* How each piece begins, and the end, which has 0 bytes */
+/* The header of each piece; a piece of 0 bytes is the last */
 typedef struct Piece {
     uint32_t len;
 } Piece;
 
-/* Behind the end; @reason_len bytes follow */
+/* Follows the last piece; @reason_len bytes come after it */
 typedef struct Ending {
     uint32_t failed, reason_len;
 } Ending;
@@ -51,8 +53,8 @@ struct GrubReader {
 };
 
 /*
- * What the loader says that it would load: "libc.so.6 => /lib/... (0x...)", and
- * itself without "=>"
+ * Asks the loader what it would load, as ldd does. It prints "libc.so.6 =>
+ * /lib/... (0x...)" for each library, and a line without "=>" for itself.
  */
 static void find_libraries(GrubReader *r, Error **errp)
 {
@@ -120,8 +122,8 @@ void grub_reader_free(GrubReader *r)
 typedef struct Answer {
     int fd;
     int64_t end;
-    uint64_t left;          /* how many more bytes are wanted */
-    bool gone;              /* who asked does not listen */
+    uint64_t left;          /* bytes that the child still wants */
+    bool gone;              /* the child no longer reads */
 } Answer;
 
 static void send_bytes(Answer *a, const void *buf, size_t len)
@@ -155,7 +157,7 @@ static bool send_piece(void *opaque, const char *bytes, size_t len)
     return a->left && !a->gone;
 }
 
-/* Who asks may have been taken over: only devices of the image, and no (host) */
+/* The child may have been taken over: only the image's devices, never (host) */
 static bool is_device(const char *device)
 {
     for (const char *p = device; *p; p++) {
@@ -167,7 +169,7 @@ static bool is_device(const char *device)
            g_str_has_prefix(device, "loop0,");
 }
 
-/* The answer's end, from what became of the process */
+/* Runs grub-fstest, which sends the pieces; @errp is set if it failed */
 static void run_program(GrubReader *r, Answer *a, GrubOp op, const char *place,
                         int fd, Error **errp)
 {
@@ -245,7 +247,7 @@ void grub_reader_run(char **args)
         (char *)(args[0][0] == GRUB_LS ? "ls" : "cat"), args[1], NULL,
     };
 
-    /* No message gets into a file */
+    /* Its messages must not be mixed into a file's content */
     if (args[0][0] != GRUB_WHY && dup2(STDIN_FILENO, STDERR_FILENO) < 0) {
         _exit(EXIT_FAILURE);
     }
@@ -268,7 +270,7 @@ static bool take(void *buf, size_t len)
     return true;
 }
 
-/* All pieces; false if the other side does not keep to what it is to write */
+/* Reads all pieces; false if the other side violates the protocol */
 static bool take_pieces(GByteArray *data, size_t max)
 {
     Piece piece;
@@ -290,7 +292,7 @@ static bool take_pieces(GByteArray *data, size_t max)
     return false;
 }
 
-/* GRUB's own words, "grub-fstest: error: ....", or why they did not come */
+/* The text of "grub-fstest: error: TEXT", or else @reason */
 static char *words_of(const GByteArray *data, const char *reason)
 {
     g_autofree char *text = g_strndup((char *)data->data,
@@ -309,7 +311,7 @@ char *grub_reader_ask(void *opaque, GrubOp op, const char *device,
     Ending ending;
 
     if (++nr_questions > MAX_QUESTIONS) {
-        /* What else it would say is about files that nobody has looked for */
+        /* Going on would report files as missing that were never looked for */
         printf("it takes more than %d files\n", MAX_QUESTIONS);
         fflush(stdout);
         _exit(EXIT_FAILURE);
@@ -325,7 +327,7 @@ char *grub_reader_ask(void *opaque, GrubOp op, const char *device,
     if (fflush(stdout) || !take_pieces(data, max) ||
         !take(&ending, sizeof(ending)) || ending.reason_len > MAX_REASON ||
         !take(reason, ending.reason_len)) {
-        /* There is nobody to tell it to, or somebody else is there */
+        /* The parent is gone, or what answers is not the parent */
         _exit(EXIT_FAILURE);
     }
     if (ending.failed) {

@@ -1,15 +1,16 @@
 /*
- * The file systems that GRUB reads, and we do not, by GRUB's own grub-fstest
+ * File systems that only GRUB reads, by way of GRUB's own grub-fstest
  *
- * grub-fstest has the readers that PV GRUB has. It takes names of images, and
- * knows a device (host) which is all of the host's files; so it is run for one
- * file at a time in a sandbox of its own, where it can open the image and nothing
- * else, see sandbox_run_program().
+ * grub-fstest has PV GRUB's file system drivers. It opens images by name, and
+ * its device (host) reaches all files of the host. So each file is read by a
+ * new grub-fstest in a sandbox, which can read the image and its own program
+ * and libraries, but no other file: see sandbox_run_program().
  *
- * Three processes have a part in it. The one that looks into the image (check.c,
- * disk.c) has no rights, so it asks: a line of its output names the device and the
- * path. xenpv-convert itself starts grub-fstest for that, and hands over what that
- * writes, without a look at it. All three sides of it are here.
+ * Three processes take part. The child that looks into the image (check.c,
+ * disk.c) has no rights, so it asks its parent, by a line of output that names
+ * the device and the path. The parent starts a second child, which becomes
+ * grub-fstest, and passes its output on without looking at it. The code for all
+ * three is here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,21 +28,21 @@ typedef enum GrubOp {
 
 typedef struct GrubReader GrubReader;
 
-/* NULL with @errp set: it is not there, or there is no sandbox for it */
+/* Returns NULL with @errp set if grub-fstest or the sandbox is missing */
 GrubReader *grub_reader_new(Error **errp);
 void grub_reader_free(GrubReader *r);
 
 /*
- * If @line is a question: start grub-fstest on the image @fd, and send the answer
- * to @reply_fd, a socket. Up to @end of g_get_monotonic_time(). Returns false if
- * it is none.
+ * If @line is a question, runs grub-fstest on the image @fd and sends the
+ * answer to the socket @reply_fd. Gives up at @end, a time of
+ * g_get_monotonic_time(). Returns false if @line is no question.
  */
 bool grub_reader_answer(GrubReader *r, const char *line, int fd, int reply_fd,
                         int64_t end);
 
 /* --- In the process that becomes grub-fstest ----------------------------- */
 
-/* xenpv-convert's first argument there; the others are grub_reader_run()'s */
+/* The program's first argument there; grub_reader_run() gets the rest */
 #define GRUB_READER_CHILD   "--check-grub"
 
 void G_GNUC_NORETURN grub_reader_run(char **args);
@@ -49,9 +50,9 @@ void G_GNUC_NORETURN grub_reader_run(char **args);
 /* --- In the process that looks into the image ---------------------------- */
 
 /*
- * At most @max bytes, to be freed; one byte 0, not in *len, follows. NULL: there
- * is none, and *len is 0, or it is larger than @max, and *len is more than @max.
- * @why, if not NULL, is set to GRUB's words about it, or NULL.
+ * Returns *len bytes and a final 0, which *len does not count; the caller frees
+ * them. Returns NULL with *len 0 if there is no such file, or with *len > @max
+ * if it is larger. Sets *@why, unless @why is NULL, to GRUB's error or to NULL.
  */
 char *grub_reader_ask(void *opaque, GrubOp op, const char *device,
                       const char *path, size_t max, size_t *len, char **why);

@@ -1,8 +1,8 @@
 /*
  * The text files of a guest, for xenpv-convert --check
  *
- * rules.c and menu.c read a guest's files by this. They are a stranger's: of any
- * size, with lines of any length.
+ * rules.c and menu.c read a guest's files by these functions. The files are
+ * untrusted: they may be of any size, with lines of any length.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +11,7 @@
 #include "guest-files.h"
 
 #define TEXT_MAX        (1024 * 1024)
-/* Words of a line; the rest of it is not looked at */
+/* Words of a line; the rest of the line is ignored */
 #define MAX_WORDS       512
 
 void guest_files_too_large(GuestFiles *f, const char *path, size_t max)

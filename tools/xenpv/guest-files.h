@@ -1,8 +1,8 @@
 /*
- * The files of a guest, which come by a callback
+ * Callbacks that read a guest's files
  *
- * So what looks into them (rules.h, menu.h) is pure, and its unit test needs no
- * disk image.
+ * With these, rules.c and menu.c need no disk image, and neither does their
+ * unit test. disk.c provides the callbacks.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,30 +13,30 @@
 typedef struct GuestFiles GuestFiles;
 struct GuestFiles {
     /*
-     * The whole of the file at @path of the guest's root file system (its
-     * /boot may be a file system of its own), to be freed. One byte 0, not in
-     * *len, follows. NULL: there is none, and *len is 0, or it is larger than
-     * @max bytes, and *len is its size.
+     * Returns all *len bytes of the file @path, and a final 0 that *len does
+     * not count; the caller frees them. @path is absolute within the guest,
+     * whose /boot may be another file system. Returns NULL with *len 0 if there
+     * is no such file, or with *len above @max if it has more than @max bytes.
      */
     char *(*read)(GuestFiles *f, const char *path, size_t max, size_t *len);
     /* Call @fn for each name in the directory @path */
     void (*list)(GuestFiles *f, const char *path,
                  void (*fn)(void *opaque, const char *name), void *opaque);
-    /* @path may be NULL, @line 0 */
+    /* Takes what keeps the guest from booting. @path may be NULL, @line 0. */
     void (*finding)(GuestFiles *f, const char *path, int line,
                     const char *reason);
-    /* What is well and worth knowing */
+    /* Takes what is worth knowing, but does no harm */
     void (*fact)(GuestFiles *f, const char *text);
 };
 
-/* A file of lines, to be freed, or NULL */
+/* Returns a text file, which the caller frees, or NULL */
 char *guest_files_read_text(GuestFiles *f, const char *path);
-/* The finding that a file is larger than @max bytes */
+/* Reports that a file is larger than @max bytes */
 void guest_files_too_large(GuestFiles *f, const char *path, size_t max);
 
 /*
- * Call @fn with the words of each line that is not a comment, until it returns
- * false. The words are made where they are, in @text.
+ * Calls @fn with the words of each line that is not a comment, until @fn
+ * returns false. Overwrites @text: the words point into it.
  */
 typedef bool GuestLineFn(GuestFiles *f, const char *path, int line,
                          char **words, unsigned n, void *opaque);

@@ -1,9 +1,9 @@
 /*
  * Reads a Xen guest's configuration, in any of its forms
  *
- * xenpv-convert and xenner call this; it tells by a file's looks which form it has,
- * and calls that form's reader. The file may be anything: what is no text goes no
- * further than this.
+ * xenpv-convert and xenner call this. It recognizes the form by the content,
+ * and calls the reader for that form. The file is untrusted: anything that is
+ * not text is refused here, so the readers never see it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,9 +12,9 @@
 #include "guest.h"
 
 /*
- * Comments that are not in UTF-8, as of old editors: nothing depends on them.
- * Returns a copy of @text in which each byte of them that is not ASCII is a
- * '?'. A '#' in quotes begins none; quotes end with their line.
+ * Old editors left comments that are not in UTF-8; nothing depends on those.
+ * Returns a copy of @text with a '?' for each byte in comments that is not
+ * ASCII. A '#' in quotes begins no comment, and quotes end with their line.
  */
 static char *plain_comments(const char *text, size_t len)
 {
@@ -45,7 +45,7 @@ static char *plain_comments(const char *text, size_t len)
     return copy;
 }
 
-/* What a file that is no text is, and what to do with it; NULL: not known */
+/* Says what a binary file is and what to do with it; NULL: not known */
 static const char *what_binary(const char *data, size_t len)
 {
     static const struct {
@@ -74,8 +74,9 @@ static const char *what_binary(const char *data, size_t len)
 }
 
 /*
- * OpenNebula's own template of a guest: its settings are xl's in capitals. A
- * variable of Python's may be, too, so there must be none of xl's.
+ * Recognizes OpenNebula's template of a guest, which has xl's settings in
+ * capitals. A Python variable may be called MEMORY, too, so xl's "memory" must
+ * be missing.
  */
 static bool is_opennebula(const char *text)
 {
@@ -133,7 +134,7 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         guest_file_error(file, line, errp, "this is no text in UTF-8");
         return NULL;
     }
-    /* The first word that is not in a comment */
+    /* Find the first word outside comments */
     for (;;) {
         p += strspn(p, " \t\r\n");
         if (*p != '#') {
@@ -162,7 +163,7 @@ Guest *guest_parse(const char *file, const char *text, size_t len,
         return guest_parse_xml(file, text, len, errp);
     }
     if (g_str_has_prefix(p, "exec ")) {
-        p += strlen("exec ");       /* the end of a shell's script */
+        p += strlen("exec ");       /* often the last line of a shell script */
     }
     end = p + strcspn(p, " \t\r\n=");
     if (end - p >= strlen("xenner") &&

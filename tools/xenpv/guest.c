@@ -1,9 +1,9 @@
 /*
  * A Xen guest's configuration: what all of its forms have in common
  *
- * The readers of each form (parse-*.c, xl-*.c) call it with what they have read,
- * which is a stranger's: each value is checked here, once for all of them, and no
- * message is more than a line.
+ * The readers of all forms (parse-*.c, xl-*.c) pass on the values that they
+ * read. Those are untrusted, so this checks each value, in one place for all
+ * readers. It also makes sure that each message is one line.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -104,7 +104,7 @@ GuestNic *guest_add_nic(Guest *g, int line)
     return nic;
 }
 
-/* Whatever was quoted from a file: no second line, nothing for a terminal */
+/* Text quoted from a file must not add lines or control the terminal */
 static char *G_GNUC_PRINTF(4, 0) one_line(const char *file, int line,
                                           const char *kind, const char *fmt,
                                           va_list ap)
@@ -350,9 +350,9 @@ static char *vdev_name(const char *prefix, unsigned disk, unsigned partition)
 }
 
 /*
- * The name of a disk that is given by Xen's number of it, 51712 or 0xca00 for
- * xvda, or by xl's way to count, d0p1 for xvda1; NULL if it is neither. Xen's
- * vbd-interface(7) has the numbers.
+ * Returns the name of the disk that @value gives by Xen's number, such as 51712
+ * or 0xca00 for xvda, or in xl's notation, such as d0p1 for xvda1; NULL if it
+ * is neither. xen-vbd-interface(7) documents both.
  */
 static char *vdev_from_number(const char *value)
 {
@@ -468,7 +468,7 @@ bool guest_set_arch(Guest *g, int line, const char *value, Error **errp)
 
     for (int i = 0; i < ARRAY_SIZE(known); i++) {
         if (!strcmp(value, known[i].arch)) {
-            /* A 64-bit host's guest may be of either width */
+            /* x86_64 tells nothing: such a host has guests of both widths */
             if (known[i].width == 32) {
                 g->boot_width = 32;
             }
@@ -523,8 +523,8 @@ bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp)
 }
 
 /*
- * What comes out of this is run by a shell or read by libvirt, and is shown on
- * a terminal before. What a user has typed may be in any encoding.
+ * A terminal shows our output, then a shell runs it or libvirt reads it: so
+ * text from files must be plain. What the user typed may be in any encoding.
  */
 static bool check_text(Guest *g, int line, const char *what, const char *value,
                        Error **errp)
@@ -537,7 +537,7 @@ static bool check_text(Guest *g, int line, const char *what, const char *value,
     return true;
 }
 
-/* No option of QEMU's, nor a file, in the place of a name or an address */
+/* Other characters could make @value another option of QEMU's, or a file */
 static bool check_word(Guest *g, int line, const char *what, const char *value,
                        const char *others, Error **errp)
 {
@@ -565,7 +565,7 @@ static bool check_texts(Guest *g, Error **errp)
         return false;
     }
     if (d->listen && !strcmp(d->listen, "unix")) {
-        /* -vnc unix:0 is a socket "0" in the directory that QEMU is run in */
+        /* -vnc unix:0 would be a socket "0" in QEMU's working directory */
         guest_error(g, d->line, errp, "address to listen on: '%s' is none",
                     d->listen);
         return false;
@@ -590,8 +590,8 @@ static bool check_texts(Guest *g, Error **errp)
 }
 
 /*
- * xl takes a name that does not begin with / from the directory that it is
- * called in, and so do we. Whoever reads our output may be in another one.
+ * Like xl, we take a relative path from our working directory. Whoever runs our
+ * output may be in another directory, so the output has absolute paths.
  */
 static void make_absolute(Guest *g, int line, const char *what, char **path)
 {
@@ -616,7 +616,7 @@ static void make_all_absolute(Guest *g)
         GuestDisk *disk = g->disks->pdata[i];
 
         if (!disk->is_network) {
-            /* Guests may know it by that word, see xenpv-block-params.c */
+            /* Guests can see the path as written, see xenpv-block-params.c */
             if (!g->typed && disk->source && disk->source[0] != '/') {
                 disk->params = g_strdup(disk->source);
             }
@@ -625,7 +625,7 @@ static void make_all_absolute(Guest *g)
     }
 }
 
-/* A guest without a name is called as its file is, as libvirt needs a name */
+/* libvirt needs a name, so a guest without one is named after its file */
 static void make_name(Guest *g)
 {
     g_autofree char *base = g_path_get_basename(g->file);

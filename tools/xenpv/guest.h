@@ -1,9 +1,10 @@
 /*
- * A Xen guest's configuration, whatever it was written in
+ * A Xen guest's configuration, whatever form it was written in
  *
- * The front ends read one form each and fill in a Guest; the back ends print
- * one form each of it. Neither knows of the others, and nothing here starts a
- * process, opens a disk image or writes a file: so all of it has a unit test.
+ * Each front end reads one form and fills in a Guest; each back end prints a
+ * Guest in one form. They do not depend on each other, and none starts a
+ * process, opens a disk image or writes a file: so a unit test can cover all of
+ * them.
  *
  *   guest_parse_xl()       xl's and xm's configuration files  (parse-xl.c,
  *                                                              xl-language.c)
@@ -15,10 +16,10 @@
  *   guest_to_qemu()        a command line of QEMU's           (emit-qemu.c)
  *   guest_to_libvirt()     libvirt's XML for its QEMU driver  (emit-libvirt.c)
  *
- * An error is one line, "FILE:LINE: reason". What is understood but has no
- * counterpart is no error: it is told by a note of the same form. Both are text
- * that a terminal can be shown (see xenpv-text.h), and so is all that is in a
- * Guest that was read from a file.
+ * An error is one line, "FILE:LINE: reason". A setting that is understood but
+ * has no counterpart is no error: a note of the same form names it. Errors,
+ * notes and all strings of a Guest that was read from a file are safe to print
+ * on a terminal (see xenpv-text.h).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +31,7 @@
 
 /* The largest text that is read as a configuration: real ones have some KiB */
 #define GUEST_TEXT_MAX  (256 * 1024)
-/* The notes that are kept; then there is one that says so */
+/* The notes that are kept; one more then says that there are others */
 #define GUEST_MAX_NOTES 200
 
 typedef enum GuestAction {
@@ -50,8 +51,8 @@ extern const char *const guest_action_names[GUEST_ACTION__MAX];
 typedef struct GuestDisk {
     int line;
     /*
-     * An absolute path, so that QEMU takes no part of it for a protocol; with
-     * is_network what net-disk.h has; NULL: a drive without a medium
+     * An absolute path, so that QEMU takes no part of it for a protocol; if
+     * is_network, a source as in net-disk.h; NULL: a drive without a medium
      */
     char *source;
     char *params;           /* the path as it was written, if it was relative */
@@ -72,25 +73,25 @@ typedef struct GuestNic {
     char *network;          /* libvirt's; neither: user networking */
     char *ifname;           /* the host's end, or NULL */
     bool ovs;               /* the bridge is one of Open vSwitch's, with: */
-    unsigned vlan;          /* that of frames without a tag, or 0 */
-    char *trunks;           /* those with one, "42,43", or NULL */
-    int fd;                 /* of a tap that is open already, or -1 */
+    unsigned vlan;          /* the VLAN of frames without a tag, or 0 */
+    char *trunks;           /* the VLANs of tagged frames, "42,43", or NULL */
+    int fd;                 /* a tap that is already open, or -1 */
 } GuestNic;
 
 typedef struct GuestDisplay {
     bool present;
     int line;
-    bool is_sdl;            /* else VNC, but for: */
-    bool is_hidden;         /* the guest has it, and nobody is shown it */
-    char *listen;           /* NULL: the loopback */
-    int display;            /* VNC's, -1: any that is free */
+    bool is_sdl;            /* else VNC, unless: */
+    bool is_hidden;         /* the guest has a display, but nobody sees it */
+    char *listen;           /* NULL: the loopback address */
+    int display;            /* VNC's number, -1: any that is free */
     char *password;
     char *keymap;
 } GuestDisplay;
 
 typedef struct Guest {
-    char *file;             /* as it is called in messages */
-    bool typed;             /* it is no file, but this program's arguments */
+    char *file;             /* its name in messages */
+    bool typed;             /* not from a file, but from the command line */
     int memory_line, disk_line, kernel_line;
 
     char *name;
@@ -100,15 +101,15 @@ typedef struct Guest {
     char *cmdline;
     unsigned boot_width;    /* 32, 64; 0: not known */
     uint64_t memory_mib;
-    uint64_t max_memory_mib;    /* to which it may grow; at least memory_mib */
+    uint64_t max_memory_mib;    /* may grow up to this; at least memory_mib */
     unsigned vcpus;
-    unsigned max_vcpus;         /* that it may have later; at least vcpus */
+    unsigned max_vcpus;         /* may have these later; at least vcpus */
     GuestAction on_poweroff, on_reboot, on_crash;
     int on_poweroff_line, on_reboot_line, on_crash_line;
     GPtrArray *disks;
     GPtrArray *nics;
     GuestDisplay display;
-    bool nographic;         /* xenner's */
+    bool nographic;         /* xenner's -nographic */
 
     GPtrArray *notes;       /* char * */
 } Guest;
@@ -121,14 +122,14 @@ GuestDisk *guest_add_disk(Guest *g, int line);
 GuestNic *guest_add_nic(Guest *g, int line);
 
 void G_GNUC_PRINTF(3, 4) guest_note(Guest *g, int line, const char *fmt, ...);
-/* error_setg() with "FILE:LINE: " in front, and always one line */
+/* Like error_setg(), with "FILE:LINE: " in front, and always one line */
 void G_GNUC_PRINTF(4, 5) guest_error(Guest *g, int line, Error **errp,
                                      const char *fmt, ...);
-/* The same before there is a Guest */
+/* The same, for use before there is a Guest */
 void G_GNUC_PRINTF(4, 5) guest_file_error(const char *file, int line,
                                           Error **errp, const char *fmt, ...);
 
-/* Of any of these forms; @text has @len bytes and a 0 after them */
+/* Reads any of the forms; @text has @len bytes and a final 0 */
 Guest *guest_parse(const char *file, const char *text, size_t len,
                    Error **errp);
 Guest *guest_parse_file(const char *file, Error **errp);
@@ -136,29 +137,29 @@ Guest *guest_parse_xl(const char *file, const char *text, Error **errp);
 Guest *guest_parse_xml(const char *file, const char *text, size_t len,
                        Error **errp);
 /*
- * The same text in UTF-8, with *len its length, where it says that it is in
- * Latin-1; else NULL
+ * If @text declares itself as Latin-1, returns it in UTF-8 and sets *len to the
+ * new length; else returns NULL
  */
 char *guest_xml_in_utf8(const char *text, size_t *len);
-/* Which begins in line @line of the file */
+/* @text begins in line @line of the file */
 Guest *guest_parse_listing(const char *file, const char *text, int line,
                            Error **errp);
-/* @args without the command's own name; @lines may be NULL, see there */
+/* @args: without the command's name; @lines: the line of each, or NULL */
 Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
                           Error **errp);
-/* Of a file with such a command */
+/* Reads a file that contains such a command */
 Guest *guest_parse_xenner_text(const char *file, const char *text,
                                Error **errp);
 
-/* What the forms have in common. Each returns false with @errp set. */
+/* For the readers of all forms. Each returns false with @errp set on error. */
 bool guest_set_name(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_uuid(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_memory(Guest *g, int line, uint64_t kib, Error **errp);
-/* To what it may grow; after guest_set_memory(), as @what says */
+/* Call after guest_set_memory(). @what: the setting's name, for messages */
 bool guest_set_max_memory(Guest *g, int line, const char *what, uint64_t mib,
                           Error **errp);
 bool guest_set_vcpus(Guest *g, int line, uint64_t n, Error **errp);
-/* How many it may have later, after that; @what says so */
+/* Call after guest_set_vcpus(). @what: the setting's name, for messages */
 bool guest_set_max_vcpus(Guest *g, int line, const char *what, uint64_t n,
                          Error **errp);
 bool guest_set_action(Guest *g, int line, const char *event, const char *value,
@@ -166,31 +167,31 @@ bool guest_set_action(Guest *g, int line, const char *event, const char *value,
 bool guest_set_mac(Guest *g, GuestNic *nic, const char *value, Error **errp);
 bool guest_set_vdev(Guest *g, GuestDisk *disk, const char *value,
                     Error **errp);
-/* A disk of QEMU's own network clients: "rbd:..." or "nbd:..." */
+/* A disk that QEMU reaches over the network itself: "rbd:..." or "nbd:..." */
 bool guest_set_net_disk(Guest *g, GuestDisk *disk, const char *value,
                         Error **errp);
 bool guest_set_disk_format(Guest *g, GuestDisk *disk, const char *value,
                            Error **errp);
 /*
- * Xen's words for the width: i686, x86_64, ... It counts where the guest boots
- * from its disk.
+ * Xen's words for the width: i686, x86_64, ... The width matters only if the
+ * guest boots from its disk.
  */
 bool guest_set_arch(Guest *g, int line, const char *value, Error **errp);
-/* A kernel that is a PV GRUB means: boot from disk */
+/* If the kernel is a PV GRUB, the guest boots from its disk */
 bool guest_set_kernel(Guest *g, int line, const char *value, Error **errp);
 bool guest_set_bootloader(Guest *g, int line, const char *value, Error **errp);
-/* Whether the kernel @value is a copy that a boot loader has made, and gone */
+/* Whether @value is a boot loader's copy of a kernel, which is gone by now */
 bool guest_is_boot_copy(const char *value);
-/* Whether it can stand in a command that a note tells to be run */
+/* Whether a note can have @text in a command for the user to run */
 bool guest_is_word(const char *text);
 /* Whether @value is a vdev name at all */
 bool guest_is_vdev(const char *value);
-/* To be called last: what must be there, and what must not be there twice */
+/* Call last: checks for what is missing and for what is there twice */
 bool guest_check(Guest *g, Error **errp);
 
 /*
- * The arguments, ending with NULL; the first is @emulator. Notes are added to
- * the guest's for what QEMU's command line cannot say.
+ * Returns the arguments, ending with NULL; the first is @emulator. Adds a note
+ * to the guest for each setting that QEMU's command line cannot express.
  */
 GPtrArray *guest_to_qemu(Guest *g, const char *emulator);
 /* The same as a line for a shell */

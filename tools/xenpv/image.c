@@ -1,8 +1,9 @@
 /*
  * The disk in an image file, through QEMU's block layer
  *
- * Below a format's driver there is no "file" of QEMU's, which opens names and
- * has threads and ioctls, but a driver of our own for the one open file.
+ * check.c's child calls this after it gave up its rights. So format drivers use
+ * our own driver for the one open file, not "file", which opens names, needs
+ * ioctls and starts threads.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,13 +20,13 @@
 #include "image.h"
 
 #define DRIVER  "xenpv-image"
-#define HEAD    512             /* of a file, that tells its format */
+#define HEAD    512             /* bytes of a file that tell its format */
 
 static int image_fd = -1;
 static uint64_t image_size;
 static BlockBackend *image_blk;
 
-/* What is beyond the file's end is zeros */
+/* Reads zeros beyond the file's end */
 static bool read_file(uint64_t offset, uint8_t *buf, size_t len)
 {
     while (len) {
@@ -83,7 +84,7 @@ static void register_driver(void)
 }
 block_init(register_driver);
 
-/* Those that Xen's tools know; all others have to be named */
+/* Recognizes the formats that Xen's tools know; the user has to name others */
 static const char *format_of(const uint8_t *head)
 {
     static const struct {
@@ -106,7 +107,7 @@ static const char *format_of(const uint8_t *head)
     return "raw";
 }
 
-/* Before the block layer would look for the others */
+/* Refuses an image in several files before the block layer opens the others */
 static const char *is_one_of_several(const char *format, const uint8_t *head)
 {
     if (!strcmp(format, "qcow2") && ldl_be_p(head + 4) >= 3 &&

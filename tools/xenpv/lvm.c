@@ -1,11 +1,11 @@
 /*
  * LVM2's metadata on a physical volume
  *
- * A label in one of the first four sectors leads to the header of the physical
- * volume, that to a metadata area, and the area's header to the text in its
- * ring buffer. The text names the group's physical and logical volumes.
+ * A label in one of the first four sectors points to the header of the physical
+ * volume, this to a metadata area, and the area's header to the text in its
+ * ring buffer. The text describes the group's physical and logical volumes.
  *
- * disk.c calls this; lvm.h says why what it reads may be anything.
+ * disk.c calls this. All that is read is untrusted, see lvm.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,8 +20,8 @@
 #define LABEL_SECTORS   4
 #define UUID_LEN        32
 #define AREA_MAGIC      " LVM2 x[5A%r0N*>"
-#define AREA_HEADER     SECTOR      /* its text begins behind it */
-/* LVM's usual area has 1 MiB, of which a text may take half */
+#define AREA_HEADER     SECTOR      /* the ring buffer follows it */
+/* LVM's usual area has 1 MiB, and a text may fill half of it */
 #define TEXT_MAX        (4 * 1024 * 1024)
 #define MAX_DEPTH       8
 #define MAX_NODES       (256 * 1024)
@@ -73,7 +73,7 @@ static Node *node_new(Text *t)
     return g_new0(Node, 1);
 }
 
-/* The next character that counts, 0 at the end */
+/* Skips blanks and comments; returns the next character, 0 at the end */
 static char peek(Text *t)
 {
     for (; t->p < t->end && *t->p; t->p++) {
@@ -163,7 +163,7 @@ static bool parse_value(Text *t, Node *n, bool in_array)
     return true;
 }
 
-/* Up to the } of a section, or, at depth 0, to the end */
+/* Reads up to a section's }, or, at depth 0, to the end of the text */
 static bool parse_section(Text *t, Node **tail, unsigned depth)
 {
     while (depth ? !skip(t, '}') : peek(t)) {
@@ -224,7 +224,7 @@ static bool number_of(const Node *section, const char *name, uint64_t *value)
 
 typedef struct Pv {
     const char *name;           /* as the group calls it */
-    uint64_t start, count;      /* of its extents: bytes, extents */
+    uint64_t start, count;      /* of the extents, in bytes; how many */
     uint64_t extent, size;      /* bytes */
 } Pv;
 
@@ -288,7 +288,7 @@ static bool find_pv(const Node *vg, const char *uuid, Pv *pv, Error **errp)
     return true;
 }
 
-/* One segment; a reason if it cannot be read */
+/* Adds one segment; returns why it cannot be read, or NULL */
 static const char *add_run(LvmVolume *v, const Node *segment, const Pv *pv)
 {
     const char *type = string_of(segment, "type");
@@ -318,7 +318,7 @@ static const char *add_run(LvmVolume *v, const Node *segment, const Pv *pv)
         first != v->size / pv->extent) {
         return "damaged";
     }
-    /* No more than pv->count * pv->extent, which fits */
+    /* These cannot overflow: pv->count * pv->extent fits */
     run.start = v->size;
     run.size = count * pv->extent;
     run.place = pv->start + at * pv->extent;
@@ -396,7 +396,7 @@ bool lvm_place(const LvmVolume *v, uint64_t offset, uint64_t *place,
 {
     unsigned low = 0, high = v->nr_runs;
 
-    /* There may be a hundred thousand of them, for each read of a block */
+    /* Each read of a block searches the runs, of which there may be 100,000 */
     while (low < high) {
         unsigned i = low + (high - low) / 2;
         const LvmRun *r = &v->runs[i];
@@ -416,13 +416,13 @@ bool lvm_place(const LvmVolume *v, uint64_t offset, uint64_t *place,
 
 /* --- The disk ------------------------------------------------------------ */
 
-/* CRC-32 with LVM's own start, and not inverted at the end */
+/* CRC-32 with LVM's own initial value, and without the final inversion */
 static uint32_t lvm_crc(const uint8_t *p, size_t len)
 {
     return ~crc32(~0xf597a6cfU, p, len);
 }
 
-/* The label's sector, if there is one */
+/* Reads the sector with the label; false if there is none */
 static bool find_label(LvmRead *read, void *opaque, uint8_t *sector)
 {
     for (unsigned i = 0; i < LABEL_SECTORS; i++) {
@@ -435,7 +435,7 @@ static bool find_label(LvmRead *read, void *opaque, uint8_t *sector)
     return false;
 }
 
-/* The text in an area at @start; *text is to be freed. *len 0: it has none */
+/* Reads the text of the area at @start; the caller frees it. *len 0: no text */
 static bool read_area(LvmRead *read, void *opaque, uint64_t start,
                       uint64_t size, char **text, size_t *len, Error **errp)
 {
@@ -461,7 +461,7 @@ static bool read_area(LvmRead *read, void *opaque, uint64_t start,
         return false;
     }
     data = g_malloc(bytes);
-    /* A ring: what does not fit goes on behind the header */
+    /* The ring wraps around: the rest of the text is right after the header */
     first = MIN(bytes, size - offset);
     if (!read(opaque, start + offset, data, first) ||
         (first < bytes && !read(opaque, start + AREA_HEADER, data + first,
@@ -496,7 +496,7 @@ LvmGroup *lvm_read(LvmRead *read, void *opaque, uint64_t size, Error **errp)
     }
     p = sector + offset;
     memcpy(uuid, p, UUID_LEN);
-    /* Two lists of places and sizes: of the extents, and of metadata */
+    /* Two lists of offset and size: the areas of data, then of metadata */
     for (p += UUID_LEN + 8; end - p >= 16 && ldq_le_p(p); p += 16) {
         continue;
     }

@@ -1,8 +1,8 @@
 /*
  * LVM2's metadata on a physical volume
  *
- * Pure: it gets the disk by a callback. What it reads may be anything, so every
- * length and place is checked against the physical volume's size.
+ * Has no side effects: a callback reads the disk. The disk is untrusted, so
+ * each length and offset is checked against the physical volume's size.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,7 +10,7 @@
 #ifndef TOOLS_XENPV_LVM_H
 #define TOOLS_XENPV_LVM_H
 
-/* A run of a logical volume; all in bytes, @place is one of the PV */
+/* A contiguous run of a logical volume, in bytes; @place: offset in the PV */
 typedef struct LvmRun {
     uint64_t start, size, place;
 } LvmRun;
@@ -20,7 +20,7 @@ typedef struct LvmVolume {
     uint64_t size;
     LvmRun *runs;               /* one after the other, without gaps */
     unsigned nr_runs;
-    char *why_not;              /* not NULL: it cannot be read, and why */
+    char *why_not;              /* why it cannot be read here, or NULL */
 } LvmVolume;
 
 typedef struct LvmGroup {
@@ -28,12 +28,13 @@ typedef struct LvmGroup {
     GPtrArray *volumes;         /* of LvmVolume */
 } LvmGroup;
 
-/* Reads from the physical volume; false if it cannot be */
+/* Reads from the physical volume; false if that fails */
 typedef bool LvmRead(void *opaque, uint64_t offset, void *buf, size_t len);
 
 /*
- * The group that this physical volume of @size bytes belongs to. NULL with no
- * error: it is none of LVM2's, or none in a group.
+ * Returns the group that this physical volume of @size bytes belongs to.
+ * Returns NULL without an error if it is no physical volume of LVM2, or is in
+ * no group.
  */
 LvmGroup *lvm_read(LvmRead *read, void *opaque, uint64_t size, Error **errp);
 
@@ -44,7 +45,7 @@ LvmGroup *lvm_parse(const char *text, size_t len, const char *pv,
 void lvm_group_free(LvmGroup *g);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmGroup, lvm_group_free)
 
-/* Where in the PV a place in the volume is, and how many bytes from there on */
+/* Maps @offset in the volume to *place in the PV, with *len contiguous bytes */
 bool lvm_place(const LvmVolume *v, uint64_t offset, uint64_t *place,
                uint64_t *len);
 

@@ -1,9 +1,10 @@
 /*
- * A guest's boot menu of EXTLINUX's, as PV GRUB understands it here
+ * A guest's EXTLINUX menu, as PV GRUB understands it
  *
- * menu.c calls this. PV GRUB makes a menu of its own of such a file, by rules that
- * are not all EXTLINUX's: these are GRUB's, for they are what boots. Paths are
- * relative to the menu.
+ * menu.c calls this. PV GRUB translates such a file into a menu of its own, by
+ * rules that differ from EXTLINUX's here and there. PV GRUB is what boots the
+ * guest, so this follows GRUB's rules. Paths are relative to the menu's
+ * directory.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +12,7 @@
 #include "qemu/osdep.h"
 #include "menu-reader.h"
 
-/* Relative to the menu's directory */
+/* Resolves @word relative to the menu's directory */
 static char *syslinux_file(const char *menu, const char *word)
 {
     g_autofree char *dir = g_path_get_dirname(menu);
@@ -30,7 +31,7 @@ static void syslinux_initrds(MenuReader *r, const char *menu, const char *list)
     }
 }
 
-/* A part of the menu that is in another file */
+/* Reads a part of the menu from another file */
 static void syslinux_include(MenuReader *r, const char *menu, const char *word)
 {
     g_autofree char *path = syslinux_file(menu, word);
@@ -43,7 +44,7 @@ static void syslinux_include(MenuReader *r, const char *menu, const char *word)
     }
 }
 
-/* As GRUB tells them apart: what is for a BIOS only boots nothing */
+/* GRUB's test for programs that need a BIOS, and so do not boot here */
 static bool is_bios_program(const char *path)
 {
     static const char *const ends[] = {
@@ -61,7 +62,7 @@ static bool is_bios_program(const char *path)
     return false;
 }
 
-/* The last one counts. Of initrds in it GRUB takes one, which has no commas. */
+/* The last APPEND counts. GRUB uses its first initrd= only, as a single name */
 static void syslinux_append(MenuReader *r, const char *menu, char **words,
                             unsigned n)
 {
@@ -80,7 +81,7 @@ static void syslinux_append(MenuReader *r, const char *menu, char **words,
     }
 }
 
-/* Words of an entry. GRUB refuses the menu if they stand in front of all. */
+/* A line of an entry. GRUB refuses a menu with one before the first LABEL. */
 static void syslinux_entry(MenuReader *r, const char *menu, int line,
                            const char *key, char **words, unsigned n)
 {
@@ -102,7 +103,7 @@ static void syslinux_entry(MenuReader *r, const char *menu, int line,
                                      "takes no menu with that", words[0]);
         r->refused_line = line;
     }
-    /* MENU DEFAULT is of no effect there */
+    /* GRUB ignores MENU DEFAULT */
     if (!r->at || is_title) {
         return;
     }
@@ -154,8 +155,9 @@ bool menu_extlinux_line(GuestFiles *f, const char *path, int line,
 }
 
 /*
- * Without a TIMEOUT, GRUB boots the entry that DEFAULT names, in letters of either
- * case, and nothing if that is none: the name of a menu's program, mostly.
+ * Without a TIMEOUT, GRUB boots the entry that DEFAULT names, ignoring case. It
+ * boots nothing if there is no such entry: DEFAULT often names a menu program
+ * instead.
  */
 void menu_extlinux_choose(MenuReader *r)
 {

@@ -9,56 +9,56 @@
 
 #include "menu.h"
 
-/* Entries of a menu; those behind them are not looked at */
+/* Entries of a menu; any further ones are ignored */
 #define MENU_MAX_ENTRIES 64
 /*
- * Bytes of words that are kept of all entries together. "$kernelopts" may stand
- * anywhere, as often as a file has room for it, for as much as another file has.
+ * Bytes of words that are kept for all entries together. A file full of
+ * "$kernelopts" could otherwise multiply the content of another file.
  */
 #define MENU_MAX_KEPT    (1024 * 1024)
-/* Menus that lead to each other, and parts of EXTLINUX's: perhaps in a circle */
+/* Menus that lead to each other, files that they include: maybe in a loop */
 #define MENU_MAX_CHAIN   8
 typedef struct MenuReader {
     GuestFiles *f;
     Menu *m;
     MenuEntry *at;          /* the entry that lines belong to, or NULL */
-    unsigned depth;         /* of braces */
-    unsigned submenu;       /* that of the submenu's inside; 0: in none */
+    unsigned depth;         /* open braces */
+    unsigned submenu;       /* @depth inside the current submenu; 0: none */
     unsigned next, next_inner;
     size_t kept;
     bool blscfg, is_grub2, is_syslinux;
     unsigned included;
-    char *wanted;           /* the default, as it is written */
-    char *fallback;         /* its words: what boots if that cannot */
-    char *chain;            /* another menu, outside of all entries */
-    GHashTable *variables;  /* that were set outside of entries */
+    char *wanted;           /* the default, as written */
+    char *fallback;         /* entries to try if the default cannot boot */
+    char *chain;            /* another menu, named outside of all entries */
+    GHashTable *variables;  /* those set outside of entries, and $1 to $9 */
     char *saved;            /* grubenv's saved_entry and kernelopts */
     char *kernelopts;
-    /* EXTLINUX's */
+    /* For EXTLINUX's menus only */
     bool in_help, waits;    /* between TEXT HELP and ENDTEXT; has a TIMEOUT */
-    char *refused;          /* the menu that GRUB does not take, and why */
+    char *refused;          /* why GRUB refuses the menu, or NULL */
     int refused_line;
 } MenuReader;
 
-/* NULL if there are too many; takes @label */
+/* Returns NULL if there are too many; takes ownership of @label */
 MenuEntry *menu_add_entry(MenuReader *r, const char *file, int line,
                           char *label);
-/* The title, which may be in quotes and have blanks, and what --id says */
+/* Sets the title, which may be quoted and have blanks, and the id from --id */
 void menu_set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2);
-/* The kernel and its arguments, if the entry has none yet */
+/* Sets the kernel and its arguments, unless the entry has a kernel already */
 void menu_set_kernel(MenuReader *r, MenuEntry *e, int line, char **words,
                      unsigned n);
 void menu_add_initrds(MenuReader *r, MenuEntry *e, char **words, unsigned n);
-/* What an entry leads to, or a menu by itself */
+/* Sets the other menu that the current entry, or the menu itself, leads to */
 void menu_set_chain(MenuReader *r, const char *word);
-/* Takes @word. From one that does not fit on there are no more. */
+/* Takes ownership of @word. Once a word does not fit, no more are kept. */
 void menu_keep(MenuReader *r, GPtrArray *words, char *word);
 bool menu_one_of(const char *word, const char *const *list);
 
-/* A line of EXTLINUX's menus, for guest_files_each_line(); a MenuReader */
+/* For guest_files_each_line(): one line of a menu; @opaque is a MenuReader */
 bool menu_extlinux_line(GuestFiles *f, const char *path, int line,
                         char **words, unsigned n, void *opaque);
-/* At its end: which entry boots, where EXTLINUX's menus are not like others */
+/* Call at a menu's end: chooses what boots, by rules for EXTLINUX's menus */
 void menu_extlinux_choose(MenuReader *r);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * A guest's boot menu, as PV GRUB understands it here
+ * A guest's boot menu, as PV GRUB understands it
  *
- * rules.c calls this, in the child without rights. A menu is a stranger's: the
- * entries, and what is kept of them, are bounded by the numbers below.
+ * rules.c calls this, in the child without rights. A menu is untrusted: the
+ * numbers below and in menu-reader.h bound the entries, and what is kept of
+ * them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,10 +11,10 @@
 #include "qemu/osdep.h"
 #include "menu-reader.h"
 
-/* Variables that a menu sets for itself, and the longest name that they make */
+/* Variables that a menu sets, and the longest word that they may expand to */
 #define MAX_VARIABLES   64
 #define MAX_NAME        4096
-/* An entry's arguments that are known to it, "$1" and so on */
+/* A menu entry's arguments, "$1" and so on; any further ones are ignored */
 #define MAX_ARGUMENTS   9
 
 static void entry_free(gpointer p)
@@ -40,7 +41,6 @@ void menu_free(Menu *m)
     }
 }
 
-/* NULL if there are too many */
 MenuEntry *menu_add_entry(MenuReader *r, const char *file, int line, char *label)
 {
     MenuEntry *e;
@@ -60,7 +60,7 @@ MenuEntry *menu_add_entry(MenuReader *r, const char *file, int line, char *label
     return e;
 }
 
-/* Without quotes around or in it */
+/* Returns @word without any quotes */
 static char *bare(const char *word)
 {
     g_autofree char *copy = g_strdup(word);
@@ -75,7 +75,7 @@ static char *bare(const char *word)
     return g_steal_pointer(&copy);
 }
 
-/* With the values of the variables in it; a name that is not known stays */
+/* Replaces the variables in @word by their values, leaving unknown names */
 static char *expand(const MenuReader *r, const char *word)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -104,7 +104,7 @@ static char *expand(const MenuReader *r, const char *word)
     return g_string_free(g_steal_pointer(&out), false);
 }
 
-/* A file's name without "(hd0,0)" or "($root)" in front */
+/* Removes "(hd0,0)" or "($root)" in front of a file's name */
 static char *file_name(const MenuReader *r, const char *word)
 {
     g_autofree char *plain = bare(word);
@@ -114,7 +114,7 @@ static char *file_name(const MenuReader *r, const char *word)
     return g_strdup(close ? close + 1 : path);
 }
 
-/* By its base name: xen, xen.gz, xen.gz-2.6.18-8.el5, xen-4.4-amd64.gz */
+/* Base names like xen, xen.gz, xen.gz-2.6.18-8.el5, xen-4.4-amd64.gz */
 static bool is_xen(const char *path)
 {
     g_autofree char *base = g_path_get_basename(path);
@@ -124,7 +124,6 @@ static bool is_xen(const char *path)
             (strstr(base, ".gz") || g_ascii_isdigit(base[4])));
 }
 
-/* Takes @word. From one that does not fit on there are no more. */
 void menu_keep(MenuReader *r, GPtrArray *words, char *word)
 {
     size_t size = strlen(word) + 1;
@@ -141,7 +140,7 @@ void menu_keep(MenuReader *r, GPtrArray *words, char *word)
 void menu_set_kernel(MenuReader *r, MenuEntry *e, int line, char **words,
                        unsigned n)
 {
-    /* GRUB legacy's kernel has options */
+    /* GRUB legacy's "kernel" command takes options */
     while (n > 1 && g_str_has_prefix(words[0], "--")) {
         words++;
         n--;
@@ -157,7 +156,7 @@ void menu_set_kernel(MenuReader *r, MenuEntry *e, int line, char **words,
     }
 }
 
-/* Each word is a file; "$tuned_initrd" and the like are empty mostly */
+/* Each word is a file; variables like "$tuned_initrd" are mostly empty */
 void menu_add_initrds(MenuReader *r, MenuEntry *e, char **words, unsigned n)
 {
     for (unsigned i = 0; i < n && r->kept < MENU_MAX_KEPT; i++) {
@@ -198,7 +197,6 @@ static bool is_initrd_word(const char *word)
     return menu_one_of(word, words);
 }
 
-/* The title, which may be in quotes and have blanks, and what --id says */
 void menu_set_title(MenuEntry *e, char **words, unsigned n, bool is_grub2)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -236,8 +234,8 @@ static char *join_words(char **words, unsigned n)
 }
 
 /*
- * The value of "default=1", "default 1", set default="1", or of another variable;
- * NULL: it is none, or what is for one boot only
+ * Returns the value that a line like default=1, default 1 or set default="1"
+ * gives to @name. NULL: it sets no such value, or one for the next boot only.
  */
 static char *value_of(const char *name, char **words, unsigned n)
 {
@@ -285,7 +283,7 @@ static void read_variables(MenuReader *r, char **words, unsigned n)
     }
 }
 
-/* Which quote is open behind @word, if @quote is in front of it */
+/* Returns the quote that is open after @word if @quote is open before it */
 static char quote_after(char quote, const char *word)
 {
     for (; *word; word++) {
@@ -299,8 +297,8 @@ static char quote_after(char quote, const char *word)
 }
 
 /*
- * GRUB 2's "menuentry TITLE ARGUMENT ... {": what is in it has them as $1, $2 and so
- * on. Options may stand anywhere, and most have a value.
+ * GRUB 2's "menuentry TITLE ARGUMENT ... {" sets $1, $2 and so on for the
+ * entry. Options may be anywhere in it, and most have a value.
  */
 static void set_arguments(MenuReader *r, char **words, unsigned n)
 {
@@ -338,19 +336,18 @@ static void set_arguments(MenuReader *r, char **words, unsigned n)
     }
 }
 
-/* What an entry leads to, or a menu by itself */
 void menu_set_chain(MenuReader *r, const char *word)
 {
     char **chain = r->at ? &r->at->chain : &r->chain;
     g_autofree char *path = file_name(r, word);
 
-    /* Variables have no value here */
+    /* Other variables have no known value */
     if (!*chain && !strchr(path, '$')) {
         *chain = g_steal_pointer(&path);
     }
 }
 
-/* A brace is a command's last word, or all of it; see menu_commands() */
+/* menu_commands() makes each brace a command's last word, or all of it */
 static void count_braces(MenuReader *r, const char *word)
 {
     if (g_str_has_suffix(word, "{")) {
@@ -370,14 +367,14 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
                       unsigned n, void *opaque);
 static void join_lines(char *text);
 
-/* Another file of GRUB 2's as a part of this one */
+/* Reads a file that GRUB 2's "source" includes */
 static void source_file(MenuReader *r, const char *word)
 {
     g_autofree char *path = file_name(r, word);
     g_autofree char *with_boot = g_strconcat("/boot", path, NULL);
     g_autofree char *text = NULL;
 
-    /* What has a variable that is not known is the boot loader's own, mostly */
+    /* A name with an unknown variable is mostly a file of the boot loader */
     if (strchr(path, '$') || r->included >= MENU_MAX_CHAIN) {
         return;
     }
@@ -423,7 +420,7 @@ static bool menu_words(MenuReader *r, const char *path, int line, char **words,
             r->next_inner = 0;
         }
     } else if (is_kernel_word(words[0]) && n >= 2) {
-        /* What is in no entry boots by itself */
+        /* Commands outside of all entries boot without a menu */
         if (!r->at && !r->m->entries->len) {
             r->at = menu_add_entry(r, path, line, g_strdup("0"));
         }
@@ -452,7 +449,7 @@ static bool menu_words(MenuReader *r, const char *path, int line, char **words,
     return true;
 }
 
-/* Words that may stand in front of a command of GRUB 2's */
+/* Keywords that a GRUB 2 command may follow on the same line */
 static bool is_glue(const char *word)
 {
     static const char *const words[] = { "then", "else", "do", NULL };
@@ -473,8 +470,8 @@ static void menu_command(MenuReader *r, const char *path, int line,
 }
 
 /*
- * A line of GRUB 2's may have several commands: "menuentry 'A' { linux /k; }". They
- * end with a semicolon or a brace that is in no quotes.
+ * A line of GRUB 2 may have several commands: "menuentry 'A' { linux /k; }".
+ * Each ends at a semicolon or brace outside of quotes.
  */
 static void menu_commands(MenuReader *r, const char *path, int line,
                           char **words, unsigned n)
@@ -511,7 +508,7 @@ static bool menu_line(GuestFiles *f, const char *path, int line, char **words,
     char *equals = r->is_grub2 ? NULL : strchr(words[0], '=');
     g_autofree char **more = NULL;
 
-    /* GRUB legacy takes it for a blank: title=Linux, title = Linux */
+    /* GRUB legacy takes a '=' for a blank: title=Linux, title = Linux */
     if (!r->is_grub2 && n >= 2 && !strcmp(words[1], "=")) {
         words[1] = words[0];
         words++;
@@ -564,7 +561,7 @@ static bool bls_line(GuestFiles *f, const char *path, int line, char **words,
     return true;
 }
 
-/* The next run of letters and the number behind it, without what is between */
+/* Finds the next run of letters and the number after it; skips separators */
 static const char *segment(const char *p, const char **letters,
                            size_t *nr_letters, const char **digits,
                            size_t *nr_digits)
@@ -588,7 +585,7 @@ static const char *segment(const char *p, const char **letters,
     return p;
 }
 
-/* RPM's order of versions, the latest first, as hw/xenpv/xenpv-grub-menu.c */
+/* RPM's order, the latest version first, as in hw/xenpv/xenpv-grub-menu.c */
 static int compare_versions(gconstpointer pa, gconstpointer pb)
 {
     const char *a = *(const char *const *)pa, *b = *(const char *const *)pb;
@@ -601,7 +598,7 @@ static int compare_versions(gconstpointer pa, gconstpointer pb)
         a = segment(a, &la, &nla, &da, &nda);
         b = segment(b, &lb, &nlb, &db, &ndb);
         if (!nla != !nlb) {
-            /* A number comes after letters, and letters after nothing */
+            /* A number is newer than letters, and letters newer than nothing */
             return !nla ? (nda ? -1 : 1) : (ndb ? 1 : -1);
         }
         order = memcmp(la, lb, MIN(nla, nlb));
@@ -669,7 +666,7 @@ static bool grubenv_line(GuestFiles *f, const char *path, int line,
     return true;
 }
 
-/* The entry that the menu calls so: by its number, its title or its id */
+/* Finds an entry by its number, its title or its id */
 static MenuEntry *entry_named(const Menu *m, const char *name)
 {
     const char *last = strrchr(name, '>');
@@ -717,7 +714,7 @@ static bool is_there(GuestFiles *f, const char *path)
     return false;
 }
 
-/* If the default boots nothing, the first of the fallbacks that does, or no entry */
+/* If the default cannot boot, chooses the first fallback that can, if any */
 static void fall_back(MenuReader *r)
 {
     Menu *m = r->m;
@@ -747,7 +744,7 @@ static void fall_back(MenuReader *r)
             return;
         }
     }
-    /* What leads to a menu that is not there has been told of */
+    /* If the entry leads to a missing menu, follow_chain() has reported it */
     if (!first->kernel && !first->chain && !r->is_syslinux) {
         g_autofree char *text = g_strdup_printf("the default entry, '%s', has no "
                                                 "kernel: PV GRUB stops at its menu",
@@ -758,8 +755,8 @@ static void fall_back(MenuReader *r)
 }
 
 /*
- * A backslash at the end of a line of GRUB 2's continues it. The empty lines that
- * come behind it instead keep the numbers of those that follow.
+ * Joins lines of GRUB 2 that end with a backslash. Adds as many empty lines
+ * after them, so that the lines that follow keep their numbers.
  */
 static void join_lines(char *text)
 {
@@ -781,7 +778,7 @@ static void join_lines(char *text)
     *out = 0;
 }
 
-/* False: there is no such file, and all is as it was */
+/* Returns false, and changes nothing, if there is no such file */
 static bool read_menu(MenuReader *r, const char *path)
 {
     g_autofree char *text = guest_files_read_text(r->f, path);
@@ -823,7 +820,7 @@ static bool read_menu(MenuReader *r, const char *path)
     return true;
 }
 
-/* On to the menu that this one leads to; false: to none */
+/* Goes on to the menu that this one leads to; false if there is none */
 static bool follow_chain(MenuReader *r)
 {
     const MenuEntry *e = r->m->chosen;
@@ -860,7 +857,7 @@ Menu *menu_read(GuestFiles *f)
 
     r.variables = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (int i = 0; i < ARRAY_SIZE(menus) && !r.m; i++) {
-        /* Those that it leads to are of the same kind */
+        /* Menus that it leads to are of the same kind */
         r.is_syslinux = strstr(menus[i], "linux");
         r.is_grub2 = !r.is_syslinux && g_str_has_suffix(menus[i], ".cfg");
         read_menu(&r, menus[i]);
@@ -883,7 +880,7 @@ Menu *menu_read(GuestFiles *f)
             f->finding(f, m->file, r.refused_line, r.refused);
         }
         fall_back(&r);
-        /* What else there is to say is of what could be chosen in the menu */
+        /* The other checks need a kernel: take the first one of the menu */
         for (unsigned i = 0; m->chosen && !m->chosen->kernel; i++) {
             m->chosen = i < m->entries->len ? m->entries->pdata[i] : NULL;
         }

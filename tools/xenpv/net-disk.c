@@ -1,8 +1,8 @@
 /*
- * A disk that QEMU itself gets over a network: Ceph's RBD, and NBD
+ * Disks that QEMU itself reaches over a network: Ceph's RBD, and NBD
  *
- * The readers of xl's files and of libvirt's XML call this. The parts of a name are
- * checked here before any of them becomes a part of an option.
+ * The readers of xl's files and of libvirt's XML call this. It checks the parts
+ * of a source before any of them gets into an option of QEMU's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,7 +35,7 @@ bool net_disk_is(const char *source)
            g_str_has_prefix(source, "nbd+unix:");
 }
 
-/* Up to the next @end that has no backslash before it, without backslashes */
+/* Reads up to the next unescaped @end, and removes the backslashes */
 static char *take(const char **p, char end)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -111,7 +111,7 @@ static bool parse_rbd(NetDisk *d, const char *p, const char **why)
     return true;
 }
 
-/* nbd://HOST:PORT/EXPORT and nbd+unix:///EXPORT?socket=PATH, as QEMU has them */
+/* Parses QEMU's nbd://HOST:PORT/EXPORT and nbd+unix:///EXPORT?socket=PATH */
 static bool parse_nbd_uri(NetDisk *d, const char *source)
 {
     g_autoptr(GUri) uri = g_uri_parse(source, G_URI_FLAGS_NONE, NULL);
@@ -190,7 +190,7 @@ NetDisk *net_disk_parse(const char *source, const char **why)
     return g_steal_pointer(&d);
 }
 
-/* With a backslash before what would end a word of rbd:'s */
+/* Puts a backslash before characters that would end a word of an rbd: source */
 static void append_escaped(GString *out, const char *text)
 {
     for (; *text; text++) {

@@ -1,14 +1,14 @@
 /*
- * Reads what Xen's tools print of the guests that they have: "xm list --long",
- * in S-expressions, and "xl list -l" and "xl -N create", in JSON
+ * Reads what Xen's tools print about their guests: "xm list --long" in
+ * S-expressions, "xl list -l" and "xl -N create" in JSON
  *
- * Either becomes a tree of items with their lines, and the tree the settings
- * that the guest would have in a configuration file, of which parse-xl.c knows
- * what they mean. A name that has no counterpart there keeps its own, and so
- * gets its note.
+ * Both become a tree of items with line numbers. The tree is then translated
+ * into the settings of a configuration file, which parse-xl.c interprets. An
+ * item without a counterpart there keeps its name, so that parse-xl.c notes it
+ * as not carried.
  *
- * guest-read.c calls this. The input's depth and items are bounded by the numbers
- * below.
+ * guest-read.c calls this. The numbers below bound the depth and number of
+ * items.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,9 +22,9 @@
 
 typedef struct Item Item;
 struct Item {
-    char *name;         /* NULL: one of a list */
+    char *name;         /* NULL: an element of a list */
     int line;
-    char *text;         /* NULL: there is none */
+    char *text;         /* NULL: it has none, maybe @items */
     GPtrArray *items;
 };
 
@@ -90,7 +90,7 @@ static const char *child_text(const Item *item, const char *name)
     return c && c->text ? c->text : "";
 }
 
-/* Whether it is more than a default */
+/* Whether @item has a value that is not the default */
 static bool is_set(const Item *item)
 {
     static const char *const unset[] = {
@@ -191,7 +191,7 @@ static Item *sxp_list(Reader *r, Error **errp)
         if (!item->name && !item->items->len) {
             item->name = g_steal_pointer(&text);
         } else {
-            /* Words that are not quoted belong together */
+            /* Unquoted words are one text together */
             g_string_append_printf(words, "%s%s", words->len ? " " : "", text);
             has_words = true;
         }
@@ -270,7 +270,7 @@ static char *json_string(Reader *r, Error **errp)
 
 static Item *json_value(Reader *r, Error **errp);
 
-/* Up to the end of an object, or of a list */
+/* Reads up to the end of an object or of a list */
 static bool json_items(Reader *r, Item *into, Error **errp)
 {
     char close = *r->p == '{' ? '}' : ']';
@@ -357,9 +357,9 @@ static Item *json_value(Reader *r, Error **errp)
     return g_steal_pointer(&item);
 }
 
-/* --- What the items are in a configuration */
+/* --- From items to settings */
 
-/* The first of a name counts, which is the outermost */
+/* The first item of a name counts; it is the outermost one */
 static void add(XlSettings *s, const char *name, int line, const char *text)
 {
     if (!g_hash_table_contains(s->vars, name)) {
@@ -367,7 +367,7 @@ static void add(XlSettings *s, const char *name, int line, const char *text)
     }
 }
 
-/* An item that keeps its name, or has another in a configuration */
+/* Adds an item as the setting @name, which may be its own name or another */
 static void add_item(XlSettings *s, const char *name, const Item *item)
 {
     if (is_set(item) || !strcmp(name, "name")) {
@@ -375,7 +375,7 @@ static void add_item(XlSettings *s, const char *name, const Item *item)
     }
 }
 
-/* One word more of a device: "NAME=TEXT" */
+/* Appends "NAME=TEXT" to a device */
 static bool add_word(Guest *g, GString *out, const char *name,
                      const Item *item, Error **errp)
 {
@@ -405,9 +405,9 @@ static const char *word_of(const char *name, const Word *words)
 }
 
 /*
- * A device: what @before has, then its words, by the names in @words if they
- * are there, but for those of @quiet, which are not the configuration's; and at
- * the end @target, which takes the rest of the line
+ * Adds a device: first @before, then its items, renamed by @words and without
+ * those in @quiet, which do not belong into a configuration. The item @target,
+ * if not NULL, comes last, as "target=" takes the rest of the line.
  */
 static bool add_device(XlSettings *s, const char *setting, const Item *device,
                        const char *before, const Word *words,
@@ -427,7 +427,7 @@ static bool add_device(XlSettings *s, const char *setting, const Item *device,
             continue;
         }
         if (word[0] == '+') {
-            /* A flag: it is there, or not */
+            /* A flag has no value */
             g_string_append_printf(out, "%s%s", out->len ? "," : "", word + 1);
         } else if (!add_word(s->g, out, word, c, errp)) {
             return false;
@@ -451,7 +451,7 @@ static bool sxp_disk(XlSettings *s, const Item *disk, Error **errp)
     size_t len = strcspn(dev, ":,");
     g_autofree char *before = NULL;
 
-    /* xvda:disk, hdc:cdrom */
+    /* @dev is like "xvda:disk" or "hdc:cdrom" */
     before = g_strdup_printf("vdev=%.*s%s", (int)len, dev,
                              strcmp(dev + len, ":cdrom") ? "" : ",cdrom");
     return add_device(s, "disk", disk, before, words, quiet, "uname", errp);
@@ -492,8 +492,8 @@ static bool sxp_device(XlSettings *s, const Item *device, Error **errp)
 }
 
 /*
- * What a boot loader has copied out of a guest's disk for this one start is no
- * kernel of the configuration's
+ * If the kernel is a copy that a boot loader took from the guest's disk for
+ * this start, the configuration has a boot loader and no kernel
  */
 static void add_file(XlSettings *s, const char *name, const Item *item)
 {
@@ -540,7 +540,7 @@ static bool sxp_domain(XlSettings *s, const Item *domain, Error **errp)
     static const Word words[] = {
         { "cpu_cap", "cap" }, { "pool_name", "pool" }, { }
     };
-    /* Of this start, or of xend's own */
+    /* These belong to this start of the guest, or to xend itself */
     static const char *const quiet[] = {
         "domid", "state", "status", "store_mfn", "console_mfn", "start_time",
         "cpu_time", "up_time", "online_vcpus", "features", "shutdown_reason",
@@ -676,7 +676,7 @@ static bool json_framebuffers(XlSettings *s, const Item *vfbs, Error **errp)
     return true;
 }
 
-/* c_info, b_info, and what is in them by the kind of the guest or the host */
+/* c_info, b_info, and their parts for one type of guest or host */
 static void json_info(XlSettings *s, const Item *info)
 {
     static const Word words[] = {
@@ -697,7 +697,7 @@ static void json_info(XlSettings *s, const Item *info)
     static const char *const memory[] = {
         "target_memkb", "max_memkb", NULL
     };
-    /* What libxl makes of the rest */
+    /* libxl derives these from others */
     static const char *const quiet[] = {
         "domid", "video_memkb", "shadow_memkb", "slack_memkb", "iommu_memkb",
         "ssidref", "exec_ssidref", "device_model_ssidref", "poolid",
@@ -781,7 +781,7 @@ static bool json_domain(XlSettings *s, const Item *config, Error **errp)
             return false;
         }
     }
-    /* Without a list, all of them are there */
+    /* Without avail_vcpus, all vCPUs are online from the start */
     v = g_hash_table_lookup(s->vars, "maxvcpus");
     if (v && v->string) {
         add(s, "vcpus", v->line, v->string);
@@ -789,9 +789,9 @@ static bool json_domain(XlSettings *s, const Item *config, Error **errp)
     return true;
 }
 
-/* --- Which of them */
+/* --- The guests */
 
-/* Adds the configurations of all guests in @top; the host itself is none */
+/* Adds the configurations of all guests in @top, but not that of domain 0 */
 static void find_guests(const Item *top, bool json, GPtrArray *guests)
 {
     bool many = !json || !(child(top, "c_info") || child(top, "config"));

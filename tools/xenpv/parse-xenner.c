@@ -1,8 +1,8 @@
 /*
- * Reads the command line of xenner, as Fedora 8 to 10 had it
+ * Reads xenner's command line, as in Fedora 8 to 10
  *
- * xenner calls this for its own arguments, guest-read.c for a file that has such a
- * line. Nothing of it is run.
+ * xenner and xenpv-convert call this for their arguments, guest-read.c for a
+ * file with such a command line. Nothing in the file is executed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +11,7 @@
 #include "qemu/cutils.h"
 #include "guest.h"
 
-/* -m: MiB, or with a suffix */
+/* -m: in MiB, unless it has a suffix */
 static bool set_memory(Guest *g, int line, const char *value, Error **errp)
 {
     uint64_t bytes;
@@ -34,7 +34,7 @@ static bool set_smp(Guest *g, int line, const char *value, Error **errp)
     return guest_set_vcpus(g, line, n, errp);
 }
 
-/* MAC,BRIDGE, or one of them */
+/* -network: MAC,BRIDGE, or only one of these */
 static bool set_network(Guest *g, int line, const char *value, Error **errp)
 {
     g_auto(GStrv) words = g_strsplit(value, ",", 3);
@@ -61,7 +61,7 @@ static bool set_network(Guest *g, int line, const char *value, Error **errp)
     return true;
 }
 
-/* [HOST]:DISPLAY, or "none" */
+/* -vnc: [HOST]:DISPLAY, or "none" */
 static bool set_vnc(Guest *g, int line, const char *value, Error **errp)
 {
     GuestDisplay *d = &g->display;
@@ -88,7 +88,7 @@ static bool set_vnc(Guest *g, int line, const char *value, Error **errp)
 Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
                           Error **errp)
 {
-    /* Options with a value; -hda and so on are apart */
+    /* Options with a value, except -hda and so on */
     static const char *const valued[] = {
         "-m", "-name", "-uuid", "-boot", "-kernel", "-initrd", "-append",
         "-network", "-vnc", "-smp",
@@ -99,7 +99,7 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
 
     g->typed = !lines;
     for (int i = 0; args[i]; i++) {
-        /* Without lines, arguments are counted */
+        /* Without lines, messages give the argument's number */
         int line = lines ? lines[i] : i + 1;
         const char *opt = args[i], *value = NULL;
         bool is_disk, known = false, ok = true;
@@ -170,7 +170,7 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
             return NULL;
         }
     }
-    /* A kernel is booted whatever -boot says; the disk is the default, too */
+    /* A -kernel boots whatever -boot says, and the disk is the default */
     if (boot && strcmp(boot, "c")) {
         guest_error(g, boot_line, errp, "-boot: '%s' is not 'c', the disk",
                     boot);
@@ -187,8 +187,8 @@ Guest *guest_parse_xenner(const char *file, char **args, const int *lines,
 }
 
 /*
- * A command line of xenner's, in a file: an optional "#!" line, comments, and
- * one command, whose lines may be continued by a backslash
+ * Reads a file with a xenner command: an optional "#!" line, comments, and one
+ * command, in which a backslash continues a line
  */
 Guest *guest_parse_xenner_text(const char *file, const char *text,
                                Error **errp)
@@ -210,7 +210,7 @@ Guest *guest_parse_xenner_text(const char *file, const char *text,
                 break;
             } else {
                 line += *p == '\n';
-                /* Only a backslash continues a command */
+                /* Without a backslash, the command ends here */
                 if (*p == '\n' && p > text && args->len &&
                     (p == text || p[-1] != '\\')) {
                     p += strspn(p, " \t\r\n");

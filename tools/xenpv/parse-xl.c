@@ -1,8 +1,9 @@
 /*
- * Reads xl's and xm's configuration files: what their settings mean
+ * Interprets the settings of xl's and xm's configuration files
  *
- * guest-read.c calls this for a file, parse-listing.c for settings that it has got
- * otherwise. xl-language.c has read them, xl-devices.c knows the devices.
+ * guest-read.c calls this for a file, parse-listing.c for settings that it made
+ * from a listing. xl-language.c reads the file, and xl-devices.c interprets
+ * devices.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +12,7 @@
 #include "qemu/cutils.h"
 #include "xl-devices.h"
 
-/* xm took numbers in strings, too */
+/* Like xm, accepts a number in a string, too */
 static bool want_number(Guest *g, const char *name, const XlValue *v,
                         uint64_t *n, Error **errp)
 {
@@ -70,7 +71,7 @@ static const XlValue *look_up(XlSettings *s, const char *name)
     return v;
 }
 
-/* A setting as text, "" if it is not there; NULL with @errp set */
+/* A setting as text, "" if it is missing; NULL with @errp set if not a text */
 static const char *text_of(XlSettings *s, const char *name, Error **errp)
 {
     const XlValue *v = look_up(s, name);
@@ -79,10 +80,10 @@ static const char *text_of(XlSettings *s, const char *name, Error **errp)
 }
 
 /*
- * xm's words for the kernel's own network: what it made of them was
- * "ip=IP:SERVER:GATEWAY:NETMASK:HOSTNAME:INTERFACE:DHCP", with a server that
- * does not matter where there is no NFS, and "nfsroot=SERVER:ROOT". Without
- * ip= and dhcp= the others did nothing.
+ * xm had settings for the kernel's network configuration, and made of them
+ * "ip=IP:SERVER:GATEWAY:NETMASK:HOSTNAME:INTERFACE:DHCP" and
+ * "nfsroot=SERVER:ROOT". Without NFS the server does not matter. Without ip=
+ * and dhcp= xm ignored the other settings.
  */
 static bool append_network(XlSettings *s, GString *out, Error **errp)
 {
@@ -103,7 +104,7 @@ static bool append_network(XlSettings *s, GString *out, Error **errp)
     }
     if (!text[0][0] && (!text[6][0] || !strcmp(text[6], "off"))) {
         for (int i = 1; i < 6; i++) {
-            /* The server has another use, too */
+            /* nfs_server does have an effect together with nfs_root */
             if (text[i][0] && (i > 1 || !look_up(s, "nfs_root"))) {
                 guest_note(s->g, look_up(s, names[i])->line, "'%s' is of no "
                            "effect without ip= or dhcp=", names[i]);
@@ -113,7 +114,7 @@ static bool append_network(XlSettings *s, GString *out, Error **errp)
     }
     g_string_append(out, "ip=");
     if (strchr(text[0], ':')) {
-        /* All of it by hand */
+        /* The user wrote the whole of ip= by hand */
         g_string_append(out, text[0]);
         return true;
     }
@@ -124,7 +125,7 @@ static bool append_network(XlSettings *s, GString *out, Error **errp)
     return true;
 }
 
-/* root=, ip= and so on, as xm and xl put them together */
+/* Builds the command line from root=, ip= and so on, as xm and xl do */
 static bool parse_cmdline(XlSettings *s, Error **errp)
 {
     static const char *const parts[] = {
@@ -177,7 +178,7 @@ static bool parse_cmdline(XlSettings *s, Error **errp)
     return true;
 }
 
-/* The kind of guest: only PV ones can be had here */
+/* Refuses guests that are not PV */
 static bool check_kind(XlSettings *s, Error **errp)
 {
     static const struct {
@@ -212,7 +213,7 @@ static bool check_kind(XlSettings *s, Error **errp)
     return true;
 }
 
-/* What xl passes over, too, when it makes a PV guest */
+/* Settings for HVM guests, which xl ignores for a PV guest, too */
 static bool is_of_hvm(const char *name)
 {
     static const char *const words[] = {
@@ -238,7 +239,7 @@ static bool is_of_hvm(const char *name)
     return g_str_has_prefix(name, "spice");
 }
 
-/* Documented words that have no counterpart: what to do instead */
+/* Documented settings without a counterpart, and what to do instead */
 static const struct {
     const char *name, *advice;
 } no_counterpart[] = {
@@ -363,13 +364,13 @@ static void note_setting(Guest *g, const char *name, const XlValue *v)
             return;
         }
     }
-    /* A variable of Python's, more likely than a setting */
+    /* If it is used or unknown, it is probably not a setting but a variable */
     if (v->type != XL_UNKNOWN && !v->used) {
         guest_note(g, v->line, "'%s' is not carried", name);
     }
 }
 
-/* A setting that is off is not missed, but CPU 0 is one as good as others */
+/* A 0 turns a setting off, so nothing is lost; but in cpus it is the CPU 0 */
 static bool says_nothing(const char *name, const XlValue *v)
 {
     return v->type == XL_NUMBER && !v->number && strcmp(name, "cpu") &&
@@ -379,7 +380,7 @@ static bool says_nothing(const char *name, const XlValue *v)
 static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
                           Error **errp)
 {
-    /* Those that have their place elsewhere, or none that is missed */
+    /* These are handled elsewhere, or nothing is lost without them */
     static const char *const silent[] = {
         "root", "extra", "cmdline", "ip", "type", "builder", "maxmem",
         "ramdisk", "kernel", "bootloader", "netmask", "gateway", "hostname",
@@ -443,7 +444,7 @@ static bool parse_setting(XlSettings *s, const char *name, const XlValue *v,
     return true;
 }
 
-/* A word of a boot loader's own command line, which PV GRUB does not have */
+/* Notes a word of the boot loader's command line, as PV GRUB takes none */
 static void note_loader_word(Guest *g, int line, const char *word)
 {
     const char *entry = g_str_has_prefix(word, "--entry=") ? word + 8 : NULL;
@@ -453,7 +454,7 @@ static void note_loader_word(Guest *g, int line, const char *word)
         return;
     }
     if (colon) {
-        /* domUloader's: DISK:KERNEL,INITRD */
+        /* domUloader's --entry=DISK:KERNEL,INITRD */
         g_auto(GStrv) files = g_strsplit(colon + 1, ",", 2);
 
         guest_note(g, line, "domUloader took %s%s%s from %.*s: PV GRUB boots "
@@ -475,7 +476,7 @@ static const char *const loader_words[] = {
     "bootargs", "bootloader_args", "bootentry",
 };
 
-/* A string of words, or a list of them */
+/* Each of these settings is a string of words, or a list of strings */
 static bool parse_loader_args(XlSettings *s, Error **errp)
 {
     for (int i = 0; i < ARRAY_SIZE(loader_words); i++) {
@@ -507,9 +508,9 @@ static bool parse_loader_args(XlSettings *s, Error **errp)
 }
 
 /*
- * A boot loader of Xen's: it may have been told, by settings that are the
- * kernel's otherwise, what to boot off the guest's disk. PV GRUB boots what
- * the guest's menu says.
+ * Handles the setting for Xen's boot loader. With one, "kernel" and "ramdisk"
+ * may name files on the guest's disk. PV GRUB ignores these, and boots what the
+ * guest's menu says.
  */
 static bool parse_loader(XlSettings *s, const XlValue *v, const char *loader,
                          Error **errp)
@@ -603,8 +604,8 @@ static bool is_on(const XlValue *v)
 }
 
 /*
- * A framebuffer without "vfb", by settings that are an HVM guest's otherwise,
- * as xl makes one for a PV guest
+ * Without "vfb", xl makes a PV guest a framebuffer from the settings for an HVM
+ * guest's display, and so do we
  */
 static bool parse_display(XlSettings *s, Error **errp)
 {
@@ -702,7 +703,7 @@ static bool parse_settings(XlSettings *s, Error **errp)
     if (!parse_cmdline(s, errp)) {
         return false;
     }
-    /* SLES writes extra=" " */
+    /* SLES writes extra=" ", which means none */
     if (g->cmdline && !g->cmdline[strspn(g->cmdline, " ")]) {
         g_clear_pointer(&g->cmdline, g_free);
     }

@@ -1,7 +1,7 @@
 /*
- * Reads libvirt's XML for a domain of its Xen driver: what its elements mean
+ * Interprets the elements of libvirt's XML for a domain of its Xen driver
  *
- * guest-read.c calls this; xml-tree.c reads the text.
+ * guest-read.c calls this; xml-tree.c parses the text.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,17 +18,17 @@ static bool is(const char *a, const char *b)
     return a && !strcmp(a, b);
 }
 
-/* What becomes of an element, and of each like it in other places */
+/* What to do about an element that is not carried */
 typedef struct Word {
-    const char *name, *advice;      /* no advice: nothing is missed */
+    const char *name, *advice;      /* NULL: nothing, and no note */
 } Word;
 
 #define COPY    "copy it into the new XML, where it means the same"
 #define PV_NONE "a PV guest has none of it"
 
 /*
- * A note for @n, which is not carried: what @words says to do instead, or
- * nothing if that says so. @of: of what it is, or NULL.
+ * Notes that @n is not carried, with the advice in @words. Stays silent if
+ * @words has @n without advice. @of: what @n is a part of, or NULL.
  */
 static void note_word(Guest *g, const XmlNode *n, const char *of,
                       const Word *words, int nr_words)
@@ -60,7 +60,7 @@ static bool read_number(Guest *g, const XmlNode *n, uint64_t *value,
     return true;
 }
 
-/* In KiB, which is also the unit if none is given */
+/* Sets *kib; KiB is also the default unit */
 static bool read_memory(Guest *g, const XmlNode *n, uint64_t *kib, Error **errp)
 {
     static const struct {
@@ -91,7 +91,7 @@ static bool read_memory(Guest *g, const XmlNode *n, uint64_t *kib, Error **errp)
     return false;
 }
 
-/* A disk that QEMU gets over a network: put together as xl has it */
+/* Reads a network disk's elements, and puts its source together as xl would */
 static bool read_net_source(Guest *g, GuestDisk *disk, const XmlNode *n,
                             const XmlNode *source, Error **errp)
 {
@@ -144,7 +144,7 @@ static bool read_net_source(Guest *g, GuestDisk *disk, const XmlNode *n,
     return guest_set_net_disk(g, disk, text, errp);
 }
 
-/* A note for each of the attributes @words that @n has, the last one NULL */
+/* Notes each attribute of @n that is in @words, a list that ends with NULL */
 static void note_attrs(Guest *g, const XmlNode *n, const char *of,
                        const char *const *words, const char *advice)
 {
@@ -165,7 +165,7 @@ static bool read_disk(Guest *g, const XmlNode *n, Error **errp)
     const char *device = xml_attr(n, "device") ?: "disk";
     const char *path, *format;
     GuestDisk *disk;
-    /* Of no effect under Xen, but meant: QEMU's driver has the same */
+    /* Xen ignores these, but QEMU's driver would do what they ask for */
     static const char *const driver_words[] = {
         "cache", "io", "error_policy", "rerror_policy", "iothread", "queues",
         "copy_on_read", "detect_zeroes", NULL,
@@ -236,7 +236,7 @@ static bool read_disk(Guest *g, const XmlNode *n, Error **errp)
     return true;
 }
 
-/* Open vSwitch's: a VLAN whose frames have no tag in the guest, or a trunk */
+/* Open vSwitch: the VLAN of frames without a tag, or those of a trunk */
 static bool read_vlan(Guest *g, GuestNic *nic, const XmlNode *vlan,
                       Error **errp)
 {
@@ -270,7 +270,7 @@ static bool read_vlan(Guest *g, GuestNic *nic, const XmlNode *vlan,
     return true;
 }
 
-/* Each address that an interface names, as xl's ip= has them: with spaces */
+/* Collects all addresses of an interface, separated by spaces as in xl's ip= */
 static void read_addresses(const XmlNode *n, GString *addresses)
 {
     for (int i = 0; i < n->children->len; i++) {
@@ -309,7 +309,7 @@ static bool read_interface(Guest *g, const XmlNode *n, Error **errp)
         return false;
     }
     if (is(type, "bridge")) {
-        /* Without one: as xl's, which names none */
+        /* It may name no bridge, as an interface in xl's files may */
         if (xml_attr(source, "bridge") && xml_attr(source, "bridge")[0]) {
             nic->bridge = g_strdup(xml_attr(source, "bridge"));
         }
@@ -326,7 +326,7 @@ static bool read_interface(Guest *g, const XmlNode *n, Error **errp)
     }
     nic->ifname = g_strdup(xml_attr(xml_child(n, "target"), "dev"));
     if (nic->ifname && g_str_has_prefix(nic->ifname, "vif")) {
-        /* Xen's own name for it, made anew at each start */
+        /* Xen chose this name, and chooses a new one at each start */
         g_clear_pointer(&nic->ifname, g_free);
     }
     note_attrs(g, source, "<source>", source_words, COPY);
@@ -399,7 +399,7 @@ static bool read_graphics(Guest *g, const XmlNode *n, Error **errp)
     return true;
 }
 
-/* The first is the guest's; the others QEMU can have as well */
+/* The guest gets the first console by itself; QEMU can have others, too */
 static void note_console(Guest *g, const XmlNode *n, unsigned number)
 {
     if (number) {
@@ -414,7 +414,7 @@ static void note_console(Guest *g, const XmlNode *n, unsigned number)
 
 static bool read_devices(Guest *g, const XmlNode *devices, Error **errp)
 {
-    /* What every Xen guest has, and what goes with a framebuffer, is quiet */
+    /* No note for what every Xen guest has, nor for parts of a framebuffer */
     static const Word words[] = {
         { "emulator" }, { "input" }, { "video" }, { "memballoon" },
         { "serial", "the guest has Xen's console: console=hvc0" },
@@ -506,7 +506,7 @@ static bool read_os(Guest *g, const XmlNode *os, const XmlNode *loader,
     }
     copy = kernel && guest_is_boot_copy(kernel->text->str);
     if (copy || (loader && (loader->text->len || !kernel))) {
-        /* As Xen's driver, which hands the rest to the boot loader */
+        /* libvirt's Xen driver passes the other elements to the boot loader */
         if (loader && loader->text->len &&
             !guest_set_bootloader(g, loader->line, loader->text->str, errp)) {
             return false;
@@ -557,7 +557,7 @@ static bool read_os(Guest *g, const XmlNode *os, const XmlNode *loader,
     return true;
 }
 
-/* A number in an attribute; true with @value as it was if there is none */
+/* Reads a number from an attribute; without it, leaves *value as it is */
 static bool read_count(Guest *g, const XmlNode *n, const char *name,
                        uint64_t *value, Error **errp)
 {
@@ -571,7 +571,7 @@ static bool read_count(Guest *g, const XmlNode *n, const char *name,
     return true;
 }
 
-/* What the guest has at its start, and to what it may grow */
+/* Reads how much memory the guest starts with, and up to what it may grow */
 static bool read_memories(Guest *g, const XmlNode *domain, Error **errp)
 {
     const XmlNode *memory = xml_child(domain, "memory");
@@ -626,7 +626,7 @@ static bool read_vcpus(Guest *g, const XmlNode *n, Error **errp)
            guest_set_max_vcpus(g, n->line, "<vcpu>", all, errp);
 }
 
-/* Xen's clock gives a PV guest the time of day, in UTC, and nothing else */
+/* Xen gives a PV guest the time of day in UTC, and no other clock */
 static void read_clock(Guest *g, const XmlNode *n)
 {
     const char *offset = xml_attr(n, "offset");
@@ -645,7 +645,7 @@ static void read_clock(Guest *g, const XmlNode *n)
     }
 }
 
-/* What libvirt writes for a Xen guest that says nothing about a PV one */
+/* libvirt writes features for any Xen guest; most mean nothing to a PV guest */
 static void read_features(Guest *g, const XmlNode *n)
 {
     static const Word words[] = {
@@ -666,7 +666,7 @@ static void read_features(Guest *g, const XmlNode *n)
     }
 }
 
-/* An element that has no counterpart, or none that a tool could choose */
+/* Notes an element without a counterpart, or with one that the user must pick */
 static void note_element(Guest *g, const XmlNode *n)
 {
     static const Word words[] = {

@@ -1,8 +1,8 @@
 /*
- * What in a guest's files keeps it from booting here
+ * Rules that tell what in a guest's files keeps it from booting here
  *
- * disk.c calls this, in the child without rights. The files are a stranger's: what
- * is read of each, and what it unpacks to, is bounded by the numbers below.
+ * disk.c calls this, in the child without rights. The files are untrusted: the
+ * numbers below bound how much of each is read, and how much it unpacks to.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,16 +14,16 @@
 #include "menu.h"
 #include "rules.h"
 
-/* The files that are read: kernels, initrds; and an initrd unpacked */
+/* The largest files, in bytes: kernels, initrds, and an unpacked initrd */
 #define KERNEL_MAX      (128 * 1024 * 1024)
 #define INITRD_FILE_MAX (256 * 1024 * 1024)
 #define INITRD_MAX      (512 * 1024 * 1024ULL)
-/* initrds of an entry that are read */
+/* Initrds of an entry; any further ones are ignored */
 #define MAX_INITRDS     8
 #define LZ4_LEGACY_MAGIC    0x184c2102
 #define CPIO_HEADER     110     /* "newc": a magic and 13 fields of 8 digits */
 
-/* The block front end: of Linux, of Xen's own Linux 2.6.18 and its heirs */
+/* Block front ends: of Linux, and of Xen's own Linux 2.6.18 and its heirs */
 static const char *const front_ends[] = {
     "xen-blkfront.ko", "xen_blkfront.ko", "xenblk.ko", "xen-vbd.ko",
     "xen-vbd-upstream.ko", NULL,
@@ -84,7 +84,7 @@ static bool name_matches(const char *name, size_t len,
     return false;
 }
 
-/* Walks archives from @at on; stops at what is none. Returns where. */
+/* Walks cpio archives from @at on; returns where there are no more of them */
 static size_t walk_cpio(const char *data, size_t len, size_t at,
                         const char *const *names, bool *found)
 {
@@ -119,8 +119,8 @@ static size_t walk_cpio(const char *data, size_t len, size_t at,
 }
 
 /*
- * Linux's LZ4 format is a magic and blocks, each behind its length, and has no
- * end: so the padding that may follow has to be cut off.
+ * Linux's LZ4 format is a magic and blocks, each after its length, without an
+ * end mark. So the decoder must not see any padding that follows.
  */
 static size_t without_padding(const uint8_t *data, size_t len)
 {
@@ -158,7 +158,7 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
     size_t at = walk_cpio(data, len, 0, names, &found);
 
     *readable = at > 0;
-    /* A first archive, as for microcode, may be bare, what follows is not */
+    /* The first archives, as for microcode, may be uncompressed, others not */
     while (at < len && !((const char *)data)[at]) {
         at++;
     }
@@ -179,7 +179,7 @@ bool rules_initrd_has(const void *data, size_t len, const char *const *names,
 
 /* --- Names of disks -------------------------------------------------------- */
 
-/* A disk of another machine's: the beginning of its name, or NULL */
+/* Returns the prefix of a disk name that belongs to other machines, or NULL */
 static const char *foreign_disk(const char *dev)
 {
     static const char *const names[] = {
@@ -197,10 +197,10 @@ static const char *foreign_disk(const char *dev)
 }
 
 /*
- * What Linux calls a disk that Xen hands over by a SCSI or IDE disk's name. It
- * went back and forth: Xen's own Linux (2.6.18 and its heirs to 2.6.27 and
- * 2.6.32, of RHEL 5 and SLES) has really sda; others have xvda for it, but
- * xvde from 2.6.36 to 3.0, and in RHEL 6.
+ * How Linux names a disk that Xen presents as sda or hda. It depends on the
+ * version: Xen's own Linux (2.6.18 and its heirs up to 2.6.27 and 2.6.32, in
+ * RHEL 5 and SLES) does call it sda. Others call it xvda, but xvde from 2.6.36
+ * to 3.0, and in RHEL 6.
  */
 typedef enum DiskNames { NAMES_XVDA, NAMES_XVDE, NAMES_SDA } DiskNames;
 
@@ -221,7 +221,7 @@ static DiskNames disk_names(const char *kernel)
                                                               : NAMES_XVDA;
 }
 
-/* "sda1" as Linux of these names has it */
+/* Returns how Linux with @names calls "sda1" */
 static char *name_of(const char *dev, DiskNames names)
 {
     bool shifted = names == NAMES_XVDE && dev[0] == 's' && dev[2] <= 'v';
@@ -271,7 +271,7 @@ static bool fstab_line(GuestFiles *f, const char *path, int line, char **words,
 
 /* --- The menu ------------------------------------------------------------ */
 
-/* The default entry, as messages call it */
+/* Describes the default entry, for messages */
 static char *entry_name(const Menu *m)
 {
     return m->is_first ? g_strdup("its first entry") :
@@ -279,8 +279,8 @@ static char *entry_name(const Menu *m)
 }
 
 /*
- * As a menu names it: with or without /boot, which may be a partition. NULL
- * after a finding of why.
+ * Reads a file that a menu names, with or without /boot, which may be a file
+ * system of its own. Returns NULL after a message that says why.
  */
 static char *read_boot_file(GuestFiles *f, const Menu *m, const char *what,
                             const char *path, size_t max, size_t *len)
@@ -312,7 +312,7 @@ static char *read_boot_file(GuestFiles *f, const Menu *m, const char *what,
     return data;
 }
 
-/* A kernel or initrd of an entry that is not the default */
+/* Checks a kernel or initrd of an entry that is not the default */
 static void check_other_file(GuestFiles *f, const MenuEntry *e,
                              const char *what, const char *path)
 {
@@ -355,8 +355,8 @@ static void check_other_entries(GuestFiles *f, const Menu *m)
 }
 
 /*
- * The command line; returns whether the guest's console is the kernel's: a PV
- * kernel takes it where no other is named
+ * Checks the command line. Returns whether the kernel uses Xen's console, which
+ * a PV kernel does unless it is told another. *other: it is told a serial port.
  */
 static bool check_args(GuestFiles *f, const MenuEntry *e, bool *other)
 {
@@ -411,7 +411,7 @@ static void check_kernel(GuestFiles *f, const Menu *m)
     xenpv_kernel_free(k);
 }
 
-/* Is the block front end a part of the kernel itself? */
+/* Whether the block front end is built into the kernel */
 static bool front_end_built_in(GuestFiles *f, const char *kernel)
 {
     const char *version = strchr(kernel, '-');
@@ -431,7 +431,7 @@ static bool front_end_built_in(GuestFiles *f, const char *kernel)
     return builtin && strstr(builtin, "xen-blkfront.ko");
 }
 
-/* Each of them is unpacked after the other, so the front end may be in any */
+/* The kernel unpacks all initrds, so the front end may be in any of them */
 static void check_initrds(GuestFiles *f, const Menu *m)
 {
     const MenuEntry *e = m->chosen;
@@ -445,7 +445,7 @@ static void check_initrds(GuestFiles *f, const Menu *m)
                                                INITRD_FILE_MAX, &len);
 
         if (!data) {
-            found = true;           /* that is enough said */
+            found = true;           /* already reported */
         } else if (rules_initrd_has(data, len, front_ends, &readable)) {
             fact(f, "%s has the front end for Xen's disks", path);
             found = true;
@@ -486,7 +486,7 @@ static bool inittab_line(GuestFiles *f, const char *path, int line,
         const char *word = words[i];
 
         getty |= strstr(word, "getty") != NULL;
-        /* busybox' inittab has the terminal as the id */
+        /* In busybox' inittab the id is the terminal */
         if (i == 0 && strstr(word, "getty") &&
             (g_str_has_prefix(word, "hvc") || g_str_has_prefix(word, "xvc"))) {
             g->xen = true;
@@ -523,7 +523,7 @@ static void systemd_unit(void *opaque, const char *name)
 }
 
 /*
- * Is there a login on the guest's console? systemd starts one on the kernel's
+ * Checks for a login on Xen's console. systemd starts one on the kernel's
  * console by itself.
  */
 static void check_gettys(GuestFiles *f, const Menu *m, bool console_hvc)

@@ -1,7 +1,7 @@
 /*
- * What in a guest's files keeps it from booting here
+ * Rules that tell what in a guest's files keeps it from booting here
  *
- * disk.c calls it, with the files of the disk that xenpv-convert --check looks at.
+ * disk.c calls this for each disk that xenpv-convert --check looks into.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,13 +11,13 @@
 
 #include "guest-files.h"
 
-/* All rules. @has_root: a root file system was found, not only a /boot. */
+/* Applies all rules. @has_root: there is a root file system, not just /boot */
 void rules_check(GuestFiles *f, bool has_root);
 
 /*
- * Is one of @names, a list that ends with NULL, the beginning of a file's base
- * name in this initramfs? It may be several archives, compressed or not.
- * Returns false with @readable false if nothing of it can be read.
+ * Whether this initramfs has a file whose base name begins with one of @names,
+ * a list that ends with NULL. It may be several archives, compressed or not.
+ * Returns false with *readable false if it cannot be read.
  */
 bool rules_initrd_has(const void *data, size_t len, const char *const *names,
                       bool *readable);

@@ -1,10 +1,10 @@
 /*
- * A child that may read what a stranger has made
+ * Child processes that read untrusted data
  *
- * The list of system calls is what reading an open file, memory, threads of
- * the same process (QEMU's block layer decompresses in some) and waiting for
- * them take. All others fail with EPERM, so that a library that tries more
- * than it needs goes on.
+ * The allowed system calls are those for reading open files, for memory, for
+ * threads of the same process (in which QEMU's block layer decompresses), and
+ * for waiting. All others fail with EPERM and do not kill the child, as
+ * libraries may try calls that they can do without.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,9 +22,9 @@
 #include "qemu/rcu.h"
 #include "sandbox.h"
 
-/* The child's exit status where it could not give up its rights */
+/* The child's exit status if it could not give up its rights */
 #define NO_SANDBOX  71
-/* Address space that is no memory yet: stacks and arenas of threads */
+/* Reserved address space that is not memory yet: threads' stacks and arenas */
 #define ADDRESSES   (2ULL * 1024 * 1024 * 1024)
 
 /* --- In the child -------------------------------------------------------- */
@@ -45,7 +45,7 @@ static void limit(int resource, const char *what, uint64_t value,
     }
 }
 
-/* Only what is needed stays open; all of @job's are above SANDBOX_REPLY_FD */
+/* Closes all files but the child's; @job's are all above SANDBOX_REPLY_FD */
 static void keep_files(int pipe_fd, const SandboxJob *job)
 {
     int kept[] = {
@@ -69,7 +69,7 @@ static void keep_files(int pipe_fd, const SandboxJob *job)
     qemu_close_all_open_fd(kept, nr_kept);
 }
 
-/* All but those of @kept, bits, that there are */
+/* Drops all capabilities but those of the bit mask @kept that we have */
 static void drop_capabilities(uint32_t kept)
 {
     struct __user_cap_header_struct header = {
@@ -92,7 +92,7 @@ static void drop_capabilities(uint32_t kept)
 
 static void set_limits(const SandboxLimits *limits)
 {
-    /* AddressSanitizer has 16 TiB of addresses for its own */
+    /* AddressSanitizer reserves 16 TiB of address space for itself */
 #ifndef QEMU_SANITIZE_ADDRESS
     limit(RLIMIT_DATA, "a limit on memory", limits->memory, 0);
     limit(RLIMIT_AS, "a limit on memory", limits->memory + ADDRESSES, 0);
@@ -120,8 +120,8 @@ static const int allowed[] = {
 };
 
 /*
- * What a program takes to start, and to find its files. Which it can open is left
- * to Landlock: names are out of a filter's sight.
+ * A program needs these to start and to find its files. A filter cannot look at
+ * file names, so Landlock decides which files it can open.
  */
 static const int allowed_to_program[] = {
     SCMP_SYS(execve), SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address),
@@ -147,7 +147,7 @@ static int add_program_rules(scmp_filter_ctx ctx)
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
                          SCMP_A2(SCMP_CMP_MASKED_EQ,
                                  O_ACCMODE | O_CREAT | O_TRUNC, 0)) ?:
-        /* Its libraries' code */
+        /* To map its libraries' code from files */
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC,
                                  PROT_EXEC),
@@ -159,13 +159,13 @@ static int add_program_rules(scmp_filter_ctx ctx)
 
 static int add_rules(scmp_filter_ctx ctx)
 {
-    /* No code but what is there */
+    /* No new executable memory */
     return add_list(ctx, allowed, ARRAY_SIZE(allowed)) ?:
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ?:
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ?:
-        /* Threads, not processes; clone3() has its flags in memory */
+        /* Threads, no processes; a filter cannot see the flags of clone3() */
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                          SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD,
                                  CLONE_THREAD)) ?:
@@ -183,7 +183,7 @@ static void filter_system_calls(bool is_program)
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int ret = ctx ? 0 : -ENOMEM;
 
-    /* Set-user-ID programs are out of reach, and so are 32-bit system calls */
+    /* Disarm set-user-ID programs; kill the child for 32-bit system calls */
     ret = ret ?: seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 1) ?:
           seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) ?:
           seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
@@ -223,8 +223,9 @@ static void landlock_allow(int rules, int fd, uint64_t access)
 }
 
 /*
- * Opening a directory is no right that is taken away here: it lets nobody read its
- * names, for which the filter has no system call, and GRUB opens "/".
+ * This does not restrict opening directories, because GRUB opens "/". The child
+ * still cannot list one: the seccomp filter does not allow the system call for
+ * that.
  */
 static void allow_files(char **files)
 {
@@ -279,13 +280,13 @@ void sandbox_run_program(const SandboxLimits *limits, char **files, char **args)
     give_up(args[0], errno);
 }
 
-/* After fork(), so without memory or locks: up to the new program */
+/* Runs between fork() and exec, so it must not allocate memory or take locks */
 static void G_GNUC_NORETURN start(const SandboxJob *job, int pipe_fd)
 {
-    /* With the parent nobody is left to watch it */
+    /* Die with the parent: nobody else enforces the limits */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     keep_files(pipe_fd, job);
-    /* Else root's would be back with the new program */
+    /* Otherwise execv() would give root's capabilities back */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("no_new_privs", errno);
     }
@@ -370,7 +371,7 @@ bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
     return false;
 }
 
-/* It has closed its pipe, so it is at its end, or pretends to be */
+/* The child closed its pipe, so it should exit soon, but need not */
 static bool wait_for(pid_t pid, int *status, int64_t end,
                      const SandboxLimits *limits, Error **errp)
 {
@@ -389,7 +390,7 @@ static bool wait_for(pid_t pid, int *status, int64_t end,
     return false;
 }
 
-/* Why did the child end? */
+/* Whether the child exited with status 0; sets @errp to the reason if not */
 static bool child_was_well(const char *last_words, const SandboxLimits *limits,
                            int status, Error **errp)
 {
@@ -418,7 +419,7 @@ static bool child_was_well(const char *last_words, const SandboxLimits *limits,
     return false;
 }
 
-/* A descriptor that is none of those that the child gets; closes @fd */
+/* Moves @fd above the descriptors that the child has; closes the old one */
 static int move_up(int fd)
 {
     int moved = fd > SANDBOX_REPLY_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC,
@@ -453,7 +454,7 @@ bool sandbox_run(const SandboxJob *job, Error **errp)
         moved.reply_fd = fcntl(job->reply_fd, F_DUPFD_CLOEXEC,
                                SANDBOX_REPLY_FD + 1);
     }
-    /* No thread of QEMU's for the child, which is a new program at once */
+    /* The child calls exec at once, so QEMU must not start a thread in it */
     rcu_disable_atfork();
     pid = fork();
     if (!pid) {

@@ -1,20 +1,19 @@
 /*
- * A child that may read what a stranger has made
+ * Child processes that read untrusted data
  *
- * xenpv-convert --check is run by root, on disks that their guests have
- * written, through image formats, partition tables, file systems and
- * decompressors. So all of that is done by a child process which gave up its
- * rights before it looked at the first byte: it has no capabilities, can open
- * no file and no socket, start no program and send no signal to another
- * process. It has what is open for it already, memory and CPU time up to a
- * limit, and a pipe.
+ * Root runs xenpv-convert --check on disks that guests have written, through
+ * code for image formats, partition tables, file systems and decompression. So
+ * a child process does all of that, and it gives up its rights before it looks
+ * at the first byte: it has no capabilities, can open no file and no socket,
+ * start no program and send no signal to another process. All it has are the
+ * files that are open already, a limited amount of memory and CPU time, and a
+ * pipe.
  *
- * Whoever takes over the child can write lies to that pipe, no more: what comes
- * out of it is a stranger's text, too.
+ * A guest that takes over the child can only write lies to that pipe. So the
+ * parent treats the child's output as untrusted, too.
  *
- * A program of others that opens its files by name, like grub-fstest, has another
- * sandbox: of files it can open those for reading that were named before, which
- * the kernel holds it to by Landlock, whatever names it makes up.
+ * grub-fstest, which opens its files by name, runs in another sandbox: Landlock
+ * makes sure that it can open only files on a list, and only for reading.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,34 +21,34 @@
 #ifndef TOOLS_XENPV_SANDBOX_H
 #define TOOLS_XENPV_SANDBOX_H
 
-/* The longest line that a child can say; of a longer one the rest is lost */
+/* A child's longest line, in bytes; the rest of a longer one is dropped */
 #define SANDBOX_LINE_MAX    2000
-/* The file of the child; standard output and error are its pipe */
+/* The child's file; its standard output and error are the pipe */
 #define SANDBOX_FD          3
-/* Where it reads what it has asked for, if it may ask */
+/* The child reads answers to its questions here, if it may ask any */
 #define SANDBOX_REPLY_FD    4
 
 typedef struct SandboxLimits {
     uint64_t memory;        /* bytes */
     unsigned cpu_seconds;
-    unsigned seconds;       /* on the clock */
-    size_t output;          /* bytes, of all lines */
+    unsigned seconds;       /* elapsed time */
+    size_t output;          /* bytes, all lines together */
 } SandboxLimits;
 
 typedef struct SandboxJob {
-    /* The child is this program, with these arguments, and NULL */
+    /* The child runs this program again, with these arguments, then NULL */
     const char *const *args;
-    int fd;                 /* to be SANDBOX_FD; -1: nothing */
-    int reply_fd;           /* to be SANDBOX_REPLY_FD; 0: nothing */
-    /* It may read files whoever owns them; for who has that right, and Landlock */
+    int fd;                 /* becomes SANDBOX_FD; -1: none */
+    int reply_fd;           /* becomes SANDBOX_REPLY_FD; 0: none */
+    /* Keep CAP_DAC_READ_SEARCH, if we have it; only for use with Landlock */
     bool reads_all;
     const SandboxLimits *limits;
     /*
-     * A line of the child's, without its end. False if it is none that a child
-     * writes; libraries write such lines when they give up.
+     * Takes a line of the child's, without the newline. Returns false if it is
+     * none of the protocol: libraries print such lines when they give up.
      */
     bool (*line)(void *opaque, const char *text);
-    /* Or all that it writes, as it comes. False: no more of it is wanted */
+    /* If set, takes all output instead, as it comes. False: stop the child */
     bool (*bytes)(void *opaque, const char *bytes, size_t len);
     void *opaque;
 } SandboxJob;
@@ -57,19 +56,19 @@ typedef struct SandboxJob {
 /*
  * sandbox_run: start the child, and wait for its end.
  *
- * It is a new program, and no copy of this one, whose threads may hold a lock.
- * Returns true if it exited with status 0. Else @errp is set: it was killed for
- * one of the limits, or a fault, or it could not give up a right.
+ * The child calls exec, as a mere copy of us could hang on a lock of another
+ * thread. Returns true if the child exited with status 0. Otherwise sets @errp:
+ * the child hit a limit or crashed, or it could not give up a right.
  */
 bool sandbox_run(const SandboxJob *job, Error **errp);
 
 /*
  * sandbox_listen: take what a child writes to @fd, up to its end.
  *
- * A part of sandbox_run(), by itself for who tests it. @last_words is set to the
- * last line that is none of a child's own, if there is one. Returns false with
- * @errp set if @end (of g_get_monotonic_time()) has come, or the child says more
- * than it may.
+ * A part of sandbox_run(), declared here for its tests. Sets *@last_words to
+ * the last line that @job's line() refused, if any. Returns false with @errp
+ * set if it takes until @end (of g_get_monotonic_time()), or if the child
+ * writes more than it may.
  */
 bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
                     char **last_words, Error **errp);
@@ -77,9 +76,9 @@ bool sandbox_listen(const SandboxJob *job, int fd, int64_t end,
 /*
  * sandbox_enter: give up all rights, in the child.
  *
- * To be called once libraries are set up, and before the first byte is read
- * from SANDBOX_FD. Capabilities are gone already. If something cannot be given
- * up, it does not return.
+ * Call after the libraries are set up, and before reading the first byte from
+ * SANDBOX_FD. The capabilities are gone already. Does not return if a right
+ * cannot be given up.
  */
 void sandbox_enter(const SandboxLimits *limits);
 
@@ -87,12 +86,12 @@ void sandbox_enter(const SandboxLimits *limits);
 bool sandbox_can_run_programs(Error **errp);
 
 /*
- * sandbox_run_program: give up all rights, in the child, but those to read the
- * SANDBOX_FD's file by its name, and to run one program.
+ * sandbox_run_program: in the child, give up all rights but those to open
+ * SANDBOX_FD's file by name for reading, and to run one program.
  *
- * @files: that program, its loader and its libraries, and NULL. @args are the
- * program's, and it has no environment. It can list no directory, write no file,
- * and make no process. Does not return.
+ * @files: the program, its loader and its libraries, then NULL. @args: the
+ * program's arguments. Its only environment variable is LC_ALL=C. It cannot
+ * list directories, write files or create processes. Does not return.
  */
 void G_GNUC_NORETURN sandbox_run_program(const SandboxLimits *limits,
                                          char **files, char **args);

@@ -1,7 +1,7 @@
 /*
- * What the tools tell
+ * Messages to the user
  *
- * For xenner and xenpv-convert.
+ * xenner and xenpv-convert print all of theirs by this.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

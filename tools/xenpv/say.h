@@ -1,5 +1,5 @@
 /*
- * What the tools tell
+ * Messages to the user
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,13 +7,13 @@
 #ifndef TOOLS_XENPV_SAY_H
 #define TOOLS_XENPV_SAY_H
 
-/* To be called first: what the terminal can show is told by the locale */
+/* Call first: sets the locale, which tells what the terminal can show */
 void say_init(void);
 
 /*
- * One line for people. Whatever it is put together of, a configuration, a disk
- * image, a name on the command line: only text reaches the terminal, by
- * xenpv_text_line().
+ * Prints one line. Its parts may come from a configuration, a disk image or the
+ * command line; xenpv_text_line() makes sure that nothing but text reaches the
+ * terminal.
  */
 void G_GNUC_PRINTF(2, 3) say(FILE *to, const char *fmt, ...);
 

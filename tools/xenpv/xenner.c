@@ -1,9 +1,8 @@
 /*
- * xenner: starts a PV guest by the command line that Xenner had
+ * xenner: starts a PV guest from Xenner's command line
  *
- * The command line is read by the same engine that xenpv-convert has; then the
- * files are looked at, the bridges are joined, and QEMU takes this process'
- * place.
+ * Reads the command line by the code that xenpv-convert uses, checks the files,
+ * puts taps on the bridges, and then replaces itself by QEMU.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,7 +42,7 @@ static const char usage[] =
 static bool check_file(Guest *g, int line, const char *path, Error **errp)
 {
     struct stat st;
-    /* A pipe would be waited for here, too */
+    /* O_NONBLOCK, as opening a pipe would wait for its writer */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0 || fstat(fd, &st) < 0) {
@@ -83,8 +82,8 @@ static bool check_files(Guest *g, char **args, Error **errp)
 }
 
 /*
- * A tap that is on the bridge, as root makes it. Without the right to do that
- * QEMU's helper is tried, which is what -netdev bridge does.
+ * As root, creates a tap and puts it on the bridge. Other users have no right
+ * to do that, so QEMU calls its helper for them (-netdev bridge).
  */
 static bool join_bridge(Guest *g, GuestNic *nic, Error **errp)
 {
@@ -110,7 +109,7 @@ static bool join_bridge(Guest *g, GuestNic *nic, Error **errp)
     if (sock < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0) {
         goto fail;
     }
-    /* ifr now has the name; each call below uses the union's other members */
+    /* ifr now has the tap's name; each call below uses another union member */
     {
         struct ifreq br = { .ifr_ifindex = if_nametoindex(ifr.ifr_name) };
 

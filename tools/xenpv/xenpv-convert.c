@@ -1,8 +1,9 @@
 /*
- * xenpv-convert: from Xen's ways to describe a guest to QEMU's and libvirt's
+ * xenpv-convert: converts a Xen guest's configuration for QEMU or libvirt
  *
- * The program: its options, and who does what they say. It runs nothing of what it
- * reads; with --check it opens the guest's disks, and check.c has them looked into.
+ * main() reads the options and calls the code that does the work. Nothing in a
+ * configuration is executed. With --check, check.c looks into the guest's
+ * disks.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,9 +32,9 @@ static int fail(Error *err)
 }
 
 /*
- * All or nothing: a file that is there stays as it is until the end, when another
- * takes its place. What is no file of its own is written and not replaced: a link
- * to one, a pipe, or root's /dev/null.
+ * An existing file is replaced only when all is written, so that it is never
+ * left half written. Anything but a regular file is written to and not
+ * replaced: a symbolic link, a pipe, or /dev/null, which root could replace.
  */
 static int write_out(const char *path, const char *text)
 {

@@ -1,13 +1,12 @@
 /*
- * What the devices in xl's and xm's configuration files mean: "disk", "vif" and
- * "vfb", as xl-disk-configuration(5), xl-network-configuration(5) and xl.cfg(5)
- * have them, and xm before
+ * Interprets the devices in xl's and xm's configuration files: "disk", "vif"
+ * and "vfb", as documented in xl-disk-configuration(5),
+ * xl-network-configuration(5) and xl.cfg(5), and as xm had them
  *
- * Each documented word is carried, or named by a note that says what to do
- * instead. A word that is in none of the documents gets a note, too: Xen's
- * tools passed many over without one.
+ * Each documented keyword is carried, or else a note says what to do instead.
+ * An undocumented keyword gets a note, too: Xen's tools ignored many silently.
  *
- * parse-xl.c calls this, item by item.
+ * parse-xl.c calls this, once for each item of a list.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +16,7 @@
 #include "net-disk.h"
 #include "xl-devices.h"
 
-/* Splits "a = b" at the first '='; NULL if there is none. Both are stripped. */
+/* Splits "a = b" at the '=' and strips both; returns "b", NULL without a '=' */
 static char *split_key(char *word)
 {
     char *eq = strchr(word, '=');
@@ -63,8 +62,8 @@ static bool is_format(const char *word)
 }
 
 /*
- * Takes xm's prefixes off a source, "tap:aio:" for one, and what they say
- * about it. False with errp set if it has one that nobody knows.
+ * Removes xm's prefix from a source, such as "tap:aio:", and sets the format
+ * that it stands for. Returns false with @errp set if the prefix is unknown.
  */
 static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
                          bool *had, Error **errp)
@@ -72,7 +71,7 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
     static const struct {
         const char *prefix, *format;
         bool is_block;
-        size_t keep;        /* of the prefix, which is the path's */
+        size_t keep;        /* bytes of the prefix that belong to the path */
     } prefixes[] = {
         { "phy:", "raw", true }, { "file:", "raw" },
         { "tap2:tapdisk:aio:", "raw" }, { "tap:tapdisk:aio:", "raw" },
@@ -108,14 +107,14 @@ static bool parse_prefix(Guest *g, GuestDisk *disk, const char **source,
     return true;
 }
 
-/* Where all back ends are that no other domain has */
+/* Domain 0 has the back ends unless the configuration names another domain */
 static bool is_domain_0(const char *domain)
 {
     return !strcmp(domain, "0") || !strcmp(domain, "Domain-0") ||
            !strcmp(domain, "dom0");
 }
 
-/* @script: one of Xen's, to which the source may say anything, or NULL */
+/* @script: Xen's script for the disk, which knows any @source, or NULL */
 static bool set_source(Guest *g, GuestDisk *disk, const char *source,
                        const char *script, bool *had_prefix, Error **errp)
 {
@@ -145,7 +144,7 @@ static bool set_source(Guest *g, GuestDisk *disk, const char *source,
     return true;
 }
 
-/* Whether it begins with one of the words that can stand in any place */
+/* Whether @word begins with a KEY= that may be in any place */
 static bool has_key(const char *word)
 {
     static const char *const keys[] = {
@@ -163,7 +162,7 @@ static bool has_key(const char *word)
     return false;
 }
 
-/* A word that says how Xen's host serves the disk */
+/* Handles keys about the back end that serves the disk; false if @key is none */
 static bool parse_backend_word(Guest *g, GuestDisk *disk, const char *key,
                                const char *value)
 {
@@ -174,7 +173,7 @@ static bool parse_backend_word(Guest *g, GuestDisk *disk, const char *key,
                        "QEMU serves the disk", value);
         }
     } else if (!strcmp(key, "backend") && is_domain_0(value)) {
-        /* As without it */
+        /* The default */
     } else if (!strcmp(key, "backend")) {
         guest_note(g, disk->line, "disk: 'backend=%s' is not carried: there "
                    "are no driver domains; the disk must be the host's", value);
@@ -184,7 +183,7 @@ static bool parse_backend_word(Guest *g, GuestDisk *disk, const char *key,
     return true;
 }
 
-/* What a script of Xen's made of the source is not known here */
+/* The user must do what a script did to the source, as we do not know that */
 static bool check_script(Guest *g, const GuestDisk *disk, const char *script,
                          Error **errp)
 {
@@ -203,7 +202,7 @@ static bool check_script(Guest *g, const GuestDisk *disk, const char *script,
     return true;
 }
 
-/* Why a disk's word is not carried */
+/* Why a key of a disk is not carried */
 static const char *disk_advice(const char *key)
 {
     static const struct {
@@ -226,13 +225,13 @@ static const char *disk_advice(const char *key)
            : "Xen's documents do not have that word";
 }
 
-/* Both syntaxes of a disk at once: xm's and xl's words by their places */
+/* State of parsing a disk, in xm's syntax and in xl's at the same time */
 typedef struct DiskParse {
     Guest *g;
     GuestDisk *disk;
     enum { SOURCE, FORMAT, VDEV, ACCESS, TOO_MANY } next;
-    bool had_prefix;            /* the source had one that tells the format */
-    bool no_format;             /* none that is known follows the source */
+    bool had_prefix;            /* a prefix of the source tells the format */
+    bool no_format;             /* no known format follows the source */
     bool empty;                 /* a drive without a medium */
     const char *script;         /* NULL: none */
 } DiskParse;
@@ -243,7 +242,7 @@ static bool set_format(DiskParse *p, const char *value, Error **errp)
     return guest_set_disk_format(p->g, p->disk, p->empty ? "" : value, errp);
 }
 
-/* "KEY=VALUE", but for target=, which is not one word */
+/* Handles "KEY=VALUE", except target=, which takes the rest of the line */
 static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
                            Error **errp)
 {
@@ -270,7 +269,7 @@ static bool parse_disk_key(DiskParse *p, const char *key, const char *value,
     return true;
 }
 
-/* A word that means the same in any place */
+/* Whether @word means the same in any place */
 static bool is_flag(const char *word)
 {
     static const char *const flags[] = {
@@ -286,7 +285,7 @@ static bool is_flag(const char *word)
     return false;
 }
 
-/* The next of @words whose place counts, or NULL */
+/* Returns the next of @words that is positional, or NULL */
 static const char *next_place(char **words)
 {
     for (; *words; words++) {
@@ -315,7 +314,7 @@ static bool parse_disk_flag(DiskParse *p, const char *word)
     return true;
 }
 
-/* xvda, xm's ioemu:hda, xvda:cdrom */
+/* Handles xvda, xvda:cdrom and xm's ioemu:hda */
 static bool parse_disk_vdev(DiskParse *p, const char *word, Error **errp)
 {
     g_autofree char *vdev = g_strdup(word + (g_str_has_prefix(word, "ioemu:") ?
@@ -329,7 +328,7 @@ static bool parse_disk_vdev(DiskParse *p, const char *word, Error **errp)
     return guest_set_vdev(p->g, p->disk, vdev, errp);
 }
 
-/* What a word means by its place. @following: the next one, or NULL */
+/* Handles a positional word. @following: the next such word, or NULL */
 static bool parse_disk_place(DiskParse *p, const char *word,
                              const char *following, Error **errp)
 {
@@ -338,7 +337,7 @@ static bool parse_disk_place(DiskParse *p, const char *word,
     Error *err = NULL;
 
     if (!word[0] && p->next >= ACCESS) {
-        return true;            /* its default */
+        return true;            /* keep the default */
     }
     switch (p->next) {
     case SOURCE:
@@ -356,7 +355,7 @@ static bool parse_disk_place(DiskParse *p, const char *word,
         if (parse_disk_vdev(p, word, &err)) {
             return true;
         }
-        /* xl's form, with a format that nobody knows? */
+        /* It may be xl's syntax with an unknown format: then report that */
         if (p->no_format && !p->had_prefix && following &&
             parse_disk_vdev(p, following, NULL)) {
             error_free(err);
@@ -375,8 +374,9 @@ static bool parse_disk_place(DiskParse *p, const char *word,
 }
 
 /*
- * xm's "SOURCE,VDEV[:cdrom],MODE" and xl's "TARGET,FORMAT,VDEV,ACCESS" with
- * "KEY=VALUE" in any place. A place may be empty, and has its default then.
+ * Parses xm's "SOURCE,VDEV[:cdrom],MODE" and xl's "TARGET,FORMAT,VDEV,ACCESS",
+ * with "KEY=VALUE" in any place. An empty word stands for the default of its
+ * place.
  */
 bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
 {
@@ -401,7 +401,7 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
             value = split_key(key);
         }
         if (value && !strcmp(key, "target")) {
-            /* It takes all that follows, commas too */
+            /* target= takes the rest of the line, commas included */
             here = strchr(here, '=') + 1;
             if (!set_source(g, p.disk, here + strspn(here, " "), p.script,
                             &p.had_prefix, errp)) {
@@ -429,9 +429,9 @@ bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp)
 }
 
 /*
- * Open vSwitch's bridges, as Xen's vif-openvswitch has them: ovsbr0, ovsbr0.42
- * with a VLAN, ovsbr0:42:43 with those that the guest itself tags for, and
- * both. Only they have a colon in their names.
+ * Parses Open vSwitch's bridges in the syntax of Xen's vif-openvswitch: ovsbr0,
+ * ovsbr0.42 for a VLAN, ovsbr0:42:43 for a trunk whose frames the guest tags,
+ * and ovsbr0.42:43 for both. Other bridges have no colon in their names.
  */
 bool xl_parse_ovs(Guest *g, GuestNic *nic, Error **errp)
 {
@@ -510,7 +510,7 @@ void xl_note_script(Guest *g, const GuestNic *nic, const char *script,
     }
 }
 
-/* What becomes of a word that is not carried; NULL if nothing is missed */
+/* Advice for a key that is not carried; NULL if nothing is lost without it */
 static const char *vif_advice(const char *key, const char *value)
 {
     static const struct {
@@ -649,7 +649,7 @@ bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
         char *end = value[0] == '[' ? strchr(value, ']') : NULL;
         char *colon = strrchr(value, ':');
 
-        /* An address of IPv6 has colons, too; in brackets if one follows it */
+        /* IPv6 addresses have colons, too, but are in brackets before a port */
         if (colon && (end ? colon == end + 1 : strchr(value, ':') == colon) &&
             !qemu_strtou64(colon + 1, NULL, 10, &n) && n <= 59635) {
             d->display = n;

@@ -1,5 +1,5 @@
 /*
- * What the devices in xl's and xm's configuration files mean
+ * Interprets the devices in xl's and xm's configuration files
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,22 +9,22 @@
 
 #include "xl-language.h"
 
-/* What the settings mean, all of them: @s->g is then checked, and complete */
+/* Interprets all settings: fills in @s->g and calls guest_check() */
 bool xl_parse_settings(XlSettings *s, Error **errp);
 
-/* One item each of the lists of that name. False with @errp set. */
+/* Each parses one item of the list of that name; false with @errp set */
 bool xl_parse_disk(Guest *g, const XlValue *v, Error **errp);
 bool xl_parse_vif(Guest *g, const XlValue *v, Error **errp);
 bool xl_parse_vfb(Guest *g, const XlValue *v, Error **errp);
-/* A bridge of Open vSwitch's, with what its name says of VLANs */
+/* Parses the VLANs in the name of one of Open vSwitch's bridges */
 bool xl_parse_ovs(Guest *g, GuestNic *nic, Error **errp);
 /*
- * What Xen's scripts do on the host, if that is more than to join a bridge, and
- * what they make of the guest's address; either may be NULL
+ * Notes what a script does on the host, unless it just joins a bridge, and what
+ * it does with the guest's address @ip. @script and @ip may be NULL.
  */
 void xl_note_script(Guest *g, const GuestNic *nic, const char *script,
                     const char *ip);
-/* One word of a framebuffer's, wherever it stands: @value is written to */
+/* Handles one key of a framebuffer, of "vfb" or not. May overwrite @value. */
 bool xl_set_vfb_word(Guest *g, int line, const char *key, char *value,
                      Error **errp);
 

@@ -1,8 +1,8 @@
 /*
  * The language of xl's and xm's configuration files
  *
- * parse-xl.c reads a file by this, parse-listing.c puts settings together by it. It
- * runs nothing, and what variables may make of a small file is bounded.
+ * parse-xl.c reads a file by this, and parse-listing.c builds settings by it.
+ * It executes nothing, and limits how much variables can inflate a small file.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,8 +13,8 @@
 
 #define MAX_NESTING 8
 /*
- * Values, and bytes in strings, that are made in all. Variables are copied
- * where they are used, so that a few lines can double as often.
+ * Values, and bytes of strings, in total. Each use of a variable copies it, so
+ * each line of a file can double what there is.
  */
 #define MAX_VALUES  65536
 #define MAX_BYTES   (4 * GUEST_TEXT_MAX)
@@ -23,9 +23,9 @@ typedef struct Parser {
     Guest *g;
     const char *p;
     int line;
-    unsigned nesting;       /* of brackets: newlines do not count in them */
-    unsigned values;        /* of MAX_VALUES, and of MAX_BYTES: */
-    size_t bytes;
+    unsigned nesting;       /* open brackets: newlines are blanks in them */
+    unsigned values;        /* so far, at most MAX_VALUES */
+    size_t bytes;           /* so far, at most MAX_BYTES */
     XlSettings *out;
 } Parser;
 
@@ -44,7 +44,7 @@ static void xl_value_free(gpointer p)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(XlValue, xl_value_free)
 
-/* One more value, with @bytes of text; NULL if there are too many */
+/* Returns a new value for @bytes of text; NULL if a limit is reached */
 static XlValue *value_new(Parser *s, XlType type, int line, size_t bytes,
                           Error **errp)
 {
@@ -68,7 +68,7 @@ static XlValue *value_new(Parser *s, XlType type, int line, size_t bytes,
 static XlValue *value_copy(Parser *s, const XlValue *from, int line,
                            Error **errp);
 
-/* Adds copies of what is in the list @from */
+/* Appends copies of the items of @from */
 static bool list_append(Parser *s, XlValue *v, const XlValue *from,
                         Error **errp)
 {
@@ -101,7 +101,7 @@ static XlValue *value_copy(Parser *s, const XlValue *from, int line,
                                                        : NULL;
 }
 
-/* Puts the two strings together in @v */
+/* Prepends @before to the string @v */
 static bool string_prepend(Parser *s, XlValue *v, const char *before,
                            Error **errp)
 {
@@ -120,7 +120,7 @@ static bool string_prepend(Parser *s, XlValue *v, const char *before,
     return true;
 }
 
-/* Blanks, comments and continued lines; newlines only within brackets */
+/* Skips blanks, comments and continued lines, and within brackets newlines */
 static void skip_blanks(Parser *s)
 {
     for (;;) {
@@ -159,8 +159,9 @@ static char *read_name(Parser *s)
 }
 
 /*
- * Python's escape behind a backslash: its character, the backslash itself, with
- * what follows left to be read, if it is none, or 0 if it is no ASCII character
+ * Reads Python's escape after a backslash, and returns its character, or 0 if
+ * that is not ASCII. If it is no escape, returns the backslash and reads
+ * nothing.
  */
 static char read_escape(Parser *s)
 {
@@ -186,7 +187,7 @@ static char read_escape(Parser *s)
     return s->p == start ? '\\' : code < 0x80 ? code : 0;
 }
 
-/* @raw: a backslash is one, and keeps a quote behind it from being the end */
+/* @raw: backslashes stay as they are, but a quote after one ends no string */
 static XlValue *read_string(Parser *s, bool raw, Error **errp)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -294,7 +295,7 @@ static XlValue *read_list(Parser *s, Error **errp)
             return NULL;
         }
         g_ptr_array_add(v->list, item);
-        /* Variables may be lists, too */
+        /* The item may be a variable, and so a list of any depth */
         v->depth = MAX(v->depth, item->depth + 1);
         if (v->depth > MAX_NESTING) {
             guest_error(s->g, line, errp, "brackets are nested too deeply");
@@ -309,15 +310,15 @@ static XlValue *read_list(Parser *s, Error **errp)
     s->p++;
     s->nesting--;
     if (close == ')' && v->list->len == 1 && !comma) {
-        /* Only brackets */
+        /* Not a tuple, but a value in brackets */
         return g_ptr_array_steal_index(v->list, 0);
     }
     return g_steal_pointer(&v);
 }
 
 /*
- * What is not read: up to the end of the value. Brackets and strings in it are
- * followed, so that it is known where that is.
+ * Skips an expression that we do not understand. Keeps track of brackets and
+ * strings to find its end.
  */
 static XlValue *skip_unknown(Parser *s, const char *start, int line,
                              Error **errp)
@@ -386,7 +387,7 @@ static XlValue *read_atom(Parser *s, Error **errp)
         return skip_unknown(s, start, line, errp);
     }
     name = read_name(s);
-    /* u'text', and r'text', whose backslashes are nothing else */
+    /* u'text' and r'text' (a raw string) */
     if ((*s->p == '\'' || *s->p == '"') && strlen(name) == 1 &&
         strchr("uUrR", name[0])) {
         return read_string(s, g_ascii_tolower(name[0]) == 'r', errp);
@@ -414,8 +415,8 @@ static XlValue *read_atom(Parser *s, Error **errp)
 }
 
 /*
- * A number as Python's %x writes it, or %d and the like, with at least @width
- * characters; false: @how is none of them
+ * Appends a number in Python's format @how, like 'x' or 'd', with at least
+ * @width characters; false if there is no such format
  */
 static bool format_number(GString *out, char how, char pad, int width,
                           int64_t number)
@@ -434,7 +435,7 @@ static bool format_number(GString *out, char how, char pad, int width,
         return false;
     }
     missing = MAX(0, width - (int)strlen(digits) - (number < 0));
-    /* Zeros stand behind the sign, blanks in front of it */
+    /* Zeros go between sign and digits, blanks before the sign */
     if (pad == '0' && how != 's') {
         g_string_append(out, sign);
         sign = "";
@@ -447,9 +448,9 @@ static bool format_number(GString *out, char how, char pad, int width,
 }
 
 /*
- * Python's FORMAT % VALUES: %s, %d, %i, %u, %x, %X, %o, also with a width, and %%.
- * @values is one value, or a list of them that was in round brackets. NULL without
- * @errp set: it is more than that.
+ * Python's FORMAT % VALUES: %s, %d, %i, %u, %x, %X, %o, also with a width, and
+ * %%. @values is one value or a tuple. Returns NULL without @errp set if the
+ * format is not understood.
  */
 static XlValue *format_string(Parser *s, const XlValue *format,
                               const XlValue *values, Error **errp)
@@ -498,7 +499,7 @@ static XlValue *format_string(Parser *s, const XlValue *format,
     return v;
 }
 
-/* An atom, with what is put into it by % */
+/* Reads an atom, and applies % operators to it */
 static XlValue *read_term(Parser *s, Error **errp)
 {
     const char *start = s->p;
@@ -522,7 +523,7 @@ static XlValue *read_term(Parser *s, Error **errp)
         if (!values) {
             return NULL;
         }
-        /* Only a tuple is several values; a list would be one */
+        /* For % a tuple is several values, but a list is one */
         made = values->type == XL_LIST && !tuple ? NULL :
                format_string(s, v, values, &err);
         if (err) {
@@ -538,7 +539,7 @@ static XlValue *read_term(Parser *s, Error **errp)
     return g_steal_pointer(&v);
 }
 
-/* One value: terms put together by + or, strings, by nothing at all */
+/* Reads one value: terms joined by +, or strings side by side */
 static XlValue *read_value(Parser *s, Error **errp)
 {
     const char *start;
@@ -600,7 +601,7 @@ static XlValue *read_value(Parser *s, Error **errp)
     return g_steal_pointer(&v);
 }
 
-/* NAME += @v: @v becomes what @old and it make together */
+/* NAME += *v: sets *v to the sum of @old and *v */
 static bool append_value(Parser *s, const char *name, const XlValue *old,
                          XlValue **v, Error **errp)
 {
@@ -678,7 +679,7 @@ static bool read_statement(Parser *s, Error **errp)
         return false;
     }
     if (one) {
-        /* A list of that one item */
+        /* .append() adds one item, so make it a list for append_value() */
         XlValue *list = value_new(s, XL_LIST, line, 0, errp);
 
         if (!list) {
@@ -721,7 +722,7 @@ static bool read_file(Parser *s, Error **errp)
         } else if (*s->p == ';') {
             s->p++;
         } else if ((*s->p == '\'' || *s->p == '"')) {
-            /* A string by itself: Python's way to comment a file */
+            /* A lone string is a comment in Python */
             g_autoptr(XlValue) v = read_string(s, false, errp);
 
             if (!v) {

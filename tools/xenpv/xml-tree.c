@@ -1,7 +1,8 @@
 /*
  * The tree of an XML document
  *
- * Each limit on what a document may cost is here; parse-xml.c calls this.
+ * parse-xml.c calls this. The document is untrusted: its depth and its elements
+ * are limited here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,7 +16,7 @@
 typedef struct Reader {
     XmlNode *root, *at;
     unsigned depth, nodes;
-    int line;           /* GLib's own count runs ahead */
+    int line;           /* GLib's own line count runs ahead */
 } Reader;
 
 static void node_free(gpointer p)
@@ -64,7 +65,7 @@ static void on_start(GMarkupParseContext *ctx, const char *name,
         return;
     }
     if (!r->at && r->root) {
-        /* To GLib that is a document, too */
+        /* GLib accepts a second root element */
         g_set_error(error, G_MARKUP_ERROR, G_MARKUP_ERROR_INVALID_CONTENT,
                     "<%s> comes after the end of <%s>", name, r->root->name);
         return;
@@ -108,7 +109,7 @@ static void on_text(GMarkupParseContext *ctx, const char *text, gsize len,
     }
 }
 
-/* Line by line, with the end of each apart */
+/* Parses each line and each newline by itself, so that r->line is exact */
 static bool read_text(GMarkupParseContext *ctx, Reader *r, const char *text,
                       size_t len, GError **error)
 {
@@ -127,7 +128,7 @@ static bool read_text(GMarkupParseContext *ctx, Reader *r, const char *text,
     return g_markup_parse_context_end_parse(ctx, error);
 }
 
-/* GLib puts the place in front, in words of its own */
+/* Removes the position that GLib puts in front of its messages */
 static void without_place(GError *error)
 {
     char *reason;
@@ -164,7 +165,7 @@ XmlNode *xml_tree_read(const char *text, size_t len, int *line, GError **error)
         return NULL;
     }
     if (!root) {
-        /* Comments and declarations alone are a document to GLib */
+        /* GLib accepts a document without elements */
         *line = 1;
         g_set_error(error, G_MARKUP_ERROR, G_MARKUP_ERROR_EMPTY,
                     "there is no element in it");
