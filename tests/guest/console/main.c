@@ -20,7 +20,7 @@ static void handler(evtchn_port_t port)
 
 static bool drained(struct xencons_interface *ring)
 {
-    uint64_t end = system_time() + 2000000000;
+    uint64_t end = system_time() + 10000000000ULL;
     volatile uint32_t *cons = &ring->out_cons;
 
     while (*cons != ring->out_prod) {

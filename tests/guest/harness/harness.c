@@ -83,6 +83,8 @@ uint64_t divide(uint64_t a, uint32_t b)
 
 /* --- Console --- */
 
+#define RING_WAIT_NS    10000000000ULL
+
 bool ring_write(const char *text, size_t n)
 {
     struct xencons_interface *ring;
@@ -94,10 +96,12 @@ bool ring_write(const char *text, size_t n)
     ring = mfn_to_virt(start_info->console.domU.mfn);
     for (size_t i = 0; i < n; i++) {
         volatile uint32_t *cons = &ring->out_cons;
+        uint64_t end = 0;
 
-        for (ulong tries = 0; ring->out_prod - *cons >= sizeof(ring->out);
-             tries++) {
-            if (tries == 100000) {
+        while (ring->out_prod - *cons >= sizeof(ring->out)) {
+            /* By the clock: a busy host may be in no hurry to take it */
+            end = end ?: system_time() + RING_WAIT_NS;
+            if (system_time() > end) {
                 return false;
             }
             HYPERCALL(sched_op, SCHEDOP_yield, 0);
