@@ -131,11 +131,11 @@ static bool read_text(GMarkupParseContext *ctx, Reader *r, const char *text,
 /* Removes the position that GLib puts in front of its messages */
 static void without_place(GError *error)
 {
+    const char *place = strstr(error->message, ": ");
     char *reason;
 
-    if (g_str_has_prefix(error->message, "Error on line") &&
-        (reason = strstr(error->message, ": "))) {
-        reason = g_strdup(reason + 2);
+    if (place && g_str_has_prefix(error->message, "Error on line")) {
+        reason = g_strdup(place + 2);
         g_free(error->message);
         error->message = reason;
     }
