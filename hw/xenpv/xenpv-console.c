@@ -670,7 +670,7 @@ struct XenConsole {
  * Before management software talks to a guest's agent, it has to know that
  * somebody is there. With tell-open, it learns this as from a virtserialport. A
  * front end is connected from its driver's start on, and does not say whether
- * somebody has opened the console; but Linux has its port unmasked meanwhile.
+ * somebody has opened the console; but Linux unmasks its port while somebody has.
  * That counts if it is seen twice in a row: a port is also masked while its
  * event is handled, and a console that was just opened echoes its input until
  * it is told not to. Until then input waits in the character device.

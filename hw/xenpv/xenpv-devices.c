@@ -5,7 +5,7 @@
  * back ends rest, then the bus, and the primary console.
  *
  * Only this file knows all of them. The machine calls it, at its init, at each
- * reset and after a load; no device does. All of it runs with the BQL held.
+ * reset, after a load and at wake-up; no device does. All of it runs with the BQL held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

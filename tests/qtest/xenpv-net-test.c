@@ -684,10 +684,32 @@ static void test_stopped(void)
     finish(&n);
 }
 
+/* The link is down, and nothing passes; then it comes up, and all does */
+static void assert_down_then_up(Nic *n)
+{
+    QTestState *qts = n->f.qts;
+    uint8_t packet[60];
+
+    xs_assert(qts, n->f.back, "carrier", "0");
+    make_packet(packet, sizeof(packet), 1);
+    put_tx_frame(n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(n, 1, 0, NETIF_RSP_OKAY);
+    wire_put(n, packet, sizeof(packet));
+    assert_wire_silent(n);
+    g_assert_cmpuint(qtest_readl(qts, n->rx.gpa + RSP_PROD), ==, n->rx.cons);
+    qtest_qmp_assert_success(qts, "{'execute': 'set_link', 'arguments': "
+                             "{'name': 'nic', 'up': true}}");
+    xs_assert(qts, n->f.back, "carrier", "1");
+    wire_put(n, packet, sizeof(packet));
+    assert_rx(n, packet, sizeof(packet));
+    put_tx_frame(n, packet, sizeof(packet), 1, 0, NULL, 0);
+    assert_tx_answers(n, 1, 0, NETIF_RSP_OKAY);
+    assert_wire(n, packet, sizeof(packet));
+}
+
 /* Frames go through a link that is down, or none when it is up again */
 static void test_link(void)
 {
-    uint8_t packet[60];
     QTestState *qts;
     Nic n;
     int fd;
@@ -695,23 +717,9 @@ static void test_link(void)
     qts = start(&fd, ONE_NIC);
     connect_nic(&n, qts, fd);
     fill_rx(&n);
-    make_packet(packet, sizeof(packet), 1);
     qtest_qmp_assert_success(qts, "{'execute': 'set_link', 'arguments': "
                              "{'name': 'nic', 'up': false}}");
-    xs_assert(qts, n.f.back, "carrier", "0");
-    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
-    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
-    wire_put(&n, packet, sizeof(packet));
-    assert_wire_silent(&n);
-    g_assert_cmpuint(qtest_readl(qts, n.rx.gpa + RSP_PROD), ==, n.rx.cons);
-    qtest_qmp_assert_success(qts, "{'execute': 'set_link', 'arguments': "
-                             "{'name': 'nic', 'up': true}}");
-    xs_assert(qts, n.f.back, "carrier", "1");
-    wire_put(&n, packet, sizeof(packet));
-    assert_rx(&n, packet, sizeof(packet));
-    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
-    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
-    assert_wire(&n, packet, sizeof(packet));
+    assert_down_then_up(&n);
     finish(&n);
 }
 
@@ -724,7 +732,6 @@ static void test_link_moved(void)
     g_autofree char *dir = g_dir_make_tmp("xenpv-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(dir, "s", NULL);
     g_autofree char *uri = g_strconcat("file:", path, NULL);
-    uint8_t packet[60];
     QTestState *qts, *to;
     int fd, to_fd;
     Nic n;
@@ -743,21 +750,7 @@ static void test_link_moved(void)
     g_assert_true(xenpv_migrated(to));
     n.f.qts = to;
     n.fd = to_fd;
-    xs_assert(to, n.f.back, "carrier", "0");
-    make_packet(packet, sizeof(packet), 1);
-    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
-    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
-    wire_put(&n, packet, sizeof(packet));
-    assert_wire_silent(&n);
-    g_assert_cmpuint(qtest_readl(to, n.rx.gpa + RSP_PROD), ==, n.rx.cons);
-    qtest_qmp_assert_success(to, "{'execute': 'set_link', 'arguments': "
-                             "{'name': 'nic', 'up': true}}");
-    xs_assert(to, n.f.back, "carrier", "1");
-    wire_put(&n, packet, sizeof(packet));
-    assert_rx(&n, packet, sizeof(packet));
-    put_tx_frame(&n, packet, sizeof(packet), 1, 0, NULL, 0);
-    assert_tx_answers(&n, 1, 0, NETIF_RSP_OKAY);
-    assert_wire(&n, packet, sizeof(packet));
+    assert_down_then_up(&n);
     frontend_destroy(&n.f);
     qtest_quit(qts);
     qtest_quit(to);
